@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+#   make            build everything          make setup      install and fetch what is needed (root)
+#   make demo       the main job, shown       make check      all tests (root)
+#   make lint       style and static checks   make format     clang-format in place
+#   make install    PREFIX=/usr DESTDIR=      make clean
+#
+# Settings: O=build  V=1  SAN=1 (ASan and UBSan, in build-san)  WERROR=1
+#           WOLFSSL_PREFIX=dir (a static wolfSSL >= 5.9.2 of one's own)
+
+SAN ?=
+O ?= $(if $(SAN),build-san,build)
+CC = gcc
+CLANG ?= clang
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/local/sbin/bpftool) bpftool)
+PYTHON ?= /usr/bin/python3
+PREFIX ?= /usr/local
+CACHE ?= /var/cache/sidestep
+WOLFSSL_PREFIX ?= $(CACHE)/wolfssl
+PEERS = build/peers
+
+ifneq ($(V),1)
+Q = @
+say = @printf '  %-8s%s\n' '$(1)' '$(2)'
+endif
+
+comma = ,
+CFLAGS ?= -O2 -g
+SAN_FLAGS = $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Wvla -Wpointer-arith \
+	-Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
+	$(if $(WERROR),-Werror) -fstack-protector-strong -I. -I$(O) \
+	-isystem $(WOLFSSL_PREFIX)/include -include wolfssl/options.h $(SAN_FLAGS) $(CFLAGS)
+ALL_LDFLAGS = $(SAN_FLAGS) $(LDFLAGS)
+BPF_CFLAGS = -target bpf -mcpu=v2 -O2 -g -Wall -Wextra -Wno-unused-parameter $(if $(WERROR),-Werror) \
+	-I. -isystem /usr/include/$(shell uname -m)-linux-gnu
+
+pkg_libs = $(shell pkg-config --libs $(1) 2>/dev/null)
+WOLFSSL_LIBS = $(WOLFSSL_PREFIX)/lib/libwolfssl.a -lm -lpthread
+COMMON_LIBS = $(call pkg_libs,libbpf) $(WOLFSSL_LIBS)
+RESPONDER_LIBS = $(call pkg_libs,liburing) $(COMMON_LIBS)
+ACME_LIBS = $(call pkg_libs,libcurl jansson) $(COMMON_LIBS)
+
+# One archive a directory; a program is its main.o and the archives below it.
+objects = $(patsubst %.c,$(O)/%.o,$(filter-out %/main.c,$(wildcard $(1)/*.c)))
+PROGRAMS = $(O)/sidestep-responder $(O)/sidestep
+UNIT_TESTS = $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+BPF_TESTS = $(patsubst tests/bpf/%.c,$(O)/tests/bpf/%,$(wildcard tests/bpf/test_*.c))
+SKELETON = $(O)/bpf/steer.skel.h
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all setup demo demo-run check check-run check-unit check-bpf check-net lint format install clean
+
+all: $(PROGRAMS)
+
+# --- set-up -----------------------------------------------------------------
+
+setup:
+	$(Q)deploy/setup.sh $(WOLFSSL_PREFIX) $(PEERS)
+	$(Q)mkdir -p $(O) && touch $(O)/setup.stamp
+
+$(O)/setup.stamp: deploy/setup.sh deploy/build-wolfssl.sh deploy/fetch-peers.sh deploy/unstable-apt.sh
+	$(Q)$(MAKE) --no-print-directory setup
+
+$(WOLFSSL_PREFIX)/lib/libwolfssl.a:
+	@echo "there is no static wolfSSL in $(WOLFSSL_PREFIX): run 'make setup' as root," \
+		"or name your own with WOLFSSL_PREFIX=" >&2; exit 1
+
+# --- programs ---------------------------------------------------------------
+
+$(O)/sidestep-responder: $(O)/responder/main.o $(O)/libresponder.a $(O)/libcommon.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(RESPONDER_LIBS)
+
+$(O)/sidestep: $(O)/acme/main.o $(O)/libacme.a $(O)/libcommon.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ACME_LIBS)
+
+$(O)/lib%.a:
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+$(O)/libcommon.a: $(call objects,common)
+$(O)/libresponder.a: $(call objects,responder)
+$(O)/libacme.a: $(call objects,acme)
+
+$(O)/%.o: %.c $(WOLFSSL_PREFIX)/lib/libwolfssl.a
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(O)/bpf/%.bpf.o: bpf/%.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF,$<)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(O)/bpf/%.skel.h: $(O)/bpf/%.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name $* >$@
+
+$(O)/responder/steer.o: $(SKELETON)
+
+# --- tests ------------------------------------------------------------------
+
+$(O)/tests/unit/%: $(O)/tests/unit/%.o $(O)/libresponder.a $(O)/libacme.a $(O)/libcommon.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pkg_libs,cmocka liburing libcurl jansson) $(COMMON_LIBS)
+
+$(O)/tests/bpf/%: $(O)/tests/bpf/%.o $(O)/libresponder.a $(O)/libcommon.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pkg_libs,cmocka liburing) $(COMMON_LIBS)
+
+$(BPF_TESTS:=.o): $(SKELETON)
+
+check: $(O)/setup.stamp
+	$(Q)$(MAKE) --no-print-directory check-run
+
+check-run: all $(UNIT_TESTS) $(BPF_TESTS)
+	$(Q)O=$(O) PYTHON=$(PYTHON) tests/run.sh unit bpf net
+
+check-unit: $(UNIT_TESTS)
+	$(Q)O=$(O) tests/run.sh unit
+check-bpf: $(BPF_TESTS)
+	$(Q)O=$(O) tests/run.sh bpf
+check-net: all
+	$(Q)O=$(O) PYTHON=$(PYTHON) tests/run.sh net
+
+demo: $(O)/setup.stamp
+	$(Q)$(MAKE) --no-print-directory demo-run
+demo-run: all
+	$(Q)O=$(O) PYTHON=$(PYTHON) deploy/demo/demo.sh
+
+# --- upkeep -----------------------------------------------------------------
+
+C_FILES = $(wildcard bpf/*.[ch] common/*.[ch] responder/*.[ch] acme/*.[ch] bench/*.[ch] tests/*/*.[ch])
+
+lint:
+	$(Q)deploy/lint.sh $(C_FILES)
+
+format:
+	$(Q)clang-format -i $(C_FILES)
+
+clean:
+	rm -rf $(O)/*.a $(O)/acme $(O)/bpf $(O)/common $(O)/responder $(O)/tests $(PROGRAMS) $(O)/setup.stamp
+
+-include $(shell find $(O) -name '*.d' 2>/dev/null)

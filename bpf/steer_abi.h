@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the BPF programs and user space share: map names, keys, values, limits
+ * and counters.  Included by bpf/, common/ and responder/; whoever changes a
+ * structure here changes STEER_ABI_VERSION too.
+ */
+#ifndef STEER_ABI_H
+#define STEER_ABI_H
+
+#include <linux/types.h>
+
+#define STEER_ABI_VERSION 1
+
+/* Names armed at once, at most.  Memory is taken as names are armed. */
+#define STEER_CHALLENGES_MAX (1u << 20)
+
+/* File names of the maps in the instance's bpffs directory (common/paths.h). */
+#define STEER_PIN_CHALLENGES "challenges"
+#define STEER_PIN_ARMED	     "armed"
+#define STEER_PIN_COUNTERS   "counters"
+
+/*
+ * Map "challenges", a hash: the index of what is pending.  An entry arms its
+ * name, for the classifier and for the responder at once.
+ * Key: name_hash() of the TLS server name.  Written by whoever publishes.
+ */
+struct steer_challenge {
+	__u64 expires_ns; /* CLOCK_BOOTTIME; from then on the name is not pending */
+	__u32 slot;	  /* in the challenge table */
+	__u32 generation; /* of that slot */
+};
+
+/*
+ * Map "armed", an array of one __u64: nothing is pending from this moment of
+ * CLOCK_BOOTTIME (ns) on; 0: nothing is pending.  Written by whoever publishes.
+ */
+
+/*
+ * Map "control", an array of one.  Written by the responder when it starts.
+ */
+struct steer_control {
+	__u64 hash_key[2];	  /* of name_hash(); the challenge table's */
+	__u16 responder_port[2];  /* host order, of the responder's listeners: [STEER_V4], [STEER_V6] */
+	__u16 watched_port;	  /* host order */
+	__u16 reserved;
+};
+
+enum steer_family { STEER_V4, STEER_V6, STEER_FAMILIES };
+
+/* Map "listeners", a SOCKMAP: the responder's listener of each enum steer_family. */
+
+/*
+ * Map "counters", a per-CPU array of __u64.  The comment is the text that
+ * `sidestep status` shows; keep steer_counter_text() in common/counters.c alike.
+ */
+enum steer_counter {
+	STEER_NEWBORN,		   /* SYNs marked while a name was pending */
+	STEER_BARE_ACK_HELD,	   /* bare third ACKs held back until the first data */
+	STEER_BARE_ACK_PASSED,	   /* bare third ACKs passed: FIN, silent client or MPTCP */
+	STEER_PASSED_OTHER,	   /* first data passed: not an acme-tls/1 ClientHello */
+	STEER_PASSED_MALFORMED,	   /* first data passed: neither TLS nor understood */
+	STEER_PASSED_NOT_PENDING,  /* acme-tls/1 passed: the name is not pending */
+	STEER_PASSED_UNDECIDED,	   /* first data passed: server name or ALPN not in the first segment */
+	STEER_PASSED_NO_RESPONDER, /* acme-tls/1 for a pending name passed: no responder listens */
+	STEER_PASSED_MPTCP,	   /* acme-tls/1 for a pending name passed: the connection is MPTCP */
+	STEER_PASSED_FAILED,	   /* acme-tls/1 for a pending name passed: the kernel refused a step */
+	STEER_STEERED,		   /* connections taken to the responder */
+	STEER_REENTERED,	   /* segments sent once more through the classifier, behind a RST */
+	STEER_DROPPED,		   /* segments of a steered connection dropped, to be retransmitted */
+	STEER_COOKIE_STEERED,	   /* of the steered: production was answering with SYN cookies */
+	STEER_COUNTERS,
+};
+
+#endif

@@ -1,0 +1,75 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Build the static wolfSSL that Sidestep links: build-wolfssl.sh PREFIX
+#
+# The distribution's builds are slow and carry holes in the very code that we
+# use (the ALPN list), so the newest source of the unstable suite is built with
+# the fast single-precision mathematics.  apt verifies its signature.
+# A prefix that already holds such a build is left as it is.
+set -eu
+
+prefix=${1:?usage: build-wolfssl.sh PREFIX}
+here=$(cd "$(dirname "$0")" && pwd)
+minimum=5.9.2
+
+# What the build depends on; a prefix made from other settings is made anew.
+settings="--enable-static --disable-shared --disable-examples --disable-crypttests
+	--enable-sp=yes,4096 --enable-sp-asm --enable-sp-math --enable-intelasm
+	--enable-tls13 --disable-oldtls --disable-psk --disable-dh
+	--enable-ecc --enable-curve25519 --enable-mlkem
+	--enable-alpn --enable-sni --enable-certgen --enable-certreq --enable-certext
+	--enable-keygen"
+case $(uname -m) in
+x86_64) ;;
+aarch64) settings=$(echo "$settings" | sed 's/--enable-intelasm/--enable-armasm/') ;;
+*) settings=$(echo "$settings" | sed 's/--enable-intelasm//; s/--enable-sp-asm//') ;;
+esac
+# NO_ERROR_QUEUE: errors are returned, never kept per thread.
+defines="-DWOLFSSL_ALT_NAMES -DWOLFSSL_CUSTOM_OID -DHAVE_OID_ENCODING -DNO_ERROR_QUEUE
+	-DKEEP_PEER_CERT -DWC_RSA_BLINDING"
+stamp="$minimum $settings $defines"
+
+if [ -f "$prefix/lib/libwolfssl.a" ] && [ "$(cat "$prefix/settings" 2>/dev/null)" = "$stamp" ]; then
+	exit 0
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+
+. "$here/unstable-apt.sh"
+echo "setup: fetching the wolfSSL source"
+unstable_apt_init "$work/apt" deb-src
+(cd "$work" && unstable_apt source -qq --download-only --tar-only wolfssl)
+tarball=$(find "$work" -maxdepth 1 -name 'wolfssl_*.orig.tar.*' ! -name '*.asc' | head -n 1)
+[ -n "$tarball" ] || { echo "setup: apt delivered no wolfSSL source" >&2; exit 1; }
+
+version=$(basename "$tarball" | sed 's/^wolfssl_//; s/[+~-].*//; s/\.orig\.tar.*//')
+if [ "$(printf '%s\n%s\n' "$minimum" "$version" | sort -V | head -n 1)" != "$minimum" ]; then
+	echo "setup: wolfSSL $version is older than $minimum, which mends CVE-2026-3547;" \
+		"name a newer build with WOLFSSL_PREFIX=" >&2
+	exit 1
+fi
+
+echo "setup: building wolfSSL $version (about two minutes)"
+log=$work/build.log
+mkdir "$work/source"
+tar -xf "$tarball" -C "$work/source" --strip-components=1
+(
+	cd "$work/source"
+	[ -x configure ] || autoreconf -fi
+	# shellcheck disable=SC2086 # the settings are words
+	./configure --prefix="$prefix" $settings CFLAGS="-O3 -g $(echo $defines)"
+	make -j"$(nproc)" src/libwolfssl.la
+) >"$log" 2>&1 || { tail -n 30 "$log" >&2; echo "setup: wolfSSL did not build" >&2; exit 1; }
+
+# Complete first, then in place by one rename: never a half-installed prefix.
+staged=$work/staged
+make -C "$work/source" DESTDIR="$staged" install-libLTLIBRARIES install-data >>"$log" 2>&1 ||
+	{ tail -n 30 "$log" >&2; exit 1; }
+printf '%s' "$stamp" >"$staged$prefix/settings"
+mkdir -p "$(dirname "$prefix")"
+rm -rf "$prefix.new" && cp -a "$staged$prefix" "$prefix.new"
+rm -rf "$prefix" && mv "$prefix.new" "$prefix"
+echo "setup: wolfSSL $version is in $prefix"

@@ -1,0 +1,42 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Fetch the test peers that the stable suite has too old: fetch-peers.sh DIR
+#
+# Pebble >= 2.10 and Caddy >= 2.11 come from the unstable suite and are
+# unpacked into DIR; nothing is installed.  What is there already is kept.
+set -eu
+
+dir=${1:?usage: fetch-peers.sh DIR}
+here=$(cd "$(dirname "$0")" && pwd)
+
+if [ -f "$dir/complete" ]; then
+	exit 0
+fi
+mkdir -p "$dir"
+dir=$(cd "$dir" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+
+. "$here/unstable-apt.sh"
+echo "setup: fetching Pebble and Caddy"
+unstable_apt_init "$work/apt" deb
+
+# fetch PACKAGE MINIMUM
+fetch()
+{
+	(cd "$work" && unstable_apt download -qq "$1")
+	deb=$(find "$work" -maxdepth 1 -name "$1_*.deb" | head -n 1)
+	version=$(dpkg-deb -f "$deb" Version)
+	if ! dpkg --compare-versions "$version" ge "$2"; then
+		echo "setup: $1 $version is older than $2" >&2
+		exit 1
+	fi
+	dpkg-deb -x "$deb" "$dir"
+	echo "setup: $1 $version is in $dir"
+}
+
+fetch pebble 2.10
+fetch caddy 2.11
+touch "$dir/complete"

@@ -1,0 +1,54 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Install and fetch all that building and testing need: setup.sh WOLFSSL_PREFIX PEERS_DIR
+# For Debian 12 or 13, as root.  What is there already is left alone.
+set -eu
+
+wolfssl_prefix=${1:?usage: setup.sh WOLFSSL_PREFIX PEERS_DIR}
+peers_dir=${2:?usage: setup.sh WOLFSSL_PREFIX PEERS_DIR}
+here=$(cd "$(dirname "$0")" && pwd)
+
+build_packages="gcc make clang llvm pkg-config libc6-dev linux-libc-dev bpftool
+	libbpf-dev libelf-dev zlib1g-dev liburing-dev libcurl4-openssl-dev libjansson-dev
+	autoconf automake libtool debian-archive-keyring ca-certificates"
+test_packages="libcmocka-dev clang-format iproute2 iputils-ping nftables ethtool procps
+	util-linux openssl gnutls-bin curl nginx haproxy apache2-bin valgrind
+	python3 python3-pytest python3-cryptography python3-scapy"
+
+missing()
+{
+	for package in $build_packages $test_packages; do
+		dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
+			printf '%s ' "$package"
+	done
+}
+
+wanted=$(missing)
+if [ -n "$wanted" ]; then
+	if [ "$(id -u)" != 0 ]; then
+		echo "setup: these packages are missing: $wanted" >&2
+		echo "setup: run 'make setup' as root, or install them yourself" >&2
+		exit 1
+	fi
+	command -v apt-get >/dev/null || {
+		echo "setup: this is not a Debian; install the like of: $wanted" >&2
+		exit 1
+	}
+	# The tests start servers of their own: an installed one must not start
+	# itself and take this machine's ports.
+	policy=/usr/sbin/policy-rc.d
+	if [ ! -e "$policy" ]; then
+		trap 'rm -f "$policy"' EXIT
+		trap 'exit 1' HUP INT TERM
+		printf '#!/bin/sh\nexit 101\n' >"$policy"
+		chmod 755 "$policy"
+	fi
+	echo "setup: installing $wanted"
+	apt-get update -qq
+	# shellcheck disable=SC2086 # a list of words
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $wanted >/dev/null
+fi
+
+"$here/build-wolfssl.sh" "$wolfssl_prefix"
+"$here/fetch-peers.sh" "$peers_dir"
