@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The kernel side of an instance: the BPF maps and programs, their pins, and
+ * their attachments to interfaces and to the network namespace.
+ * The only user of the BPF skeleton.
+ *
+ * Attachments belong to the keeper, a small process forked by steer_attach()
+ * that alone keeps privileges and reads nothing from the network.  When the
+ * responder ends, for whatever reason, the keeper detaches everything.
+ */
+#ifndef STEER_H
+#define STEER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+struct paths;
+struct steer;
+
+enum steer_attach_way { STEER_ATTACH_AUTO, STEER_ATTACH_TCX, STEER_ATTACH_CLSACT };
+
+struct steer_options {
+	const struct paths *paths;
+	const char *const *interfaces; /* names */
+	size_t interface_count;	       /* 0: all that exist */
+	enum steer_attach_way attach_way;
+	uint16_t watched_port;
+	gid_t group; /* may write the maps that the agent needs */
+};
+
+/*
+ * Print what the kernel has and lacks for steering, one line each, and what
+ * would be used (--check).  Returns 0 when steering would work, -ENOTSUP when
+ * the kernel lacks something, -EPERM when the caller may not load programs.
+ */
+int steer_check(FILE *out);
+
+/*
+ * Mount the instance's bpffs when it is missing, and make and pin the maps, or
+ * reuse pinned ones.  This alone is what a responder without steering
+ * (--standalone) needs; hash_key is the challenge table's.
+ * Errors are logged here, with their next step; returns -errno.
+ */
+int steer_open_maps(const struct steer_options *options, const uint64_t hash_key[2],
+		    struct steer **ret_steer);
+
+/*
+ * Load the programs, with `listener_fds` (an fd or -1 for STEER_V4 and
+ * STEER_V6) as the sockets to steer to, and attach them: from here on armed
+ * names are steered.  Forks the keeper.  All or nothing; errors are logged.
+ */
+int steer_attach(struct steer *steer, const struct steer_options *options,
+		 const int listener_fds[2]);
+
+/* Readable (EOF) when the keeper has died; -1 before steer_attach(). */
+int steer_keeper_fd(const struct steer *steer);
+
+/* Write the members of a JSON object (no braces): "way", "attach", "interfaces", "programs". */
+void steer_describe(const struct steer *steer, FILE *out);
+
+/* Detach everything, wait for the keeper to have done so, free.  Pinned maps stay.  NULL is fine. */
+void steer_free(struct steer *steer);
+
+/* Remove the pinned maps, the bpffs mount included (`sidestep-responder --unload`).  0 or -errno. */
+int steer_unload(const struct paths *paths);
+
+#endif
