@@ -143,4 +143,4 @@ format:
 clean:
 	rm -rf $(O)/*.a $(O)/acme $(O)/bpf $(O)/common $(O)/responder $(O)/tests $(PROGRAMS) $(O)/setup.stamp
 
--include $(shell find $(O) -name '*.d' 2>/dev/null)
+-include $(shell find $(O) -path $(PEERS) -prune -o -name '*.d' -type f -print 2>/dev/null)
