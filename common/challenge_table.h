@@ -27,7 +27,7 @@ struct paths;
 struct challenge_table;
 
 #define CHALLENGE_TTL_DEFAULT_S 600
-#define CHALLENGE_TTL_MAX_S	86400
+#define CHALLENGE_TTL_MAX_S     86400
 /* Withdrawn names stay armed this long: slower perspectives are still on their way. */
 #define CHALLENGE_GRACE_S 15
 
@@ -37,7 +37,7 @@ enum challenge_table_mode { CHALLENGE_TABLE_READ, CHALLENGE_TABLE_WRITE };
 struct challenge {
 	struct challenge_cert cert;
 	uint64_t published_ns; /* CLOCK_BOOTTIME */
-	uint64_t expires_ns;   /* CLOCK_BOOTTIME */
+	uint64_t expires_ns; /* CLOCK_BOOTTIME */
 	uid_t owner;
 	uint32_t slot;
 	uint32_t generation;

@@ -9,13 +9,14 @@
 #define PATHS_MAX 512
 
 struct paths {
-	char conf[PATHS_MAX];  /* ROOT/etc/sidestep */
+	char conf[PATHS_MAX]; /* ROOT/etc/sidestep */
 	char state[PATHS_MAX]; /* ROOT/var/lib/sidestep: accounts, live, archive */
-	char run[PATHS_MAX];   /* ROOT/run/sidestep: table, lock, status */
-	char pins[PATHS_MAX];  /* ROOT/run/sidestep/bpf: a bpffs of our own */
+	char run[PATHS_MAX]; /* ROOT/run/sidestep: table, lock, status */
+	char pins[PATHS_MAX]; /* ROOT/run/sidestep/bpf: a bpffs of our own */
 	char table[PATHS_MAX]; /* ROOT/run/sidestep/challenges */
-	char lock[PATHS_MAX];  /* ROOT/run/sidestep/responder.lock: held while a responder runs */
-	char status[PATHS_MAX]; /* ROOT/run/sidestep/responder.json: what the responder says of itself */
+	char lock[PATHS_MAX]; /* ROOT/run/sidestep/responder.lock: held while a responder runs */
+	char status
+		[PATHS_MAX]; /* ROOT/run/sidestep/responder.json: what the responder says of itself */
 };
 
 /* Fill `ret_paths`; `root` is "" for the system's own.  -ENAMETOOLONG when too long. */
