@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "common/paths.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Write root and suffix; false when it does not fit. */
+static bool join(char ret_path[PATHS_MAX], const char *root, size_t root_length, const char *suffix)
+{
+	int length = snprintf(ret_path, PATHS_MAX, "%.*s%s", (int)root_length, root, suffix);
+
+	return length > 0 && length < PATHS_MAX;
+}
+
+int paths_init(struct paths *ret_paths, const char *root)
+{
+	size_t length = strlen(root);
+	struct paths paths;
+
+	if (length >= PATHS_MAX)
+		return -ENAMETOOLONG;
+	while (length && root[length - 1] == '/')
+		length--;
+	if (!join(paths.conf, root, length, "/etc/sidestep") ||
+	    !join(paths.state, root, length, "/var/lib/sidestep") ||
+	    !join(paths.run, root, length, "/run/sidestep") ||
+	    !join(paths.pins, root, length, "/run/sidestep/bpf") ||
+	    !join(paths.table, root, length, "/run/sidestep/challenges") ||
+	    !join(paths.lock, root, length, "/run/sidestep/responder.lock") ||
+	    !join(paths.status, root, length, "/run/sidestep/responder.json"))
+		return -ENAMETOOLONG;
+	*ret_paths = paths;
+	return 0;
+}
