@@ -17,13 +17,13 @@
 
 #include "common/identifier.h"
 
-#define CHALLENGE_DIGEST_SIZE	    32	 /* SHA-256 of the key authorization, RFC 8737 section 3 */
-#define CHALLENGE_SIGNATURE_SIZE    64	 /* r and s of ECDSA P-256, 32 bytes each, big endian */
-#define CHALLENGE_CERT_DER_MAX	    768	 /* the longest name makes less */
-#define CHALLENGE_KEY_PRIVATE_SIZE  32	 /* big endian */
-#define CHALLENGE_KEY_PUBLIC_SIZE   65	 /* uncompressed point, SEC 1 section 2.3.3 */
-#define CHALLENGE_KEY_DER_MAX	    160	 /* RFC 5915 */
-#define CHALLENGE_CERT_VALID_DAYS   7
+#define CHALLENGE_DIGEST_SIZE      32 /* SHA-256 of the key authorization, RFC 8737 section 3 */
+#define CHALLENGE_SIGNATURE_SIZE   64 /* r and s of ECDSA P-256, 32 bytes each, big endian */
+#define CHALLENGE_CERT_DER_MAX     768 /* the longest name makes less */
+#define CHALLENGE_KEY_PRIVATE_SIZE 32 /* big endian */
+#define CHALLENGE_KEY_PUBLIC_SIZE  65 /* uncompressed point, SEC 1 section 2.3.3 */
+#define CHALLENGE_KEY_DER_MAX      160 /* RFC 5915 */
+#define CHALLENGE_CERT_VALID_DAYS  7
 
 /* The key of one table's challenge certificates: no secret of any domain. */
 struct challenge_key {
@@ -34,14 +34,14 @@ struct challenge_key {
 struct challenge_cert {
 	struct identifier identifier;
 	uint8_t digest[CHALLENGE_DIGEST_SIZE];
-	uint32_t issued_at; /* Unix seconds; valid from an hour before, for CHALLENGE_CERT_VALID_DAYS */
+	uint32_t issued_at; /* Unix seconds; valid from an hour before to 7 days after */
 	uint8_t signature[CHALLENGE_SIGNATURE_SIZE];
 };
 
 /* Make a new key.  0, or -EIO when the random source or wolfCrypt fails. */
 int challenge_key_generate(struct challenge_key *ret_key);
 
-/* The key as an RFC 5915 ECPrivateKey in DER.  Returns its size, or -EIO. */
+/* The key as an RFC 5915 ECPrivateKey in DER.  Returns its size. */
 int challenge_key_der(const struct challenge_key *key, uint8_t ret_der[CHALLENGE_KEY_DER_MAX]);
 
 /*
@@ -49,6 +49,8 @@ int challenge_key_der(const struct challenge_key *key, uint8_t ret_der[CHALLENGE
  * by the caller, not to be used by two threads at once.
  */
 struct challenge_signer;
+
+/* 0, -ENOMEM, or -EIO when wolfCrypt refuses the key. */
 int challenge_signer_new(struct challenge_signer **ret_signer, const struct challenge_key *key);
 void challenge_signer_free(struct challenge_signer *signer);
 
