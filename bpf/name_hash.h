@@ -48,11 +48,30 @@ static __attribute__((always_inline)) inline void sip_word(struct sip_state *s, 
 }
 
 /*
- * `name` is canonical: lower case, `length` <= NAME_LENGTH_MAX bytes, then zero
- * up to NAME_BUFFER_SIZE; it is read as words, so it must be 8-byte aligned.
+ * ASCII letters to lower case, eight bytes at a time and without branches: for
+ * each byte, bit 7 of the difference of two sums says whether it is in A..Z.
  */
-static __attribute__((always_inline)) inline __u64
-name_hash(const __u64 key[2], const __u64 name[NAME_BUFFER_SIZE / 8], __u32 length)
+static __attribute__((always_inline)) inline void name_to_lower(__u64 name[NAME_BUFFER_SIZE / 8])
+{
+	const __u64 every_byte = 0x0101010101010101ULL;
+	__u64 word, low, is_upper;
+	int i;
+
+	for (i = 0; i < NAME_BUFFER_SIZE / 8; i++) {
+		word = name[i];
+		low = word & every_byte * 0x7f;
+		is_upper = (low + every_byte * (0x80 - 'A')) ^ (low + every_byte * (0x7f - 'Z'));
+		is_upper &= ~word & every_byte * 0x80;
+		name[i] = word | is_upper >> 2;
+	}
+}
+
+/*
+ * `name` is canonical: lower case, at most NAME_LENGTH_MAX bytes, then zero up
+ * to the end.  The whole buffer is the message, so that the work has no branch.
+ */
+static __attribute__((always_inline)) inline __u64 name_hash(const __u64 key[2],
+							      const __u64 name[NAME_BUFFER_SIZE / 8])
 {
 	struct sip_state s = {
 		.v0 = key[0] ^ 0x736f6d6570736575ULL,
@@ -60,20 +79,14 @@ name_hash(const __u64 key[2], const __u64 name[NAME_BUFFER_SIZE / 8], __u32 leng
 		.v2 = key[0] ^ 0x6c7967656e657261ULL,
 		.v3 = key[1] ^ 0x7465646279746573ULL,
 	};
-	__u32 i;
+	int i;
 
-	for (i = 0; i < NAME_BUFFER_SIZE / 8 - 1; i++) {
-		if (i >= length / 8)
-			break;
+	for (i = 0; i < NAME_BUFFER_SIZE / 8; i++)
 		sip_word(&s, name[i]);
-	}
-	/* The last word: what is left (zero padded), and the length in the top byte. */
-	sip_word(&s, (name[i & (NAME_BUFFER_SIZE / 8 - 1)] & 0x00ffffffffffffffULL) | (__u64)length << 56);
+	sip_word(&s, (__u64)(NAME_BUFFER_SIZE & 0xff) << 56); /* the padding of a whole message */
 	s.v2 ^= 0xff;
-	sip_round(&s);
-	sip_round(&s);
-	sip_round(&s);
-	sip_round(&s);
+	for (i = 0; i < 4; i++)
+		sip_round(&s);
 	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }
 

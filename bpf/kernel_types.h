@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The few members of kernel structures that the classifier reads.  libbpf
+ * finds their real places in the running kernel's BTF when it loads (CO-RE), so
+ * that one build fits all kernels and none is needed to build.
+ */
+#ifndef KERNEL_TYPES_H
+#define KERNEL_TYPES_H
+
+#include <linux/types.h>
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+/* include/net/sock.h; never read, but a kfunc's arguments must be whole types. */
+struct sock {
+	__u16 sk_type;
+};
+
+/* include/net/request_sock.h */
+struct request_sock {
+	__u16 mss;
+	__u8 syncookie : 1;
+	__u8 num_timeout : 7;
+	__u32 ts_recent;
+};
+
+/* include/net/inet_sock.h */
+struct inet_request_sock {
+	struct request_sock req;
+	__u16 snd_wscale : 4;
+	__u16 rcv_wscale : 4;
+	__u16 tstamp_ok : 1;
+	__u16 sack_ok : 1;
+	__u16 wscale_ok : 1;
+	__u16 ecn_ok : 1;
+};
+
+/* include/linux/tcp.h */
+struct tcp_request_sock {
+	struct inet_request_sock req;
+	_Bool is_mptcp;	   /* only with CONFIG_MPTCP */
+	_Bool req_usec_ts; /* since 6.7 */
+	__u32 rcv_isn;
+	__u32 snt_isn;
+};
+
+#pragma clang attribute pop
+
+/* include/linux/tcp.h, since 6.9: what bpf_sk_assign_tcp_reqsk() takes, as it is. */
+struct bpf_tcp_req_attrs {
+	__u32 rcv_tsval;
+	__u32 rcv_tsecr;
+	__u16 mss;
+	__u8 rcv_wscale;
+	__u8 snd_wscale;
+	__u8 ecn_ok;
+	__u8 wscale_ok;
+	__u8 sack_ok;
+	__u8 tstamp_ok;
+	__u8 usec_ts_ok;
+	__u8 reserved[3];
+};
+
+#endif

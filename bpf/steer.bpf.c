@@ -1,0 +1,638 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+/*
+ * The classifier (tc ingress) and the chooser (sk_lookup).
+ *
+ * Only while a name is pending, the classifier delays the moment at which the
+ * kernel binds a new connection to production's listener: it holds the bare
+ * third ACK back, and looks at the first data segment.  An acme-tls/1
+ * ClientHello for a pending name gets the responder's listener; anything else
+ * goes on untouched.  ARCHITECTURE.md tells why this is safe; the rules carry
+ * its numbers.  Whenever in doubt: pass.
+ */
+#include <linux/bpf.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/client_hello.h"
+#include "bpf/kernel_types.h"
+#include "bpf/name_hash.h"
+#include "bpf/packet.h"
+#include "bpf/steer_abi.h"
+
+char LICENSE[] SEC("license") = "GPL"; /* the kernel's word for what it lets call its helpers */
+
+#define PASS (-1) /* TCX_NEXT, TC_ACT_UNSPEC: other programs still run */
+#define DROP 2	  /* TC_ACT_SHOT */
+
+#define LOOPBACK_IFINDEX 1
+#define CURRENT_NETNS	 ((__u64)-1) /* BPF_F_CURRENT_NETNS */
+/* A segment waits this often for the RST before it, then for its retransmission. */
+#define REENTRIES_MAX	 8
+/* Connections steered and not yet established, at most; the oldest make room. */
+#define FLOWS_MAX	 16384
+
+/* What a SYN cookie's timestamp carries: net/ipv4/syncookies.c, TSBITS. */
+#define COOKIE_WSCALE_MASK 0xf
+#define COOKIE_WSCALE_NONE 0xf
+#define COOKIE_SACK	   0x10
+#define COOKIE_ECN	   0x20
+#define COOKIE_MSS_V4	   536
+#define COOKIE_MSS_V6	   1220
+/* What a listener with the default net.ipv4.tcp_rmem announces. */
+#define COOKIE_RCV_WSCALE  7
+
+/*
+ * The newborn marks: for each bucket, by a hash of the remote end, a one-byte
+ * tag of each of its last eight SYNs, the youngest in the lowest byte.  A full
+ * 8 SYNs in one bucket within a handshake's time would make a challenge miss.
+ */
+#define NEWBORN_BUCKETS (1u << 14)
+#define EVERY_BYTE	0x0101010101010101ULL
+__u64 newborn[NEWBORN_BUCKETS];
+
+/* A connection that is on its way to the responder. */
+struct steer_flow {
+	__u32 client_isn;
+	__u32 server_isn;
+	__u32 reentries;
+	struct bpf_tcp_req_attrs attrs; /* what production's SYN-ACK negotiated */
+};
+
+/* What is too large for the stack. */
+struct scratch {
+	__u8 payload[CLIENT_HELLO_BUFFER_SIZE];
+	struct client_hello hello;
+	__u64 name[NAME_BUFFER_SIZE / 8];
+	__u8 tcp_options[TCP_OPTIONS_BUFFER_SIZE];
+	__u32 timestamp, timestamp_echo;
+	__u32 asking; /* the classifier on this CPU asks the chooser for the responder */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, STEER_CHALLENGES_MAX);
+	__type(key, __u64);
+	__type(value, struct steer_challenge);
+} challenges SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} armed SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct steer_control);
+} control_map SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, STEER_COUNTERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKMAP);
+	__uint(max_entries, STEER_FAMILIES);
+	__type(key, __u32);
+	__type(value, __u64);
+} listeners SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, FLOWS_MAX);
+	__type(key, struct packet_flow);
+	__type(value, struct steer_flow);
+} flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+/* Since 6.9.  Source: net/core/filter.c. */
+extern int bpf_sk_assign_tcp_reqsk(struct __sk_buff *skb, struct sock *sk,
+				   struct bpf_tcp_req_attrs *attrs, int attrs__sz) __ksym;
+
+/* One segment of a newborn connection on its way through the rules. */
+struct segment {
+	struct __sk_buff *skb;
+	struct packet packet;
+	__u32 ip_offset; /* the size of the link-layer header */
+	struct steer_control *control;
+	struct scratch *scratch;
+	__u64 *bucket;
+	__u8 tag;
+};
+
+#define INLINE static __always_inline
+
+INLINE void count(enum steer_counter counter)
+{
+	__u32 key = counter;
+	__u64 *value = bpf_map_lookup_elem(&counters, &key);
+
+	if (value)
+		++*value;
+}
+
+/* --- newborn marks ---------------------------------------------------------- */
+
+INLINE bool newborn_is_marked(__u64 bucket, __u8 tag)
+{
+	__u64 difference = bucket ^ tag * EVERY_BYTE;
+
+	return (difference - EVERY_BYTE) & ~difference & (EVERY_BYTE << 7);
+}
+
+INLINE void newborn_clear(struct segment *segment)
+{
+	__u64 bucket = *segment->bucket;
+	int i;
+
+	for (i = 0; i < 64; i += 8)
+		if ((__u8)(bucket >> i) == segment->tag)
+			bucket &= ~(0xffULL << i);
+	*segment->bucket = bucket;
+}
+
+/* The connection is production's from here on: its later segments pay one array read. */
+INLINE int pass_for_good(struct segment *segment, enum steer_counter reason)
+{
+	count(reason);
+	newborn_clear(segment);
+	return PASS;
+}
+
+/* --- the ClientHello -------------------------------------------------------- */
+
+/* Load `size` bytes, at most `limit`, a power of two, in the form that old verifiers accept. */
+INLINE int load_bytes(struct __sk_buff *skb, __u32 offset, void *to, __u32 size, __u32 limit)
+{
+	if (!size)
+		return -1;
+	size = (size > limit ? limit : size) - 1;
+	asm volatile("" : "+r"(size)); /* else the compiler, knowing better, leaves the mask out */
+	return bpf_skb_load_bytes(skb, offset, to, (size & (limit - 1)) + 1);
+}
+
+/* The key of the server name in the map of challenges; false when it is no name. */
+INLINE bool server_name_key(struct __sk_buff *skb, __u32 payload_offset, struct scratch *scratch,
+			    __u64 *ret_key)
+{
+	const struct client_hello *hello = &scratch->hello;
+	__u32 length = hello->server_name_length, zero = 0;
+	__u32 last = (hello->server_name_offset + length - 1) & (CLIENT_HELLO_WINDOW - 1);
+	struct steer_control *control = bpf_map_lookup_elem(&control_map, &zero);
+
+	if (scratch->payload[last] == '.')
+		length--;
+	__builtin_memset(scratch->name, 0, sizeof(scratch->name));
+	if (!control || !scratch->payload[last] || length > NAME_LENGTH_MAX ||
+	    load_bytes(skb, payload_offset + hello->server_name_offset, scratch->name, length,
+		       NAME_BUFFER_SIZE))
+		return false;
+	name_to_lower(scratch->name);
+	*ret_key = name_hash(control->hash_key, scratch->name);
+	return true;
+}
+
+/*
+ * What this first data is: STEER_STEERED when it is an acme-tls/1 ClientHello
+ * for a pending name, else the reason to pass it.  A function of its own to the
+ * verifier, which so looks at it once.
+ */
+__noinline int classify(struct __sk_buff *skb, __u32 payload_offset, __u32 payload_size)
+{
+	struct steer_challenge *challenge;
+	struct scratch *scratch;
+	__u32 zero = 0;
+	__u64 key;
+
+	scratch = bpf_map_lookup_elem(&scratches, &zero);
+	if (payload_size > CLIENT_HELLO_WINDOW)
+		payload_size = CLIENT_HELLO_WINDOW;
+	if (!scratch ||
+	    load_bytes(skb, payload_offset, scratch->payload, payload_size, CLIENT_HELLO_WINDOW))
+		return STEER_PASSED_FAILED;
+	switch (client_hello_parse(scratch->payload, payload_size, &scratch->hello)) {
+	case CLIENT_HELLO_ACME:
+		break;
+	case CLIENT_HELLO_OTHER:
+		return STEER_PASSED_OTHER;
+	case CLIENT_HELLO_TRUNCATED:
+		return STEER_PASSED_UNDECIDED;
+	default:
+		return STEER_PASSED_MALFORMED;
+	}
+	if (!server_name_key(skb, payload_offset, scratch, &key))
+		return STEER_PASSED_NOT_PENDING;
+	challenge = bpf_map_lookup_elem(&challenges, &key);
+	if (!challenge || challenge->expires_ns <= bpf_ktime_get_boot_ns())
+		return STEER_PASSED_NOT_PENDING;
+	return STEER_STEERED;
+}
+
+INLINE int classify_segment(const struct segment *segment)
+{
+	return classify(segment->skb, segment->packet.payload_offset, segment->packet.payload_size);
+}
+
+/* --- sockets ---------------------------------------------------------------- */
+
+/* Whoever gets this segment: a request socket, a listener, or what is established.  To release. */
+INLINE struct bpf_sock *look_up(struct segment *segment)
+{
+	if (segment->packet.flow.family == STEER_V4)
+		return bpf_skc_lookup_tcp(segment->skb, &segment->packet.flow.tuple,
+					  sizeof(segment->packet.flow.tuple.ipv4), CURRENT_NETNS, 0);
+	return bpf_skc_lookup_tcp(segment->skb, &segment->packet.flow.tuple,
+				  sizeof(segment->packet.flow.tuple.ipv6), CURRENT_NETNS, 0);
+}
+
+/* The same, where a search among the listeners ends at the responder's.  To release. */
+INLINE struct bpf_sock *look_up_responder(struct segment *segment)
+{
+	struct bpf_sock *sk;
+
+	segment->scratch->asking = 1;
+	sk = look_up(segment);
+	segment->scratch->asking = 0;
+	return sk;
+}
+
+INLINE bool is_responder(const struct segment *segment, const struct bpf_sock *sk)
+{
+	return sk->state == BPF_TCP_LISTEN &&
+	       sk->src_port == segment->control->responder_port[segment->packet.flow.family & 1];
+}
+
+/* Does a responder listen for this family?  Its socket leaves the map when it closes. */
+INLINE bool responder_listens(const struct segment *segment)
+{
+	__u32 key = segment->packet.flow.family;
+	struct bpf_sock *sk = bpf_map_lookup_elem(&listeners, &key);
+
+	if (!sk)
+		return false;
+	bpf_sk_release(sk);
+	return true;
+}
+
+/* --- steering --------------------------------------------------------------- */
+
+/* Set or clear the RST flag, and keep the checksum right for drivers that left it to us. */
+INLINE int write_rst(struct segment *segment, bool rst)
+{
+	__u32 tcp_offset = segment->packet.tcp_offset;
+	__u8 before[2], after[2]; /* data offset and flags: the checksum sums 16-bit words */
+	int err;
+
+	err = bpf_skb_load_bytes(segment->skb, tcp_offset + TCP_FLAGS_OFFSET - 1, before, 2);
+	if (err)
+		return err;
+	after[0] = before[0];
+	after[1] = rst ? before[1] | TCP_FLAG_BYTE_RST : before[1] & ~TCP_FLAG_BYTE_RST;
+	err = bpf_l4_csum_replace(segment->skb, tcp_offset + TCP_CHECKSUM_OFFSET,
+				  *(__u16 *)before, *(__u16 *)after, 2);
+	if (err)
+		return err;
+	return bpf_skb_store_bytes(segment->skb, tcp_offset + TCP_FLAGS_OFFSET - 1, after, 2, 0);
+}
+
+/*
+ * Take production's request socket away by a RST that only the stack sees, and
+ * send the segment through the classifier again, behind it.  On loopback a
+ * redirected packet would lose its route: there the segment itself carries the
+ * RST up, and the client's retransmission is the one that comes again.
+ */
+INLINE int remove_request_and_reenter(struct segment *segment)
+{
+	__u32 ifindex = segment->skb->ifindex;
+
+	if (write_rst(segment, true))
+		return DROP; /* half-written: the client's retransmission tries again */
+	if (ifindex == LOOPBACK_IFINDEX) {
+		count(STEER_DROPPED);
+		return PASS;
+	}
+	if (bpf_clone_redirect(segment->skb, ifindex, BPF_F_INGRESS) || write_rst(segment, false))
+		return DROP;
+	count(STEER_REENTERED);
+	return bpf_redirect(ifindex, BPF_F_INGRESS);
+}
+
+/* What production's SYN-ACK negotiated, from its request socket. */
+INLINE void attrs_from_request(struct bpf_tcp_req_attrs *ret_attrs,
+			       const struct tcp_request_sock *request)
+{
+	const struct inet_request_sock *inet = &request->req;
+
+	__builtin_memset(ret_attrs, 0, sizeof(*ret_attrs));
+	ret_attrs->mss = inet->req.mss;
+	ret_attrs->snd_wscale = BPF_CORE_READ_BITFIELD(inet, snd_wscale);
+	ret_attrs->rcv_wscale = BPF_CORE_READ_BITFIELD(inet, rcv_wscale);
+	ret_attrs->wscale_ok = BPF_CORE_READ_BITFIELD(inet, wscale_ok);
+	ret_attrs->sack_ok = BPF_CORE_READ_BITFIELD(inet, sack_ok);
+	ret_attrs->tstamp_ok = BPF_CORE_READ_BITFIELD(inet, tstamp_ok);
+	ret_attrs->ecn_ok = BPF_CORE_READ_BITFIELD(inet, ecn_ok);
+	if (bpf_core_field_exists(request->req_usec_ts))
+		ret_attrs->usec_ts_ok = request->req_usec_ts;
+}
+
+/* What the kernel itself would restore from a SYN cookie: net/ipv4/syncookies.c. */
+INLINE void attrs_from_cookie(struct bpf_tcp_req_attrs *ret_attrs, enum steer_family family,
+			      bool has_timestamps, __u32 echo)
+{
+	__builtin_memset(ret_attrs, 0, sizeof(*ret_attrs));
+	ret_attrs->mss = family == STEER_V4 ? COOKIE_MSS_V4 : COOKIE_MSS_V6;
+	if (!has_timestamps)
+		return;
+	ret_attrs->tstamp_ok = 1;
+	ret_attrs->sack_ok = !!(echo & COOKIE_SACK);
+	ret_attrs->ecn_ok = !!(echo & COOKIE_ECN);
+	if ((echo & COOKIE_WSCALE_MASK) != COOKIE_WSCALE_NONE) {
+		ret_attrs->wscale_ok = 1;
+		ret_attrs->snd_wscale = echo & COOKIE_WSCALE_MASK;
+		ret_attrs->rcv_wscale = COOKIE_RCV_WSCALE;
+	}
+}
+
+/*
+ * The timestamps of a segment with these offsets, left in the scratch.  Returns
+ * whether it carries any.  Another function that the verifier looks at once.
+ */
+__noinline int read_timestamps(struct __sk_buff *skb, __u32 tcp_offset, __u32 payload_offset)
+{
+	__u32 offset = tcp_offset + sizeof(struct tcphdr), size = payload_offset - offset, zero = 0;
+	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &zero);
+
+	if (!scratch || size > TCP_OPTIONS_MAX ||
+	    load_bytes(skb, offset, scratch->tcp_options, size, TCP_OPTIONS_MAX_MASK + 1))
+		return false;
+	return packet_timestamps(scratch->tcp_options, size, &scratch->timestamp,
+				 &scratch->timestamp_echo);
+}
+
+INLINE bool segment_timestamps(const struct segment *segment)
+{
+	return read_timestamps(segment->skb, segment->packet.tcp_offset,
+			       segment->packet.payload_offset);
+}
+
+/* Give the segment to the responder's listener, which makes a connection of it. */
+INLINE int assign(struct segment *segment, struct bpf_sock *listener,
+		  const struct bpf_tcp_req_attrs *negotiated)
+{
+	struct bpf_tcp_req_attrs attrs = *negotiated;
+	struct tcp_sock *sk;
+
+	if (attrs.tstamp_ok) {
+		if (!segment_timestamps(segment))
+			return -1;
+		attrs.rcv_tsval = segment->scratch->timestamp;
+		attrs.rcv_tsecr = segment->scratch->timestamp_echo;
+	}
+	sk = bpf_skc_to_tcp_sock(listener);
+	if (!sk)
+		return -1;
+	return bpf_sk_assign_tcp_reqsk(segment->skb, (struct sock *)sk, &attrs, sizeof(attrs));
+}
+
+/* --- the rules -------------------------------------------------------------- */
+
+/* Rule 6: the third ACK, without data. */
+INLINE int on_bare_ack(struct segment *segment, const struct tcp_request_sock *request)
+{
+	const struct packet *packet = &segment->packet;
+	const struct request_sock *req = &request->req.req;
+
+	/* A client that says nothing for a second is production's: so is one that says goodbye. */
+	if (packet->fin || BPF_CORE_READ_BITFIELD(req, num_timeout) ||
+	    (bpf_core_field_exists(request->is_mptcp) && request->is_mptcp) ||
+	    packet->sequence != request->rcv_isn + 1 ||
+	    packet->acknowledgment != request->snt_isn + 1) {
+		count(STEER_BARE_ACK_PASSED);
+		return PASS;
+	}
+	count(STEER_BARE_ACK_HELD);
+	return DROP;
+}
+
+/* Rules 7 and 8: the first data. */
+INLINE int on_first_data(struct segment *segment, const struct tcp_request_sock *request)
+{
+	struct steer_flow flow = {
+		.client_isn = request->rcv_isn,
+		.server_isn = request->snt_isn,
+	};
+	enum steer_counter reason;
+
+	if (segment->packet.sequence != flow.client_isn + 1 ||
+	    segment->packet.acknowledgment != flow.server_isn + 1)
+		return pass_for_good(segment, STEER_PASSED_UNDECIDED);
+	reason = classify_segment(segment);
+	if (reason != STEER_STEERED)
+		return pass_for_good(segment, reason);
+	if (bpf_core_field_exists(request->is_mptcp) && request->is_mptcp)
+		return pass_for_good(segment, STEER_PASSED_MPTCP);
+	if (!responder_listens(segment))
+		return pass_for_good(segment, STEER_PASSED_NO_RESPONDER);
+	attrs_from_request(&flow.attrs, request);
+	if (bpf_map_update_elem(&flows, &segment->packet.flow, &flow, BPF_ANY))
+		return pass_for_good(segment, STEER_PASSED_FAILED);
+	return remove_request_and_reenter(segment);
+}
+
+/* Rules 5 to 8: production's request socket waits for the rest of the handshake. */
+INLINE int on_request(struct segment *segment, struct bpf_sock *sk, struct steer_flow *flow)
+{
+	const struct tcp_request_sock *request = bpf_skc_to_tcp_request_sock(sk);
+
+	if (!request)
+		return PASS;
+	if (!segment->packet.payload_size)
+		return on_bare_ack(segment, request);
+	if (!flow || flow->client_isn != request->rcv_isn || flow->server_isn != request->snt_isn)
+		return on_first_data(segment, request);
+	/* Rule 5: the RST before this segment is still on its way up. */
+	if (segment->skb->ifindex == LOOPBACK_IFINDEX || flow->reentries++ >= REENTRIES_MAX) {
+		count(STEER_DROPPED);
+		return DROP;
+	}
+	count(STEER_REENTERED);
+	return bpf_redirect(segment->skb->ifindex, BPF_F_INGRESS);
+}
+
+/* Rule 9: production's request socket is gone, the responder's listener takes over. */
+INLINE int on_responder(struct segment *segment, struct bpf_sock *listener, struct steer_flow *flow)
+{
+	const struct packet *packet = &segment->packet;
+
+	if (!packet->payload_size || packet->sequence != flow->client_isn + 1 ||
+	    assign(segment, listener, &flow->attrs)) {
+		count(STEER_DROPPED);
+		return DROP;
+	}
+	count(STEER_STEERED);
+	return PASS;
+}
+
+/* Does production's listener answer with SYN cookies, and is this segment's one of them? */
+INLINE bool has_valid_cookie(struct segment *segment, struct bpf_sock *sk)
+{
+	__u32 ip_size = segment->packet.flow.family == STEER_V4 ? sizeof(struct iphdr) :
+							     sizeof(struct ipv6hdr);
+	struct {
+		__u8 ip[sizeof(struct ipv6hdr)];
+		struct tcphdr tcp;
+	} headers = {};
+
+	if (bpf_skb_load_bytes(segment->skb, segment->ip_offset, headers.ip, ip_size) ||
+	    bpf_skb_load_bytes(segment->skb, segment->packet.tcp_offset, &headers.tcp,
+			       sizeof(headers.tcp)))
+		return false;
+	return !bpf_tcp_check_syncookie(sk, headers.ip, ip_size, &headers.tcp, sizeof(headers.tcp));
+}
+
+/*
+ * Rule 10: production answers with SYN cookies, so that there is no request
+ * socket.  The third ACK carries the cookie, and so does the first data.
+ */
+INLINE int on_listener(struct segment *segment, struct bpf_sock *sk)
+{
+	struct bpf_tcp_req_attrs attrs;
+	struct bpf_sock *listener;
+	enum steer_counter reason;
+	int action = PASS;
+
+	if (segment->packet.fin || !has_valid_cookie(segment, sk))
+		return PASS;
+	if (!segment->packet.payload_size) {
+		count(STEER_BARE_ACK_HELD);
+		return DROP;
+	}
+	reason = classify_segment(segment);
+	if (reason != STEER_STEERED)
+		return pass_for_good(segment, reason);
+	listener = look_up_responder(segment);
+	if (!listener)
+		return pass_for_good(segment, STEER_PASSED_NO_RESPONDER);
+	attrs_from_cookie(&attrs, segment->packet.flow.family, segment_timestamps(segment),
+			  segment->scratch->timestamp_echo);
+	if (!is_responder(segment, listener)) {
+		action = pass_for_good(segment, STEER_PASSED_NO_RESPONDER);
+	} else if (assign(segment, listener, &attrs)) {
+		action = pass_for_good(segment, STEER_PASSED_FAILED);
+	} else {
+		count(STEER_COOKIE_STEERED);
+		count(STEER_STEERED);
+	}
+	bpf_sk_release(listener);
+	return action;
+}
+
+/* Rules 4 to 10: a segment of a connection whose SYN came while a name was pending. */
+INLINE int on_newborn(struct segment *segment)
+{
+	struct steer_flow *flow;
+	struct bpf_sock *sk;
+	int action;
+
+	flow = bpf_map_lookup_elem(&flows, &segment->packet.flow);
+	if (flow && segment->packet.acknowledgment != flow->server_isn + 1)
+		flow = NULL; /* of an earlier connection between the same ports */
+	sk = flow ? look_up_responder(segment) : look_up(segment);
+	if (!sk)
+		return PASS;
+	if (sk->state == BPF_TCP_NEW_SYN_RECV)
+		action = on_request(segment, sk, flow);
+	else if (sk->state != BPF_TCP_LISTEN)
+		action = (newborn_clear(segment), PASS);
+	else if (flow && is_responder(segment, sk))
+		action = on_responder(segment, sk, flow);
+	else
+		action = on_listener(segment, sk);
+	bpf_sk_release(sk);
+	return action;
+}
+
+/* Rules 0 to 3: what every segment pays. */
+INLINE int steer(struct __sk_buff *skb, __u32 ip_offset)
+{
+	struct segment segment = {.skb = skb};
+	__u32 zero = 0, hash;
+	__u64 *armed_until;
+
+	armed_until = bpf_map_lookup_elem(&armed, &zero);
+	if (!armed_until || !*armed_until)
+		return PASS;
+	segment.control = bpf_map_lookup_elem(&control_map, &zero);
+	if (!segment.control || !packet_parse(skb, ip_offset, &segment.packet) ||
+	    packet_local_port(&segment.packet) != segment.control->watched_port)
+		return PASS;
+
+	segment.ip_offset = ip_offset;
+	hash = packet_remote_hash(&segment.packet);
+	segment.bucket = &newborn[hash & (NEWBORN_BUCKETS - 1)];
+	segment.tag = hash >> 24 | 1;
+	if (segment.packet.syn) {
+		if (*armed_until > bpf_ktime_get_boot_ns()) {
+			*segment.bucket = *segment.bucket << 8 | segment.tag;
+			count(STEER_NEWBORN);
+		}
+		return PASS;
+	}
+	if (!newborn_is_marked(*segment.bucket, segment.tag) || segment.packet.rst)
+		return PASS;
+
+	segment.scratch = bpf_map_lookup_elem(&scratches, &zero);
+	if (!segment.scratch)
+		return PASS;
+	return on_newborn(&segment);
+}
+
+/* For interfaces with an Ethernet header, loopback too. */
+SEC("tc")
+int steer_ethernet(struct __sk_buff *skb)
+{
+	return steer(skb, ETH_HLEN);
+}
+
+/* For interfaces without any link-layer header: tun, WireGuard, point-to-point tunnels. */
+SEC("tc")
+int steer_bare_ip(struct __sk_buff *skb)
+{
+	return steer(skb, 0);
+}
+
+/*
+ * The chooser: the responder's listener, but only for the classifier's own
+ * question on this very CPU.  Every other search, each SYN's too, finds what
+ * it would find without us.
+ */
+SEC("sk_lookup")
+int choose(struct bpf_sk_lookup *ctx)
+{
+	__u32 zero = 0, family = ctx->family == 2 /* AF_INET */ ? STEER_V4 : STEER_V6;
+	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &zero);
+	struct bpf_sock *listener;
+
+	if (!scratch || !scratch->asking)
+		return SK_PASS;
+	listener = bpf_map_lookup_elem(&listeners, &family);
+	if (!listener)
+		return SK_PASS;
+	bpf_sk_assign(ctx, listener, BPF_SK_LOOKUP_F_REPLACE);
+	bpf_sk_release(listener);
+	return SK_PASS;
+}
