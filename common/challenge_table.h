@@ -56,7 +56,9 @@ int challenge_table_create(const char *path, gid_t group, uint32_t slots);
 /*
  * Open the table and its maps.  Errors: -ENOENT no table or no maps (no
  * responder has run), -EACCES not in the group, -EPROTO another version or a
- * damaged header, or -errno.
+ * damaged header, or -errno.  An open table may be read by several threads at
+ * once, but written by one only, and not by a child that inherited it: those
+ * open their own.
  */
 int challenge_table_open(struct challenge_table **ret_table, const struct paths *paths,
 			 enum challenge_table_mode mode);
@@ -72,15 +74,16 @@ const uint64_t *challenge_table_hash_key(const struct challenge_table *table);
  * returns 0 the very next connection is answered.
  * -EPERM: the name is pending for another uid; -ENOSPC: the table is full;
  * -EEXIST: the name's hash meets another name's; -EINVAL: ttl_s is 0 or over
- * CHALLENGE_TTL_MAX_S; -EIO: signing failed; or -errno of the map's update.
- * Nothing is armed on an error.
+ * CHALLENGE_TTL_MAX_S; -EIO: signing failed; -ESTALE: the table was replaced,
+ * open it again; -EBADMSG: it is damaged beyond repair, only a new one helps;
+ * or -errno of the map's update.  Nothing is armed on an error.
  */
 int challenge_table_publish(struct challenge_table *table, const struct identifier *identifier,
 			    const uint8_t digest[CHALLENGE_DIGEST_SIZE], uint32_t ttl_s);
 
 /*
  * Disarm after `grace_s` seconds (0: at once).  -ENOENT: not pending;
- * -EPERM: pending for another uid.
+ * -EPERM: pending for another uid; -ESTALE, -EBADMSG: as above; or -errno.
  */
 int challenge_table_withdraw(struct challenge_table *table, const struct identifier *identifier,
 			     uint32_t grace_s);

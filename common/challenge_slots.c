@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "common/challenge_slots.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bpf/steer_abi.h"
+#include "common/paths.h"
+
+#define TABLE_MAGIC  0x5349444553544550ULL /* "SIDESTEP" */
+#define HEADER_SIZE  4096
+#define STATE_OFFSET 256
+#define SLOT_WORDS   (SLOT_SIZE / sizeof(uint32_t))
+
+/*
+ * A slot as it lies in the file: words, for then copying one while another
+ * process writes it has a meaning in C (C11 section 5.1.2.4).
+ */
+struct shared_slot {
+	_Atomic uint32_t words[SLOT_WORDS]; /* words[0]: the sequence */
+};
+
+_Static_assert(SLOTS_MAX == STEER_CHALLENGES_MAX, "one slot for each map entry");
+_Static_assert(sizeof(struct slot) == SLOT_SIZE, "slot size");
+_Static_assert(sizeof(struct shared_slot) == SLOT_SIZE, "shared slot size");
+_Static_assert(offsetof(struct slot, sequence) == 0, "the sequence is the first word");
+_Static_assert(offsetof(struct slot, checksum) == 4, "slot layout");
+_Static_assert(offsetof(struct slot, expires_ns) == 8, "slot layout");
+_Static_assert(offsetof(struct slot, ttl_s) == 16, "slot layout");
+_Static_assert(offsetof(struct slot, next_free) == 28, "slot layout");
+_Static_assert(offsetof(struct slot, digest) == 32, "slot layout");
+_Static_assert(offsetof(struct slot, signature) == 64, "slot layout");
+_Static_assert(offsetof(struct slot, name) == 128, "slot layout");
+_Static_assert(offsetof(struct slot, name_length) == 381, "slot layout");
+_Static_assert(sizeof(struct slots_constants) == 144, "header layout");
+_Static_assert(offsetof(struct slots_constants, hash_key) == 24, "header layout");
+_Static_assert(offsetof(struct slots_constants, key) == 40, "header layout");
+_Static_assert(sizeof(struct slots_constants) <= STATE_OFFSET, "header layout");
+_Static_assert(sizeof(struct slots_state) == 40, "header layout");
+_Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2,
+	       "atomics that work between processes");
+
+/* FNV-1a over words: finds damage and torn copies, not forgery. */
+static uint32_t checksum_add(uint32_t sum, const void *bytes, size_t size)
+{
+	const uint8_t *at = bytes;
+	uint32_t word;
+
+	for (; size; at += sizeof(word), size -= sizeof(word)) {
+		memcpy(&word, at, sizeof(word));
+		sum = (sum ^ word) * 16777619u;
+	}
+	return sum;
+}
+
+/* The index is part of it, so that a slot does not pass for another. */
+static uint32_t slot_checksum(const struct slot *slot, uint32_t index)
+{
+	size_t start = offsetof(struct slot, expires_ns);
+	uint32_t sum = 2166136261u;
+
+	sum = checksum_add(sum, &index, sizeof(index));
+	sum = checksum_add(sum, &slot->sequence, sizeof(slot->sequence));
+	return checksum_add(sum, (const uint8_t *)slot + start, SLOT_SIZE - start);
+}
+
+static uint32_t constants_checksum(const struct slots_constants *constants)
+{
+	struct slots_constants copy = *constants;
+
+	copy.checksum = 0;
+	return checksum_add(2166136261u, &copy, sizeof(copy));
+}
+
+static size_t slot_offset(uint32_t index)
+{
+	return HEADER_SIZE + (size_t)index * SLOT_SIZE;
+}
+
+static struct shared_slot *slot_at(const struct slots *slots, uint32_t index)
+{
+	return (struct shared_slot *)((char *)slots->mapping.base + slot_offset(index));
+}
+
+/* --- the file ------------------------------------------------------------------ */
+
+/* Read and check the constants of an open table.  0, -EPROTO or -errno. */
+static int read_constants(int fd, struct slots_constants *ret_constants)
+{
+	struct slots_constants constants;
+	struct stat status;
+	ssize_t size;
+
+	if (fstat(fd, &status))
+		return -errno;
+	if (!S_ISREG(status.st_mode))
+		return -EPROTO;
+	size = pread(fd, &constants, sizeof(constants), 0);
+	if (size < 0)
+		return -errno;
+	if (size != sizeof(constants) || constants.magic != TABLE_MAGIC ||
+	    constants.version != STEER_ABI_VERSION || constants.slot_size != SLOT_SIZE ||
+	    constants.slot_count == 0 || constants.slot_count > SLOTS_MAX ||
+	    constants.checksum != constants_checksum(&constants) ||
+	    (size_t)status.st_size != slot_offset(constants.slot_count))
+		return -EPROTO;
+	*ret_constants = constants;
+	return 0;
+}
+
+static int set_owner(int fd, gid_t group)
+{
+	return fchown(fd, (uid_t)-1, group) || fchmod(fd, 0660) ? -errno : 0;
+}
+
+/* Whether a table of the right size is there already; if so, give it to `group`. */
+static int keep(const char *path, gid_t group, uint32_t slot_count)
+{
+	struct slots_constants constants;
+	int fd, error;
+
+	fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	error = read_constants(fd, &constants);
+	if (!error && constants.slot_count != slot_count)
+		error = -EPROTO;
+	if (!error)
+		error = set_owner(fd, group);
+	close(fd);
+	return error;
+}
+
+/* Fill an empty file. */
+static int write_table(int fd, uint32_t slot_count)
+{
+	struct slots_constants constants = {.magic = TABLE_MAGIC,
+					    .version = STEER_ABI_VERSION,
+					    .slot_size = SLOT_SIZE,
+					    .slot_count = slot_count};
+	/* Unclean: the maps may still hold an earlier table's names. */
+	struct slots_state state = {.unclean = 1};
+	int error;
+
+	if (getrandom(constants.hash_key, sizeof(constants.hash_key), 0) !=
+	    sizeof(constants.hash_key))
+		return -EIO;
+	error = challenge_key_generate(&constants.key);
+	if (error)
+		return error;
+	constants.checksum = constants_checksum(&constants);
+	if (ftruncate(fd, (off_t)slot_offset(slot_count)))
+		return -errno;
+	errno = ENOSPC; /* of a short write */
+	if (pwrite(fd, &constants, sizeof(constants), 0) != sizeof(constants) ||
+	    pwrite(fd, &state, sizeof(state), STATE_OFFSET) != sizeof(state))
+		return -errno;
+	return 0;
+}
+
+int slots_create(const char *path, gid_t group, uint32_t slot_count)
+{
+	char new_path[PATHS_MAX + 8];
+	int fd, error;
+
+	assert(slot_count > 0 && slot_count <= SLOTS_MAX);
+	error = keep(path, group, slot_count);
+	if (error != -ENOENT && error != -EPROTO)
+		return error;
+	if (snprintf(new_path, sizeof(new_path), "%s.new", path) >= (int)sizeof(new_path))
+		return -ENAMETOOLONG;
+	if (unlink(new_path) && errno != ENOENT)
+		return -errno;
+	fd = open(new_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	error = write_table(fd, slot_count);
+	if (!error)
+		error = set_owner(fd, group);
+	if (!error && rename(new_path, path))
+		error = -errno;
+	if (error)
+		unlink(new_path);
+	close(fd);
+	return error;
+}
+
+int slots_open(struct slots *slots, const char *path, bool writable)
+{
+	int fd, error;
+
+	fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	error = read_constants(fd, &slots->constants);
+	if (!error)
+		error = mapping_init(&slots->mapping, fd, slot_offset(slots->constants.slot_count),
+				     writable);
+	if (error) {
+		close(fd);
+		return error;
+	}
+	slots->fd = fd;
+	slots->state = (struct slots_state *)((char *)slots->mapping.base + STATE_OFFSET);
+	return 0;
+}
+
+void slots_done(struct slots *slots)
+{
+	mapping_done(&slots->mapping);
+	close(slots->fd);
+}
+
+/* --- the lock ------------------------------------------------------------------ */
+
+/* Whether the file is still there, and whole. */
+static int check_file(const struct slots *slots)
+{
+	struct stat status;
+
+	if (fstat(slots->fd, &status))
+		return -errno;
+	if (status.st_nlink == 0)
+		return -ESTALE;
+	if ((size_t)status.st_size != slot_offset(slots->constants.slot_count) ||
+	    mapping_is_lost(&slots->mapping))
+		return -EBADMSG;
+	return 0;
+}
+
+int slots_lock(struct slots *slots)
+{
+	uint32_t unclean;
+	int error;
+
+	while (flock(slots->fd, LOCK_EX))
+		if (errno != EINTR)
+			return -errno;
+	error = check_file(slots);
+	if (error) {
+		flock(slots->fd, LOCK_UN);
+		return error;
+	}
+	unclean = slots->state->unclean;
+	slots->state->unclean = 1;
+	return unclean != 0;
+}
+
+void slots_unlock(struct slots *slots)
+{
+	slots->state->unclean = 0;
+	flock(slots->fd, LOCK_UN);
+}
+
+/* --- slots --------------------------------------------------------------------- */
+
+uint32_t slots_high_water(const struct slots *slots)
+{
+	uint32_t high_water = slots->state->high_water;
+
+	return high_water <= slots->constants.slot_count ? high_water : slots->constants.slot_count;
+}
+
+int slots_read(const struct slots *slots, uint32_t index, struct slot *ret_slot)
+{
+	const struct shared_slot *shared;
+	uint32_t words[SLOT_WORDS], before;
+	struct slot slot;
+	size_t i;
+
+	if (index >= slots_high_water(slots))
+		return -EBADMSG;
+	shared = slot_at(slots, index);
+	before = atomic_load_explicit(&shared->words[0], memory_order_acquire);
+	if (before & 1)
+		return -EAGAIN;
+	words[0] = before;
+	for (i = 1; i < SLOT_WORDS; i++)
+		words[i] = atomic_load_explicit(&shared->words[i], memory_order_relaxed);
+	atomic_thread_fence(memory_order_acquire);
+	if (atomic_load_explicit(&shared->words[0], memory_order_relaxed) != before)
+		return -EAGAIN;
+
+	memcpy(&slot, words, sizeof(slot));
+	if (slot.checksum != slot_checksum(&slot, index) || mapping_is_lost(&slots->mapping))
+		return -EBADMSG;
+	*ret_slot = slot;
+	return 0;
+}
+
+int slots_write(struct slots *slots, uint32_t index, struct slot *slot)
+{
+	struct shared_slot *shared = slot_at(slots, index);
+	uint32_t words[SLOT_WORDS];
+	size_t i;
+
+	slot->sequence = (slots->state->last_sequence | 1) + 1;
+	slot->checksum = slot_checksum(slot, index);
+	memcpy(words, slot, sizeof(words));
+
+	slots->state->last_sequence = slot->sequence;
+	atomic_store_explicit(&shared->words[0], slot->sequence - 1, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+	for (i = 1; i < SLOT_WORDS; i++)
+		atomic_store_explicit(&shared->words[i], words[i], memory_order_relaxed);
+	atomic_store_explicit(&shared->words[0], slot->sequence, memory_order_release);
+	return mapping_is_lost(&slots->mapping) ? -EBADMSG : 0;
+}
+
+/* --- which are free ------------------------------------------------------------ */
+
+int slots_take(struct slots *slots, uint32_t *ret_index)
+{
+	uint32_t first = slots->state->first_free, high_water = slots_high_water(slots);
+	struct slot slot;
+
+	if (first) {
+		if (slots_read(slots, first - 1, &slot) || slot.state != SLOT_FREE)
+			return -EBADMSG;
+		slots->state->first_free = slot.next_free;
+		*ret_index = first - 1;
+	} else {
+		if (high_water == slots->constants.slot_count)
+			return -ENOSPC;
+		/* Get the memory here, where lacking it is an error and not a SIGBUS. */
+		if (fallocate(slots->fd, 0, (off_t)slot_offset(high_water), SLOT_SIZE))
+			return -errno;
+		slots->state->high_water = high_water + 1;
+		*ret_index = high_water;
+	}
+	slots->state->used++;
+	return 0;
+}
+
+/* Nothing is in use: forget all slots and return their memory. */
+static void empty(struct slots *slots)
+{
+	slots->state->used = 0;
+	slots->state->first_free = 0;
+	slots->state->sweep_hand = 0;
+	slots->state->high_water = 0;
+	/* A file system that cannot do it keeps the memory; nothing else changes. */
+	fallocate(slots->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, HEADER_SIZE,
+		  (off_t)slots->constants.slot_count * SLOT_SIZE);
+}
+
+void slots_give_back(struct slots *slots, uint32_t index)
+{
+	struct slot slot = {.state = SLOT_FREE, .next_free = slots->state->first_free};
+	uint32_t used = slots->state->used;
+
+	slots_write(slots, index, &slot);
+	if (used > 1) {
+		slots->state->first_free = index + 1;
+		slots->state->used = used - 1;
+	} else {
+		empty(slots);
+	}
+}
+
+void slots_reset(struct slots *slots,
+		 bool (*is_kept)(void *context, uint32_t index, const struct slot *slot),
+		 void *context)
+{
+	uint32_t index = slots_high_water(slots), used = 0;
+	struct slot slot, free_slot = {.state = SLOT_FREE};
+
+	/* From the end, so that low slots are taken first. */
+	while (index--) {
+		if (slots_read(slots, index, &slot) == 0 && slot.state == SLOT_USED &&
+		    is_kept(context, index, &slot)) {
+			used++;
+			continue;
+		}
+		slots_write(slots, index, &free_slot);
+		free_slot.next_free = index + 1;
+	}
+	slots->state->high_water = slots_high_water(slots);
+	slots->state->first_free = free_slot.next_free;
+	slots->state->sweep_hand = 0;
+	slots->state->used = used;
+	if (!used)
+		empty(slots);
+}

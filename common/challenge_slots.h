@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The file of the challenge table: its layout, its lock, its slots and which of
+ * them are free.  Used by challenge_table.c only, which knows what the slots
+ * mean and which are worth keeping.
+ *
+ * The file: a page with the header, then slots of one size.  Indices, never
+ * pointers.  Slots from the high-water mark on have never been used and take
+ * no memory.
+ *
+ * Whoever may write the file may write anything, so all that is read from it
+ * is checked: the worst that a hostile table does is to be refused.
+ */
+#ifndef CHALLENGE_SLOTS_H
+#define CHALLENGE_SLOTS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/challenge_cert.h"
+#include "common/mapping.h"
+
+#define SLOTS_MAX      (1u << 20)
+#define SLOT_SIZE      384
+#define SLOT_NAME_SIZE 253
+
+enum slot_state { SLOT_FREE = 1, SLOT_USED };
+
+/* One slot, copied. */
+struct slot {
+	uint32_t
+		sequence; /* of its last writing, even and unique in the table; odd while written */
+	uint32_t checksum;
+	uint64_t expires_ns; /* CLOCK_BOOTTIME, as published */
+	uint32_t ttl_s;
+	uint32_t issued_at; /* Unix seconds */
+	uint32_t owner; /* uid */
+	uint32_t next_free; /* index + 1, or 0: the last one */
+	uint8_t digest[CHALLENGE_DIGEST_SIZE];
+	uint8_t signature[CHALLENGE_SIGNATURE_SIZE];
+	char name[SLOT_NAME_SIZE]; /* the identifier's value, zero up to the end */
+	uint8_t name_length;
+	uint8_t state;
+	uint8_t reserved;
+};
+
+/* What stays as it is while the table lives. */
+struct slots_constants {
+	uint64_t magic;
+	uint32_t version; /* STEER_ABI_VERSION */
+	uint32_t slot_size;
+	uint32_t slot_count;
+	uint32_t checksum;
+	uint64_t hash_key[2];
+	struct challenge_key key;
+	uint8_t reserved[7];
+};
+
+/* What the holder of the lock changes.  All are hints that slots_reset() can make anew. */
+struct slots_state {
+	_Atomic uint32_t unclean; /* a writer is at work, or died at it */
+	_Atomic uint32_t last_sequence;
+	_Atomic uint32_t high_water;
+	_Atomic uint32_t used; /* slots in use */
+	_Atomic uint32_t first_free; /* index + 1, or 0: none */
+	_Atomic uint32_t sweep_hand; /* index of the slot to look at next */
+	_Atomic uint32_t armed; /* names neither withdrawn nor found expired */
+	_Atomic uint32_t reserved;
+	_Atomic uint64_t grace_until_ns; /* no withdrawn name stays armed longer */
+};
+
+struct slots {
+	int fd;
+	struct slots_constants constants; /* copied and checked when opening */
+	struct slots_state *state;
+	struct mapping mapping;
+};
+
+/* As challenge_table_create(). */
+int slots_create(const char *path, gid_t group, uint32_t slot_count);
+
+/* 0, -EPROTO when the file is not a table of this version, or -errno. */
+int slots_open(struct slots *slots, const char *path, bool writable);
+void slots_done(struct slots *slots);
+
+/*
+ * Become the only writer.  0; 1: so too, but the table needs slots_reset(), as the
+ * last writer died at work; -ESTALE: the file has been replaced; -EBADMSG: it
+ * has been truncated; or -errno.
+ */
+int slots_lock(struct slots *slots);
+void slots_unlock(struct slots *slots);
+
+/* Slots below this index may be read. */
+uint32_t slots_high_water(const struct slots *slots);
+
+/*
+ * Copy a slot, without the lock.  -EAGAIN: it is being written; -EBADMSG: it is
+ * damaged, or there is no such slot.
+ */
+int slots_read(const struct slots *slots, uint32_t index, struct slot *ret_slot);
+
+/* --- with the lock held -------------------------------------------------------- */
+
+/* Store a slot; gives it its sequence.  -EBADMSG: the file is damaged. */
+int slots_write(struct slots *slots, uint32_t index, struct slot *slot);
+
+/* Take a free slot for slots_write().  -ENOSPC: there is none; -EBADMSG: slots_reset() is due. */
+int slots_take(struct slots *slots, uint32_t *ret_index);
+
+/* Give a slot back.  When it was the last one in use, the file's memory goes with it. */
+void slots_give_back(struct slots *slots, uint32_t index);
+
+/*
+ * Make the bookkeeping anew: everything that `is_kept` does not vouch for is
+ * free.  `is_kept` is called for each whole slot in use.
+ */
+void slots_reset(struct slots *slots,
+		 bool (*is_kept)(void *context, uint32_t index, const struct slot *slot),
+		 void *context);
+
+#endif

@@ -1,0 +1,633 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the slots mean.  A name is pending when the map has an entry for it that
+ * has not expired and whose slot was last written as the entry's generation.
+ *
+ * Publishing fills a fresh slot and then lets the entry point to it; only then
+ * is the slot of an earlier challenge for the name given back.  So an entry
+ * never points to a slot that is being written, and a writer may die anywhere.
+ */
+#include "common/challenge_table.h"
+
+#include <assert.h>
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bpf/name_hash.h"
+#include "bpf/steer_abi.h"
+#include "common/challenge_slots.h"
+#include "common/maps.h"
+#include "common/paths.h"
+
+#define NS_PER_S UINT64_C(1000000000)
+
+/* Slots that every writer looks at, to take back the expired ones: more than it takes. */
+#define SWEEP_SLOTS 4
+
+/* A reader's attempts; all but a damaged slot's fail because a writer finished in between. */
+#define FIND_ATTEMPTS 16
+
+_Static_assert(sizeof(struct steer_challenge) == 16, "map value");
+_Static_assert(SLOT_NAME_SIZE == NAME_LENGTH_MAX, "any name fits into a slot");
+
+struct challenge_table {
+	struct slots slots;
+	int challenges; /* map descriptors */
+	int armed; /* -1 for readers */
+	struct challenge_signer *signer; /* NULL for readers */
+};
+
+uint64_t challenge_clock_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+/* --- open and close -------------------------------------------------------------- */
+
+int challenge_table_create(const char *path, gid_t group, uint32_t slots)
+{
+	return slots_create(path, group, slots);
+}
+
+static int open_maps(struct challenge_table *table, const struct paths *paths, bool writable)
+{
+	static const struct map_shape challenges = {STEER_PIN_CHALLENGES, BPF_MAP_TYPE_HASH,
+						    sizeof(__u64), sizeof(struct steer_challenge)};
+	static const struct map_shape armed = {STEER_PIN_ARMED, BPF_MAP_TYPE_ARRAY, sizeof(__u32),
+					       sizeof(__u64)};
+
+	table->challenges = map_open(paths, &challenges, writable);
+	if (table->challenges < 0)
+		return table->challenges;
+	if (!writable)
+		return 0;
+	table->armed = map_open(paths, &armed, true);
+	return table->armed < 0 ? table->armed : 0;
+}
+
+int challenge_table_open(struct challenge_table **ret_table, const struct paths *paths,
+			 enum challenge_table_mode mode)
+{
+	bool writable = mode == CHALLENGE_TABLE_WRITE;
+	struct challenge_table *table = calloc(1, sizeof(*table));
+	int error;
+
+	if (!table)
+		return -ENOMEM;
+	table->challenges = table->armed = -1;
+	error = slots_open(&table->slots, paths->table, writable);
+	if (error) {
+		free(table);
+		return error;
+	}
+	error = open_maps(table, paths, writable);
+	if (!error && writable)
+		error = challenge_signer_new(&table->signer, &table->slots.constants.key);
+	if (error) {
+		challenge_table_free(table);
+		return error;
+	}
+	*ret_table = table;
+	return 0;
+}
+
+void challenge_table_free(struct challenge_table *table)
+{
+	if (!table)
+		return;
+	challenge_signer_free(table->signer);
+	if (table->armed >= 0)
+		close(table->armed);
+	if (table->challenges >= 0)
+		close(table->challenges);
+	slots_done(&table->slots);
+	free(table);
+}
+
+const struct challenge_key *challenge_table_key(const struct challenge_table *table)
+{
+	return &table->slots.constants.key;
+}
+
+const uint64_t *challenge_table_hash_key(const struct challenge_table *table)
+{
+	return table->slots.constants.hash_key;
+}
+
+/* --- the index ------------------------------------------------------------------- */
+
+/* The map's key for a canonical server name. */
+static uint64_t index_key(const struct challenge_table *table, const char *sni, size_t length)
+{
+	const __u64 key[2] = {table->slots.constants.hash_key[0],
+			      table->slots.constants.hash_key[1]};
+	__u64 name[NAME_BUFFER_SIZE / sizeof(__u64)] = {0};
+
+	assert(length <= NAME_LENGTH_MAX);
+	memcpy(name, sni, length);
+	return name_hash(key, name);
+}
+
+/* 0, -ENOENT or -errno. */
+static int index_find(const struct challenge_table *table, uint64_t key,
+		      struct steer_challenge *ret_entry)
+{
+	return bpf_map_lookup_elem(table->challenges, &key, ret_entry) ? -errno : 0;
+}
+
+static int index_put(const struct challenge_table *table, uint64_t key,
+		     const struct steer_challenge *entry)
+{
+	if (bpf_map_update_elem(table->challenges, &key, entry, BPF_ANY) == 0)
+		return 0;
+	return errno == E2BIG ? -ENOSPC : -errno;
+}
+
+static int index_remove(const struct challenge_table *table, uint64_t key)
+{
+	return bpf_map_delete_elem(table->challenges, &key) && errno != ENOENT ? -errno : 0;
+}
+
+static bool entry_is_of(const struct steer_challenge *entry, uint32_t index,
+			const struct slot *slot)
+{
+	return entry->slot == index && entry->generation == slot->sequence;
+}
+
+/* Withdrawing shortens the entry's life, not the slot's. */
+static bool is_withdrawn(const struct steer_challenge *entry, const struct slot *slot)
+{
+	return entry->expires_ns != slot->expires_ns;
+}
+
+/* --- slots and identifiers --------------------------------------------------------- */
+
+/* The identifier that a slot holds; -EBADMSG when it holds none. */
+static int slot_identifier(const struct slot *slot, struct identifier *ret_identifier)
+{
+	char name[SLOT_NAME_SIZE + 1] = {0};
+	struct identifier identifier;
+	enum identifier_error error;
+
+	if (slot->state != SLOT_USED || slot->name_length > sizeof(slot->name))
+		return -EBADMSG;
+	memcpy(name, slot->name, slot->name_length);
+	error = identifier_parse(&identifier, name);
+	if ((error != IDENTIFIER_OK && error != IDENTIFIER_SINGLE_LABEL) ||
+	    strcmp(identifier.value, name) != 0)
+		return -EBADMSG;
+	*ret_identifier = identifier;
+	return 0;
+}
+
+static void slot_fill(struct slot *slot, const struct challenge_cert *cert)
+{
+	*slot = (struct slot){.issued_at = cert->issued_at, .owner = geteuid(), .state = SLOT_USED};
+	slot->name_length = (uint8_t)strlen(cert->identifier.value);
+	memcpy(slot->name, cert->identifier.value, slot->name_length);
+	memcpy(slot->digest, cert->digest, sizeof(slot->digest));
+	memcpy(slot->signature, cert->signature, sizeof(slot->signature));
+}
+
+/* What a reader gets of an entry and its slot. */
+static int make_challenge(const struct steer_challenge *entry, const struct slot *slot,
+			  struct challenge *ret_challenge)
+{
+	struct challenge challenge = {.expires_ns = entry->expires_ns,
+				      .published_ns = slot->expires_ns - slot->ttl_s * NS_PER_S,
+				      .owner = slot->owner,
+				      .slot = entry->slot,
+				      .generation = entry->generation,
+				      .withdrawn = is_withdrawn(entry, slot)};
+
+	if (slot_identifier(slot, &challenge.cert.identifier) || slot->ttl_s > CHALLENGE_TTL_MAX_S)
+		return -EBADMSG;
+	challenge.cert.issued_at = slot->issued_at;
+	memcpy(challenge.cert.digest, slot->digest, sizeof(slot->digest));
+	memcpy(challenge.cert.signature, slot->signature, sizeof(slot->signature));
+	*ret_challenge = challenge;
+	return 0;
+}
+
+/* --- readers ----------------------------------------------------------------------- */
+
+/* Write a server name as name_hash() wants it.  Returns its length, 0: it cannot be pending. */
+static size_t canonical_name(char ret_name[SLOT_NAME_SIZE + 1], const char *server_name,
+			     size_t length)
+{
+	size_t i;
+
+	if (length && server_name[length - 1] == '.')
+		length--;
+	if (length > SLOT_NAME_SIZE)
+		return 0;
+	for (i = 0; i < length; i++) {
+		char c = server_name[i];
+
+		ret_name[i] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+	}
+	ret_name[length] = '\0';
+	return length;
+}
+
+/* One attempt.  -EAGAIN: entry and slot do not belong together. */
+static int find_once(const struct challenge_table *table, uint64_t key, const char *name,
+		     size_t length, struct challenge *ret_challenge)
+{
+	struct steer_challenge entry;
+	struct challenge challenge;
+	struct slot slot;
+	int error;
+
+	error = index_find(table, key, &entry);
+	if (error)
+		return error;
+	if (entry.expires_ns <= challenge_clock_ns())
+		return -ENOENT;
+	error = slots_read(&table->slots, entry.slot, &slot);
+	if (error)
+		return error;
+	if (!entry_is_of(&entry, entry.slot, &slot))
+		return -EAGAIN;
+	error = make_challenge(&entry, &slot, &challenge);
+	if (error)
+		return error;
+	/* Another name with the same hash is pending, not this one. */
+	if (strlen(challenge.cert.identifier.sni) != length ||
+	    memcmp(challenge.cert.identifier.sni, name, length) != 0)
+		return -ENOENT;
+	*ret_challenge = challenge;
+	return 0;
+}
+
+int challenge_table_find(struct challenge_table *table, const char *server_name, size_t length,
+			 struct challenge *ret_challenge)
+{
+	char name[SLOT_NAME_SIZE + 1];
+	int error = -EAGAIN, attempts = FIND_ATTEMPTS;
+	uint64_t key;
+
+	length = canonical_name(name, server_name, length);
+	if (!length)
+		return -ENOENT;
+	key = index_key(table, name, length);
+	while ((error == -EAGAIN || error == -EBADMSG) && attempts--)
+		error = find_once(table, key, name, length, ret_challenge);
+	return error;
+}
+
+int challenge_table_next(struct challenge_table *table, uint32_t *cursor,
+			 struct challenge *ret_challenge)
+{
+	uint64_t now_ns = challenge_clock_ns();
+	struct identifier identifier;
+	struct steer_challenge entry;
+	struct slot slot;
+	uint32_t index;
+
+	while (*cursor < slots_high_water(&table->slots)) {
+		index = (*cursor)++;
+		if (slots_read(&table->slots, index, &slot) || slot_identifier(&slot, &identifier))
+			continue;
+		if (index_find(table, index_key(table, identifier.sni, strlen(identifier.sni)),
+			       &entry) ||
+		    !entry_is_of(&entry, index, &slot) || entry.expires_ns <= now_ns)
+			continue;
+		if (make_challenge(&entry, &slot, ret_challenge) == 0)
+			return 0;
+	}
+	return -ENOENT;
+}
+
+/* --- the armed word ------------------------------------------------------------------ */
+
+static const __u32 armed_key;
+
+static int armed_set(const struct challenge_table *table, uint64_t until_ns)
+{
+	return bpf_map_update_elem(table->armed, &armed_key, &until_ns, BPF_ANY) ? -errno : 0;
+}
+
+/* Keep the classifier awake until then, at least. */
+static int armed_raise(const struct challenge_table *table, uint64_t until_ns)
+{
+	uint64_t old_ns;
+
+	if (bpf_map_lookup_elem(table->armed, &armed_key, &old_ns))
+		return -errno;
+	return old_ns >= until_ns ? 0 : armed_set(table, until_ns);
+}
+
+/* When all names are withdrawn, stay awake only for their graces. */
+static void armed_lower(const struct challenge_table *table)
+{
+	/* When it fails, the classifier stays awake longer than it need: no harm. */
+	if (table->slots.state->armed == 0)
+		(void)armed_set(table, table->slots.state->grace_until_ns);
+}
+
+static void count_disarmed(struct challenge_table *table)
+{
+	/* Never below zero, even when the count was damaged. */
+	if (table->slots.state->armed)
+		table->slots.state->armed--;
+}
+
+/* --- recovery and sweeping, with the lock held ----------------------------------------- */
+
+struct keeper {
+	struct challenge_table *table;
+	uint64_t now_ns;
+	uint64_t grace_until_ns;
+	uint32_t armed;
+};
+
+static bool keep_pending(void *context, uint32_t index, const struct slot *slot)
+{
+	struct keeper *keeper = context;
+	struct identifier identifier;
+	struct steer_challenge entry;
+
+	if (slot_identifier(slot, &identifier) ||
+	    index_find(keeper->table,
+		       index_key(keeper->table, identifier.sni, strlen(identifier.sni)), &entry) ||
+	    !entry_is_of(&entry, index, slot) || entry.expires_ns <= keeper->now_ns)
+		return false;
+	if (!is_withdrawn(&entry, slot))
+		keeper->armed++;
+	else if (keeper->grace_until_ns < entry.expires_ns)
+		keeper->grace_until_ns = entry.expires_ns;
+	return true;
+}
+
+/* Remove the entries whose slots are not theirs.  Bounded: others may write the map, too. */
+static void remove_orphans(struct challenge_table *table)
+{
+	uint64_t key, next_key;
+	struct steer_challenge entry;
+	struct slot slot;
+	uint32_t left = 2 * STEER_CHALLENGES_MAX;
+	bool more;
+
+	more = bpf_map_get_next_key(table->challenges, NULL, &key) == 0;
+	while (more && left--) {
+		more = bpf_map_get_next_key(table->challenges, &key, &next_key) == 0;
+		if (index_find(table, key, &entry) == 0 &&
+		    (slots_read(&table->slots, entry.slot, &slot) ||
+		     !entry_is_of(&entry, entry.slot, &slot)))
+			(void)index_remove(table, key);
+		key = next_key;
+	}
+}
+
+/* Make everything but the pending names anew. */
+static void recover(struct challenge_table *table)
+{
+	struct keeper keeper = {.table = table, .now_ns = challenge_clock_ns()};
+
+	slots_reset(&table->slots, keep_pending, &keeper);
+	remove_orphans(table);
+	table->slots.state->armed = keeper.armed;
+	table->slots.state->grace_until_ns = keeper.grace_until_ns;
+}
+
+static int lock(struct challenge_table *table)
+{
+	int result = slots_lock(&table->slots);
+
+	if (result <= 0)
+		return result;
+	recover(table);
+	return 0;
+}
+
+/*
+ * Look at up to `count` slots, as the hand of a clock does, and give back those
+ * that are no longer pending.  -EBADMSG: one is damaged.  Returns how many.
+ */
+static int sweep(struct challenge_table *table, uint64_t now_ns, uint32_t count, bool stop_at_first)
+{
+	struct slots *slots = &table->slots;
+	struct steer_challenge entry;
+	struct identifier identifier;
+	struct slot slot;
+	uint32_t index;
+	uint64_t key;
+	int swept = 0;
+
+	for (; count && slots_high_water(slots) && !(swept && stop_at_first); count--) {
+		index = slots->state->sweep_hand;
+		if (index >= slots_high_water(slots))
+			index = 0;
+		slots->state->sweep_hand = index + 1;
+		if (slots_read(slots, index, &slot))
+			return -EBADMSG;
+		if (slot.state == SLOT_FREE)
+			continue;
+		if (slot_identifier(&slot, &identifier))
+			return -EBADMSG;
+		key = index_key(table, identifier.sni, strlen(identifier.sni));
+		if (index_find(table, key, &entry) == 0 && entry_is_of(&entry, index, &slot)) {
+			if (now_ns < entry.expires_ns || index_remove(table, key))
+				continue;
+			if (!is_withdrawn(&entry, &slot))
+				count_disarmed(table);
+		}
+		slots_give_back(slots, index);
+		swept++;
+	}
+	return swept;
+}
+
+static int try_take(struct challenge_table *table, uint64_t now_ns, uint32_t *ret_index)
+{
+	int result;
+
+	result = sweep(table, now_ns, SWEEP_SLOTS, false);
+	if (result < 0)
+		return result;
+	result = slots_take(&table->slots, ret_index);
+	if (result != -ENOSPC)
+		return result;
+	result = sweep(table, now_ns, slots_high_water(&table->slots), true);
+	return result < 0 ? result : slots_take(&table->slots, ret_index);
+}
+
+/* A free slot.  Damage is repaired once, on the way. */
+static int take_slot(struct challenge_table *table, uint64_t now_ns, uint32_t *ret_index)
+{
+	int error = try_take(table, now_ns, ret_index);
+
+	if (error != -EBADMSG)
+		return error;
+	recover(table);
+	return try_take(table, now_ns, ret_index);
+}
+
+/* --- writers --------------------------------------------------------------------------- */
+
+/* The map's entry for a name and the slot that belongs to it. */
+struct present {
+	bool exists;
+	bool pending; /* it has not expired */
+	struct steer_challenge entry;
+	struct slot slot;
+};
+
+/* 0 or -errno of the map. */
+static int look_up(const struct challenge_table *table, uint64_t key, uint64_t now_ns,
+		   struct present *ret_present)
+{
+	struct present present = {0};
+	int error = index_find(table, key, &present.entry);
+
+	if (error && error != -ENOENT)
+		return error;
+	present.exists = !error &&
+			 slots_read(&table->slots, present.entry.slot, &present.slot) == 0 &&
+			 present.slot.state == SLOT_USED &&
+			 entry_is_of(&present.entry, present.entry.slot, &present.slot);
+	present.pending = present.exists && now_ns < present.entry.expires_ns;
+	*ret_present = present;
+	return 0;
+}
+
+static bool holds_name(const struct slot *slot, const struct identifier *identifier)
+{
+	struct identifier other;
+
+	return slot_identifier(slot, &other) == 0 && strcmp(other.sni, identifier->sni) == 0;
+}
+
+/* Write the challenge and let the map point to it.  With the lock held. */
+static int publish_locked(struct challenge_table *table, const struct challenge_cert *cert,
+			  uint32_t ttl_s)
+{
+	const char *sni = cert->identifier.sni;
+	uint64_t now_ns = challenge_clock_ns(), key = index_key(table, sni, strlen(sni));
+	struct steer_challenge entry;
+	struct present old;
+	struct slot slot;
+	int error;
+
+	error = take_slot(table, now_ns, &entry.slot);
+	if (error)
+		return error;
+	error = look_up(table, key, now_ns, &old);
+	if (error)
+		goto out;
+	if (old.pending && !holds_name(&old.slot, &cert->identifier))
+		error = -EEXIST;
+	else if (old.pending && old.slot.owner != geteuid())
+		error = -EPERM;
+	if (error)
+		goto out;
+
+	slot_fill(&slot, cert);
+	slot.ttl_s = ttl_s;
+	slot.expires_ns = entry.expires_ns = now_ns + ttl_s * NS_PER_S;
+	error = slots_write(&table->slots, entry.slot, &slot);
+	if (error)
+		goto out;
+	entry.generation = slot.sequence;
+	/* First wake the classifier: the entry is then the only step that arms. */
+	error = armed_raise(table, entry.expires_ns);
+	if (!error)
+		error = index_put(table, key, &entry);
+	if (error)
+		goto out;
+	table->slots.state->armed++;
+	if (old.exists) {
+		if (!is_withdrawn(&old.entry, &old.slot))
+			count_disarmed(table);
+		slots_give_back(&table->slots, old.entry.slot);
+	}
+out:
+	if (error)
+		slots_give_back(&table->slots, entry.slot);
+	return error;
+}
+
+int challenge_table_publish(struct challenge_table *table, const struct identifier *identifier,
+			    const uint8_t digest[CHALLENGE_DIGEST_SIZE], uint32_t ttl_s)
+{
+	struct challenge_cert cert = {.identifier = *identifier, .issued_at = (uint32_t)time(NULL)};
+	int error;
+
+	assert(table->signer);
+	if (ttl_s == 0 || ttl_s > CHALLENGE_TTL_MAX_S)
+		return -EINVAL;
+	memcpy(cert.digest, digest, sizeof(cert.digest));
+	/* The slow part, so before the lock. */
+	error = challenge_cert_sign(table->signer, &cert);
+	if (error)
+		return error;
+	error = lock(table);
+	if (error)
+		return error;
+	error = publish_locked(table, &cert, ttl_s);
+	slots_unlock(&table->slots);
+	return error;
+}
+
+static int withdraw_locked(struct challenge_table *table, const struct identifier *identifier,
+			   uint32_t grace_s)
+{
+	uint64_t now_ns = challenge_clock_ns(), end_ns = now_ns + grace_s * NS_PER_S;
+	uint64_t key = index_key(table, identifier->sni, strlen(identifier->sni));
+	struct steer_challenge entry;
+	struct present old;
+	int error;
+
+	error = look_up(table, key, now_ns, &old);
+	if (error)
+		return error;
+	if (!old.pending || !holds_name(&old.slot, identifier))
+		return -ENOENT;
+	if (old.slot.owner != geteuid())
+		return -EPERM;
+	entry = old.entry;
+	if (grace_s == 0) {
+		error = index_remove(table, key);
+	} else {
+		/* Always shorter than the slot says: that is the mark of the withdrawn. */
+		if (end_ns >= old.entry.expires_ns)
+			end_ns = old.entry.expires_ns - 1;
+		entry.expires_ns = end_ns;
+		error = index_put(table, key, &entry);
+	}
+	if (error)
+		return error;
+	if (!is_withdrawn(&old.entry, &old.slot))
+		count_disarmed(table);
+	if (grace_s == 0)
+		slots_give_back(&table->slots, old.entry.slot);
+	else if (table->slots.state->grace_until_ns < end_ns)
+		table->slots.state->grace_until_ns = end_ns;
+	armed_lower(table);
+	return 0;
+}
+
+int challenge_table_withdraw(struct challenge_table *table, const struct identifier *identifier,
+			     uint32_t grace_s)
+{
+	int error;
+
+	assert(table->signer);
+	error = lock(table);
+	if (error)
+		return error;
+	error = withdraw_locked(table, identifier, grace_s);
+	if (sweep(table, challenge_clock_ns(), SWEEP_SLOTS, false) < 0)
+		recover(table);
+	slots_unlock(&table->slots);
+	return error;
+}
