@@ -19,22 +19,22 @@
 /* Extensions walked at most: the busiest browser sends about 20. */
 #define CLIENT_HELLO_EXTENSIONS_MAX 40
 
-#define TLS_RECORD_HEADER_SIZE	  5	/* RFC 8446 section 5.1 */
-#define TLS_RECORD_HANDSHAKE	  22
-#define TLS_RECORD_LENGTH_MAX	  16384
-#define TLS_MAJOR_VERSION	  3
-#define TLS_HANDSHAKE_HEADER_SIZE 4	/* RFC 8446 section 4 */
-#define TLS_CLIENT_HELLO	  1
-#define TLS_VERSION_AND_RANDOM	  34	/* RFC 8446 section 4.1.2 */
-#define TLS_SESSION_ID_MAX	  32
-#define TLS_EXTENSION_SERVER_NAME 0	/* RFC 6066 section 3 */
-#define TLS_NAME_TYPE_HOST_NAME	  0
-#define TLS_EXTENSION_ALPN	  16	/* RFC 7301 section 3.1 */
-#define ACME_TLS_1_ALPN_SIZE	  13	/* list length, name length, "acme-tls/1" */
+#define TLS_RECORD_HEADER_SIZE    5 /* RFC 8446 section 5.1 */
+#define TLS_RECORD_HANDSHAKE      22
+#define TLS_RECORD_LENGTH_MAX     16384
+#define TLS_MAJOR_VERSION         3
+#define TLS_HANDSHAKE_HEADER_SIZE 4 /* RFC 8446 section 4 */
+#define TLS_CLIENT_HELLO          1
+#define TLS_VERSION_AND_RANDOM    34 /* RFC 8446 section 4.1.2 */
+#define TLS_SESSION_ID_MAX        32
+#define TLS_EXTENSION_SERVER_NAME 0 /* RFC 6066 section 3 */
+#define TLS_NAME_TYPE_HOST_NAME   0
+#define TLS_EXTENSION_ALPN        16 /* RFC 7301 section 3.1 */
+#define ACME_TLS_1_ALPN_SIZE      13 /* list length, name length, "acme-tls/1" */
 
 enum client_hello_verdict {
-	CLIENT_HELLO_ACME,	/* acme-tls/1 alone, and a server name */
-	CLIENT_HELLO_OTHER,	/* a ClientHello, but not for us */
+	CLIENT_HELLO_ACME, /* acme-tls/1 alone, and a server name */
+	CLIENT_HELLO_OTHER, /* a ClientHello, but not for us */
 	CLIENT_HELLO_TRUNCATED, /* what decides is not in the buffer (or in another record) */
 	CLIENT_HELLO_MALFORMED, /* not a ClientHello, or contradicts itself */
 };
@@ -47,10 +47,10 @@ enum client_hello_verdict {
 struct client_hello {
 	__u32 server_name_offset; /* into the data */
 	__u32 server_name_length; /* 0: none seen */
-	__u32 acme_alpn;	  /* 1: the ALPN extension was seen, and it is acme-tls/1 alone */
-	__u32 at;		  /* next byte of data to read */
-	__u32 end;		  /* of what is being read, by the lengths stated so far */
-	__u32 available;	  /* bytes of data */
+	__u32 acme_alpn; /* 1: the ALPN extension was seen, and it is acme-tls/1 alone */
+	__u32 at; /* next byte of data to read */
+	__u32 end; /* of what is being read, by the lengths stated so far */
+	__u32 available; /* bytes of data */
 };
 
 #define HELLO_INLINE static __attribute__((always_inline)) inline
@@ -154,8 +154,8 @@ HELLO_INLINE int hello_server_name(const __u8 *data, struct client_hello *c, __u
 	if (size < 6)
 		return CLIENT_HELLO_MALFORMED;
 	length = hello_u16(data, c, 3);
-	if (hello_u16(data, c, 0) != size - 2 || hello_u8(data, c, 2) != TLS_NAME_TYPE_HOST_NAME || !length ||
-	    length > size - 5)
+	if (hello_u16(data, c, 0) != size - 2 || hello_u8(data, c, 2) != TLS_NAME_TYPE_HOST_NAME ||
+	    !length || length > size - 5)
 		return CLIENT_HELLO_MALFORMED;
 	c->server_name_offset = c->at + 5;
 	c->server_name_length = length;

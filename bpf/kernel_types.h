@@ -38,7 +38,7 @@ struct inet_request_sock {
 /* include/linux/tcp.h */
 struct tcp_request_sock {
 	struct inet_request_sock req;
-	_Bool is_mptcp;	   /* only with CONFIG_MPTCP */
+	_Bool is_mptcp; /* only with CONFIG_MPTCP */
 	_Bool req_usec_ts; /* since 6.7 */
 	__u32 rcv_isn;
 	__u32 snt_isn;

@@ -13,7 +13,7 @@
 
 #include <linux/types.h>
 
-#define NAME_LENGTH_MAX	 253 /* RFC 1035 section 2.3.4, without the trailing dot */
+#define NAME_LENGTH_MAX  253 /* RFC 1035 section 2.3.4, without the trailing dot */
 #define NAME_BUFFER_SIZE 256 /* a name, zero up to the end */
 
 struct sip_state {
@@ -71,7 +71,7 @@ static __attribute__((always_inline)) inline void name_to_lower(__u64 name[NAME_
  * to the end.  The whole buffer is the message, so that the work has no branch.
  */
 static __attribute__((always_inline)) inline __u64 name_hash(const __u64 key[2],
-							      const __u64 name[NAME_BUFFER_SIZE / 8])
+							     const __u64 name[NAME_BUFFER_SIZE / 8])
 {
 	struct sip_state s = {
 		.v0 = key[0] ^ 0x736f6d6570736575ULL,

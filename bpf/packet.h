@@ -27,16 +27,16 @@
 /* IPv6 extension headers walked at most; no host in use sends more before TCP. */
 #define PACKET_IPV6_EXTENSIONS_MAX 4
 
-#define IPV4_FRAGMENT_MASK 0x3fff /* more fragments, or an offset: RFC 791 section 3.1 */
-#define TCP_FLAGS_OFFSET   13	  /* RFC 9293 section 3.1 */
-#define TCP_CHECKSUM_OFFSET 16
-#define TCP_FLAG_BYTE_RST  0x04
-#define TCP_OPTION_END	   0
-#define TCP_OPTION_NOP	   1
-#define TCP_OPTION_TIMESTAMP 8 /* RFC 7323 section 3.2 */
+#define IPV4_FRAGMENT_MASK        0x3fff /* more fragments, or an offset: RFC 791 section 3.1 */
+#define TCP_FLAGS_OFFSET          13 /* RFC 9293 section 3.1 */
+#define TCP_CHECKSUM_OFFSET       16
+#define TCP_FLAG_BYTE_RST         0x04
+#define TCP_OPTION_END            0
+#define TCP_OPTION_NOP            1
+#define TCP_OPTION_TIMESTAMP      8 /* RFC 7323 section 3.2 */
 #define TCP_OPTION_TIMESTAMP_SIZE 10
-#define TCP_OPTIONS_MAX	   40
-#define TCP_OPTIONS_MAX_MASK 63
+#define TCP_OPTIONS_MAX           40
+#define TCP_OPTIONS_MAX_MASK      63
 /* Room to read a whole option behind the mask. */
 #define TCP_OPTIONS_BUFFER_SIZE (TCP_OPTIONS_MAX_MASK + 1 + TCP_OPTION_TIMESTAMP_SIZE)
 /* A data segment carries timestamps, SACK and padding: no more than this. */
@@ -53,7 +53,7 @@ struct packet {
 	__u32 tcp_offset; /* from skb->data, as all offsets here */
 	__u32 payload_offset;
 	__u32 payload_size;
-	__u32 sequence;	      /* host order */
+	__u32 sequence; /* host order */
 	__u32 acknowledgment; /* host order */
 	bool syn, ack, rst, fin;
 };
@@ -64,7 +64,8 @@ PACKET_INLINE void packet_pull(struct __sk_buff *skb)
 	__u32 linear = skb->data_end - skb->data;
 
 	if (linear < PACKET_HEADERS_MAX && linear < skb->len)
-		bpf_skb_pull_data(skb, skb->len < PACKET_HEADERS_MAX ? skb->len : PACKET_HEADERS_MAX);
+		bpf_skb_pull_data(skb,
+				  skb->len < PACKET_HEADERS_MAX ? skb->len : PACKET_HEADERS_MAX);
 }
 
 PACKET_INLINE bool packet_is_ipv6_extension(__u8 next_header)
@@ -175,8 +176,8 @@ PACKET_INLINE bool packet_parse(struct __sk_buff *skb, __u32 ip_offset, struct p
 /* Host order. */
 PACKET_INLINE __u16 packet_local_port(const struct packet *packet)
 {
-	return bpf_ntohs(packet->flow.family == STEER_V4 ? packet->flow.tuple.ipv4.dport :
-							    packet->flow.tuple.ipv6.dport);
+	return bpf_ntohs(packet->flow.family == STEER_V4 ? packet->flow.tuple.ipv4.dport
+							 : packet->flow.tuple.ipv6.dport);
 }
 
 /* A cheap, even hash of the remote end, for the newborn marks. */

@@ -23,24 +23,24 @@
 char LICENSE[] SEC("license") = "GPL"; /* the kernel's word for what it lets call its helpers */
 
 #define PASS (-1) /* TCX_NEXT, TC_ACT_UNSPEC: other programs still run */
-#define DROP 2	  /* TC_ACT_SHOT */
+#define DROP 2 /* TC_ACT_SHOT */
 
 #define LOOPBACK_IFINDEX 1
-#define CURRENT_NETNS	 ((__u64)-1) /* BPF_F_CURRENT_NETNS */
+#define CURRENT_NETNS    ((__u64)-1) /* BPF_F_CURRENT_NETNS */
 /* A segment waits this often for the RST before it, then for its retransmission. */
-#define REENTRIES_MAX	 8
+#define REENTRIES_MAX 8
 /* Connections steered and not yet established, at most; the oldest make room. */
-#define FLOWS_MAX	 16384
+#define FLOWS_MAX 16384
 
 /* What a SYN cookie's timestamp carries: net/ipv4/syncookies.c, TSBITS. */
 #define COOKIE_WSCALE_MASK 0xf
 #define COOKIE_WSCALE_NONE 0xf
-#define COOKIE_SACK	   0x10
-#define COOKIE_ECN	   0x20
-#define COOKIE_MSS_V4	   536
-#define COOKIE_MSS_V6	   1220
+#define COOKIE_SACK        0x10
+#define COOKIE_ECN         0x20
+#define COOKIE_MSS_V4      536
+#define COOKIE_MSS_V6      1220
 /* What a listener with the default net.ipv4.tcp_rmem announces. */
-#define COOKIE_RCV_WSCALE  7
+#define COOKIE_RCV_WSCALE 7
 
 /*
  * The newborn marks: for each bucket, by a hash of the remote end, a one-byte
@@ -48,7 +48,7 @@ char LICENSE[] SEC("license") = "GPL"; /* the kernel's word for what it lets cal
  * 8 SYNs in one bucket within a handshake's time would make a challenge miss.
  */
 #define NEWBORN_BUCKETS (1u << 14)
-#define EVERY_BYTE	0x0101010101010101ULL
+#define EVERY_BYTE      0x0101010101010101ULL
 __u64 newborn[NEWBORN_BUCKETS];
 
 /* A connection that is on its way to the responder. */
@@ -254,7 +254,8 @@ INLINE struct bpf_sock *look_up(struct segment *segment)
 {
 	if (segment->packet.flow.family == STEER_V4)
 		return bpf_skc_lookup_tcp(segment->skb, &segment->packet.flow.tuple,
-					  sizeof(segment->packet.flow.tuple.ipv4), CURRENT_NETNS, 0);
+					  sizeof(segment->packet.flow.tuple.ipv4), CURRENT_NETNS,
+					  0);
 	return bpf_skc_lookup_tcp(segment->skb, &segment->packet.flow.tuple,
 				  sizeof(segment->packet.flow.tuple.ipv6), CURRENT_NETNS, 0);
 }
@@ -302,8 +303,8 @@ INLINE int write_rst(struct segment *segment, bool rst)
 		return err;
 	after[0] = before[0];
 	after[1] = rst ? before[1] | TCP_FLAG_BYTE_RST : before[1] & ~TCP_FLAG_BYTE_RST;
-	err = bpf_l4_csum_replace(segment->skb, tcp_offset + TCP_CHECKSUM_OFFSET,
-				  *(__u16 *)before, *(__u16 *)after, 2);
+	err = bpf_l4_csum_replace(segment->skb, tcp_offset + TCP_CHECKSUM_OFFSET, *(__u16 *)before,
+				  *(__u16 *)after, 2);
 	if (err)
 		return err;
 	return bpf_skb_store_bytes(segment->skb, tcp_offset + TCP_FLAGS_OFFSET - 1, after, 2, 0);
@@ -490,8 +491,8 @@ INLINE int on_responder(struct segment *segment, struct bpf_sock *listener, stru
 /* Does production's listener answer with SYN cookies, and is this segment's one of them? */
 INLINE bool has_valid_cookie(struct segment *segment, struct bpf_sock *sk)
 {
-	__u32 ip_size = segment->packet.flow.family == STEER_V4 ? sizeof(struct iphdr) :
-							     sizeof(struct ipv6hdr);
+	__u32 ip_size = segment->packet.flow.family == STEER_V4 ? sizeof(struct iphdr)
+								: sizeof(struct ipv6hdr);
 	struct {
 		__u8 ip[sizeof(struct ipv6hdr)];
 		struct tcphdr tcp;

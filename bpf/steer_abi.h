@@ -16,7 +16,7 @@
 
 /* File names of the maps in the instance's bpffs directory (common/paths.h). */
 #define STEER_PIN_CHALLENGES "challenges"
-#define STEER_PIN_ARMED	     "armed"
+#define STEER_PIN_ARMED      "armed"
 #define STEER_PIN_COUNTERS   "counters"
 
 /*
@@ -26,7 +26,7 @@
  */
 struct steer_challenge {
 	__u64 expires_ns; /* CLOCK_BOOTTIME; from then on the name is not pending */
-	__u32 slot;	  /* in the challenge table */
+	__u32 slot; /* in the challenge table */
 	__u32 generation; /* of that slot */
 };
 
@@ -39,9 +39,10 @@ struct steer_challenge {
  * Map "control", an array of one.  Written by the responder when it starts.
  */
 struct steer_control {
-	__u64 hash_key[2];	  /* of name_hash(); the challenge table's */
-	__u16 responder_port[2];  /* host order, of the responder's listeners: [STEER_V4], [STEER_V6] */
-	__u16 watched_port;	  /* host order */
+	__u64 hash_key[2]; /* of name_hash(); the challenge table's */
+	__u16 responder_port
+		[2]; /* host order, of the responder's listeners: [STEER_V4], [STEER_V6] */
+	__u16 watched_port; /* host order */
 	__u16 reserved;
 };
 
@@ -54,20 +55,20 @@ enum steer_family { STEER_V4, STEER_V6, STEER_FAMILIES };
  * `sidestep status` shows; keep steer_counter_text() in common/counters.c alike.
  */
 enum steer_counter {
-	STEER_NEWBORN,		   /* SYNs marked while a name was pending */
-	STEER_BARE_ACK_HELD,	   /* bare third ACKs held back until the first data */
-	STEER_BARE_ACK_PASSED,	   /* bare third ACKs passed: FIN, silent client or MPTCP */
-	STEER_PASSED_OTHER,	   /* first data passed: not an acme-tls/1 ClientHello */
-	STEER_PASSED_MALFORMED,	   /* first data passed: neither TLS nor understood */
-	STEER_PASSED_NOT_PENDING,  /* acme-tls/1 passed: the name is not pending */
-	STEER_PASSED_UNDECIDED,	   /* first data passed: server name or ALPN not in the first segment */
+	STEER_NEWBORN, /* SYNs marked while a name was pending */
+	STEER_BARE_ACK_HELD, /* bare third ACKs held back until the first data */
+	STEER_BARE_ACK_PASSED, /* bare third ACKs passed: FIN, silent client or MPTCP */
+	STEER_PASSED_OTHER, /* first data passed: not an acme-tls/1 ClientHello */
+	STEER_PASSED_MALFORMED, /* first data passed: neither TLS nor understood */
+	STEER_PASSED_NOT_PENDING, /* acme-tls/1 passed: the name is not pending */
+	STEER_PASSED_UNDECIDED, /* first data passed: server name or ALPN not in the first segment */
 	STEER_PASSED_NO_RESPONDER, /* acme-tls/1 for a pending name passed: no responder listens */
-	STEER_PASSED_MPTCP,	   /* acme-tls/1 for a pending name passed: the connection is MPTCP */
-	STEER_PASSED_FAILED,	   /* acme-tls/1 for a pending name passed: the kernel refused a step */
-	STEER_STEERED,		   /* connections taken to the responder */
-	STEER_REENTERED,	   /* segments sent once more through the classifier, behind a RST */
-	STEER_DROPPED,		   /* segments of a steered connection dropped, to be retransmitted */
-	STEER_COOKIE_STEERED,	   /* of the steered: production was answering with SYN cookies */
+	STEER_PASSED_MPTCP, /* acme-tls/1 for a pending name passed: the connection is MPTCP */
+	STEER_PASSED_FAILED, /* acme-tls/1 for a pending name passed: the kernel refused a step */
+	STEER_STEERED, /* connections taken to the responder */
+	STEER_REENTERED, /* segments sent once more through the classifier, behind a RST */
+	STEER_DROPPED, /* segments of a steered connection dropped, to be retransmitted */
+	STEER_COOKIE_STEERED, /* of the steered: production was answering with SYN cookies */
 	STEER_COUNTERS,
 };
 
