@@ -96,7 +96,7 @@ $(O)/bpf/%.bpf.o: bpf/%.bpf.c
 
 $(O)/bpf/%.skel.h: $(O)/bpf/%.bpf.o
 	$(call say,SKEL,$@)
-	$(Q)$(BPFTOOL) gen skeleton $< name $* >$@
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf >$@
 
 $(O)/responder/steer.o: $(SKELETON)
 

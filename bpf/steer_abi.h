@@ -18,6 +18,7 @@
 #define STEER_PIN_CHALLENGES "challenges"
 #define STEER_PIN_ARMED      "armed"
 #define STEER_PIN_COUNTERS   "counters"
+#define STEER_PIN_CONTROL    "control"
 
 /*
  * Map "challenges", a hash: the index of what is pending.  An entry arms its

@@ -17,6 +17,8 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+#include "bpf/steer_abi.h"
+
 struct paths;
 struct steer;
 
@@ -25,7 +27,7 @@ enum steer_attach_way { STEER_ATTACH_AUTO, STEER_ATTACH_TCX, STEER_ATTACH_CLSACT
 struct steer_options {
 	const struct paths *paths;
 	const char *const *interfaces; /* names */
-	size_t interface_count;	       /* 0: all that exist */
+	size_t interface_count; /* 0: all that exist */
 	enum steer_attach_way attach_way;
 	uint16_t watched_port;
 	gid_t group; /* may write the maps that the agent needs */
@@ -53,7 +55,7 @@ int steer_open_maps(const struct steer_options *options, const uint64_t hash_key
  * names are steered.  Forks the keeper.  All or nothing; errors are logged.
  */
 int steer_attach(struct steer *steer, const struct steer_options *options,
-		 const int listener_fds[2]);
+		 const int listener_fds[STEER_FAMILIES]);
 
 /* Readable (EOF) when the keeper has died; -1 before steer_attach(). */
 int steer_keeper_fd(const struct steer *steer);

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "responder/steer.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+
+#include "bpf/steer.skel.h"
+#include "bpf/steer_abi.h"
+#include "common/log.h"
+#include "responder/attachment.h"
+#include "responder/keeper.h"
+#include "responder/pins.h"
+
+#define ASSIGN_KFUNC "bpf_sk_assign_tcp_reqsk" /* since 6.9 */
+
+struct steer {
+	struct steer_bpf *bpf;
+	uint64_t hash_key[2];
+	struct keeper keeper;
+	struct attachments attachments; /* the keeper's; here only to describe them */
+	bool attached;
+};
+
+/* --- what the kernel has ------------------------------------------------------- */
+
+/* libbpf's own words are for who debugs the programs; errors are told by the caller. */
+static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
+{
+	char line[1024];
+	size_t length;
+
+	if (level == LIBBPF_DEBUG)
+		return 0;
+	vsnprintf(line, sizeof(line), format, args);
+	length = strcspn(line, "\n");
+	log_debug("%.*s", (int)length, line);
+	return 0;
+}
+
+/* Does the kernel export the kfunc?  -ENOENT when not, -EOPNOTSUPP without any BTF. */
+static int find_assign_kfunc(void)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	int id;
+
+	if (!btf)
+		return -EOPNOTSUPP;
+	id = btf__find_by_name_kind(btf, ASSIGN_KFUNC, BTF_KIND_FUNC);
+	btf__free(btf);
+	return id < 0 ? -ENOENT : 0;
+}
+
+static const char *kernel_release(struct utsname *name)
+{
+	return uname(name) ? "?" : name->release;
+}
+
+/* Before 5.11 BPF memory counts against this limit, which is small by default. */
+static void raise_memlock_limit(void)
+{
+	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+
+	if (setrlimit(RLIMIT_MEMLOCK, &unlimited))
+		log_debug("the limit of locked memory stays: %s", strerror(errno));
+}
+
+/* Say why loading failed, and what to do about it. */
+static void log_load_failure(int err)
+{
+	struct utsname name;
+	int kfunc = find_assign_kfunc();
+
+	if (err == -EPERM || err == -EACCES)
+		log_error("the kernel does not let this user load BPF programs: start as root, or "
+			  "with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON");
+	else if (kfunc == -EOPNOTSUPP)
+		log_error(
+			"kernel %s has no BTF (/sys/kernel/btf/vmlinux): steering needs one built "
+			"with CONFIG_DEBUG_INFO_BTF",
+			kernel_release(&name));
+	else if (kfunc)
+		log_error("kernel %s has no %s(): steering needs Linux 6.9 or newer with "
+			  "CONFIG_SYN_COOKIES; where nothing else listens, --standalone does "
+			  "without",
+			  kernel_release(&name), ASSIGN_KFUNC);
+	else
+		log_error("cannot load the BPF programs: %s; --verbose shows the verifier's words",
+			  strerror(-err));
+}
+
+int steer_check(FILE *out)
+{
+	struct steer_bpf *bpf;
+	struct utsname name;
+	int err, kfunc = find_assign_kfunc();
+
+	libbpf_set_print(print_libbpf);
+	raise_memlock_limit();
+	fprintf(out, "kernel:        %s\n", kernel_release(&name));
+	fprintf(out, "BTF:           %s\n", kfunc == -EOPNOTSUPP ? "missing" : "yes");
+	fprintf(out, "%s(): %s\n", ASSIGN_KFUNC, kfunc ? "missing, needs Linux 6.9" : "yes");
+	bpf = steer_bpf__open();
+	err = bpf ? steer_bpf__load(bpf) : -errno;
+	fprintf(out, "BPF programs:  %s\n", err ? strerror(-err) : "load");
+	steer_bpf__destroy(bpf);
+	if (!err)
+		fprintf(out, "steering:      sk_lookup, at the first data segment\n");
+	else if (err == -EPERM || err == -EACCES)
+		fprintf(out, "steering:      start as root to try\n");
+	else
+		fprintf(out, "steering:      not on this kernel\n");
+	if (!err)
+		return 0;
+	return err == -EPERM || err == -EACCES ? -EPERM : -ENOTSUP;
+}
+
+/* --- loading and attaching ----------------------------------------------------- */
+
+int steer_open_maps(const struct steer_options *options, const uint64_t hash_key[2],
+		    struct steer **ret_steer)
+{
+	struct steer *steer = calloc(1, sizeof(*steer));
+	int err;
+
+	if (!steer)
+		return -ENOMEM;
+	libbpf_set_print(print_libbpf);
+	raise_memlock_limit();
+	memcpy(steer->hash_key, hash_key, sizeof(steer->hash_key));
+	steer->bpf = steer_bpf__open();
+	if (!steer->bpf) {
+		err = -errno;
+		log_error("cannot read the built-in BPF object: %s", strerror(errno));
+		goto out;
+	}
+	err = pins_mount(options->paths, options->group);
+	if (!err)
+		err = pins_open_maps(options->paths, options->group, hash_key, steer->bpf->obj);
+out:
+	if (err) {
+		steer_free(steer);
+		return err;
+	}
+	*ret_steer = steer;
+	return 0;
+}
+
+/* The port a listener is bound to, in host order; 0 for none. */
+static uint16_t listener_port(int fd)
+{
+	struct sockaddr_storage address = {0};
+	socklen_t size = sizeof(address);
+
+	if (fd < 0 || getsockname(fd, (struct sockaddr *)&address, &size))
+		return 0;
+	if (address.ss_family == AF_INET)
+		return ntohs(((struct sockaddr_in *)&address)->sin_port);
+	return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
+}
+
+/* Tell the programs what they cannot know, and give them the listeners. */
+static int configure(struct steer *steer, const struct steer_options *options,
+		     const int listener_fds[STEER_FAMILIES])
+{
+	struct steer_control control = {
+		.hash_key = {steer->hash_key[0], steer->hash_key[1]},
+		.watched_port = options->watched_port,
+	};
+	__u32 zero = 0;
+	int err;
+
+	for (__u32 family = 0; family < STEER_FAMILIES; family++) {
+		__u64 fd = (__u64)listener_fds[family];
+
+		control.responder_port[family] = listener_port(listener_fds[family]);
+		if (listener_fds[family] < 0)
+			continue;
+		err = bpf_map_update_elem(bpf_map__fd(steer->bpf->maps.listeners), &family, &fd,
+					  BPF_ANY);
+		if (err) {
+			log_error("the kernel does not take the listener for steering: %s",
+				  strerror(-err));
+			return err;
+		}
+	}
+	err = bpf_map_update_elem(bpf_map__fd(steer->bpf->maps.control_map), &zero, &control,
+				  BPF_ANY);
+	if (err)
+		log_error("cannot configure the BPF programs: %s", strerror(-err));
+	return err;
+}
+
+int steer_attach(struct steer *steer, const struct steer_options *options,
+		 const int listener_fds[STEER_FAMILIES])
+{
+	struct attachment_programs programs;
+	int err;
+
+	err = steer_bpf__load(steer->bpf);
+	if (err) {
+		log_load_failure(err);
+		return err;
+	}
+	err = configure(steer, options, listener_fds);
+	if (err)
+		return err;
+	programs = (struct attachment_programs){
+		.ethernet_fd = bpf_program__fd(steer->bpf->progs.steer_ethernet),
+		.bare_ip_fd = bpf_program__fd(steer->bpf->progs.steer_bare_ip),
+		.lookup_fd = bpf_program__fd(steer->bpf->progs.choose),
+	};
+	err = attachments_make(&programs, options, &steer->attachments);
+	if (err)
+		return err;
+	err = keeper_start(&steer->keeper, &steer->attachments);
+	if (err) {
+		log_error("cannot start the keeper: %s", strerror(-err));
+		attachments_remove(&steer->attachments);
+		return err;
+	}
+	steer->attached = true;
+	return 0;
+}
+
+int steer_keeper_fd(const struct steer *steer)
+{
+	return steer->attached ? steer->keeper.channel_fd : -1;
+}
+
+static uint32_t program_id(const struct bpf_program *program)
+{
+	struct bpf_prog_info info = {0};
+	__u32 size = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) ? 0 : info.id;
+}
+
+void steer_describe(const struct steer *steer, FILE *out)
+{
+	if (!steer->attached) {
+		fprintf(out, "\"way\": \"standalone\", \"attach\": null, \"interfaces\": [], "
+			     "\"programs\": {}");
+		return;
+	}
+	fprintf(out, "\"way\": \"sk_lookup\", \"attach\": \"%s\", \"interfaces\": [",
+		steer->attachments.tcx ? "tcx" : "clsact");
+	for (size_t i = 0; i < steer->attachments.count; i++)
+		fprintf(out, "%s\"%s\"", i ? ", " : "", steer->attachments.list[i].interface);
+	fprintf(out,
+		"], \"programs\": {\"steer_ethernet\": %u, \"steer_bare_ip\": %u, \"choose\": %u}",
+		program_id(steer->bpf->progs.steer_ethernet),
+		program_id(steer->bpf->progs.steer_bare_ip), program_id(steer->bpf->progs.choose));
+}
+
+void steer_free(struct steer *steer)
+{
+	if (!steer)
+		return;
+	if (steer->attached) {
+		keeper_stop(&steer->keeper);
+		attachments_done(&steer->attachments);
+	}
+	steer_bpf__destroy(steer->bpf);
+	free(steer);
+}
+
+int steer_unload(const struct paths *paths)
+{
+	return pins_remove(paths);
+}
