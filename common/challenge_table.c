@@ -15,6 +15,7 @@
 #include <linux/bpf.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -52,9 +53,20 @@ uint64_t challenge_clock_ns(void)
 
 /* --- open and close -------------------------------------------------------------- */
 
-int challenge_table_create(const char *path, gid_t group, uint32_t slots)
+int challenge_table_create(const char *path, gid_t group, uint32_t slots, uint64_t ret_hash_key[2])
 {
-	return slots_create(path, group, slots);
+	struct slots table;
+	int error;
+
+	error = slots_create(path, group, slots);
+	if (error)
+		return error;
+	error = slots_open(&table, path, false);
+	if (error)
+		return error;
+	memcpy(ret_hash_key, table.constants.hash_key, sizeof(table.constants.hash_key));
+	slots_done(&table);
+	return 0;
 }
 
 static int open_maps(struct challenge_table *table, const struct paths *paths, bool writable)
@@ -117,14 +129,9 @@ const struct challenge_key *challenge_table_key(const struct challenge_table *ta
 	return &table->slots.constants.key;
 }
 
-const uint64_t *challenge_table_hash_key(const struct challenge_table *table)
-{
-	return table->slots.constants.hash_key;
-}
-
 /* --- the index ------------------------------------------------------------------- */
 
-/* The map's key for a canonical server name. */
+/* The map's key for a server name in any case, without the trailing dot. */
 static uint64_t index_key(const struct challenge_table *table, const char *sni, size_t length)
 {
 	const __u64 key[2] = {table->slots.constants.hash_key[0],
@@ -133,6 +140,7 @@ static uint64_t index_key(const struct challenge_table *table, const char *sni, 
 
 	assert(length <= NAME_LENGTH_MAX);
 	memcpy(name, sni, length);
+	name_to_lower(name);
 	return name_hash(key, name);
 }
 
@@ -219,27 +227,8 @@ static int make_challenge(const struct steer_challenge *entry, const struct slot
 
 /* --- readers ----------------------------------------------------------------------- */
 
-/* Write a server name as name_hash() wants it.  Returns its length, 0: it cannot be pending. */
-static size_t canonical_name(char ret_name[SLOT_NAME_SIZE + 1], const char *server_name,
-			     size_t length)
-{
-	size_t i;
-
-	if (length && server_name[length - 1] == '.')
-		length--;
-	if (length > SLOT_NAME_SIZE)
-		return 0;
-	for (i = 0; i < length; i++) {
-		char c = server_name[i];
-
-		ret_name[i] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
-	}
-	ret_name[length] = '\0';
-	return length;
-}
-
 /* One attempt.  -EAGAIN: entry and slot do not belong together. */
-static int find_once(const struct challenge_table *table, uint64_t key, const char *name,
+static int find_once(const struct challenge_table *table, uint64_t key, const char *server_name,
 		     size_t length, struct challenge *ret_challenge)
 {
 	struct steer_challenge entry;
@@ -262,7 +251,7 @@ static int find_once(const struct challenge_table *table, uint64_t key, const ch
 		return error;
 	/* Another name with the same hash is pending, not this one. */
 	if (strlen(challenge.cert.identifier.sni) != length ||
-	    memcmp(challenge.cert.identifier.sni, name, length) != 0)
+	    strncasecmp(challenge.cert.identifier.sni, server_name, length) != 0)
 		return -ENOENT;
 	*ret_challenge = challenge;
 	return 0;
@@ -271,16 +260,16 @@ static int find_once(const struct challenge_table *table, uint64_t key, const ch
 int challenge_table_find(struct challenge_table *table, const char *server_name, size_t length,
 			 struct challenge *ret_challenge)
 {
-	char name[SLOT_NAME_SIZE + 1];
 	int error = -EAGAIN, attempts = FIND_ATTEMPTS;
 	uint64_t key;
 
-	length = canonical_name(name, server_name, length);
-	if (!length)
+	if (length && server_name[length - 1] == '.')
+		length--;
+	if (length == 0 || length > NAME_LENGTH_MAX)
 		return -ENOENT;
-	key = index_key(table, name, length);
+	key = index_key(table, server_name, length);
 	while ((error == -EAGAIN || error == -EBADMSG) && attempts--)
-		error = find_once(table, key, name, length, ret_challenge);
+		error = find_once(table, key, server_name, length, ret_challenge);
 	return error;
 }
 

@@ -48,10 +48,11 @@ struct challenge {
  * Make the table file at `path` with a new challenge key and hash key, or keep
  * the one that is there when its magic, version and sizes are ours.  The file
  * gets mode 0660 and group `group`.  Atomic: another process sees no table, or
- * a whole one.  Called by the responder, before it loads programs.
+ * a whole one.  Called by the responder, before it loads programs, which need
+ * the hash key.
  * 0, or -errno of the failing call.
  */
-int challenge_table_create(const char *path, gid_t group, uint32_t slots);
+int challenge_table_create(const char *path, gid_t group, uint32_t slots, uint64_t ret_hash_key[2]);
 
 /*
  * Open the table and its maps.  Errors: -ENOENT no table or no maps (no
@@ -64,9 +65,8 @@ int challenge_table_open(struct challenge_table **ret_table, const struct paths 
 			 enum challenge_table_mode mode);
 void challenge_table_free(struct challenge_table *table);
 
-/* The key of the certificates and the key of name_hash(): constant while the table is open. */
+/* The key of the certificates: constant while the table is open. */
 const struct challenge_key *challenge_table_key(const struct challenge_table *table);
-const uint64_t *challenge_table_hash_key(const struct challenge_table *table);
 
 /*
  * Arm `identifier` for `ttl_s` seconds with the SHA-256 `digest` of its key
