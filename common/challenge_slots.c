@@ -14,10 +14,8 @@
 #include "bpf/steer_abi.h"
 #include "common/paths.h"
 
-#define TABLE_MAGIC  0x5349444553544550ULL /* "SIDESTEP" */
-#define HEADER_SIZE  4096
-#define STATE_OFFSET 256
-#define SLOT_WORDS   (SLOT_SIZE / sizeof(uint32_t))
+#define TABLE_MAGIC 0x5349444553544550ULL /* "SIDESTEP" */
+#define SLOT_WORDS  (SLOT_SIZE / sizeof(uint32_t))
 
 /*
  * A slot as it lies in the file: words, for then copying one while another
@@ -42,7 +40,7 @@ _Static_assert(offsetof(struct slot, name_length) == 381, "slot layout");
 _Static_assert(sizeof(struct slots_constants) == 144, "header layout");
 _Static_assert(offsetof(struct slots_constants, hash_key) == 24, "header layout");
 _Static_assert(offsetof(struct slots_constants, key) == 40, "header layout");
-_Static_assert(sizeof(struct slots_constants) <= STATE_OFFSET, "header layout");
+_Static_assert(sizeof(struct slots_constants) <= SLOTS_STATE_OFFSET, "header layout");
 _Static_assert(sizeof(struct slots_state) == 40, "header layout");
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2,
 	       "atomics that work between processes");
@@ -81,7 +79,7 @@ static uint32_t constants_checksum(const struct slots_constants *constants)
 
 static size_t slot_offset(uint32_t index)
 {
-	return HEADER_SIZE + (size_t)index * SLOT_SIZE;
+	return SLOTS_HEADER_SIZE + (size_t)index * SLOT_SIZE;
 }
 
 static struct shared_slot *slot_at(const struct slots *slots, uint32_t index)
@@ -121,7 +119,7 @@ static int set_owner(int fd, gid_t group)
 }
 
 /* Whether a table of the right size is there already; if so, give it to `group`. */
-static int keep(const char *path, gid_t group, uint32_t slot_count)
+static int keep(const char *path, gid_t group, uint32_t slot_count, uint64_t ret_hash_key[2])
 {
 	struct slots_constants constants;
 	int fd, error;
@@ -134,12 +132,14 @@ static int keep(const char *path, gid_t group, uint32_t slot_count)
 		error = -EPROTO;
 	if (!error)
 		error = set_owner(fd, group);
+	if (!error)
+		memcpy(ret_hash_key, constants.hash_key, sizeof(constants.hash_key));
 	close(fd);
 	return error;
 }
 
 /* Fill an empty file. */
-static int write_table(int fd, uint32_t slot_count)
+static int write_table(int fd, uint32_t slot_count, uint64_t ret_hash_key[2])
 {
 	struct slots_constants constants = {.magic = TABLE_MAGIC,
 					    .version = STEER_ABI_VERSION,
@@ -160,20 +160,18 @@ static int write_table(int fd, uint32_t slot_count)
 		return -errno;
 	errno = ENOSPC; /* of a short write */
 	if (pwrite(fd, &constants, sizeof(constants), 0) != sizeof(constants) ||
-	    pwrite(fd, &state, sizeof(state), STATE_OFFSET) != sizeof(state))
+	    pwrite(fd, &state, sizeof(state), SLOTS_STATE_OFFSET) != sizeof(state))
 		return -errno;
+	memcpy(ret_hash_key, constants.hash_key, sizeof(constants.hash_key));
 	return 0;
 }
 
-int slots_create(const char *path, gid_t group, uint32_t slot_count)
+/* Put a new table at `path`, whole or not at all. */
+static int make_anew(const char *path, gid_t group, uint32_t slot_count, uint64_t ret_hash_key[2])
 {
 	char new_path[PATHS_MAX + 8];
 	int fd, error;
 
-	assert(slot_count > 0 && slot_count <= SLOTS_MAX);
-	error = keep(path, group, slot_count);
-	if (error != -ENOENT && error != -EPROTO)
-		return error;
 	if (snprintf(new_path, sizeof(new_path), "%s.new", path) >= (int)sizeof(new_path))
 		return -ENAMETOOLONG;
 	if (unlink(new_path) && errno != ENOENT)
@@ -181,7 +179,7 @@ int slots_create(const char *path, gid_t group, uint32_t slot_count)
 	fd = open(new_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	error = write_table(fd, slot_count);
+	error = write_table(fd, slot_count, ret_hash_key);
 	if (!error)
 		error = set_owner(fd, group);
 	if (!error && rename(new_path, path))
@@ -189,6 +187,20 @@ int slots_create(const char *path, gid_t group, uint32_t slot_count)
 	if (error)
 		unlink(new_path);
 	close(fd);
+	return error;
+}
+
+int slots_create(const char *path, gid_t group, uint32_t slot_count, uint64_t ret_hash_key[2])
+{
+	uint64_t hash_key[2];
+	int error;
+
+	assert(slot_count > 0 && slot_count <= SLOTS_MAX);
+	error = keep(path, group, slot_count, hash_key);
+	if (error == -ENOENT || error == -EPROTO)
+		error = make_anew(path, group, slot_count, hash_key);
+	if (!error)
+		memcpy(ret_hash_key, hash_key, sizeof(hash_key));
 	return error;
 }
 
@@ -208,7 +220,7 @@ int slots_open(struct slots *slots, const char *path, bool writable)
 		return error;
 	}
 	slots->fd = fd;
-	slots->state = (struct slots_state *)((char *)slots->mapping.base + STATE_OFFSET);
+	slots->state = (struct slots_state *)((char *)slots->mapping.base + SLOTS_STATE_OFFSET);
 	return 0;
 }
 
@@ -347,7 +359,7 @@ static void empty(struct slots *slots)
 	slots->state->sweep_hand = 0;
 	slots->state->high_water = 0;
 	/* A file system that cannot do it keeps the memory; nothing else changes. */
-	fallocate(slots->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, HEADER_SIZE,
+	fallocate(slots->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, SLOTS_HEADER_SIZE,
 		  (off_t)slots->constants.slot_count * SLOT_SIZE);
 }
 

@@ -23,9 +23,11 @@
 #include "common/challenge_cert.h"
 #include "common/mapping.h"
 
-#define SLOTS_MAX      (1u << 20)
-#define SLOT_SIZE      384
-#define SLOT_NAME_SIZE 253
+#define SLOTS_HEADER_SIZE  4096
+#define SLOTS_STATE_OFFSET 256 /* struct slots_state, in the header */
+#define SLOTS_MAX          (1u << 20)
+#define SLOT_SIZE          384
+#define SLOT_NAME_SIZE     253
 
 enum slot_state { SLOT_FREE = 1, SLOT_USED };
 
@@ -80,7 +82,7 @@ struct slots {
 };
 
 /* As challenge_table_create(). */
-int slots_create(const char *path, gid_t group, uint32_t slot_count);
+int slots_create(const char *path, gid_t group, uint32_t slot_count, uint64_t ret_hash_key[2]);
 
 /* 0, -EPROTO when the file is not a table of this version, or -errno. */
 int slots_open(struct slots *slots, const char *path, bool writable);

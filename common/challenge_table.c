@@ -55,18 +55,7 @@ uint64_t challenge_clock_ns(void)
 
 int challenge_table_create(const char *path, gid_t group, uint32_t slots, uint64_t ret_hash_key[2])
 {
-	struct slots table;
-	int error;
-
-	error = slots_create(path, group, slots);
-	if (error)
-		return error;
-	error = slots_open(&table, path, false);
-	if (error)
-		return error;
-	memcpy(ret_hash_key, table.constants.hash_key, sizeof(table.constants.hash_key));
-	slots_done(&table);
-	return 0;
+	return slots_create(path, group, slots, ret_hash_key);
 }
 
 static int open_maps(struct challenge_table *table, const struct paths *paths, bool writable)
