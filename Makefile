@@ -44,6 +44,7 @@ ACME_LIBS = $(call pkg_libs,libcurl jansson) $(COMMON_LIBS)
 # One archive a directory; a program is its main.o and the archives below it.
 objects = $(patsubst %.c,$(O)/%.o,$(filter-out %/main.c,$(wildcard $(1)/*.c)))
 PROGRAMS = $(O)/sidestep-responder $(O)/sidestep
+UNIT_SHARED = $(patsubst %.c,$(O)/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
 UNIT_TESTS = $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 BPF_TESTS = $(patsubst tests/bpf/%.c,$(O)/tests/bpf/%,$(wildcard tests/bpf/test_*.c))
 SKELETON = $(O)/bpf/steer.skel.h
@@ -102,7 +103,7 @@ $(O)/responder/steer.o: $(SKELETON)
 
 # --- tests ------------------------------------------------------------------
 
-$(O)/tests/unit/%: $(O)/tests/unit/%.o $(O)/libresponder.a $(O)/libacme.a $(O)/libcommon.a
+$(O)/tests/unit/%: $(O)/tests/unit/%.o $(UNIT_SHARED) $(O)/libresponder.a $(O)/libacme.a $(O)/libcommon.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pkg_libs,cmocka liburing libcurl jansson) $(COMMON_LIBS)
 
