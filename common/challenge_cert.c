@@ -337,7 +337,8 @@ int challenge_signer_new(struct challenge_signer **ret_signer, const struct chal
 	}
 	if (wc_ecc_import_private_key_ex(key->private_scalar, sizeof(key->private_scalar),
 					 key->public_point, sizeof(key->public_point), &signer->ecc,
-					 ECC_SECP256R1)) {
+					 ECC_SECP256R1) ||
+	    wc_ecc_check_key(&signer->ecc)) {
 		challenge_signer_free(signer);
 		return -EIO;
 	}
