@@ -7,6 +7,7 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,8 @@
 
 #define NS_PER_S   1000000000ull
 #define OTHER_UID  12345
+#define OTHER_GID  12346
+#define OUR_GID    4242
 #define SLOT_COUNT 64
 
 static int set_up(void **state)
@@ -345,7 +348,7 @@ static int as_other_user(struct fixture *fixture, int (*check)(struct fixture *f
 		challenge_table_free(fixture->writer);
 		if (challenge_table_open(&fixture->writer, &fixture->paths, CHALLENGE_TABLE_WRITE))
 			_exit(100);
-		if (seteuid(OTHER_UID))
+		if (setegid(OTHER_GID) || setgroups(0, NULL) || seteuid(OTHER_UID))
 			_exit(101);
 		_exit(check(fixture));
 	}
@@ -581,6 +584,52 @@ static void test_open_errors(void **state)
 	fixture_done(&other);
 }
 
+/* As an ordinary user of the group, who has no capability. */
+static int check_member(struct fixture *fixture)
+{
+	struct challenge_table *table;
+	struct challenge challenge;
+
+	if (challenge_table_open(&table, &fixture->paths, CHALLENGE_TABLE_READ))
+		return 1;
+	if (challenge_table_find(table, "www.example.com", 15, &challenge))
+		return 2;
+	challenge_table_free(table);
+	challenge_table_free(fixture->writer);
+	if (challenge_table_open(&fixture->writer, &fixture->paths, CHALLENGE_TABLE_WRITE))
+		return 3;
+	if (publish(fixture, "mine.example.com", 2, 300))
+		return 4;
+	if (withdraw(fixture, "mine.example.com", 15))
+		return 5;
+	return 0;
+}
+
+static void test_group_member(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t hash_key[2];
+	pid_t pid;
+	int status;
+
+	assert_int_equal(publish(fixture, "www.example.com", 1, 300), 0);
+	assert_int_equal(
+		challenge_table_create(fixture->paths.table, OUR_GID, SLOT_COUNT, hash_key), 0);
+	free(fixture_run(&status,
+			 "cd %s && chgrp %d challenges armed && chmod 660 challenges armed",
+			 fixture->paths.pins, OUR_GID));
+	assert_int_equal(status, 0);
+	pid = fork();
+	if (pid == 0) {
+		if (setgroups(0, NULL) || setgid(OUR_GID) || setuid(OTHER_UID))
+			_exit(100);
+		_exit(check_member(fixture));
+	}
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 static void test_create_keeps_a_good_table(void **state)
 {
 	struct fixture *fixture = *state;
@@ -589,11 +638,11 @@ static void test_create_keeps_a_good_table(void **state)
 	struct stat status;
 
 	assert_int_equal(publish(fixture, "www.example.com", 1, 300), 0);
-	assert_int_equal(challenge_table_create(fixture->paths.table, 4242, SLOT_COUNT, hash_key),
-			 0);
+	assert_int_equal(
+		challenge_table_create(fixture->paths.table, OUR_GID, SLOT_COUNT, hash_key), 0);
 	assert_memory_equal(hash_key, fixture->hash_key, sizeof(hash_key));
 	assert_int_equal(stat(fixture->paths.table, &status), 0);
-	assert_int_equal(status.st_gid, 4242);
+	assert_int_equal(status.st_gid, OUR_GID);
 	assert_int_equal(status.st_mode & 07777, 0660);
 	assert_int_equal(find(fixture, "www.example.com", &challenge), 0);
 	assert_int_equal(publish(fixture, "two.example.com", 1, 300), 0);
@@ -666,6 +715,7 @@ int main(void)
 		table_test(test_walk),
 		table_test(test_reader),
 		table_test(test_open_errors),
+		table_test(test_group_member),
 		table_test(test_create_keeps_a_good_table),
 		table_test(test_create_replaces_another_table),
 		table_test(test_create_errors),
