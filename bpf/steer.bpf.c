@@ -10,6 +10,7 @@
  * its numbers.  Whenever in doubt: pass.
  */
 #include <linux/bpf.h>
+#include <stddef.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -31,6 +32,9 @@ char LICENSE[] SEC("license") = "GPL"; /* the kernel's word for what it lets cal
 #define REENTRIES_MAX 8
 /* Connections steered and not yet established, at most; the oldest make room. */
 #define FLOWS_MAX 16384
+/* Undecided beginnings kept at once, at most; the oldest make room. */
+#define STASHES_MAX 512
+#define STASH_SIZE  4096 /* a power of two, one more than bpf_skb_adjust_room() can add */
 
 /* What a SYN cookie's timestamp carries: net/ipv4/syncookies.c, TSBITS. */
 #define COOKIE_WSCALE_MASK 0xf
@@ -59,9 +63,24 @@ struct steer_flow {
 	struct bpf_tcp_req_attrs attrs; /* what production's SYN-ACK negotiated */
 };
 
+/*
+ * The beginning of a ClientHello that does not decide yet.  Its sum is the one
+ * that the TCP checksums of its segments claim, not the sum of its bytes: so a
+ * joined segment is valid if, and only if, all its parts were.
+ */
+struct steer_stash {
+	__u32 client_isn;
+	__u32 server_isn;
+	__u32 size;
+	__u32 claimed_sum;
+	__u8 bytes[STASH_SIZE];
+};
+
 /* What is too large for the stack. */
 struct scratch {
 	__u8 payload[CLIENT_HELLO_BUFFER_SIZE];
+	struct steer_stash stash;
+	__u8 tcp_header[64]; /* zero behind its end: sums are taken over all of it */
 	struct client_hello hello;
 	__u64 name[NAME_BUFFER_SIZE / 8];
 	__u8 tcp_options[TCP_OPTIONS_BUFFER_SIZE];
@@ -111,6 +130,13 @@ struct {
 	__type(key, struct packet_flow);
 	__type(value, struct steer_flow);
 } flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, STASHES_MAX);
+	__type(key, struct packet_flow);
+	__type(value, struct steer_stash);
+} stashes SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -208,12 +234,14 @@ INLINE bool server_name_key(struct __sk_buff *skb, __u32 payload_offset, struct 
 
 /*
  * What this first data is: STEER_STEERED when it is an acme-tls/1 ClientHello
- * for a pending name, else the reason to pass it.  A function of its own to the
- * verifier, which so looks at it once.
+ * for a pending name, STEER_PASSED_UNDECIDED when it still may be one, else the
+ * reason to pass it.  A function of its own to the verifier, which so looks at
+ * it once.
  */
 __noinline int classify(struct __sk_buff *skb, __u32 payload_offset, __u32 payload_size)
 {
 	struct steer_challenge *challenge;
+	enum client_hello_verdict verdict;
 	struct scratch *scratch;
 	__u32 zero = 0;
 	__u64 key;
@@ -224,27 +252,166 @@ __noinline int classify(struct __sk_buff *skb, __u32 payload_offset, __u32 paylo
 	if (!scratch ||
 	    load_bytes(skb, payload_offset, scratch->payload, payload_size, CLIENT_HELLO_WINDOW))
 		return STEER_PASSED_FAILED;
-	switch (client_hello_parse(scratch->payload, payload_size, &scratch->hello)) {
-	case CLIENT_HELLO_ACME:
-		break;
-	case CLIENT_HELLO_OTHER:
+	verdict = client_hello_parse(scratch->payload, payload_size, &scratch->hello);
+	if (verdict == CLIENT_HELLO_OTHER)
 		return STEER_PASSED_OTHER;
-	case CLIENT_HELLO_TRUNCATED:
-		return STEER_PASSED_UNDECIDED;
-	default:
+	if (verdict == CLIENT_HELLO_MALFORMED)
 		return STEER_PASSED_MALFORMED;
-	}
+	if (!scratch->hello.server_name_length)
+		return STEER_PASSED_UNDECIDED;
 	if (!server_name_key(skb, payload_offset, scratch, &key))
 		return STEER_PASSED_NOT_PENDING;
 	challenge = bpf_map_lookup_elem(&challenges, &key);
 	if (!challenge || challenge->expires_ns <= bpf_ktime_get_boot_ns())
 		return STEER_PASSED_NOT_PENDING;
-	return STEER_STEERED;
+	return verdict == CLIENT_HELLO_ACME ? STEER_STEERED : STEER_PASSED_UNDECIDED;
 }
 
 INLINE int classify_segment(const struct segment *segment)
 {
 	return classify(segment->skb, segment->packet.payload_offset, segment->packet.payload_size);
+}
+
+/* --- joining segments --------------------------------------------------------- */
+
+INLINE __u32 sum_fold(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (sum & 0xffff) + (sum >> 16);
+}
+
+/* The sum of bytes that move to an odd place. */
+INLINE __u32 sum_swap(__u32 sum)
+{
+	return (sum & 0xff) << 8 | (sum >> 8 & 0xff);
+}
+
+/* Pseudo header (RFC 9293 section 3.1, RFC 8200 section 8.1) and TCP header, in network order. */
+INLINE __u32 headers_sum(const struct segment *segment, __u32 tcp_size)
+{
+	const struct bpf_sock_tuple *tuple = &segment->packet.flow.tuple;
+	__u64 sum = (__u64)bpf_htons(tcp_size) + bpf_htons(IPPROTO_TCP);
+
+	if (segment->packet.flow.family == STEER_V4)
+		sum += (__u64)tuple->ipv4.saddr + tuple->ipv4.daddr;
+	else
+		sum += (__u32)bpf_csum_diff(NULL, 0, (__be32 *)tuple->ipv6.saddr, 32, 0);
+	sum += (__u32)bpf_csum_diff(NULL, 0, (__be32 *)segment->scratch->tcp_header,
+				    sizeof(segment->scratch->tcp_header), 0);
+	return sum_fold(sum);
+}
+
+INLINE __u32 tcp_header_size(const struct segment *segment)
+{
+	return segment->packet.payload_offset - segment->packet.tcp_offset;
+}
+
+/* Load the TCP header; returns the sum that its checksum claims for the payload. */
+INLINE int load_header(const struct segment *segment, __u32 *ret_claimed_sum)
+{
+	__u32 size = tcp_header_size(segment);
+
+	__builtin_memset(segment->scratch->tcp_header, 0, sizeof(segment->scratch->tcp_header));
+	if (load_bytes(segment->skb, segment->packet.tcp_offset, segment->scratch->tcp_header, size,
+		       sizeof(segment->scratch->tcp_header)))
+		return -1;
+	*ret_claimed_sum = ~headers_sum(segment, size + segment->packet.payload_size) & 0xffff;
+	return 0;
+}
+
+/* Room is made behind the plain IP header; there must be no options or extensions. */
+INLINE bool is_joinable(const struct segment *segment)
+{
+	return segment->packet.tcp_offset - segment->ip_offset ==
+	       (segment->packet.flow.family == STEER_V4 ? sizeof(struct iphdr)
+							: sizeof(struct ipv6hdr));
+}
+
+/* Keep this undecided beginning, to be joined with the segment that follows it. */
+INLINE int stash(struct segment *segment, const struct tcp_request_sock *request)
+{
+	struct steer_stash *stash = &segment->scratch->stash;
+	__u32 size = segment->packet.payload_size;
+
+	if (!is_joinable(segment) || size >= STASH_SIZE ||
+	    load_header(segment, &stash->claimed_sum) ||
+	    load_bytes(segment->skb, segment->packet.payload_offset, stash->bytes, size,
+		       STASH_SIZE))
+		return -1;
+	stash->client_isn = request->rcv_isn;
+	stash->server_isn = request->snt_isn;
+	stash->size = size;
+	return bpf_map_update_elem(&stashes, &segment->packet.flow, stash, BPF_ANY);
+}
+
+/* The beginning kept for this very connection. */
+INLINE struct steer_stash *find_stash(const struct segment *segment,
+				      const struct tcp_request_sock *request)
+{
+	struct steer_stash *stash = bpf_map_lookup_elem(&stashes, &segment->packet.flow);
+
+	if (!stash || stash->client_isn != request->rcv_isn ||
+	    stash->server_isn != request->snt_isn)
+		return NULL;
+	return stash;
+}
+
+/* Add `size` to the IP header's length. */
+INLINE int grow_ip(const struct segment *segment, __u16 size)
+{
+	bool v4 = segment->packet.flow.family == STEER_V4;
+	__u32 offset = segment->ip_offset + (v4 ? offsetof(struct iphdr, tot_len)
+						: offsetof(struct ipv6hdr, payload_len));
+	__be16 before, after;
+
+	if (bpf_skb_load_bytes(segment->skb, offset, &before, sizeof(before)))
+		return -1;
+	after = bpf_htons(bpf_ntohs(before) + size);
+	if (v4 &&
+	    bpf_l3_csum_replace(segment->skb, segment->ip_offset + offsetof(struct iphdr, check),
+				before, after, sizeof(after)))
+		return -1;
+	return bpf_skb_store_bytes(segment->skb, offset, &after, sizeof(after), 0);
+}
+
+/*
+ * Put the kept beginning in front of this segment's payload, as the network
+ * card would have done had both come a little closer together.  On an error the
+ * segment is half-made: to be dropped.
+ */
+INLINE int join(struct segment *segment, const struct steer_stash *stash)
+{
+	struct tcphdr *tcp = (struct tcphdr *)segment->scratch->tcp_header;
+	__u32 header_size = tcp_header_size(segment), size = stash->size, bounded, sum, claimed;
+
+	if (!is_joinable(segment) || load_header(segment, &claimed))
+		return -1;
+	sum = stash->claimed_sum + (size & 1 ? sum_swap(claimed) : claimed);
+	tcp->seq = bpf_htonl(segment->packet.sequence - size);
+	tcp->check = 0;
+	sum += headers_sum(segment, header_size + size + segment->packet.payload_size);
+	tcp->check = ~sum_fold(sum);
+
+	bounded = size - 1;
+	asm volatile("" : "+r"(bounded));
+	bounded = (bounded & (STASH_SIZE - 1)) + 1;
+	header_size--;
+	asm volatile("" : "+r"(header_size));
+	header_size = (header_size & 63) + 1;
+	if (bpf_skb_adjust_room(segment->skb, size, BPF_ADJ_ROOM_NET, 0) ||
+	    bpf_skb_store_bytes(segment->skb, segment->packet.tcp_offset, tcp, header_size, 0) ||
+	    bpf_skb_store_bytes(segment->skb, segment->packet.payload_offset, stash->bytes, bounded,
+				0) ||
+	    grow_ip(segment, size))
+		return -1;
+	/* A driver's sum over the whole packet: IPv6's length grew against the pseudo header's. */
+	if (segment->packet.flow.family == STEER_V4)
+		bpf_csum_update(segment->skb, ~(__u32)bpf_htons(size));
+	segment->packet.sequence -= size;
+	segment->packet.payload_size += size;
+	return 0;
 }
 
 /* --- sockets ---------------------------------------------------------------- */
@@ -429,23 +596,35 @@ INLINE int on_bare_ack(struct segment *segment, const struct tcp_request_sock *r
 	return DROP;
 }
 
-/* Rules 7 and 8: the first data. */
+/* Rules 7 and 8: data of a connection that has not been decided. */
 INLINE int on_first_data(struct segment *segment, const struct tcp_request_sock *request)
 {
 	struct steer_flow flow = {
 		.client_isn = request->rcv_isn,
 		.server_isn = request->snt_isn,
 	};
+	struct steer_stash *kept = find_stash(segment, request);
+	__u32 offset = segment->packet.sequence - flow.client_isn - 1;
 	enum steer_counter reason;
 
-	if (segment->packet.sequence != flow.client_isn + 1 ||
-	    segment->packet.acknowledgment != flow.server_isn + 1)
-		return pass_for_good(segment, STEER_PASSED_UNDECIDED);
-	reason = classify_segment(segment);
-	if (reason != STEER_STEERED)
-		return pass_for_good(segment, reason);
 	if (bpf_core_field_exists(request->is_mptcp) && request->is_mptcp)
 		return pass_for_good(segment, STEER_PASSED_MPTCP);
+	if (segment->packet.acknowledgment != flow.server_isn + 1 ||
+	    (offset && (!kept || offset > kept->size)))
+		return pass_for_good(segment, STEER_PASSED_UNDECIDED);
+	/* What is kept already and comes again, or what cannot be joined, is not needed. */
+	if (offset && (offset != kept->size || join(segment, kept))) {
+		count(STEER_DROPPED);
+		return DROP;
+	}
+	reason = classify_segment(segment);
+	/* A beginning that comes again was kept in vain once: no client waits twice. */
+	if (reason == STEER_PASSED_UNDECIDED && (offset || !kept) && !stash(segment, request)) {
+		count(STEER_JOINED);
+		return DROP;
+	}
+	if (reason != STEER_STEERED)
+		return pass_for_good(segment, reason);
 	if (!responder_listens(segment))
 		return pass_for_good(segment, STEER_PASSED_NO_RESPONDER);
 	attrs_from_request(&flow.attrs, request);

@@ -67,6 +67,7 @@ enum steer_counter {
 	STEER_PASSED_MPTCP, /* acme-tls/1 for a pending name passed: the connection is MPTCP */
 	STEER_PASSED_FAILED, /* acme-tls/1 for a pending name passed: the kernel refused a step */
 	STEER_STEERED, /* connections taken to the responder */
+	STEER_JOINED, /* first segments kept back undecided and joined with the next */
 	STEER_REENTERED, /* segments sent once more through the classifier, behind a RST */
 	STEER_DROPPED, /* segments of a steered connection dropped, to be retransmitted */
 	STEER_COOKIE_STEERED, /* of the steered: production was answering with SYN cookies */
