@@ -351,6 +351,16 @@ int slots_take(struct slots *slots, uint32_t *ret_index)
 	return 0;
 }
 
+static uint32_t count_used(const struct slots *slots)
+{
+	uint32_t index = slots_high_water(slots), used = 0;
+	struct slot slot;
+
+	while (index--)
+		used += slots_read(slots, index, &slot) || slot.state != SLOT_FREE;
+	return used;
+}
+
 /* Nothing is in use: forget all slots and return their memory. */
 static void empty(struct slots *slots)
 {
@@ -369,12 +379,14 @@ void slots_give_back(struct slots *slots, uint32_t index)
 	uint32_t used = slots->state->used;
 
 	slots_write(slots, index, &slot);
-	if (used > 1) {
-		slots->state->first_free = index + 1;
-		slots->state->used = used - 1;
-	} else {
+	/* Do not throw everything away on the word of one number. */
+	used = used > 1 ? used - 1 : count_used(slots);
+	if (!used) {
 		empty(slots);
+		return;
 	}
+	slots->state->first_free = index + 1;
+	slots->state->used = used;
 }
 
 void slots_reset(struct slots *slots,
