@@ -14,6 +14,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <wolfssl/wolfcrypt/ecc.h>
+#include <wolfssl/wolfcrypt/sha256.h>
+
 #include "bpf/steer_abi.h"
 
 /* End the test program: without the fixture nothing can be tested. */
@@ -122,4 +125,41 @@ void fixture_write_file(const char *path, const void *bytes, size_t size)
 	FILE *file = fopen(path, "wb");
 
 	need(file && fwrite(bytes, 1, size, file) == size && fclose(file) == 0, path);
+}
+
+/* The content of the DER structure at `at`; sets the end of the structure. */
+static const uint8_t *der_content(const uint8_t *at, const uint8_t **ret_end)
+{
+	size_t bytes = at[1] & 0x80 ? at[1] & 0x7f : 0, length = at[1];
+
+	need(bytes <= 2, "short lengths");
+	if (bytes)
+		length = bytes == 1 ? at[2] : (size_t)at[2] << 8 | at[3];
+	*ret_end = at + 2 + bytes + length;
+	return at + 2 + bytes;
+}
+
+bool fixture_cert_verifies(const struct challenge_key *key, const struct challenge_cert *cert)
+{
+	uint8_t der[CHALLENGE_CERT_DER_MAX], hash[WC_SHA256_DIGEST_SIZE];
+	const uint8_t *body, *bits, *end, *cert_end;
+	size_t size = challenge_cert_der(key, cert, der);
+	int valid = 0, error;
+	ecc_key ecc;
+
+	body = der_content(der, &cert_end);
+	der_content(body, &end); /* to be signed */
+	error = wc_Sha256Hash(body, (word32)(end - body), hash);
+	der_content(end, &end); /* the algorithm */
+	bits = der_content(end, &end);
+	if (error || cert_end != der + size || end != cert_end || bits[0] != 0)
+		return false;
+	if (wc_ecc_init(&ecc))
+		return false;
+	error = wc_ecc_import_x963(key->public_point, sizeof(key->public_point), &ecc);
+	if (!error)
+		error = wc_ecc_verify_hash(bits + 1, (word32)(end - bits - 1), hash, sizeof(hash),
+					   &valid, &ecc);
+	wc_ecc_free(&ecc);
+	return !error && valid;
 }

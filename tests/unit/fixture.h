@@ -7,6 +7,7 @@
 #ifndef FIXTURE_H
 #define FIXTURE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/challenge_table.h"
@@ -28,6 +29,9 @@ void fixture_done(struct fixture *fixture);
 
 /* Run a shell command; its output (both streams), to be freed.  ret_status may be NULL. */
 char *fixture_run(int *ret_status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Whether the DER certificate's signature is the key's, as wolfCrypt sees it. */
+bool fixture_cert_verifies(const struct challenge_key *key, const struct challenge_cert *cert);
 
 void fixture_write_file(const char *path, const void *bytes, size_t size);
 

@@ -584,50 +584,66 @@ static void test_open_errors(void **state)
 	fixture_done(&other);
 }
 
-/* As an ordinary user of the group, who has no capability. */
-static int check_member(struct fixture *fixture)
+/* Run `check` as an ordinary user of the group, who has no capability. */
+static int as_member(struct fixture *fixture, int (*check)(struct fixture *fixture))
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		if (setgroups(0, NULL) || setgid(OUR_GID) || setuid(OTHER_UID))
+			_exit(100);
+		_exit(check(fixture));
+	}
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int check_member_reads(struct fixture *fixture)
 {
 	struct challenge_table *table;
 	struct challenge challenge;
 
-	if (challenge_table_open(&table, &fixture->paths, CHALLENGE_TABLE_READ))
+	if (challenge_table_open(&table, &fixture->paths, CHALLENGE_TABLE_WRITE) != -EACCES)
 		return 1;
-	if (challenge_table_find(table, "www.example.com", 15, &challenge))
+	if (challenge_table_open(&table, &fixture->paths, CHALLENGE_TABLE_READ))
 		return 2;
-	challenge_table_free(table);
-	challenge_table_free(fixture->writer);
-	if (challenge_table_open(&fixture->writer, &fixture->paths, CHALLENGE_TABLE_WRITE))
+	if (challenge_table_find(table, "www.example.com", 15, &challenge))
 		return 3;
-	if (publish(fixture, "mine.example.com", 2, 300))
-		return 4;
-	if (withdraw(fixture, "mine.example.com", 15))
-		return 5;
+	challenge_table_free(table);
 	return 0;
 }
 
-static void test_group_member(void **state)
+static int check_member_writes(struct fixture *fixture)
+{
+	challenge_table_free(fixture->writer);
+	if (challenge_table_open(&fixture->writer, &fixture->paths, CHALLENGE_TABLE_WRITE))
+		return 1;
+	if (publish(fixture, "mine.example.com", 2, 300))
+		return 2;
+	if (withdraw(fixture, "mine.example.com", 15))
+		return 3;
+	return 0;
+}
+
+static void test_group_members(void **state)
 {
 	struct fixture *fixture = *state;
 	uint64_t hash_key[2];
-	pid_t pid;
 	int status;
 
 	assert_int_equal(publish(fixture, "www.example.com", 1, 300), 0);
 	assert_int_equal(
 		challenge_table_create(fixture->paths.table, OUR_GID, SLOT_COUNT, hash_key), 0);
 	free(fixture_run(&status,
-			 "cd %s && chgrp %d challenges armed && chmod 660 challenges armed",
+			 "cd %s && chgrp %d challenges armed && chmod 640 challenges armed",
 			 fixture->paths.pins, OUR_GID));
 	assert_int_equal(status, 0);
-	pid = fork();
-	if (pid == 0) {
-		if (setgroups(0, NULL) || setgid(OUR_GID) || setuid(OTHER_UID))
-			_exit(100);
-		_exit(check_member(fixture));
-	}
-	assert_true(pid > 0);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(as_member(fixture, check_member_reads), 0);
+	free(fixture_run(&status, "cd %s && chmod 660 challenges armed", fixture->paths.pins));
 	assert_int_equal(status, 0);
+	assert_int_equal(as_member(fixture, check_member_writes), 0);
 }
 
 static void test_create_keeps_a_good_table(void **state)
@@ -715,7 +731,7 @@ int main(void)
 		table_test(test_walk),
 		table_test(test_reader),
 		table_test(test_open_errors),
-		table_test(test_group_member),
+		table_test(test_group_members),
 		table_test(test_create_keeps_a_good_table),
 		table_test(test_create_replaces_another_table),
 		table_test(test_create_errors),
