@@ -44,16 +44,24 @@ static void handle_bus_error(int signal, siginfo_t *info, void *context)
 	errno = saved_errno;
 }
 
+/* For each mapping anew: somebody else may have put a handler of theirs there. */
 static void install_handler(void)
 {
+	static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 	struct sigaction action = {.sa_sigaction = handle_bus_error, .sa_flags = SA_SIGINFO};
+	struct sigaction before;
 
-	sigaction(SIGBUS, &action, &previous_action);
+	pthread_mutex_lock(&mutex);
+	sigaction(SIGBUS, NULL, &before);
+	if (before.sa_sigaction != handle_bus_error) {
+		previous_action = before;
+		sigaction(SIGBUS, &action, NULL);
+	}
+	pthread_mutex_unlock(&mutex);
 }
 
 int mapping_init(struct mapping *mapping, int fd, size_t size, bool writable)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct mapping *nobody;
 	int i;
 
@@ -63,7 +71,7 @@ int mapping_init(struct mapping *mapping, int fd, size_t size, bool writable)
 	mapping->base = mmap(NULL, size, mapping->protection, MAP_SHARED, fd, 0);
 	if (mapping->base == MAP_FAILED)
 		return -errno;
-	pthread_once(&once, install_handler);
+	install_handler();
 	for (i = 0; i < MAPPINGS_MAX; i++) {
 		nobody = NULL;
 		if (atomic_compare_exchange_strong(&mappings[i], &nobody, mapping))
