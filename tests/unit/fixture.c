@@ -89,8 +89,9 @@ void fixture_done(struct fixture *fixture)
 	close(fixture->challenges);
 	close(fixture->armed);
 	close(fixture->counters);
-	need(umount(fixture->paths.pins) == 0, "umount the bpffs");
-	need(umount(fixture->root) == 0, "umount the tmpfs");
+	/* A failed test may have left something open. */
+	need(umount2(fixture->paths.pins, MNT_DETACH) == 0, "umount the bpffs");
+	need(umount2(fixture->root, MNT_DETACH) == 0, "umount the tmpfs");
 	need(rmdir(fixture->root) == 0, "rmdir");
 }
 
