@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The threads that answer: one ring and one listener of each family a thread.
+ * Used by main.c.
+ */
+#ifndef SERVER_H
+#define SERVER_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "bpf/steer_abi.h"
+
+struct paths;
+struct server;
+
+/* How connections ended; server_result_text() says it in words. */
+enum server_result {
+	SERVER_ANSWERED,	 /* handshake complete, with the certificate of a pending challenge */
+	SERVER_NOT_PENDING,	 /* the server name was not pending */
+	SERVER_NO_ALPN,		 /* acme-tls/1 was not the one and only protocol offered */
+	SERVER_HANDSHAKE_FAILED, /* any other TLS failure, the client's alert included */
+	SERVER_CLIENT_LEFT,	 /* closed or reset before the handshake was complete */
+	SERVER_DEADLINE,	 /* not complete in time */
+	SERVER_REFUSED,		 /* no connection slot was free */
+	SERVER_RESULTS,
+};
+
+struct server_options {
+	const struct paths *paths;
+	unsigned int threads;
+	/* [thread][family], -1 for a family that is not there; the caller keeps and closes them */
+	const int (*listener_fds)[STEER_FAMILIES];
+};
+
+/*
+ * Say what io_uring offers here, and what is missing, in lines like
+ * steer_check().  0, or -ENOTSUP when the responder could not work.
+ */
+int server_check(FILE *out);
+
+/*
+ * Make everything that needs privileges or memory: the rings, the connections'
+ * memory, the table, the TLS contexts.  Errors are logged with their next step;
+ * returns -errno.
+ */
+int server_new(const struct server_options *options, struct server **ret_server);
+
+/* Start the threads; after this the server answers.  0 or -errno, logged. */
+int server_start(struct server *server);
+
+/* Readable when a thread has ended by itself, which is an error that it has logged. */
+int server_failure_fd(const struct server *server);
+
+/* The sum over all threads since the start. */
+void server_results(const struct server *server, uint64_t ret_counts[SERVER_RESULTS]);
+
+/* A stable key for logs and JSON: "answered", "not_pending", ... */
+const char *server_result_name(enum server_result result);
+
+/* Stop the threads, close all connections, free.  NULL is fine. */
+void server_free(struct server *server);
+
+#endif
