@@ -16,13 +16,13 @@ struct server;
 
 /* How connections ended; server_result_text() says it in words. */
 enum server_result {
-	SERVER_ANSWERED,	 /* handshake complete, with the certificate of a pending challenge */
-	SERVER_NOT_PENDING,	 /* the server name was not pending */
-	SERVER_NO_ALPN,		 /* acme-tls/1 was not the one and only protocol offered */
+	SERVER_ANSWERED, /* handshake complete, with the certificate of a pending challenge */
+	SERVER_NOT_PENDING, /* the server name was not pending */
+	SERVER_NO_ALPN, /* acme-tls/1 was not the one and only protocol offered */
 	SERVER_HANDSHAKE_FAILED, /* any other TLS failure, the client's alert included */
-	SERVER_CLIENT_LEFT,	 /* closed or reset before the handshake was complete */
-	SERVER_DEADLINE,	 /* not complete in time */
-	SERVER_REFUSED,		 /* no connection slot was free */
+	SERVER_CLIENT_LEFT, /* closed or reset before the handshake was complete */
+	SERVER_DEADLINE, /* not complete in time */
+	SERVER_REFUSED, /* no connection slot was free */
 	SERVER_RESULTS,
 };
 

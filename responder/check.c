@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "responder/check.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "responder/options.h"
+#include "responder/privileges.h"
+#include "responder/server.h"
+#include "responder/steer.h"
+
+#define SYNCOOKIES_PATH "/proc/sys/net/ipv4/tcp_syncookies"
+
+/* What stands in the way: one reason at most of each of the questions below. */
+struct reasons {
+	const char *list[8];
+	size_t count;
+};
+
+static void add_reason(struct reasons *reasons, const char *reason)
+{
+	reasons->list[reasons->count++] = reason;
+}
+
+int check_syncookies(void)
+{
+	FILE *file = fopen(SYNCOOKIES_PATH, "re");
+	int count, value;
+
+	if (!file)
+		return -errno;
+	count = fscanf(file, "%d", &value);
+	fclose(file);
+	if (count != 1)
+		return -EIO;
+	return value ? 0 : -ENOTSUP;
+}
+
+static void check_kernel(const struct options *options, FILE *out, struct reasons *reasons)
+{
+	int err = steer_check(out);
+
+	/* Without steering only the maps are needed, which any supported kernel has. */
+	if (err == -EPERM)
+		add_reason(reasons, "this user may not load BPF programs: start as root");
+	else if (err && !options->standalone)
+		add_reason(reasons, "the kernel cannot steer: needs Linux 6.9 or newer with BTF; "
+				    "--standalone does without");
+	if (server_check(out))
+		add_reason(reasons, "io_uring lacks what the responder needs");
+	err = check_syncookies();
+	fprintf(out, "tcp_syncookies: %s\n",
+		!err		 ? "yes" :
+		err == -ENOTSUP	 ? "0, off" :
+				   strerror(-err));
+	if (err == -ENOTSUP && !options->standalone)
+		add_reason(reasons, "the kernel would refuse steered connections: "
+				    "'sysctl -w net.ipv4.tcp_syncookies=1'");
+}
+
+static void check_identity(const struct options *options, FILE *out, struct reasons *reasons)
+{
+	uid_t uid;
+	gid_t gid;
+	int err;
+
+	fprintf(out, "effective uid: %u\n", geteuid());
+	if (geteuid())
+		add_reason(reasons, "not root");
+	err = privileges_find_user(options->user, &uid, &gid);
+	fprintf(out, "user:          %s, %s\n", options->user, err ? strerror(-err) : "exists");
+	if (err)
+		add_reason(reasons, "no such user: 'adduser --system --group' makes one, --user "
+				    "names another");
+	err = privileges_find_group(options->group, &gid);
+	fprintf(out, "group:         %s, %s\n", options->group, err ? strerror(-err) : "exists");
+	if (err)
+		add_reason(reasons, "no such group: 'addgroup --system' makes one, --group names "
+				    "another");
+}
+
+int check_print(const struct options *options, FILE *out)
+{
+	struct reasons reasons = {0};
+
+	check_kernel(options, out, &reasons);
+	check_identity(options, out, &reasons);
+	if (!reasons.count) {
+		fprintf(out, "ready: %s port %u, %u threads, as user %s, for group %s\n",
+			options->standalone ? "would listen on" : "would steer on", options->port,
+			options->threads, options->user, options->group);
+		return 0;
+	}
+	fputs("not ready: ", out);
+	for (size_t i = 0; i < reasons.count; i++)
+		fprintf(out, "%s%s", i ? "; " : "", reasons.list[i]);
+	fputs("\n", out);
+	return -ENOTSUP;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the machine must offer before a responder can work there.  Used by main.c. */
+#ifndef CHECK_H
+#define CHECK_H
+
+#include <stdio.h>
+
+struct options;
+
+/*
+ * Does the network namespace let the kernel make connections out of SYN
+ * cookies, as steering does?  0, -ENOTSUP when net.ipv4.tcp_syncookies is 0, or
+ * -errno when that cannot be read.
+ */
+int check_syncookies(void);
+
+/*
+ * Print facts, a line each, and at last what would be used or what is missing
+ * (--check).  0 when a responder with these options would work, else -ENOTSUP.
+ */
+int check_print(const struct options *options, FILE *out);
+
+#endif

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "responder/conn.h"
+
+#include <assert.h>
+
+int conn_begin(struct conn *conn, struct tls_context *context)
+{
+	conn->state = CONN_HANDSHAKE;
+	conn->result = SERVER_CLIENT_LEFT;
+	conn->input_size = 0;
+	conn->sending = false;
+	conn->sent = 0;
+	conn->output = (struct tls_output){.bytes = conn->output_bytes,
+					   .capacity = sizeof(conn->output_bytes)};
+	return tls_begin(&conn->tls, context, &conn->output);
+}
+
+void conn_end(struct conn *conn)
+{
+	tls_end(&conn->tls);
+}
+
+static enum server_result result_of_failure(const struct conn *conn)
+{
+	switch (conn->tls.failure) {
+	case TLS_NOT_PENDING:
+		return SERVER_NOT_PENDING;
+	case TLS_NO_ALPN:
+		return SERVER_NO_ALPN;
+	default:
+		return SERVER_HANDSHAKE_FAILED;
+	}
+}
+
+static void fail(struct conn *conn, enum server_result result)
+{
+	conn->result = result;
+	conn->state = CONN_FAILING;
+}
+
+/* Let the handshake go on; called with no bytes when the output has room again. */
+static void shake_hands(struct conn *conn, const uint8_t *bytes, size_t size)
+{
+	switch (tls_step(&conn->tls, bytes, size)) {
+	case TLS_DONE:
+		conn->result = SERVER_ANSWERED;
+		conn->state = CONN_GOODBYE;
+		tls_say_goodbye(&conn->tls);
+		break;
+	case TLS_WANT_IO:
+		break;
+	case TLS_FAILED:
+		fail(conn, result_of_failure(conn));
+		break;
+	}
+}
+
+static void on_received(struct conn *conn, const uint8_t *bytes, size_t size)
+{
+	if (conn->state != CONN_HANDSHAKE)
+		return; /* after the handshake a validator has nothing to say but goodbye */
+	conn->input_size += size;
+	if (conn->input_size > CONN_INPUT_MAX)
+		fail(conn, SERVER_HANDSHAKE_FAILED);
+	else
+		shake_hands(conn, bytes, size);
+}
+
+static void on_sent(struct conn *conn, size_t size)
+{
+	assert(conn->sending && size <= conn->output.end - conn->sent);
+	conn->sending = false;
+	conn->sent += size;
+	if (conn->sent < conn->output.end)
+		return;
+	conn->sent = 0;
+	conn->output.end = 0;
+	/* A flight longer than the output was cut: the rest of it comes now. */
+	if (conn->state == CONN_HANDSHAKE)
+		shake_hands(conn, NULL, 0);
+}
+
+/* What is left to do in this state. */
+static struct conn_todo next_todo(struct conn *conn)
+{
+	struct conn_todo todo = {0};
+
+	if (conn->state != CONN_CLOSED && !conn->sending && conn->sent < conn->output.end) {
+		conn->sending = true;
+		todo.send = conn->output_bytes + conn->sent;
+		todo.send_size = conn->output.end - conn->sent;
+	} else if (conn->state == CONN_FAILING && !conn->sending) {
+		conn->state = CONN_CLOSED;
+	}
+	todo.close = conn->state == CONN_CLOSED;
+	return todo;
+}
+
+struct conn_todo conn_step(struct conn *conn, enum conn_event event, const uint8_t *bytes,
+			   size_t size)
+{
+	assert(conn->state != CONN_CLOSED);
+	switch (event) {
+	case CONN_RECEIVED:
+		on_received(conn, bytes, size);
+		break;
+	case CONN_SENT:
+		on_sent(conn, size);
+		break;
+	case CONN_EXPIRED:
+		/* A validator that has its answer may take its time to leave. */
+		if (conn->state == CONN_HANDSHAKE)
+			conn->result = SERVER_DEADLINE;
+		conn->state = CONN_CLOSED;
+		break;
+	case CONN_EOF:
+	case CONN_BROKEN:
+		conn->state = CONN_CLOSED;
+		break;
+	}
+	return next_todo(conn);
+}

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "responder/listener.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/log.h"
+
+#define BACKLOG 4096 /* capped by net.core.somaxconn */
+
+union address {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
+
+static const char *const family_names[STEER_FAMILIES] = {"IPv4", "IPv6"};
+
+static socklen_t make_address(union address *ret_address, enum steer_family family, bool standalone,
+			      uint16_t port)
+{
+	memset(ret_address, 0, sizeof(*ret_address));
+	if (family == STEER_V4) {
+		ret_address->v4 = (struct sockaddr_in){
+			.sin_family = AF_INET,
+			.sin_port = htons(port),
+			.sin_addr.s_addr = htonl(standalone ? INADDR_ANY : INADDR_LOOPBACK),
+		};
+		return sizeof(ret_address->v4);
+	}
+	ret_address->v6 = (struct sockaddr_in6){
+		.sin6_family = AF_INET6,
+		.sin6_port = htons(port),
+		.sin6_addr = standalone ? in6addr_any : in6addr_loopback,
+	};
+	return sizeof(ret_address->v6);
+}
+
+static int set_option(int fd, int level, int option, int value)
+{
+	return setsockopt(fd, level, option, &value, sizeof(value)) ? -errno : 0;
+}
+
+/*
+ * Bind, and let siblings share the port.  The first of a family must not share
+ * it while it binds: a production server of the same user may have a port that
+ * it shares among its own workers, and would lose connections to us.
+ */
+static int bind_shared(int fd, const union address *address, socklen_t length, bool first)
+{
+	int err = 0;
+
+	/* A restarted responder does not wait for its predecessor's TIME_WAIT. */
+	err = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (!err && address->any.sa_family == AF_INET6)
+		err = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	if (!err && !first)
+		err = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	if (!err && bind(fd, &address->any, length))
+		err = -errno;
+	if (!err && first)
+		err = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	return err;
+}
+
+/* A listening socket, or -errno. */
+static int open_one(const union address *address, socklen_t length, bool first)
+{
+	int err, fd;
+
+	fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	err = bind_shared(fd, address, length, first);
+	if (!err && listen(fd, BACKLOG))
+		err = -errno;
+	if (err) {
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+/* One socket a thread.  0 or -errno; what was opened stays in `listeners`. */
+static int open_family(struct listeners *listeners, enum steer_family family, bool standalone,
+		       uint16_t port)
+{
+	union address address;
+	socklen_t length = make_address(&address, family, standalone, port);
+
+	for (unsigned int thread = 0; thread < listeners->threads; thread++) {
+		int fd = open_one(&address, length, !thread);
+
+		if (fd < 0)
+			return fd;
+		listeners->fds[thread][family] = fd;
+		/* The first one's port, which the kernel may have chosen, is everyone's. */
+		if (!thread && getsockname(fd, &address.any, &length))
+			return -errno;
+	}
+	return 0;
+}
+
+static void log_failure(int err, enum steer_family family, bool standalone, uint16_t port)
+{
+	const char *name = family_names[family];
+
+	if (standalone && err == -EADDRINUSE)
+		log_error("another server has %s port %u: start without --standalone, which "
+			  "leaves the port to it",
+			  name, port);
+	else if (standalone && err == -EACCES)
+		log_error("may not listen on %s port %u: start as root", name, port);
+	else
+		log_error("cannot listen on %s: %s", name, strerror(-err));
+}
+
+/* The kernel has no such family, or no address of it. */
+static bool is_missing(int err)
+{
+	return err == -EAFNOSUPPORT || err == -EADDRNOTAVAIL;
+}
+
+static int open_families(struct listeners *listeners, bool standalone, uint16_t port)
+{
+	unsigned int missing = 0;
+	int err;
+
+	for (int family = 0; family < STEER_FAMILIES; family++) {
+		err = open_family(listeners, family, standalone, port);
+		if (is_missing(err)) {
+			missing++;
+			log_notice("no %s here: %s; going on without", family_names[family],
+				   strerror(-err));
+		} else if (err) {
+			log_failure(err, family, standalone, port);
+			return err;
+		}
+	}
+	if (missing < STEER_FAMILIES)
+		return 0;
+	log_error("there is no address to listen on: the loopback interface is down in this "
+		  "network namespace; 'ip link set lo up' gives it its addresses");
+	return -EADDRNOTAVAIL;
+}
+
+int listeners_open(struct listeners *ret_listeners, unsigned int threads, bool standalone,
+		   uint16_t port)
+{
+	struct listeners listeners = {
+		.fds = calloc(threads, sizeof(*listeners.fds)),
+		.threads = threads,
+	};
+	int err;
+
+	if (!listeners.fds) {
+		log_error("no memory for %u listeners", threads);
+		return -ENOMEM;
+	}
+	for (unsigned int thread = 0; thread < threads; thread++)
+		for (int family = 0; family < STEER_FAMILIES; family++)
+			listeners.fds[thread][family] = -1;
+	err = open_families(&listeners, standalone, port);
+	if (err) {
+		listeners_close(&listeners);
+		return err;
+	}
+	*ret_listeners = listeners;
+	return 0;
+}
+
+void listeners_close(struct listeners *listeners)
+{
+	for (unsigned int thread = 0; listeners->fds && thread < listeners->threads; thread++)
+		for (int family = 0; family < STEER_FAMILIES; family++)
+			if (listeners->fds[thread][family] >= 0)
+				close(listeners->fds[thread][family]);
+	free(listeners->fds);
+	listeners->fds = NULL;
+	listeners->threads = 0;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Telling systemd how the service is, as sd_notify(3) describes it.  Used by main.c. */
+#ifndef NOTIFY_H
+#define NOTIFY_H
+
+#include <stdbool.h>
+
+/* Does somebody listen on NOTIFY_SOCKET? */
+bool notify_is_wanted(void);
+
+/*
+ * Send `state`, such as "READY=1".  0 also when nobody wants to know;
+ * -EAFNOSUPPORT when NOTIFY_SOCKET is no Unix socket's address, or -errno.
+ */
+int notify_send(const char *state);
+
+#endif

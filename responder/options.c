@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "responder/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/version.h"
+
+#define PROGRAM      "sidestep-responder"
+#define DEFAULT_NAME "sidestep" /* of the user and of the group */
+#define DEFAULT_PORT 443
+#define THREADS_MAX  1024 /* a mistake beyond this */
+
+/* Options without a letter. */
+enum option_code {
+	CODE_ROOT = 256,
+	CODE_INTERFACE,
+	CODE_PORT,
+	CODE_USER,
+	CODE_GROUP,
+	CODE_THREADS,
+	CODE_ATTACH,
+	CODE_STANDALONE,
+	CODE_FOREGROUND,
+	CODE_VERBOSE,
+	CODE_CHECK,
+	CODE_UNLOAD,
+	CODE_VERSION,
+	CODE_HELP,
+};
+
+static const struct option long_options[] = {
+	{"root", required_argument, NULL, CODE_ROOT},
+	{"interface", required_argument, NULL, CODE_INTERFACE},
+	{"port", required_argument, NULL, CODE_PORT},
+	{"user", required_argument, NULL, CODE_USER},
+	{"group", required_argument, NULL, CODE_GROUP},
+	{"threads", required_argument, NULL, CODE_THREADS},
+	{"attach", required_argument, NULL, CODE_ATTACH},
+	{"standalone", no_argument, NULL, CODE_STANDALONE},
+	{"foreground", no_argument, NULL, CODE_FOREGROUND},
+	{"verbose", no_argument, NULL, CODE_VERBOSE},
+	{"check", no_argument, NULL, CODE_CHECK},
+	{"unload", no_argument, NULL, CODE_UNLOAD},
+	{"version", no_argument, NULL, CODE_VERSION},
+	{"help", no_argument, NULL, CODE_HELP},
+	{NULL, 0, NULL, 0},
+};
+
+static const char help_text[] =
+	"Usage: " PROGRAM " [OPTION]...\n"
+	"Answer TLS-ALPN-01 validations (RFC 8737) beside the server that has the port.\n"
+	"\n"
+	"  --interface IF   steer what arrives on this interface; may be repeated\n"
+	"                   (default: all interfaces)\n"
+	"  --port N         the port that certificate authorities connect to (default: 443)\n"
+	"  --attach WAY     how to attach to interfaces: auto, tcx or clsact (default: auto)\n"
+	"  --standalone     do not steer: listen on the port, where no other server does\n"
+	"  --threads N      threads that answer (default: one a CPU)\n"
+	"  --user USER      user to run as, once everything is open (default: sidestep)\n"
+	"  --group GROUP    group that may publish challenges (default: sidestep)\n"
+	"  --root DIR       keep everything below DIR instead of /: another instance\n"
+	"  --foreground     stay in the foreground, and log to standard error\n"
+	"  --verbose        log more\n"
+	"\n"
+	"  --check          say what this machine offers, what is missing, and exit\n"
+	"  --unload         remove what an ended responder left for its successor:\n"
+	"                   pending challenges, counters, status; and exit\n"
+	"  --version        print the version and exit\n"
+	"  --help           print this and exit\n"
+	"\n"
+	"Without --foreground it returns when the responder is ready in the background,\n"
+	"which then logs nothing: to have the log, use --foreground or systemd.\n"
+	"SIGUSR1 logs how connections ended, SIGTERM ends.\n"
+	"Exit status: 0 done or ready, 1 failed, 2 bad usage.\n";
+
+static int usage_error(const char *what, const char *value)
+{
+	fprintf(stderr, PROGRAM ": %s%s%s; see --help\n", what, value ? ": " : "",
+		value ? value : "");
+	return -EINVAL;
+}
+
+/* One thread for each CPU that this process may use. */
+static unsigned int usable_cpus(void)
+{
+	cpu_set_t cpus;
+
+	return sched_getaffinity(0, sizeof(cpus), &cpus) ? 1 : (unsigned int)CPU_COUNT(&cpus);
+}
+
+/* A decimal number from 1 to `max`; 0 when it is not one. */
+static unsigned int parse_number(const char *text, unsigned int max)
+{
+	unsigned long number;
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return 0;
+	errno = 0;
+	number = strtoul(text, &end, 10);
+	return errno || *end || number > max ? 0 : (unsigned int)number;
+}
+
+static void add_interface(struct options *options, const char *name)
+{
+	for (size_t i = 0; i < options->interface_count; i++)
+		if (!strcmp(options->interfaces[i], name))
+			return;
+	options->interfaces[options->interface_count++] = name;
+}
+
+static int parse_attach_way(const char *text, enum steer_attach_way *ret_way)
+{
+	if (!strcmp(text, "auto"))
+		*ret_way = STEER_ATTACH_AUTO;
+	else if (!strcmp(text, "tcx"))
+		*ret_way = STEER_ATTACH_TCX;
+	else if (!strcmp(text, "clsact"))
+		*ret_way = STEER_ATTACH_CLSACT;
+	else
+		return usage_error("--attach is auto, tcx or clsact, not", text);
+	return 0;
+}
+
+/* An option with a value.  0 or -EINVAL, told. */
+static int take_value(struct options *options, int code, const char *value)
+{
+	/* An unset variable in a script ends here, and not in the system's own directories. */
+	if (!*value)
+		return usage_error("an option has an empty value", NULL);
+	switch (code) {
+	case CODE_ROOT:
+		options->root = value;
+		return 0;
+	case CODE_INTERFACE:
+		add_interface(options, value);
+		return 0;
+	case CODE_PORT:
+		options->port = (uint16_t)parse_number(value, UINT16_MAX);
+		return options->port ? 0 : usage_error("--port is 1 to 65535, not", value);
+	case CODE_USER:
+		options->user = value;
+		return 0;
+	case CODE_GROUP:
+		options->group = value;
+		return 0;
+	case CODE_THREADS:
+		options->threads = parse_number(value, THREADS_MAX);
+		return options->threads ? 0 : usage_error("--threads is 1 to 1024, not", value);
+	default:
+		return parse_attach_way(value, &options->attach_way);
+	}
+}
+
+/* An option without a value. */
+static void take_flag(struct options *options, int code)
+{
+	switch (code) {
+	case CODE_STANDALONE:
+		options->standalone = true;
+		break;
+	case CODE_FOREGROUND:
+		options->foreground = true;
+		break;
+	case CODE_VERBOSE:
+		options->verbose = true;
+		break;
+	case CODE_CHECK:
+		options->action = OPTIONS_CHECK;
+		break;
+	case CODE_UNLOAD:
+		options->action = OPTIONS_UNLOAD;
+		break;
+	case CODE_VERSION:
+		puts(PROGRAM " " SIDESTEP_VERSION);
+		options->action = OPTIONS_EXIT;
+		break;
+	case CODE_HELP:
+		fputs(help_text, stdout);
+		options->action = OPTIONS_EXIT;
+		break;
+	}
+}
+
+static int parse_all(struct options *options, int argc, char **argv)
+{
+	int code, err;
+
+	while (options->action != OPTIONS_EXIT) {
+		code = getopt_long(argc, argv, "", long_options, NULL);
+		if (code == -1)
+			break;
+		if (code == '?') /* getopt_long() has said what is wrong */
+			return usage_error("unusable option", NULL);
+		if (!optarg) {
+			take_flag(options, code);
+			continue;
+		}
+		err = take_value(options, code, optarg);
+		if (err)
+			return err;
+	}
+	if (options->action == OPTIONS_EXIT)
+		return 0;
+	if (optind < argc)
+		return usage_error("unexpected argument", argv[optind]);
+	if (options->standalone &&
+	    (options->interface_count || options->attach_way != STEER_ATTACH_AUTO))
+		return usage_error("--interface and --attach steer, --standalone does not", NULL);
+	return 0;
+}
+
+int options_parse(struct options *ret_options, int argc, char **argv)
+{
+	struct options options = {
+		.action = OPTIONS_RUN,
+		.root = "",
+		.user = DEFAULT_NAME,
+		.group = DEFAULT_NAME,
+		.interfaces = calloc((size_t)argc + 1, sizeof(*options.interfaces)),
+		.threads = usable_cpus(),
+		.port = DEFAULT_PORT,
+	};
+	int err;
+
+	if (!options.interfaces)
+		return -ENOMEM;
+	err = parse_all(&options, argc, argv);
+	if (err) {
+		options_done(&options);
+		return err;
+	}
+	*ret_options = options;
+	return 0;
+}
+
+void options_done(struct options *options)
+{
+	free(options->interfaces);
+	options->interfaces = NULL;
+	options->interface_count = 0;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The responder's command line.  Used by main.c, and by check.c. */
+#ifndef OPTIONS_H
+#define OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "responder/steer.h"
+
+enum options_action { OPTIONS_RUN, OPTIONS_CHECK, OPTIONS_UNLOAD, OPTIONS_EXIT };
+
+struct options {
+	enum options_action action;
+	const char *root; /* "" for the system's own */
+	const char *user, *group;
+	const char **interfaces; /* each once; the names are argv's */
+	size_t interface_count;
+	enum steer_attach_way attach_way;
+	unsigned int threads; /* at least 1 */
+	uint16_t port;
+	bool standalone, foreground, verbose;
+};
+
+/*
+ * Parse the command line; --help and --version are answered here, and leave
+ * OPTIONS_EXIT.  0, -EINVAL after a message for the user on standard error, or
+ * -ENOMEM.  On success the caller frees with options_done().
+ */
+int options_parse(struct options *ret_options, int argc, char **argv);
+void options_done(struct options *options);
+
+#endif

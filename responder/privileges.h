@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Who the responder is once everything is open, and giving up all else.
+ * Used by main.c; check.c asks whether the names exist.
+ */
+#ifndef PRIVILEGES_H
+#define PRIVILEGES_H
+
+#include <sys/types.h>
+
+struct identity {
+	uid_t uid;
+	gid_t gid; /* the user's own */
+	gid_t shared_gid; /* supplementary: owns the challenge table and the pinned maps */
+};
+
+/* Find a user's uid and gid, or a group's gid, by name.  -ENOENT: there is none; or -errno. */
+int privileges_find_user(const char *name, uid_t *ret_uid, gid_t *ret_gid);
+int privileges_find_group(const char *name, gid_t *ret_gid);
+
+/*
+ * Become `identity` for good: no other group, no capability in any set, no way
+ * to gain one by execve(2), no core dumps, not traceable by processes of the
+ * same user.  To be called by the only thread; later ones inherit it.
+ * 0, -ENOTRECOVERABLE when the way back turned out to be open, or -errno:
+ * after an error the process must end.
+ */
+int privileges_drop(const struct identity *identity);
+
+#endif

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "responder/ring.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <liburing.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SUBMISSIONS 1024
+/* Bursts beyond it wait in the kernel; it is a multiple of what one round handles. */
+#define COMPLETIONS 8192
+/* Receive buffers are taken only while their bytes are looked at: few are enough. */
+#define BUFFERS      1024
+#define BUFFER_GROUP 0
+#define BATCH        64
+
+struct ring {
+	struct io_uring uring;
+	struct io_uring_buf_ring *buffer_ring;
+	uint8_t *buffers;
+	int wake_fd;
+	uint64_t wake_count;
+};
+
+/* --- user_data: operation, slot and generation in 8, 24 and 32 bits ------------ */
+
+#define SLOT_BITS 24
+
+static uint64_t pack(enum ring_operation operation, uint32_t slot, uint32_t generation)
+{
+	assert(slot < 1u << SLOT_BITS);
+	return (uint64_t)operation << 56 | (uint64_t)slot << 32 | generation;
+}
+
+static struct ring_event unpack(uint64_t user_data)
+{
+	return (struct ring_event){
+		.operation = (enum ring_operation)(user_data >> 56),
+		.slot = user_data >> 32 & ((1u << SLOT_BITS) - 1),
+		.generation = (uint32_t)user_data,
+	};
+}
+
+/* --- making ---------------------------------------------------------------------- */
+
+/* After this the ring takes no other operations, whatever happens to the process. */
+static int restrict_operations(struct io_uring *uring)
+{
+	static const uint8_t operations[] = {
+		IORING_OP_ACCEPT,       IORING_OP_RECV, IORING_OP_SEND,
+		IORING_OP_ASYNC_CANCEL, IORING_OP_READ, IORING_OP_CLOSE,
+	};
+	enum { OPERATIONS = sizeof(operations) };
+	struct io_uring_restriction list[OPERATIONS + 1] = {0};
+
+	for (int i = 0; i < OPERATIONS; i++) {
+		list[i].opcode = IORING_RESTRICTION_SQE_OP;
+		list[i].sqe_op = operations[i];
+	}
+	list[OPERATIONS].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+	list[OPERATIONS].sqe_flags = IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT | IOSQE_IO_HARDLINK;
+	return io_uring_register_restrictions(uring, list, OPERATIONS + 1);
+}
+
+static size_t buffer_ring_size(void)
+{
+	return BUFFERS * sizeof(struct io_uring_buf);
+}
+
+static void give_buffer(struct ring *ring, uint16_t id, int offset)
+{
+	io_uring_buf_ring_add(ring->buffer_ring, ring->buffers + (size_t)id * RING_BUFFER_SIZE,
+			      RING_BUFFER_SIZE, id, io_uring_buf_ring_mask(BUFFERS), offset);
+}
+
+static int register_buffers(struct ring *ring)
+{
+	struct io_uring_buf_reg registration = {.ring_entries = BUFFERS, .bgid = BUFFER_GROUP};
+	void *memory = mmap(NULL, buffer_ring_size(), PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int err;
+
+	if (memory == MAP_FAILED)
+		return -errno;
+	ring->buffer_ring = memory;
+	ring->buffers = malloc((size_t)BUFFERS * RING_BUFFER_SIZE);
+	if (!ring->buffers)
+		return -ENOMEM;
+	registration.ring_addr = (uintptr_t)ring->buffer_ring;
+	err = io_uring_register_buf_ring(&ring->uring, &registration, 0);
+	if (err)
+		return err;
+	io_uring_buf_ring_init(ring->buffer_ring);
+	for (uint16_t id = 0; id < BUFFERS; id++)
+		give_buffer(ring, id, id);
+	io_uring_buf_ring_advance(ring->buffer_ring, BUFFERS);
+	return 0;
+}
+
+static int init_uring(struct io_uring *uring)
+{
+	struct io_uring_params params = {
+		/* SINGLE_ISSUER and DEFER_TASKRUN since 6.1: completions wait until we ask. */
+		.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE |
+			 IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+		.cq_entries = COMPLETIONS,
+	};
+
+	return io_uring_queue_init_params(SUBMISSIONS, uring, &params);
+}
+
+int ring_new(struct ring **ret_ring, uint32_t slots, const char **ret_missing)
+{
+	struct ring *ring = calloc(1, sizeof(*ring));
+	int err;
+
+	*ret_missing = "memory";
+	if (!ring)
+		return -ENOMEM;
+	*ret_missing = "io_uring with DEFER_TASKRUN (Linux 6.1)";
+	err = init_uring(&ring->uring);
+	if (err) {
+		free(ring);
+		return err;
+	}
+	*ret_missing = "an eventfd";
+	ring->wake_fd = eventfd(0, EFD_CLOEXEC);
+	err = ring->wake_fd < 0 ? -errno : 0;
+	if (!err) {
+		*ret_missing = "direct descriptors (Linux 5.19), or the limit of open files";
+		err = io_uring_register_files_sparse(&ring->uring, slots);
+	}
+	if (!err) {
+		*ret_missing = "provided buffer rings (Linux 5.19)";
+		err = register_buffers(ring);
+	}
+	if (!err) {
+		*ret_missing = "ring restrictions (Linux 5.10)";
+		err = restrict_operations(&ring->uring);
+	}
+	if (err) {
+		ring_free(ring);
+		return err;
+	}
+	*ret_ring = ring;
+	return 0;
+}
+
+void ring_free(struct ring *ring)
+{
+	if (!ring)
+		return;
+	io_uring_queue_exit(&ring->uring);
+	if (ring->wake_fd >= 0)
+		close(ring->wake_fd);
+	if (ring->buffer_ring)
+		munmap(ring->buffer_ring, buffer_ring_size());
+	free(ring->buffers);
+	free(ring);
+}
+
+int ring_probe(const char **ret_missing)
+{
+	struct ring *ring;
+	int err = ring_new(&ring, 16, ret_missing);
+
+	if (!err)
+		ring_free(ring);
+	return err;
+}
+
+/* --- submitting ------------------------------------------------------------------ */
+
+/* A free submission, made free by submitting what is there when need be. */
+static struct io_uring_sqe *next_sqe(struct ring *ring)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring);
+
+	if (!sqe) {
+		io_uring_submit(&ring->uring);
+		sqe = io_uring_get_sqe(&ring->uring);
+	}
+	assert(sqe); /* submitting empties the queue: the kernel takes all or the ring is broken */
+	return sqe;
+}
+
+static void wait_for_wake(struct ring *ring)
+{
+	struct io_uring_sqe *sqe = next_sqe(ring);
+
+	io_uring_prep_read(sqe, ring->wake_fd, &ring->wake_count, sizeof(ring->wake_count), 0);
+	sqe->user_data = pack(RING_WAKE, 0, 0);
+}
+
+int ring_enable(struct ring *ring)
+{
+	int err = io_uring_enable_rings(&ring->uring);
+
+	if (!err)
+		wait_for_wake(ring);
+	return err;
+}
+
+void ring_wake(struct ring *ring)
+{
+	uint64_t one = 1;
+
+	/* The counter cannot overflow, so that an eventfd write of 1 always succeeds. */
+	if (write(ring->wake_fd, &one, sizeof(one)) != sizeof(one))
+		abort();
+}
+
+void ring_accept(struct ring *ring, int listener_fd, uint32_t listener)
+{
+	struct io_uring_sqe *sqe = next_sqe(ring);
+
+	io_uring_prep_multishot_accept_direct(sqe, listener_fd, NULL, NULL, 0);
+	sqe->user_data = pack(RING_ACCEPT, listener, 0);
+}
+
+void ring_receive(struct ring *ring, uint32_t slot, uint32_t generation)
+{
+	struct io_uring_sqe *sqe = next_sqe(ring);
+
+	io_uring_prep_recv_multishot(sqe, (int)slot, NULL, 0, 0);
+	sqe->flags |= IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT;
+	sqe->buf_group = BUFFER_GROUP;
+	sqe->user_data = pack(RING_RECEIVE, slot, generation);
+}
+
+void ring_send(struct ring *ring, uint32_t slot, uint32_t generation, const uint8_t *bytes,
+	       size_t size)
+{
+	struct io_uring_sqe *sqe = next_sqe(ring);
+
+	io_uring_prep_send(sqe, (int)slot, bytes, size, MSG_NOSIGNAL);
+	sqe->flags |= IOSQE_FIXED_FILE;
+	sqe->user_data = pack(RING_SEND, slot, generation);
+}
+
+void ring_close(struct ring *ring, uint32_t slot, uint32_t generation)
+{
+	struct io_uring_sqe *sqe = next_sqe(ring);
+
+	/* A receive under way would keep the socket open; the link keeps the order, come what may. */
+	io_uring_prep_cancel_fd(sqe, (int)slot,
+				IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_FD_FIXED);
+	sqe->flags |= IOSQE_IO_HARDLINK;
+	sqe->user_data = pack(RING_CANCEL, slot, generation);
+	sqe = next_sqe(ring);
+	io_uring_prep_close_direct(sqe, slot);
+	sqe->user_data = pack(RING_CLOSE, slot, generation);
+}
+
+/* --- completing ------------------------------------------------------------------ */
+
+static void handle(struct ring *ring, const struct io_uring_cqe *cqe, ring_handler *handler,
+		   void *owner)
+{
+	struct ring_event event = unpack(cqe->user_data);
+	uint16_t buffer = (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
+
+	event.result = cqe->res;
+	event.more = cqe->flags & IORING_CQE_F_MORE;
+	if (cqe->flags & IORING_CQE_F_BUFFER)
+		event.data = ring->buffers + (size_t)buffer * RING_BUFFER_SIZE;
+	handler(owner, &event);
+	if (cqe->flags & IORING_CQE_F_BUFFER) {
+		give_buffer(ring, buffer, 0);
+		io_uring_buf_ring_advance(ring->buffer_ring, 1);
+	}
+	if (event.operation == RING_WAKE)
+		wait_for_wake(ring);
+}
+
+uint64_t ring_clock_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+int ring_run(struct ring *ring, uint64_t until_ns, ring_handler *handler, void *owner)
+{
+	struct io_uring_cqe *cqes[BATCH];
+	struct __kernel_timespec timeout, *wait = NULL;
+	struct io_uring_cqe *first;
+	unsigned int count;
+	uint64_t now;
+	int err;
+
+	if (until_ns != UINT64_MAX) {
+		now = ring_clock_ns();
+		now = until_ns > now ? until_ns - now : 0;
+		timeout = (struct __kernel_timespec){.tv_sec = (long long)(now / 1000000000u),
+						     .tv_nsec = (long long)(now % 1000000000u)};
+		wait = &timeout;
+	}
+	err = io_uring_submit_and_wait_timeout(&ring->uring, &first, 1, wait, NULL);
+	/* EBUSY: completions overflowed, and reaping them, which comes next, mends that. */
+	if (err < 0 && err != -ETIME && err != -EINTR && err != -EAGAIN && err != -EBUSY)
+		return err;
+	while ((count = io_uring_peek_batch_cqe(&ring->uring, cqes, BATCH))) {
+		for (unsigned int i = 0; i < count; i++)
+			handle(ring, cqes[i], handler, owner);
+		io_uring_cq_advance(&ring->uring, count);
+	}
+	return 0;
+}

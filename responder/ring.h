@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * io_uring, as far as the responder needs it: the only file that calls it.
+ * A ring belongs to one thread from ring_enable() on.  Accepted sockets are
+ * direct descriptors, named by the slot that the kernel chose for them.
+ * Used by server.c.
+ */
+#ifndef RING_H
+#define RING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct ring;
+
+enum ring_operation {
+	RING_ACCEPT, /* slot: the listener's number; result: the new socket's slot, or -errno */
+	RING_RECEIVE, /* result: bytes in `data`, 0 at the end, or -errno */
+	RING_SEND, /* result: bytes sent, or -errno */
+	RING_CANCEL, /* what was under way on the slot has been cancelled */
+	RING_CLOSE, /* the slot is free again */
+	RING_WAKE, /* ring_wake() was called */
+};
+
+struct ring_event {
+	enum ring_operation operation;
+	uint32_t slot;
+	uint32_t generation; /* as given when the operation was submitted */
+	int result;
+	const uint8_t *data; /* of RING_RECEIVE; valid until the handler returns */
+	bool more; /* accept and receive go on by themselves */
+};
+
+typedef void ring_handler(void *owner, const struct ring_event *event);
+
+/* What io_uring has here.  0, or -errno of what failed; *ret_missing names it. */
+int ring_probe(const char **ret_missing);
+
+/*
+ * A ring for up to `slots` sockets at once, each of a receive buffer of
+ * RING_BUFFER_SIZE while bytes are looked at.  It starts disabled, and once
+ * enabled it can do nothing but the operations above.
+ * 0 or -errno; *ret_missing then names what failed.
+ */
+#define RING_BUFFER_SIZE 4096
+int ring_new(struct ring **ret_ring, uint32_t slots, const char **ret_missing);
+void ring_free(struct ring *ring);
+
+/* By the thread that will use it.  0 or -errno. */
+int ring_enable(struct ring *ring);
+
+/* From any thread: an event RING_WAKE. */
+void ring_wake(struct ring *ring);
+
+/* Accept on a listening descriptor, until an event says `more` no longer. */
+void ring_accept(struct ring *ring, int listener_fd, uint32_t listener);
+
+/* Receive from a slot, until an event says `more` no longer. */
+void ring_receive(struct ring *ring, uint32_t slot, uint32_t generation);
+
+/* Send once; `bytes` must not move until the event. */
+void ring_send(struct ring *ring, uint32_t slot, uint32_t generation, const uint8_t *bytes,
+	       size_t size);
+
+/* Cancel all that is under way on the slot, then close it. */
+void ring_close(struct ring *ring, uint32_t slot, uint32_t generation);
+
+/*
+ * Submit, wait for events until `until_ns` of CLOCK_MONOTONIC (UINT64_MAX: for
+ * ever), hand them to `handler`.  0 or -errno, of which none but a broken ring
+ * is the caller's to see.
+ */
+int ring_run(struct ring *ring, uint64_t until_ns, ring_handler *handler, void *owner);
+
+/* CLOCK_MONOTONIC in ns. */
+uint64_t ring_clock_ns(void);
+
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the responder says of itself, for `sidestep status`: a JSON object in
+ * paths->status that everyone may read.  It outlives the responder: whether
+ * one runs is the lock's to say (common/instance.h).  Used by main.c.
+ */
+#ifndef STATUS_FILE_H
+#define STATUS_FILE_H
+
+struct options;
+struct paths;
+struct steer;
+
+/* Write it, as a whole or not at all.  0 or -errno. */
+int status_file_write(const struct paths *paths, const struct options *options,
+		      const struct steer *steer);
+
+
+#endif

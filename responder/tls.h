@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One TLS-ALPN-01 handshake (RFC 8737) by wolfSSL, from bytes to bytes: it owns
+ * no descriptor and never blocks.  Used by conn.c.
+ */
+#ifndef TLS_H
+#define TLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct challenge_table;
+struct tls_context;
+struct WOLFSSL;
+
+enum tls_status {
+	TLS_DONE, /* the client has the certificate and has finished the handshake */
+	TLS_WANT_IO, /* more bytes, or room for output */
+	TLS_FAILED, /* an alert for the client may be in the output */
+};
+
+enum tls_failure { TLS_FAILURE_NONE, TLS_NOT_PENDING, TLS_NO_ALPN, TLS_PROTOCOL };
+
+/* Where output goes: a buffer of the caller's, filled from `end` on. */
+struct tls_output {
+	uint8_t *bytes;
+	size_t end, capacity;
+};
+
+struct tls {
+	struct WOLFSSL *ssl;
+	struct tls_context *context;
+	const uint8_t *input; /* during tls_step() only */
+	size_t input_size;
+	struct tls_output *output;
+	enum tls_failure failure;
+};
+
+/*
+ * What all handshakes of one thread share.  `table` stays the caller's and must
+ * outlive it.  0, -ENOMEM, or -EIO when wolfSSL refuses the table's key.
+ */
+int tls_context_new(struct challenge_table *table, struct tls_context **ret_context);
+void tls_context_free(struct tls_context *context);
+
+/* Begin a handshake that writes to `output`.  0 or -ENOMEM. */
+int tls_begin(struct tls *tls, struct tls_context *context, struct tls_output *output);
+
+/* Go on with `size` received bytes, all of which it takes, or with none after room was made. */
+enum tls_status tls_step(struct tls *tls, const uint8_t *input, size_t size);
+
+/* Put a close_notify into the output, after TLS_DONE. */
+void tls_say_goodbye(struct tls *tls);
+
+/* Forget the handshake; fine on one that never began. */
+void tls_end(struct tls *tls);
+
+#endif
