@@ -51,9 +51,9 @@ static void check_kernel(const struct options *options, FILE *out, struct reason
 		add_reason(reasons, "io_uring lacks what the responder needs");
 	err = check_syncookies();
 	fprintf(out, "tcp_syncookies: %s\n",
-		!err		 ? "yes" :
-		err == -ENOTSUP	 ? "0, off" :
-				   strerror(-err));
+		!err              ? "yes"
+		: err == -ENOTSUP ? "0, off"
+				  : strerror(-err));
 	if (err == -ENOTSUP && !options->standalone)
 		add_reason(reasons, "the kernel would refuse steered connections: "
 				    "'sysctl -w net.ipv4.tcp_syncookies=1'");

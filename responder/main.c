@@ -4,6 +4,7 @@
  * is told to end.  This file knows the order in which things happen.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -166,7 +167,7 @@ static int lock_instance(const struct paths *paths)
 		log_error("another responder runs: it holds %s; end it first, or use another "
 			  "--root for another instance",
 			  paths->lock);
-	else if (fd < 0 && fd != -ENOENT)
+	else if (fd < 0)
 		log_error("cannot lock %s: %s", paths->lock, strerror(-fd));
 	return fd;
 }
@@ -242,7 +243,7 @@ static int start_server(struct responder *responder)
 	struct server_options server_options = {
 		.paths = responder->paths,
 		.threads = responder->options->threads,
-		.listener_fds = (const int (*)[STEER_FAMILIES])responder->listeners.fds,
+		.listener_fds = (const int(*)[STEER_FAMILIES])responder->listeners.fds,
 	};
 	int err;
 
@@ -409,12 +410,13 @@ static int remove_file(const char *path)
 /* Remove what responders leave for their successors; the lock last, while it is held. */
 static int unload(const struct paths *paths)
 {
-	int err, lock_fd = lock_instance(paths);
+	int err, lock_fd;
 
-	if (lock_fd == -ENOENT) {
+	if (instance_is_running(paths) == -ENOENT) {
 		log_info("there is nothing to unload");
 		return 0;
 	}
+	lock_fd = lock_instance(paths);
 	if (lock_fd < 0)
 		return lock_fd;
 	err = steer_unload(paths);
@@ -462,11 +464,27 @@ static int act(const struct options *options)
 	}
 }
 
+/* No file of ours may become a descriptor that messages are written to. */
+static int open_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
 	int err;
 
+	if (open_standard_descriptors())
+		return EXIT_FAILED;
 	err = options_parse(&options, argc, argv);
 	if (err)
 		return err == -EINVAL ? EXIT_USAGE : EXIT_FAILED;

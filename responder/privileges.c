@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -19,9 +20,9 @@ int privileges_find_user(const char *name, uid_t *ret_uid, gid_t *ret_gid)
 	user = getpwnam(name);
 	/* getpwnam(3): "not found" has several errors, or none. */
 	if (!user)
-		return errno == EIO || errno == EMFILE || errno == ENFILE || errno == ENOMEM ?
-			       -errno :
-			       -ENOENT;
+		return errno == EIO || errno == EMFILE || errno == ENFILE || errno == ENOMEM
+			       ? -errno
+			       : -ENOENT;
 	*ret_uid = user->pw_uid;
 	*ret_gid = user->pw_gid;
 	return 0;
@@ -34,9 +35,9 @@ int privileges_find_group(const char *name, gid_t *ret_gid)
 	errno = 0;
 	group = getgrnam(name);
 	if (!group)
-		return errno == EIO || errno == EMFILE || errno == ENFILE || errno == ENOMEM ?
-			       -errno :
-			       -ENOENT;
+		return errno == EIO || errno == EMFILE || errno == ENFILE || errno == ENOMEM
+			       ? -errno
+			       : -ENOENT;
 	*ret_gid = group->gr_gid;
 	return 0;
 }
@@ -85,8 +86,8 @@ static int close_doors(void)
 /* Try to go back: by an identity that is not ours, and by a capability. */
 static int verify(const struct identity *identity)
 {
-	if ((identity->uid && !setuid(0)) || (identity->gid && !setgid(0)) ||
-	    !setgroups(0, NULL) || !set_capabilities(1u << CAP_SETUID))
+	if ((identity->uid && !setuid(0)) || (identity->gid && !setgid(0)) || !setgroups(0, NULL) ||
+	    !set_capabilities(1u << CAP_SETUID))
 		return -ENOTRECOVERABLE;
 	return 0;
 }

@@ -15,5 +15,4 @@ struct steer;
 int status_file_write(const struct paths *paths, const struct options *options,
 		      const struct steer *steer);
 
-
 #endif
