@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -48,6 +49,15 @@ static struct ring_event unpack(uint64_t user_data)
 
 /* --- making ---------------------------------------------------------------------- */
 
+/* liburing 2.3 declares functions for restricting and enabling, and does not export them. */
+static int uring_register(const struct io_uring *uring, unsigned int opcode, const void *argument,
+			  unsigned int count)
+{
+	long result = syscall(SYS_io_uring_register, uring->ring_fd, opcode, argument, count);
+
+	return result < 0 ? -errno : 0;
+}
+
 /* After this the ring takes no other operations, whatever happens to the process. */
 static int restrict_operations(struct io_uring *uring)
 {
@@ -64,7 +74,7 @@ static int restrict_operations(struct io_uring *uring)
 	}
 	list[OPERATIONS].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
 	list[OPERATIONS].sqe_flags = IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT | IOSQE_IO_HARDLINK;
-	return io_uring_register_restrictions(uring, list, OPERATIONS + 1);
+	return uring_register(uring, IORING_REGISTER_RESTRICTIONS, list, OPERATIONS + 1);
 }
 
 static size_t buffer_ring_size(void)
@@ -199,7 +209,7 @@ static void wait_for_wake(struct ring *ring)
 
 int ring_enable(struct ring *ring)
 {
-	int err = io_uring_enable_rings(&ring->uring);
+	int err = uring_register(&ring->uring, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
 
 	if (!err)
 		wait_for_wake(ring);
