@@ -111,6 +111,7 @@ $(O)/tests/bpf/%: $(O)/tests/bpf/%.o $(O)/libresponder.a $(O)/libcommon.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pkg_libs,cmocka liburing) $(COMMON_LIBS)
 
+$(UNIT_TESTS) $(BPF_TESTS): $(call objects,tests)
 $(BPF_TESTS:=.o): $(SKELETON)
 
 check: $(O)/setup.stamp
@@ -133,7 +134,7 @@ demo-run: all
 
 # --- upkeep -----------------------------------------------------------------
 
-C_FILES = $(wildcard bpf/*.[ch] common/*.[ch] responder/*.[ch] acme/*.[ch] bench/*.[ch] tests/*/*.[ch])
+C_FILES = $(wildcard bpf/*.[ch] common/*.[ch] responder/*.[ch] acme/*.[ch] bench/*.[ch] tests/*.[ch] tests/*/*.[ch])
 
 lint:
 	$(Q)deploy/lint.sh $(C_FILES)
