@@ -21,22 +21,22 @@ union address {
 
 static const char *const family_names[STEER_FAMILIES] = {"IPv4", "IPv6"};
 
-static socklen_t make_address(union address *ret_address, enum steer_family family, bool standalone,
-			      uint16_t port)
+/* `port` of all addresses, or with 0 a port of the kernel's choice of the loopback address. */
+static socklen_t make_address(union address *ret_address, enum steer_family family, uint16_t port)
 {
 	memset(ret_address, 0, sizeof(*ret_address));
 	if (family == STEER_V4) {
 		ret_address->v4 = (struct sockaddr_in){
 			.sin_family = AF_INET,
 			.sin_port = htons(port),
-			.sin_addr.s_addr = htonl(standalone ? INADDR_ANY : INADDR_LOOPBACK),
+			.sin_addr.s_addr = htonl(port ? INADDR_ANY : INADDR_LOOPBACK),
 		};
 		return sizeof(ret_address->v4);
 	}
 	ret_address->v6 = (struct sockaddr_in6){
 		.sin6_family = AF_INET6,
 		.sin6_port = htons(port),
-		.sin6_addr = standalone ? in6addr_any : in6addr_loopback,
+		.sin6_addr = port ? in6addr_any : in6addr_loopback,
 	};
 	return sizeof(ret_address->v6);
 }
@@ -53,7 +53,7 @@ static int set_option(int fd, int level, int option, int value)
  */
 static int bind_shared(int fd, const union address *address, socklen_t length, bool first)
 {
-	int err = 0;
+	int err;
 
 	/* A restarted responder does not wait for its predecessor's TIME_WAIT. */
 	err = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
@@ -87,11 +87,10 @@ static int open_one(const union address *address, socklen_t length, bool first)
 }
 
 /* One socket a thread.  0 or -errno; what was opened stays in `listeners`. */
-static int open_family(struct listeners *listeners, enum steer_family family, bool standalone,
-		       uint16_t port)
+static int open_family(struct listeners *listeners, enum steer_family family, uint16_t port)
 {
 	union address address;
-	socklen_t length = make_address(&address, family, standalone, port);
+	socklen_t length = make_address(&address, family, port);
 
 	for (unsigned int thread = 0; thread < listeners->threads; thread++) {
 		int fd = open_one(&address, length, !thread);
@@ -106,15 +105,15 @@ static int open_family(struct listeners *listeners, enum steer_family family, bo
 	return 0;
 }
 
-static void log_failure(int err, enum steer_family family, bool standalone, uint16_t port)
+static void log_failure(int err, enum steer_family family, uint16_t port)
 {
 	const char *name = family_names[family];
 
-	if (standalone && err == -EADDRINUSE)
+	if (port && err == -EADDRINUSE)
 		log_error("another server has %s port %u: start without --standalone, which "
 			  "leaves the port to it",
 			  name, port);
-	else if (standalone && err == -EACCES)
+	else if (port && err == -EACCES)
 		log_error("may not listen on %s port %u: start as root", name, port);
 	else
 		log_error("cannot listen on %s: %s", name, strerror(-err));
@@ -126,31 +125,31 @@ static bool is_missing(int err)
 	return err == -EAFNOSUPPORT || err == -EADDRNOTAVAIL;
 }
 
-static int open_families(struct listeners *listeners, bool standalone, uint16_t port)
+static int open_families(struct listeners *listeners, uint16_t port)
 {
 	unsigned int missing = 0;
 	int err;
 
 	for (int family = 0; family < STEER_FAMILIES; family++) {
-		err = open_family(listeners, family, standalone, port);
+		err = open_family(listeners, family, port);
 		if (is_missing(err)) {
 			missing++;
-			log_notice("no %s here: %s; going on without", family_names[family],
-				   strerror(-err));
+			log_notice("no %s here: %s; going on without it%s", family_names[family],
+				   strerror(-err),
+				   port ? "" : " (it needs the loopback interface to be up)");
 		} else if (err) {
-			log_failure(err, family, standalone, port);
+			log_failure(err, family, port);
 			return err;
 		}
 	}
 	if (missing < STEER_FAMILIES)
 		return 0;
-	log_error("there is no address to listen on: the loopback interface is down in this "
-		  "network namespace; 'ip link set lo up' gives it its addresses");
+	log_error("there is no address to listen on; 'ip link set lo up' gives the loopback "
+		  "interface of this network namespace its addresses");
 	return -EADDRNOTAVAIL;
 }
 
-int listeners_open(struct listeners *ret_listeners, unsigned int threads, bool standalone,
-		   uint16_t port)
+int listeners_open(struct listeners *ret_listeners, unsigned int threads, uint16_t port)
 {
 	struct listeners listeners = {
 		.fds = calloc(threads, sizeof(*listeners.fds)),
@@ -165,7 +164,7 @@ int listeners_open(struct listeners *ret_listeners, unsigned int threads, bool s
 	for (unsigned int thread = 0; thread < threads; thread++)
 		for (int family = 0; family < STEER_FAMILIES; family++)
 			listeners.fds[thread][family] = -1;
-	err = open_families(&listeners, standalone, port);
+	err = open_families(&listeners, port);
 	if (err) {
 		listeners_close(&listeners);
 		return err;

@@ -7,7 +7,6 @@
 #ifndef LISTENER_H
 #define LISTENER_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "bpf/steer_abi.h"
@@ -18,12 +17,12 @@ struct listeners {
 };
 
 /*
- * Open them: on all addresses at `port` when `standalone`, else on the loopback
- * addresses at ports of the kernel's choice.  One family may be missing, which
- * is logged as a notice.  0 or -errno, logged with the next step.
+ * Open them: on all addresses at `port`, or, with port 0, on the loopback
+ * addresses at ports of the kernel's choice, to be steered to.  One family may be
+ * missing, which is logged as a notice.  0 or -errno, logged with the next step:
+ * -EADDRINUSE also when a server that holds the port is willing to share it.
  */
-int listeners_open(struct listeners *ret_listeners, unsigned int threads, bool standalone,
-		   uint16_t port);
+int listeners_open(struct listeners *ret_listeners, unsigned int threads, uint16_t port);
 void listeners_close(struct listeners *listeners);
 
 #endif

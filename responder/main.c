@@ -231,8 +231,8 @@ static int open_all(struct responder *responder)
 		return responder->lock_fd;
 	err = open_feed(responder, &steer_options);
 	if (!err)
-		err = listeners_open(&responder->listeners, options->threads, options->standalone,
-				     options->port);
+		err = listeners_open(&responder->listeners, options->threads,
+				     options->standalone ? options->port : 0);
 	if (!err && !options->standalone)
 		err = steer_attach(responder->steer, &steer_options, responder->listeners.fds[0]);
 	return err;
