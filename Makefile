@@ -90,14 +90,14 @@ $(O)/%.o: %.c $(WOLFSSL_PREFIX)/lib/libwolfssl.a
 	$(call say,CC,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(O)/bpf/%.bpf.o: bpf/%.bpf.c
+$(O)/%.bpf.o: %.bpf.c
 	@mkdir -p $(@D)
 	$(call say,BPF,$<)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(O)/bpf/%.skel.h: $(O)/bpf/%.bpf.o
+$(O)/%.skel.h: $(O)/%.bpf.o
 	$(call say,SKEL,$@)
-	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf >$@
+	$(Q)$(BPFTOOL) gen skeleton $< name $(notdir $*)_bpf >$@
 
 $(O)/responder/steer.o: $(SKELETON)
 
@@ -112,7 +112,7 @@ $(O)/tests/bpf/%: $(O)/tests/bpf/%.o $(O)/libresponder.a $(O)/libcommon.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pkg_libs,cmocka liburing) $(COMMON_LIBS)
 
 $(UNIT_TESTS) $(BPF_TESTS): $(call objects,tests)
-$(BPF_TESTS:=.o): $(SKELETON)
+$(BPF_TESTS:=.o): $(SKELETON) $(O)/tests/bpf/client_hello.skel.h
 
 check: $(O)/setup.stamp
 	$(Q)$(MAKE) --no-print-directory check-run
