@@ -42,9 +42,13 @@ static void check_kernel(const struct options *options, FILE *out, struct reason
 	int err = steer_check(out);
 
 	/* Without steering only the maps are needed, which any supported kernel has. */
-	if (err == -EPERM)
-		add_reason(reasons, "this user may not load BPF programs: start as root");
-	else if (err && !options->standalone)
+	if (geteuid())
+		add_reason(reasons, "start as root");
+	else if (err == -EPERM)
+		add_reason(reasons, "not even root may load BPF programs here: start outside of "
+				    "the container, or grant it CAP_BPF, CAP_NET_ADMIN and "
+				    "CAP_PERFMON");
+	else if (err == -ENOTSUP && !options->standalone)
 		add_reason(reasons, "the kernel cannot steer: needs Linux 6.9 or newer with BTF; "
 				    "--standalone does without");
 	if (server_check(out))
@@ -66,8 +70,6 @@ static void check_identity(const struct options *options, FILE *out, struct reas
 	int err;
 
 	fprintf(out, "effective uid: %u\n", geteuid());
-	if (geteuid())
-		add_reason(reasons, "not root");
 	err = privileges_find_user(options->user, &uid, &gid);
 	fprintf(out, "user:          %s, %s\n", options->user, err ? strerror(-err) : "exists");
 	if (err)
