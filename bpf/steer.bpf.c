@@ -105,6 +105,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct steer_control);
@@ -444,12 +445,15 @@ INLINE bool is_responder(const struct segment *segment, const struct bpf_sock *s
 	       sk->src_port == segment->control->responder_port[segment->packet.flow.family & 1];
 }
 
-/* Does a responder listen for this family?  Its socket leaves the map when it closes. */
+/* Does a live responder listen for this family?  Its socket leaves the map when it closes. */
 INLINE bool responder_listens(const struct segment *segment)
 {
 	__u32 key = segment->packet.flow.family;
-	struct bpf_sock *sk = bpf_map_lookup_elem(&listeners, &key);
+	struct bpf_sock *sk;
 
+	if (segment->control->alive_until_ns <= bpf_ktime_get_boot_ns())
+		return false;
+	sk = bpf_map_lookup_elem(&listeners, &key);
 	if (!sk)
 		return false;
 	bpf_sk_release(sk);
@@ -746,6 +750,17 @@ INLINE int on_newborn(struct segment *segment)
 	return action;
 }
 
+/* Rule 1. */
+INLINE void on_syn(struct segment *segment, __u64 armed_until_ns)
+{
+	__u64 now_ns = bpf_ktime_get_boot_ns();
+
+	if (armed_until_ns <= now_ns || segment->control->alive_until_ns <= now_ns)
+		return;
+	*segment->bucket = *segment->bucket << 8 | segment->tag;
+	count(STEER_NEWBORN);
+}
+
 /* Rules 0 to 3: what every segment pays. */
 INLINE int steer(struct __sk_buff *skb, __u32 ip_offset)
 {
@@ -766,10 +781,7 @@ INLINE int steer(struct __sk_buff *skb, __u32 ip_offset)
 	segment.bucket = &newborn[hash & (NEWBORN_BUCKETS - 1)];
 	segment.tag = hash >> 24 | 1;
 	if (segment.packet.syn) {
-		if (*armed_until > bpf_ktime_get_boot_ns()) {
-			*segment.bucket = *segment.bucket << 8 | segment.tag;
-			count(STEER_NEWBORN);
-		}
+		on_syn(&segment, *armed_until);
 		return PASS;
 	}
 	if (!newborn_is_marked(*segment.bucket, segment.tag) || segment.packet.rst)

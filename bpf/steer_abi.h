@@ -37,12 +37,15 @@ struct steer_challenge {
  */
 
 /*
- * Map "control", an array of one.  Written by the responder when it starts.
+ * Map "control", an array of one, mapped into the responder's memory and written
+ * by it alone.
  */
 struct steer_control {
 	__u64 hash_key[2]; /* of name_hash(); the challenge table's */
-	__u16 responder_port
-		[2]; /* host order, of the responder's listeners: [STEER_V4], [STEER_V6] */
+	/* The responder is taken for hung from this moment of CLOCK_BOOTTIME (ns) on. */
+	__u64 alive_until_ns;
+	/* Host order, of the responder's listeners: [STEER_V4], [STEER_V6]. */
+	__u16 responder_port[2];
 	__u16 watched_port; /* host order */
 	__u16 reserved;
 };
@@ -63,7 +66,7 @@ enum steer_counter {
 	STEER_PASSED_MALFORMED, /* first data passed: neither TLS nor understood */
 	STEER_PASSED_NOT_PENDING, /* acme-tls/1 passed: the name is not pending */
 	STEER_PASSED_UNDECIDED, /* first data passed: server name or ALPN not in the first segment */
-	STEER_PASSED_NO_RESPONDER, /* acme-tls/1 for a pending name passed: no responder listens */
+	STEER_PASSED_NO_RESPONDER, /* acme-tls/1 for a pending name passed: no responder listens, or it is hung */
 	STEER_PASSED_MPTCP, /* acme-tls/1 for a pending name passed: the connection is MPTCP */
 	STEER_PASSED_FAILED, /* acme-tls/1 for a pending name passed: the kernel refused a step */
 	STEER_STEERED, /* connections taken to the responder */

@@ -107,7 +107,7 @@ static int attach_interface(struct attachments *attachments,
 			    const struct steer_options *options, const char *interface, bool named)
 {
 	struct attachment *attachment = &attachments->list[attachments->count];
-	int err, program_fd;
+	int err = 0, program_fd;
 
 	*attachment = (struct attachment){.ifindex = (int)if_nametoindex(interface), .link_fd = -1};
 	if (!attachment->ifindex) {

@@ -32,6 +32,10 @@
 
 #define PROGRAM "sidestep-responder"
 
+/* How often the responder is vouched for, and for how long: a hung one steers no longer. */
+#define VOUCH_MS 250
+#define ALIVE_MS 2000
+
 enum exit_status { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
 
 struct responder {
@@ -254,6 +258,9 @@ static int start_server(struct responder *responder)
 		err = drop_privileges(responder);
 	if (!err)
 		err = server_start(responder->server);
+	/* The threads have not gone round yet, and whoever hears of readiness may arm at once. */
+	if (!err)
+		steer_keep_alive(responder->steer, ALIVE_MS);
 	return err;
 }
 
@@ -303,6 +310,13 @@ static bool handle_signals(const struct responder *responder)
 	return false;
 }
 
+/* As long as all threads work, say so to the classifier. */
+static void vouch(const struct responder *responder)
+{
+	if (server_makes_progress(responder->server))
+		steer_keep_alive(responder->steer, ALIVE_MS);
+}
+
 /* Wait until a signal says to end (0), or something has failed (-errno, logged). */
 static int wait_for_end(const struct responder *responder)
 {
@@ -314,7 +328,8 @@ static int wait_for_end(const struct responder *responder)
 	int err;
 
 	for (;;) {
-		if (poll(polled, sizeof(polled) / sizeof(polled[0]), -1) < 0) {
+		vouch(responder);
+		if (poll(polled, sizeof(polled) / sizeof(polled[0]), VOUCH_MS) < 0) {
 			if (errno == EINTR)
 				continue;
 			err = -errno;

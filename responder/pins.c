@@ -173,9 +173,9 @@ int pins_remove(const struct paths *paths)
 	if (!is_bpffs(paths->pins))
 		return 0;
 	unpin_all(paths);
-	if (umount(paths->pins)) {
+	if (umount(paths->pins) || rmdir(paths->pins)) {
 		err = -errno;
-		log_error("cannot unmount %s: %s", paths->pins, strerror(errno));
+		log_error("cannot unmount and remove %s: %s", paths->pins, strerror(errno));
 		return err;
 	}
 	return 0;

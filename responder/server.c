@@ -24,7 +24,10 @@
 /* When descriptors or memory run out: accept again after this, or when a connection ends. */
 #define ACCEPT_PAUSE_NS 100000000u
 #define DEADLINE_NS     ((uint64_t)CONN_DEADLINE_MS * 1000000u)
-#define NO_SLOT         UINT32_MAX
+/* A thread goes round its loop at least this often, busy or idle; one that does not for HUNG_NS hangs. */
+#define ROUND_NS 250000000u
+#define HUNG_NS  1000000000u
+#define NO_SLOT  UINT32_MAX
 
 struct slot {
 	struct conn conn;
@@ -49,6 +52,7 @@ struct worker {
 	uint32_t oldest, youngest; /* open slots, NO_SLOT: none */
 	bool accepting[STEER_FAMILIES];
 	uint64_t accept_again_ns; /* while paused; 0: not paused */
+	_Atomic uint64_t progress_ns;
 	_Atomic uint64_t results[SERVER_RESULTS];
 };
 
@@ -241,15 +245,16 @@ static void on_event(void *owner, const struct ring_event *event)
 /* End what is overdue; returns when to look again. */
 static uint64_t expire(struct worker *worker)
 {
-	uint64_t now = ring_clock_ns(), next = UINT64_MAX;
+	uint64_t now = ring_clock_ns(), next = now + ROUND_NS;
 
+	atomic_store_explicit(&worker->progress_ns, now, memory_order_relaxed);
 	while (worker->oldest != NO_SLOT && worker->slots[worker->oldest].deadline_ns <= now)
 		step(worker, worker->oldest, CONN_EXPIRED, NULL, 0);
 	if (worker->accept_again_ns && worker->accept_again_ns <= now) {
 		worker->accept_again_ns = 0;
 		accept_where_not(worker);
 	}
-	if (worker->oldest != NO_SLOT)
+	if (worker->oldest != NO_SLOT && worker->slots[worker->oldest].deadline_ns < next)
 		next = worker->slots[worker->oldest].deadline_ns;
 	if (worker->accept_again_ns && worker->accept_again_ns < next)
 		next = worker->accept_again_ns;
@@ -393,6 +398,18 @@ int server_start(struct server *server)
 		pin_to_cpu(worker->thread, i);
 	}
 	return 0;
+}
+
+bool server_makes_progress(const struct server *server)
+{
+	uint64_t now = ring_clock_ns();
+
+	for (unsigned int i = 0; i < server->worker_count; i++)
+		if (atomic_load_explicit(&server->workers[i].progress_ns, memory_order_relaxed) +
+			    HUNG_NS <
+		    now)
+			return false;
+	return true;
 }
 
 int server_failure_fd(const struct server *server)

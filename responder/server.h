@@ -6,6 +6,7 @@
 #ifndef SERVER_H
 #define SERVER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -51,6 +52,9 @@ int server_start(struct server *server);
 
 /* Readable when a thread has ended by itself, which is an error that it has logged. */
 int server_failure_fd(const struct server *server);
+
+/* Has every thread gone round its loop within the last second?  If not, one hangs. */
+bool server_makes_progress(const struct server *server);
 
 /* The sum over all threads since the start. */
 void server_results(const struct server *server, uint64_t ret_counts[SERVER_RESULTS]);

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/utsname.h>
@@ -17,6 +18,7 @@
 
 #include "bpf/steer.skel.h"
 #include "bpf/steer_abi.h"
+#include "common/challenge_table.h"
 #include "common/log.h"
 #include "responder/attachment.h"
 #include "responder/keeper.h"
@@ -27,6 +29,7 @@
 struct steer {
 	struct steer_bpf *bpf;
 	uint64_t hash_key[2];
+	struct steer_control *control; /* the map's memory; NULL before steer_attach() */
 	struct keeper keeper;
 	struct attachments attachments; /* the keeper's; here only to describe them */
 	bool attached;
@@ -169,21 +172,14 @@ static uint16_t listener_port(int fd)
 	return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
 }
 
-/* Tell the programs what they cannot know, and give them the listeners. */
-static int configure(struct steer *steer, const struct steer_options *options,
-		     const int listener_fds[STEER_FAMILIES])
+/* Give the programs the listeners. */
+static int set_listeners(struct steer *steer, const int listener_fds[STEER_FAMILIES])
 {
-	struct steer_control control = {
-		.hash_key = {steer->hash_key[0], steer->hash_key[1]},
-		.watched_port = options->watched_port,
-	};
-	__u32 zero = 0;
 	int err;
 
 	for (__u32 family = 0; family < STEER_FAMILIES; family++) {
 		__u64 fd = (__u64)listener_fds[family];
 
-		control.responder_port[family] = listener_port(listener_fds[family]);
 		if (listener_fds[family] < 0)
 			continue;
 		err = bpf_map_update_elem(bpf_map__fd(steer->bpf->maps.listeners), &family, &fd,
@@ -194,11 +190,31 @@ static int configure(struct steer *steer, const struct steer_options *options,
 			return err;
 		}
 	}
-	err = bpf_map_update_elem(bpf_map__fd(steer->bpf->maps.control_map), &zero, &control,
-				  BPF_ANY);
-	if (err)
-		log_error("cannot configure the BPF programs: %s", strerror(-err));
-	return err;
+	return 0;
+}
+
+/* Tell the programs what they cannot know. */
+static int configure(struct steer *steer, const struct steer_options *options,
+		     const int listener_fds[STEER_FAMILIES])
+{
+	struct steer_control *control;
+	int err;
+
+	control = mmap(NULL, sizeof(*control), PROT_READ | PROT_WRITE, MAP_SHARED,
+		       bpf_map__fd(steer->bpf->maps.control_map), 0);
+	if (control == MAP_FAILED) {
+		err = -errno;
+		log_error("cannot configure the BPF programs: %s", strerror(errno));
+		return err;
+	}
+	steer->control = control;
+	*control = (struct steer_control){
+		.hash_key = {steer->hash_key[0], steer->hash_key[1]},
+		.responder_port = {listener_port(listener_fds[STEER_V4]),
+				   listener_port(listener_fds[STEER_V6])},
+		.watched_port = options->watched_port,
+	};
+	return set_listeners(steer, listener_fds);
 }
 
 int steer_attach(struct steer *steer, const struct steer_options *options,
@@ -233,6 +249,14 @@ int steer_attach(struct steer *steer, const struct steer_options *options,
 	return 0;
 }
 
+void steer_keep_alive(struct steer *steer, uint32_t for_ms)
+{
+	if (steer->attached)
+		__atomic_store_n(&steer->control->alive_until_ns,
+				 challenge_clock_ns() + (uint64_t)for_ms * 1000000u,
+				 __ATOMIC_RELAXED);
+}
+
 int steer_keeper_fd(const struct steer *steer)
 {
 	return steer->attached ? steer->keeper.channel_fd : -1;
@@ -246,6 +270,19 @@ static uint32_t program_id(const struct bpf_program *program)
 	return bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) ? 0 : info.id;
 }
 
+/* The kernel lets an interface's name hold anything but '/', ':' and white space. */
+static void describe_interface(const char *name, bool first, FILE *out)
+{
+	fprintf(out, "%s\"", first ? "" : ", ");
+	for (; *name; name++) {
+		if ((unsigned char)*name < ' ' || (unsigned char)*name > '~')
+			fprintf(out, "\\u%04x", (unsigned char)*name);
+		else
+			fprintf(out, "%s%c", *name == '"' || *name == '\\' ? "\\" : "", *name);
+	}
+	fputc('"', out);
+}
+
 void steer_describe(const struct steer *steer, FILE *out)
 {
 	if (!steer->attached) {
@@ -256,7 +293,7 @@ void steer_describe(const struct steer *steer, FILE *out)
 	fprintf(out, "\"way\": \"sk_lookup\", \"attach\": \"%s\", \"interfaces\": [",
 		steer->attachments.tcx ? "tcx" : "clsact");
 	for (size_t i = 0; i < steer->attachments.count; i++)
-		fprintf(out, "%s\"%s\"", i ? ", " : "", steer->attachments.list[i].interface);
+		describe_interface(steer->attachments.list[i].interface, i == 0, out);
 	fprintf(out,
 		"], \"programs\": {\"steer_ethernet\": %u, \"steer_bare_ip\": %u, \"choose\": %u}",
 		program_id(steer->bpf->progs.steer_ethernet),
@@ -271,6 +308,8 @@ void steer_free(struct steer *steer)
 		keeper_stop(&steer->keeper);
 		attachments_done(&steer->attachments);
 	}
+	if (steer->control)
+		munmap(steer->control, sizeof(*steer->control));
 	steer_bpf__destroy(steer->bpf);
 	free(steer);
 }

@@ -57,6 +57,12 @@ int steer_open_maps(const struct steer_options *options, const uint64_t hash_key
 int steer_attach(struct steer *steer, const struct steer_options *options,
 		 const int listener_fds[STEER_FAMILIES]);
 
+/*
+ * Vouch for the responder for another `for_ms`: who does not do so in time is taken
+ * for hung, and all connections pass to production.
+ */
+void steer_keep_alive(struct steer *steer, uint32_t for_ms);
+
 /* Readable (EOF) when the keeper has died; -1 before steer_attach(). */
 int steer_keeper_fd(const struct steer *steer);
 

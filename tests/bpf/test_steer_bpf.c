@@ -338,6 +338,30 @@ static void test_nothing_armed(void **state)
 	assert_true(is_newborn(&frame));
 }
 
+static void set_alive_until(uint64_t until_ns)
+{
+	struct steer_control control = {.watched_port = 443, .alive_until_ns = until_ns};
+	__u32 zero = 0;
+
+	assert_int_equal(
+		bpf_map_update_elem(bpf_map__fd(bpf->maps.control_map), &zero, &control, BPF_ANY),
+		0);
+}
+
+static void test_hung_responder(void **state)
+{
+	struct frame frame = {.size = 0};
+
+	(void)state;
+	append_ethernet(&frame, ETH_P_IP);
+	append_ipv4(&frame, 0, 0, 20);
+	append_syn(&frame, 443, 5);
+	set_alive_until(1); /* long past */
+	assert_false(is_newborn(&frame));
+	set_alive_until(UINT64_MAX);
+	assert_true(is_newborn(&frame));
+}
+
 static void test_without_link_layer(void **state)
 {
 	struct frame frame = {.size = 0};
@@ -354,15 +378,13 @@ static void test_without_link_layer(void **state)
 
 static int set_up(void **state)
 {
-	struct steer_control control = {.watched_port = 443};
-	__u32 zero = 0;
-
 	(void)state;
 	bpf = steer_bpf__open_and_load();
 	if (!bpf)
 		return -1;
 	arm_until(UINT64_MAX);
-	return bpf_map_update_elem(bpf_map__fd(bpf->maps.control_map), &zero, &control, BPF_ANY);
+	set_alive_until(UINT64_MAX);
+	return 0;
 }
 
 static int tear_down(void **state)
@@ -389,6 +411,7 @@ int main(void)
 		cmocka_unit_test(test_contradicting_lengths_pass),
 		cmocka_unit_test(test_padding),
 		cmocka_unit_test(test_nothing_armed),
+		cmocka_unit_test(test_hung_responder),
 		cmocka_unit_test(test_without_link_layer),
 	};
 
