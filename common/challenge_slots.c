@@ -41,7 +41,7 @@ _Static_assert(sizeof(struct slots_constants) == 144, "header layout");
 _Static_assert(offsetof(struct slots_constants, hash_key) == 24, "header layout");
 _Static_assert(offsetof(struct slots_constants, key) == 40, "header layout");
 _Static_assert(sizeof(struct slots_constants) <= SLOTS_STATE_OFFSET, "header layout");
-_Static_assert(sizeof(struct slots_state) == 40, "header layout");
+_Static_assert(sizeof(struct slots_state) == 48, "header layout");
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2,
 	       "atomics that work between processes");
 
@@ -265,9 +265,9 @@ int slots_lock(struct slots *slots)
 	return unclean != 0;
 }
 
-void slots_unlock(struct slots *slots)
+void slots_unlock(struct slots *slots, bool clean)
 {
-	slots->state->unclean = 0;
+	slots->state->unclean = !clean;
 	flock(slots->fd, LOCK_UN);
 }
 
@@ -389,17 +389,14 @@ void slots_give_back(struct slots *slots, uint32_t index)
 	slots->state->used = used;
 }
 
-void slots_reset(struct slots *slots,
-		 bool (*is_kept)(void *context, uint32_t index, const struct slot *slot),
-		 void *context)
+void slots_reset(struct slots *slots, const uint8_t *kept)
 {
 	uint32_t index = slots_high_water(slots), used = 0;
-	struct slot slot, free_slot = {.state = SLOT_FREE};
+	struct slot free_slot = {.state = SLOT_FREE};
 
 	/* From the end, so that low slots are taken first. */
 	while (index--) {
-		if (slots_read(slots, index, &slot) == 0 && slot.state == SLOT_USED &&
-		    is_kept(context, index, &slot)) {
+		if (kept[index / 8] >> index % 8 & 1) {
 			used++;
 			continue;
 		}

@@ -61,7 +61,7 @@ struct slots_constants {
 	uint8_t reserved[7];
 };
 
-/* What the holder of the lock changes.  All are hints that slots_reset() can make anew. */
+/* What the holder of the lock changes.  All of it can be made anew from slots and map. */
 struct slots_state {
 	_Atomic uint32_t unclean; /* a writer is at work, or died at it */
 	_Atomic uint32_t last_sequence;
@@ -72,6 +72,7 @@ struct slots_state {
 	_Atomic uint32_t armed; /* names neither withdrawn nor found expired */
 	_Atomic uint32_t reserved;
 	_Atomic uint64_t grace_until_ns; /* no withdrawn name stays armed longer */
+	_Atomic uint64_t earliest_expiry_ns; /* until then a full table stays full */
 };
 
 struct slots {
@@ -94,7 +95,9 @@ void slots_done(struct slots *slots);
  * has been truncated; or -errno.
  */
 int slots_lock(struct slots *slots);
-void slots_unlock(struct slots *slots);
+
+/* `clean`: the table is in order. */
+void slots_unlock(struct slots *slots, bool clean);
 
 /* Slots below this index may be read. */
 uint32_t slots_high_water(const struct slots *slots);
@@ -117,11 +120,9 @@ int slots_take(struct slots *slots, uint32_t *ret_index);
 void slots_give_back(struct slots *slots, uint32_t index);
 
 /*
- * Make the bookkeeping anew: everything that `is_kept` does not vouch for is
- * free.  `is_kept` is called for each whole slot in use.
+ * Make the bookkeeping anew: free is what has no bit in `kept` (the lowest bit
+ * of the first byte is that of slot 0).
  */
-void slots_reset(struct slots *slots,
-		 bool (*is_kept)(void *context, uint32_t index, const struct slot *slot),
-		 void *context);
+void slots_reset(struct slots *slots, const uint8_t *kept);
 
 #endif

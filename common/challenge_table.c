@@ -10,9 +10,7 @@
 #include "common/challenge_table.h"
 
 #include <assert.h>
-#include <bpf/bpf.h>
 #include <errno.h>
-#include <linux/bpf.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -21,8 +19,8 @@
 
 #include "bpf/name_hash.h"
 #include "bpf/steer_abi.h"
+#include "common/challenge_index.h"
 #include "common/challenge_slots.h"
-#include "common/maps.h"
 #include "common/paths.h"
 
 #define NS_PER_S UINT64_C(1000000000)
@@ -33,13 +31,11 @@
 /* A reader's attempts; all but a damaged slot's fail because a writer finished in between. */
 #define FIND_ATTEMPTS 16
 
-_Static_assert(sizeof(struct steer_challenge) == 16, "map value");
 _Static_assert(SLOT_NAME_SIZE == NAME_LENGTH_MAX, "any name fits into a slot");
 
 struct challenge_table {
 	struct slots slots;
-	int challenges; /* map descriptors */
-	int armed; /* -1 for readers */
+	struct challenge_index index;
 	struct challenge_signer *signer; /* NULL for readers */
 };
 
@@ -58,22 +54,6 @@ int challenge_table_create(const char *path, gid_t group, uint32_t slots, uint64
 	return slots_create(path, group, slots, ret_hash_key);
 }
 
-static int open_maps(struct challenge_table *table, const struct paths *paths, bool writable)
-{
-	static const struct map_shape challenges = {STEER_PIN_CHALLENGES, BPF_MAP_TYPE_HASH,
-						    sizeof(__u64), sizeof(struct steer_challenge)};
-	static const struct map_shape armed = {STEER_PIN_ARMED, BPF_MAP_TYPE_ARRAY, sizeof(__u32),
-					       sizeof(__u64)};
-
-	table->challenges = map_open(paths, &challenges, writable);
-	if (table->challenges < 0)
-		return table->challenges;
-	if (!writable)
-		return 0;
-	table->armed = map_open(paths, &armed, true);
-	return table->armed < 0 ? table->armed : 0;
-}
-
 int challenge_table_open(struct challenge_table **ret_table, const struct paths *paths,
 			 enum challenge_table_mode mode)
 {
@@ -83,14 +63,18 @@ int challenge_table_open(struct challenge_table **ret_table, const struct paths 
 
 	if (!table)
 		return -ENOMEM;
-	table->challenges = table->armed = -1;
 	error = slots_open(&table->slots, paths->table, writable);
 	if (error) {
 		free(table);
 		return error;
 	}
-	error = open_maps(table, paths, writable);
-	if (!error && writable)
+	error = index_open(&table->index, paths, table->slots.constants.hash_key, writable);
+	if (error) {
+		slots_done(&table->slots);
+		free(table);
+		return error;
+	}
+	if (writable)
 		error = challenge_signer_new(&table->signer, &table->slots.constants.key);
 	if (error) {
 		challenge_table_free(table);
@@ -105,10 +89,7 @@ void challenge_table_free(struct challenge_table *table)
 	if (!table)
 		return;
 	challenge_signer_free(table->signer);
-	if (table->armed >= 0)
-		close(table->armed);
-	if (table->challenges >= 0)
-		close(table->challenges);
+	index_done(&table->index);
 	slots_done(&table->slots);
 	free(table);
 }
@@ -118,39 +99,11 @@ const struct challenge_key *challenge_table_key(const struct challenge_table *ta
 	return &table->slots.constants.key;
 }
 
-/* --- the index ------------------------------------------------------------------- */
+/* --- entries and slots ---------------------------------------------------------------- */
 
-/* The map's key for a server name in any case, without the trailing dot. */
-static uint64_t index_key(const struct challenge_table *table, const char *sni, size_t length)
+static uint64_t key_of(const struct challenge_table *table, const struct identifier *identifier)
 {
-	const __u64 key[2] = {table->slots.constants.hash_key[0],
-			      table->slots.constants.hash_key[1]};
-	__u64 name[NAME_BUFFER_SIZE / sizeof(__u64)] = {0};
-
-	assert(length <= NAME_LENGTH_MAX);
-	memcpy(name, sni, length);
-	name_to_lower(name);
-	return name_hash(key, name);
-}
-
-/* 0, -ENOENT or -errno. */
-static int index_find(const struct challenge_table *table, uint64_t key,
-		      struct steer_challenge *ret_entry)
-{
-	return bpf_map_lookup_elem(table->challenges, &key, ret_entry) ? -errno : 0;
-}
-
-static int index_put(const struct challenge_table *table, uint64_t key,
-		     const struct steer_challenge *entry)
-{
-	if (bpf_map_update_elem(table->challenges, &key, entry, BPF_ANY) == 0)
-		return 0;
-	return errno == E2BIG ? -ENOSPC : -errno;
-}
-
-static int index_remove(const struct challenge_table *table, uint64_t key)
-{
-	return bpf_map_delete_elem(table->challenges, &key) && errno != ENOENT ? -errno : 0;
+	return index_key(&table->index, identifier->sni, strlen(identifier->sni));
 }
 
 static bool entry_is_of(const struct steer_challenge *entry, uint32_t index,
@@ -164,8 +117,6 @@ static bool is_withdrawn(const struct steer_challenge *entry, const struct slot 
 {
 	return entry->expires_ns != slot->expires_ns;
 }
-
-/* --- slots and identifiers --------------------------------------------------------- */
 
 /* The identifier that a slot holds; -EBADMSG when it holds none. */
 static int slot_identifier(const struct slot *slot, struct identifier *ret_identifier)
@@ -225,7 +176,7 @@ static int find_once(const struct challenge_table *table, uint64_t key, const ch
 	struct slot slot;
 	int error;
 
-	error = index_find(table, key, &entry);
+	error = index_find(&table->index, key, &entry);
 	if (error)
 		return error;
 	if (entry.expires_ns <= challenge_clock_ns())
@@ -256,7 +207,7 @@ int challenge_table_find(struct challenge_table *table, const char *server_name,
 		length--;
 	if (length == 0 || length > NAME_LENGTH_MAX)
 		return -ENOENT;
-	key = index_key(table, server_name, length);
+	key = index_key(&table->index, server_name, length);
 	while ((error == -EAGAIN || error == -EBADMSG) && attempts--)
 		error = find_once(table, key, server_name, length, ret_challenge);
 	return error;
@@ -275,8 +226,7 @@ int challenge_table_next(struct challenge_table *table, uint32_t *cursor,
 		index = (*cursor)++;
 		if (slots_read(&table->slots, index, &slot) || slot_identifier(&slot, &identifier))
 			continue;
-		if (index_find(table, index_key(table, identifier.sni, strlen(identifier.sni)),
-			       &entry) ||
+		if (index_find(&table->index, key_of(table, &identifier), &entry) ||
 		    !entry_is_of(&entry, index, &slot) || entry.expires_ns <= now_ns)
 			continue;
 		if (make_challenge(&entry, &slot, ret_challenge) == 0)
@@ -285,32 +235,76 @@ int challenge_table_next(struct challenge_table *table, uint32_t *cursor,
 	return -ENOENT;
 }
 
-/* --- the armed word ------------------------------------------------------------------ */
+/* --- recovery, with the lock held ------------------------------------------------------- */
 
-static const __u32 armed_key;
+struct recovery {
+	struct challenge_table *table;
+	uint64_t now_ns;
+	uint64_t grace_until_ns;
+	uint32_t armed;
+	uint8_t *kept; /* a bit for each slot */
+};
 
-static int armed_set(const struct challenge_table *table, uint64_t until_ns)
+/* Keep a pending name's slot; remove an entry that has expired or is not its slot's. */
+static void recover_entry(void *context, uint64_t key, const struct steer_challenge *entry)
 {
-	return bpf_map_update_elem(table->armed, &armed_key, &until_ns, BPF_ANY) ? -errno : 0;
+	struct recovery *recovery = context;
+	struct challenge_table *table = recovery->table;
+	struct identifier identifier;
+	struct slot slot;
+
+	if (slots_read(&table->slots, entry->slot, &slot) ||
+	    !entry_is_of(entry, entry->slot, &slot) || slot_identifier(&slot, &identifier) ||
+	    key_of(table, &identifier) != key || entry->expires_ns <= recovery->now_ns) {
+		/* One that stays is found wrong by whoever comes to it. */
+		(void)index_remove(&table->index, key);
+		return;
+	}
+	recovery->kept[entry->slot / 8] |= (uint8_t)(1 << entry->slot % 8);
+	if (!is_withdrawn(entry, &slot))
+		recovery->armed++;
+	else if (recovery->grace_until_ns < entry->expires_ns)
+		recovery->grace_until_ns = entry->expires_ns;
 }
 
-/* Keep the classifier awake until then, at least. */
-static int armed_raise(const struct challenge_table *table, uint64_t until_ns)
+/* Make everything but the pending names anew.  0 or -errno. */
+static int recover(struct challenge_table *table)
 {
-	uint64_t old_ns;
+	struct recovery recovery = {.table = table, .now_ns = challenge_clock_ns()};
+	int error;
 
-	if (bpf_map_lookup_elem(table->armed, &armed_key, &old_ns))
-		return -errno;
-	return old_ns >= until_ns ? 0 : armed_set(table, until_ns);
+	recovery.kept = calloc(1, SLOTS_MAX / 8);
+	if (!recovery.kept)
+		return -ENOMEM;
+	error = index_walk(&table->index, recover_entry, &recovery);
+	if (!error) {
+		slots_reset(&table->slots, recovery.kept);
+		table->slots.state->armed = recovery.armed;
+		table->slots.state->grace_until_ns = recovery.grace_until_ns;
+		table->slots.state->earliest_expiry_ns = 0;
+	}
+	free(recovery.kept);
+	return error;
 }
 
-/* When all names are withdrawn, stay awake only for their graces. */
-static void armed_lower(const struct challenge_table *table)
+static int lock(struct challenge_table *table)
 {
-	/* When it fails, the classifier stays awake longer than it need: no harm. */
-	if (table->slots.state->armed == 0)
-		(void)armed_set(table, table->slots.state->grace_until_ns);
+	int result = slots_lock(&table->slots), error;
+
+	if (result <= 0)
+		return result;
+	error = recover(table);
+	if (error)
+		slots_unlock(&table->slots, false);
+	return error;
 }
+
+static void unlock(struct challenge_table *table)
+{
+	slots_unlock(&table->slots, true);
+}
+
+/* --- sweeping, with the lock held ------------------------------------------------------- */
 
 static void count_disarmed(struct challenge_table *table)
 {
@@ -319,124 +313,93 @@ static void count_disarmed(struct challenge_table *table)
 		table->slots.state->armed--;
 }
 
-/* --- recovery and sweeping, with the lock held ----------------------------------------- */
-
-struct keeper {
-	struct challenge_table *table;
-	uint64_t now_ns;
-	uint64_t grace_until_ns;
-	uint32_t armed;
-};
-
-static bool keep_pending(void *context, uint32_t index, const struct slot *slot)
+/*
+ * Look at one slot, as the hand of a clock does, and give it back when it is no
+ * longer pending.  1: given back; 0: kept or free, and *earliest_ns is not after
+ * its expiry; -EBADMSG: it is damaged.
+ */
+static int sweep_slot(struct challenge_table *table, uint64_t now_ns, uint64_t *earliest_ns)
 {
-	struct keeper *keeper = context;
+	struct slots *slots = &table->slots;
+	uint32_t index = slots->state->sweep_hand;
+	struct steer_challenge entry;
 	struct identifier identifier;
-	struct steer_challenge entry;
-
-	if (slot_identifier(slot, &identifier) ||
-	    index_find(keeper->table,
-		       index_key(keeper->table, identifier.sni, strlen(identifier.sni)), &entry) ||
-	    !entry_is_of(&entry, index, slot) || entry.expires_ns <= keeper->now_ns)
-		return false;
-	if (!is_withdrawn(&entry, slot))
-		keeper->armed++;
-	else if (keeper->grace_until_ns < entry.expires_ns)
-		keeper->grace_until_ns = entry.expires_ns;
-	return true;
-}
-
-/* Remove the entries whose slots are not theirs.  Bounded: others may write the map, too. */
-static void remove_orphans(struct challenge_table *table)
-{
-	uint64_t key, next_key;
-	struct steer_challenge entry;
 	struct slot slot;
-	uint32_t left = 2 * STEER_CHALLENGES_MAX;
-	bool more;
+	uint64_t key;
 
-	more = bpf_map_get_next_key(table->challenges, NULL, &key) == 0;
-	while (more && left--) {
-		more = bpf_map_get_next_key(table->challenges, &key, &next_key) == 0;
-		if (index_find(table, key, &entry) == 0 &&
-		    (slots_read(&table->slots, entry.slot, &slot) ||
-		     !entry_is_of(&entry, entry.slot, &slot)))
-			(void)index_remove(table, key);
-		key = next_key;
+	if (index >= slots_high_water(slots))
+		index = 0;
+	slots->state->sweep_hand = index + 1;
+	if (slots_read(slots, index, &slot))
+		return -EBADMSG;
+	if (slot.state == SLOT_FREE)
+		return 0;
+	if (slot_identifier(&slot, &identifier))
+		return -EBADMSG;
+	key = key_of(table, &identifier);
+	if (index_find(&table->index, key, &entry) == 0 && entry_is_of(&entry, index, &slot)) {
+		if (now_ns < entry.expires_ns || index_remove(&table->index, key)) {
+			if (*earliest_ns > entry.expires_ns)
+				*earliest_ns = entry.expires_ns;
+			return 0;
+		}
+		if (!is_withdrawn(&entry, &slot))
+			count_disarmed(table);
 	}
+	slots_give_back(slots, index);
+	return 1;
 }
 
-/* Make everything but the pending names anew. */
-static void recover(struct challenge_table *table)
+/* What every writer does for the table.  0, or -EBADMSG when a slot is damaged. */
+static int sweep_some(struct challenge_table *table, uint64_t now_ns)
 {
-	struct keeper keeper = {.table = table, .now_ns = challenge_clock_ns()};
+	uint64_t earliest_ns = UINT64_MAX;
+	unsigned int count;
+	int result = 0;
 
-	slots_reset(&table->slots, keep_pending, &keeper);
-	remove_orphans(table);
-	table->slots.state->armed = keeper.armed;
-	table->slots.state->grace_until_ns = keeper.grace_until_ns;
+	for (count = SWEEP_SLOTS; count && result >= 0; count--)
+		if (slots_high_water(&table->slots))
+			result = sweep_slot(table, now_ns, &earliest_ns);
+	return result < 0 ? result : 0;
 }
 
-static int lock(struct challenge_table *table)
+/* Get one slot back if any can be had: a full turn of the hand at most. */
+static int sweep_for_one(struct challenge_table *table, uint64_t now_ns)
 {
-	int result = slots_lock(&table->slots);
+	uint32_t count = slots_high_water(&table->slots);
+	uint64_t earliest_ns = UINT64_MAX;
+	int result;
 
-	if (result <= 0)
-		return result;
-	recover(table);
+	if (now_ns < table->slots.state->earliest_expiry_ns)
+		return 0;
+	for (; count; count--) {
+		result = sweep_slot(table, now_ns, &earliest_ns);
+		if (result)
+			return result < 0 ? result : 0;
+	}
+	table->slots.state->earliest_expiry_ns = earliest_ns;
 	return 0;
 }
 
-/*
- * Look at up to `count` slots, as the hand of a clock does, and give back those
- * that are no longer pending.  -EBADMSG: one is damaged.  Returns how many.
- */
-static int sweep(struct challenge_table *table, uint64_t now_ns, uint32_t count, bool stop_at_first)
+/* Remember that a full table will have room then. */
+static void note_expiry(struct challenge_table *table, uint64_t expires_ns)
 {
-	struct slots *slots = &table->slots;
-	struct steer_challenge entry;
-	struct identifier identifier;
-	struct slot slot;
-	uint32_t index;
-	uint64_t key;
-	int swept = 0;
-
-	for (; count && slots_high_water(slots) && !(swept && stop_at_first); count--) {
-		index = slots->state->sweep_hand;
-		if (index >= slots_high_water(slots))
-			index = 0;
-		slots->state->sweep_hand = index + 1;
-		if (slots_read(slots, index, &slot))
-			return -EBADMSG;
-		if (slot.state == SLOT_FREE)
-			continue;
-		if (slot_identifier(&slot, &identifier))
-			return -EBADMSG;
-		key = index_key(table, identifier.sni, strlen(identifier.sni));
-		if (index_find(table, key, &entry) == 0 && entry_is_of(&entry, index, &slot)) {
-			if (now_ns < entry.expires_ns || index_remove(table, key))
-				continue;
-			if (!is_withdrawn(&entry, &slot))
-				count_disarmed(table);
-		}
-		slots_give_back(slots, index);
-		swept++;
-	}
-	return swept;
+	if (table->slots.state->earliest_expiry_ns > expires_ns)
+		table->slots.state->earliest_expiry_ns = expires_ns;
 }
 
 static int try_take(struct challenge_table *table, uint64_t now_ns, uint32_t *ret_index)
 {
-	int result;
+	int error;
 
-	result = sweep(table, now_ns, SWEEP_SLOTS, false);
-	if (result < 0)
-		return result;
-	result = slots_take(&table->slots, ret_index);
-	if (result != -ENOSPC)
-		return result;
-	result = sweep(table, now_ns, slots_high_water(&table->slots), true);
-	return result < 0 ? result : slots_take(&table->slots, ret_index);
+	error = sweep_some(table, now_ns);
+	if (error)
+		return error;
+	error = slots_take(&table->slots, ret_index);
+	if (error != -ENOSPC)
+		return error;
+	error = sweep_for_one(table, now_ns);
+	return error ? error : slots_take(&table->slots, ret_index);
 }
 
 /* A free slot.  Damage is repaired once, on the way. */
@@ -446,8 +409,8 @@ static int take_slot(struct challenge_table *table, uint64_t now_ns, uint32_t *r
 
 	if (error != -EBADMSG)
 		return error;
-	recover(table);
-	return try_take(table, now_ns, ret_index);
+	error = recover(table);
+	return error ? error : try_take(table, now_ns, ret_index);
 }
 
 /* --- writers --------------------------------------------------------------------------- */
@@ -465,7 +428,7 @@ static int look_up(const struct challenge_table *table, uint64_t key, uint64_t n
 		   struct present *ret_present)
 {
 	struct present present = {0};
-	int error = index_find(table, key, &present.entry);
+	int error = index_find(&table->index, key, &present.entry);
 
 	if (error && error != -ENOENT)
 		return error;
@@ -489,8 +452,7 @@ static bool holds_name(const struct slot *slot, const struct identifier *identif
 static int publish_locked(struct challenge_table *table, const struct challenge_cert *cert,
 			  uint32_t ttl_s)
 {
-	const char *sni = cert->identifier.sni;
-	uint64_t now_ns = challenge_clock_ns(), key = index_key(table, sni, strlen(sni));
+	uint64_t now_ns = challenge_clock_ns(), key = key_of(table, &cert->identifier);
 	struct steer_challenge entry;
 	struct present old;
 	struct slot slot;
@@ -517,12 +479,13 @@ static int publish_locked(struct challenge_table *table, const struct challenge_
 		goto out;
 	entry.generation = slot.sequence;
 	/* First wake the classifier: the entry is then the only step that arms. */
-	error = armed_raise(table, entry.expires_ns);
+	error = index_raise_armed(&table->index, entry.expires_ns);
 	if (!error)
-		error = index_put(table, key, &entry);
+		error = index_put(&table->index, key, &entry);
 	if (error)
 		goto out;
 	table->slots.state->armed++;
+	note_expiry(table, entry.expires_ns);
 	if (old.exists) {
 		if (!is_withdrawn(&old.entry, &old.slot))
 			count_disarmed(table);
@@ -552,7 +515,7 @@ int challenge_table_publish(struct challenge_table *table, const struct identifi
 	if (error)
 		return error;
 	error = publish_locked(table, &cert, ttl_s);
-	slots_unlock(&table->slots);
+	unlock(table);
 	return error;
 }
 
@@ -560,7 +523,7 @@ static int withdraw_locked(struct challenge_table *table, const struct identifie
 			   uint32_t grace_s)
 {
 	uint64_t now_ns = challenge_clock_ns(), end_ns = now_ns + grace_s * NS_PER_S;
-	uint64_t key = index_key(table, identifier->sni, strlen(identifier->sni));
+	uint64_t key = key_of(table, identifier);
 	struct steer_challenge entry;
 	struct present old;
 	int error;
@@ -574,13 +537,13 @@ static int withdraw_locked(struct challenge_table *table, const struct identifie
 		return -EPERM;
 	entry = old.entry;
 	if (grace_s == 0) {
-		error = index_remove(table, key);
+		error = index_remove(&table->index, key);
 	} else {
 		/* Always shorter than the slot says: that is the mark of the withdrawn. */
 		if (end_ns >= old.entry.expires_ns)
 			end_ns = old.entry.expires_ns - 1;
 		entry.expires_ns = end_ns;
-		error = index_put(table, key, &entry);
+		error = index_put(&table->index, key, &entry);
 	}
 	if (error)
 		return error;
@@ -590,7 +553,13 @@ static int withdraw_locked(struct challenge_table *table, const struct identifie
 		slots_give_back(&table->slots, old.entry.slot);
 	else if (table->slots.state->grace_until_ns < end_ns)
 		table->slots.state->grace_until_ns = end_ns;
-	armed_lower(table);
+	note_expiry(table, end_ns);
+	/*
+	 * When all names are withdrawn, the classifier need only wait for their graces.
+	 * Failing to say so keeps it awake for longer: no harm.
+	 */
+	if (table->slots.state->armed == 0)
+		(void)index_set_armed(&table->index, table->slots.state->grace_until_ns);
 	return 0;
 }
 
@@ -604,8 +573,9 @@ int challenge_table_withdraw(struct challenge_table *table, const struct identif
 	if (error)
 		return error;
 	error = withdraw_locked(table, identifier, grace_s);
-	if (sweep(table, challenge_clock_ns(), SWEEP_SLOTS, false) < 0)
-		recover(table);
-	slots_unlock(&table->slots);
+	/* When the repair fails as well, the next publisher tries again. */
+	if (sweep_some(table, challenge_clock_ns()))
+		(void)recover(table);
+	unlock(table);
 	return error;
 }

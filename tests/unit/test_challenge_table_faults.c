@@ -770,7 +770,7 @@ static void test_forged_slots(void **state)
 			slots.state->first_free = (uint32_t)rand_r(&seed) % 16;
 		if (rand_r(&seed) % 4 == 0)
 			slots.state->used = (uint32_t)rand_r(&seed) % 3;
-		slots_unlock(&slots);
+		slots_unlock(&slots, true);
 		slots_done(&slots);
 	}
 }
