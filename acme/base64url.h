@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Base64url without padding: RFC 4648 section 5, as RFC 8555 section 6.1 wants it. */
+#ifndef BASE64URL_H
+#define BASE64URL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Characters of `size` encoded bytes, without the closing zero. */
+#define BASE64URL_LENGTH(size) (((size)*4 + 2) / 3)
+
+/* Write BASE64URL_LENGTH(size) characters and a zero. */
+void base64url_encode(char *ret_text, const void *bytes, size_t size);
+
+/* The same as a new string; NULL when out of memory. */
+char *base64url_new(const void *bytes, size_t size);
+
+/* Whether `text` is not empty and has only characters of the alphabet. */
+bool base64url_is_valid(const char *text);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Reading X.509 certificates and PEM chains. */
+#ifndef CERTIFICATE_H
+#define CERTIFICATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/identifier.h"
+
+struct key;
+
+#define CERTIFICATE_SERIAL_MAX 20 /* RFC 5280 section 4.1.2.2 */
+#define CHAIN_CERTIFICATES_MAX 16
+
+struct certificate {
+	struct identifier *names; /* of the subjectAltName: DNS names and addresses; owned */
+	size_t name_count;
+	bool has_other_names; /* wildcards, mail addresses, ... which `names` leaves out */
+	int64_t not_before_s; /* Unix time */
+	int64_t not_after_s;
+	char serial[2 * CERTIFICATE_SERIAL_MAX + 1]; /* hexadecimal */
+};
+
+/* A PEM text and where its certificates lie, the leaf first. */
+struct chain {
+	const char *text;
+	size_t count;
+	struct {
+		size_t offset;
+		size_t size; /* with the line feed behind the END line */
+	} certificates[CHAIN_CERTIFICATES_MAX];
+};
+
+/*
+ * Find the certificates of `text`, which `chain` refers to afterwards.
+ * -EBADMSG: none, more than CHAIN_CERTIFICATES_MAX, one that cannot be read, or
+ * something else among them (RFC 8555 section 9.1).
+ */
+int chain_read(struct chain *ret_chain, const char *text, size_t size);
+
+/* Read the first certificate of a PEM text.  0, -ENOMEM or -EBADMSG. */
+int certificate_read(struct certificate *ret_certificate, const char *pem, size_t size);
+void certificate_done(struct certificate *certificate);
+
+/* Whether the first certificate of the PEM text is for `key`. */
+bool certificate_is_for_key(const char *pem, size_t size, struct key *key);
+
+/* Whether it is for all of these names. */
+bool certificate_has_names(const struct certificate *certificate,
+			   const struct identifier *identifiers, size_t count);
+
+/* Whether it is for these names, which are all different, and for no other. */
+bool certificate_has_only_names(const struct certificate *certificate,
+				const struct identifier *identifiers, size_t count);
+
+/* Whether less than a third of its life is left at `now_s`: then it is due for renewal. */
+bool certificate_is_due(const struct certificate *certificate, int64_t now_s);
+
+#endif

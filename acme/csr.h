@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Certificate signing requests: PKCS #10 (RFC 2986), as RFC 8555 section 7.4 wants them. */
+#ifndef CSR_H
+#define CSR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct identifier;
+struct key;
+
+/*
+ * A request for all of the names, with an empty subject, signed by `key`;
+ * *ret_der is a new buffer.  0, -E2BIG when the names are longer in all than
+ * wolfSSL can take (16 KiB), -ENOMEM or -EIO.
+ */
+int csr_make(uint8_t **ret_der, size_t *ret_size, struct key *key,
+	     const struct identifier *identifiers, size_t count);
+
+#endif

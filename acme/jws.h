@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Requests signed as flattened JWS with ES256 (RFC 7515, RFC 8555 section 6.2),
+ * and what else is computed from the account key.
+ */
+#ifndef JWS_H
+#define JWS_H
+
+#include <stdint.h>
+
+struct key;
+
+#define JWS_DIGEST_SIZE 32 /* SHA-256 */
+
+/*
+ * Sign `payload` ("" for POST-as-GET, RFC 8555 section 6.3).  The protected
+ * header names the account by its URL `key_id`, or, when that is NULL, carries
+ * the public key (newAccount).  *ret_body is a new string.  0, -ENOMEM or -EIO.
+ */
+int jws_sign(char **ret_body, struct key *key, const char *key_id, const char *nonce,
+	     const char *url, const char *payload);
+
+/* SHA-256 of the key authorization of `token`: RFC 8555 section 8.1.  0, -ENOMEM or -EIO. */
+int jws_key_authorization_digest(uint8_t ret_digest[JWS_DIGEST_SIZE], struct key *key,
+				 const char *token);
+
+/* SHA-256 of any string.  0 or -EIO. */
+int jws_digest(uint8_t ret_digest[JWS_DIGEST_SIZE], const char *text);
+
+#endif

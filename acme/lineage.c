@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "acme/lineage.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "acme/certificate.h"
+#include "acme/failure.h"
+#include "acme/file.h"
+#include "acme/key.h"
+#include "acme/store.h"
+
+#define STAGING      "staging"
+#define NEW_CURRENT  "current.new"
+#define NEW_LIVE     ".new" /* no certificate's name begins with a dot */
+#define LINK_MAX     (STORE_NAME_MAX + 64)
+#define TOP_MODE     0700 /* as Certbot has them: who is let in sees names, and public files */
+#define LINEAGE_MODE 0755
+
+static const mode_t default_modes[STORE_FILES] = {
+	[STORE_PRIVKEY] = 0600,
+	[STORE_CERT] = 0644,
+	[STORE_CHAIN] = 0644,
+	[STORE_FULLCHAIN] = 0644,
+};
+
+struct lineage {
+	char name[STORE_NAME_MAX + 1];
+	char path[STORE_PATH_MAX + 1];
+	int live; /* live/ */
+	int archive; /* archive/ */
+	int directory; /* archive/<name>/, locked */
+	int staging; /* archive/<name>/staging/; -1 when there is none */
+};
+
+/* --- beginning ----------------------------------------------------------------------------- */
+
+static void link_target(char ret_target[LINK_MAX], const struct lineage *lineage,
+			enum store_file file)
+{
+	snprintf(ret_target, LINK_MAX, "../../archive/%s/" STORE_CURRENT "/%s", lineage->name,
+		 store_file_names[file]);
+}
+
+/* Whether live/<name> is ours, or not there.  What others made is never overwritten. */
+static int check_live(const struct lineage *lineage)
+{
+	char target[LINK_MAX], found[LINK_MAX];
+	int directory, file;
+	ssize_t length;
+
+	directory = openat(lineage->live, lineage->name,
+			   O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (directory < 0)
+		return errno == ENOENT ? 0 : errno == ELOOP || errno == ENOTDIR ? -EEXIST : -errno;
+	for (file = 0; file < STORE_FILES; file++) {
+		link_target(target, lineage, file);
+		length = readlinkat(directory, store_file_names[file], found, sizeof(found));
+		if (length < 0 || (size_t)length != strlen(target) ||
+		    memcmp(found, target, (size_t)length) != 0)
+			break;
+	}
+	close(directory);
+	return file == STORE_FILES ? 0 : -EEXIST;
+}
+
+static int open_directories(struct lineage *lineage, const struct paths *paths)
+{
+	int state, error;
+
+	error = file_open_path(paths->state, LINEAGE_MODE, &state);
+	if (error)
+		return error;
+	error = file_open_directory(state, "live", TOP_MODE, &lineage->live);
+	if (!error)
+		error = file_open_directory(state, "archive", TOP_MODE, &lineage->archive);
+	close(state);
+	if (!error)
+		error = check_live(lineage);
+	if (!error)
+		error = file_open_directory(lineage->archive, lineage->name, LINEAGE_MODE,
+					    &lineage->directory);
+	if (!error && flock(lineage->directory, LOCK_EX | LOCK_NB))
+		error = -errno;
+	return error;
+}
+
+/* Owner and mode as they are in the generation in use: an administrator may have set them. */
+static struct file_access kept_access(const struct lineage *lineage, const char *name, mode_t mode)
+{
+	char path[64];
+	struct stat status;
+
+	snprintf(path, sizeof(path), STORE_CURRENT "/%s", name);
+	if (fstatat(lineage->directory, path, &status, 0))
+		return file_access_own(mode);
+	return (struct file_access){
+		.uid = status.st_uid, .gid = status.st_gid, .mode = status.st_mode & 07777};
+}
+
+static int make_staging(struct lineage *lineage)
+{
+	struct file_access access = kept_access(lineage, ".", LINEAGE_MODE);
+	int error;
+
+	/* A process that was killed may have left its own. */
+	error = file_remove_directory(lineage->directory, STAGING);
+	if (!error)
+		error = file_open_directory(lineage->directory, STAGING, 0700, &lineage->staging);
+	if (error)
+		return error;
+	if (fchown(lineage->staging, access.uid, access.gid) ||
+	    fchmod(lineage->staging, access.mode))
+		return -errno;
+	return 0;
+}
+
+static int write_file(const struct lineage *lineage, enum store_file file, const char *data,
+		      size_t size)
+{
+	struct file_access access =
+		kept_access(lineage, store_file_names[file], default_modes[file]);
+
+	return file_create(lineage->staging, store_file_names[file], &access, data, size);
+}
+
+static int write_key(struct lineage *lineage, struct key *key)
+{
+	char pem[KEY_PEM_MAX];
+	int size, error;
+
+	size = key_to_pem(key, pem);
+	error = size < 0 ? size : write_file(lineage, STORE_PRIVKEY, pem, (size_t)size);
+	explicit_bzero(pem, sizeof(pem));
+	return error ? error : file_sync_directory(lineage->staging);
+}
+
+static void explain_begin(struct failure *failure, int error, const struct lineage *lineage,
+			  const struct paths *paths)
+{
+	switch (error) {
+	case -EWOULDBLOCK:
+		failure_set(failure, "wait until it is done",
+			    "another sidestep is at work on the certificate %s", lineage->name);
+		break;
+	case -EEXIST:
+		failure_set(failure, "choose another name with --cert-name, or move it away",
+			    "%s is there already, and was not made by sidestep", lineage->path);
+		break;
+	default:
+		failure_set_errno(failure, -error, "cannot write certificates into %s",
+				  paths->state);
+	}
+}
+
+int lineage_begin(struct lineage **ret_lineage, const struct paths *paths, const char *name,
+		  struct key *key, struct failure *failure)
+{
+	struct lineage *lineage = calloc(1, sizeof(*lineage));
+	int error;
+
+	if (!lineage) {
+		failure_set_errno(failure, ENOMEM, "preparing the certificate's directory");
+		return -1;
+	}
+	lineage->live = lineage->archive = lineage->directory = lineage->staging = -1;
+	snprintf(lineage->name, sizeof(lineage->name), "%s", name);
+	store_live_path(lineage->path, paths, name);
+	error = open_directories(lineage, paths);
+	if (!error)
+		error = make_staging(lineage);
+	if (!error)
+		error = write_key(lineage, key);
+	if (error) {
+		explain_begin(failure, error, lineage, paths);
+		lineage_free(lineage);
+		return -1;
+	}
+	*ret_lineage = lineage;
+	return 0;
+}
+
+void lineage_free(struct lineage *lineage)
+{
+	if (!lineage)
+		return;
+	if (lineage->staging >= 0) {
+		close(lineage->staging);
+		/* What cannot be removed now is removed when the next generation begins. */
+		(void)file_remove_directory(lineage->directory, STAGING);
+		/* Fails, as it should, when there are generations. */
+		(void)unlinkat(lineage->archive, lineage->name, AT_REMOVEDIR);
+	}
+	if (lineage->directory >= 0)
+		close(lineage->directory);
+	if (lineage->archive >= 0)
+		close(lineage->archive);
+	if (lineage->live >= 0)
+		close(lineage->live);
+	free(lineage);
+}
+
+const char *lineage_path(const struct lineage *lineage)
+{
+	return lineage->path;
+}
+
+/* --- committing ------------------------------------------------------------------------------ */
+
+/* Certificates of the chain from `first` on, less than `end`, one after the other. */
+static int write_certificates(struct lineage *lineage, enum store_file file,
+			      const struct chain *chain, size_t first, size_t end)
+{
+	size_t size = 0, used = 0, i;
+	char *text;
+	int error;
+
+	for (i = first; i < end; i++)
+		size += chain->certificates[i].size + 1;
+	text = malloc(size + 1);
+	if (!text)
+		return -ENOMEM;
+	for (i = first; i < end; i++) {
+		memcpy(text + used, chain->text + chain->certificates[i].offset,
+		       chain->certificates[i].size);
+		used += chain->certificates[i].size;
+		if (text[used - 1] != '\n')
+			text[used++] = '\n';
+	}
+	error = write_file(lineage, file, text, used);
+	free(text);
+	return error;
+}
+
+static int write_origin(struct lineage *lineage, const json_t *origin)
+{
+	struct file_access access = kept_access(lineage, STORE_ORIGIN_FILE, 0644);
+	char *text = json_dumps(origin, JSON_INDENT(2));
+	int error;
+
+	if (!text)
+		return -ENOMEM;
+	error = file_create(lineage->staging, STORE_ORIGIN_FILE, &access, text, strlen(text));
+	free(text);
+	return error;
+}
+
+static int complete_staging(struct lineage *lineage, const struct chain *chain,
+			    const json_t *origin)
+{
+	int error;
+
+	error = write_certificates(lineage, STORE_CERT, chain, 0, 1);
+	if (!error)
+		error = write_certificates(lineage, STORE_CHAIN, chain, 1, chain->count);
+	if (!error)
+		error = write_certificates(lineage, STORE_FULLCHAIN, chain, 0, chain->count);
+	if (!error)
+		error = write_origin(lineage, origin);
+	return error ? error : file_sync_directory(lineage->staging);
+}
+
+/* One more than any that is there. */
+static int next_generation(const struct lineage *lineage, unsigned long *ret_number)
+{
+	int fd = openat(lineage->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	unsigned long number, highest = 0;
+	struct dirent *entry;
+	DIR *stream;
+	char *end;
+
+	if (fd < 0)
+		return -errno;
+	stream = fdopendir(fd);
+	if (!stream) {
+		close(fd);
+		return -ENOMEM;
+	}
+	while ((entry = readdir(stream))) {
+		number = strtoul(entry->d_name, &end, 10);
+		if (*end == '\0' && number > highest)
+			highest = number;
+	}
+	closedir(stream);
+	*ret_number = highest + 1;
+	return 0;
+}
+
+/* The staging gets its number: from here on it is a generation, complete and never changed. */
+static int number_staging(struct lineage *lineage, char ret_number[32])
+{
+	unsigned long number = 0;
+	int error;
+
+	error = next_generation(lineage, &number);
+	if (error)
+		return error;
+	snprintf(ret_number, 32, "%lu", number);
+	if (renameat(lineage->directory, STAGING, lineage->directory, ret_number))
+		return -errno;
+	close(lineage->staging);
+	lineage->staging = -1;
+	return file_sync_directory(lineage->directory);
+}
+
+/* The one step that switches all four files. */
+static int switch_current(struct lineage *lineage, const char *number)
+{
+	if (unlinkat(lineage->directory, NEW_CURRENT, 0) && errno != ENOENT)
+		return -errno;
+	if (symlinkat(number, lineage->directory, NEW_CURRENT) ||
+	    renameat(lineage->directory, NEW_CURRENT, lineage->directory, STORE_CURRENT))
+		return -errno;
+	return file_sync_directory(lineage->directory);
+}
+
+static int make_links(const struct lineage *lineage, int directory)
+{
+	char target[LINK_MAX];
+	int file;
+
+	for (file = 0; file < STORE_FILES; file++) {
+		link_target(target, lineage, file);
+		if (symlinkat(target, directory, store_file_names[file]))
+			return -errno;
+	}
+	return file_sync_directory(directory);
+}
+
+/* The directory below live/, when it is not there yet: it appears with all of its links. */
+static int publish_live(struct lineage *lineage)
+{
+	int directory, error;
+
+	if (faccessat(lineage->live, lineage->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	/* A name may be too long to get a suffix, so all are made in one place, in turn. */
+	if (flock(lineage->live, LOCK_EX))
+		return -errno;
+	error = file_remove_directory(lineage->live, NEW_LIVE);
+	if (!error)
+		error = file_open_directory(lineage->live, NEW_LIVE, LINEAGE_MODE, &directory);
+	if (!error) {
+		error = make_links(lineage, directory);
+		close(directory);
+	}
+	if (!error && renameat(lineage->live, NEW_LIVE, lineage->live, lineage->name))
+		error = -errno;
+	flock(lineage->live, LOCK_UN);
+	return error ? error : file_sync_directory(lineage->live);
+}
+
+int lineage_commit(struct lineage *lineage, const struct chain *chain, const json_t *origin,
+		   struct failure *failure)
+{
+	char number[32];
+	int error;
+
+	error = complete_staging(lineage, chain, origin);
+	if (!error)
+		error = number_staging(lineage, number);
+	if (!error)
+		error = switch_current(lineage, number);
+	if (!error)
+		error = publish_live(lineage);
+	if (!error)
+		return 0;
+	failure_set_errno(failure, -error,
+			  "the CA has issued the certificate, but it could not be stored for %s",
+			  lineage->path);
+	return -1;
+}

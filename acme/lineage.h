@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Writing a certificate's next generation: see store.h for the layout.  The key
+ * is written, and the place proven writable, before the CA is asked for
+ * anything; what is not committed is removed again.
+ */
+#ifndef LINEAGE_H
+#define LINEAGE_H
+
+struct chain;
+struct failure;
+struct json_t;
+struct key;
+struct lineage;
+struct paths;
+
+/*
+ * Begin a generation of the certificate `name` with `key`, which is on the disk
+ * when this returns.  Keeps other processes away from the name until
+ * lineage_free().  0, or -1 with `failure` filled in.
+ */
+int lineage_begin(struct lineage **ret_lineage, const struct paths *paths, const char *name,
+		  struct key *key, struct failure *failure);
+
+/*
+ * Complete the generation and put it to use.  `origin` says where it comes from.
+ * 0, or -1 with `failure` filled in: then the previous generation is still in
+ * use, whole.
+ */
+int lineage_commit(struct lineage *lineage, const struct chain *chain, const struct json_t *origin,
+		   struct failure *failure);
+
+/* Removes what was not committed. */
+void lineage_free(struct lineage *lineage);
+
+/* The directory below live/. */
+const char *lineage_path(const struct lineage *lineage);
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "acme/names.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "acme/failure.h"
+#include "acme/order.h"
+
+int names_parse_one(struct identifier *ret_name, const char *text, struct failure *failure)
+{
+	enum identifier_error error = identifier_parse(ret_name, text);
+
+	/* Without a dot: private CAs issue for such names. */
+	if (error == IDENTIFIER_OK || error == IDENTIFIER_SINGLE_LABEL)
+		return 0;
+	failure_set(failure, NULL, "'%s': %s", text, identifier_error_text(error));
+	return -1;
+}
+
+static bool has_name(const struct identifier *names, size_t count, const char *value)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (strcmp(names[i].value, value) == 0)
+			return true;
+	return false;
+}
+
+/* Add the names of one text, which is cut up. */
+static int add_names(struct identifier *names, size_t *count, char *text, struct failure *failure)
+{
+	struct identifier name;
+	char *part;
+
+	while ((part = strsep(&text, ","))) {
+		if (names_parse_one(&name, part, failure))
+			return -1;
+		if (has_name(names, *count, name.value))
+			continue;
+		if (*count == ORDER_NAMES_MAX) {
+			failure_set(failure, "spread them over several certificates",
+				    "one certificate cannot have more than %d names",
+				    ORDER_NAMES_MAX);
+			return -1;
+		}
+		names[(*count)++] = name;
+	}
+	return 0;
+}
+
+int names_parse(struct identifier **ret_names, size_t *ret_count, const char *const *texts,
+		size_t text_count, struct failure *failure)
+{
+	struct identifier *names = calloc(ORDER_NAMES_MAX, sizeof(*names));
+	size_t count = 0, i;
+	char *copy;
+
+	if (!names)
+		failure_set_errno(failure, ENOMEM, "reading the names");
+	for (i = 0; names && i < text_count; i++) {
+		copy = strdup(texts[i]);
+		if (!copy)
+			failure_set_errno(failure, ENOMEM, "reading the names");
+		else
+			add_names(names, &count, copy, failure);
+		free(copy);
+	}
+	if (count == 0)
+		failure_set(failure, "name at least one with -d", "no name is given");
+	if (failure_is_set(failure)) {
+		free(names);
+		return -1;
+	}
+	*ret_names = names;
+	*ret_count = count;
+	return 0;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The names that a certificate is wanted for, as the user gave them. */
+#ifndef NAMES_H
+#define NAMES_H
+
+#include <stddef.h>
+
+#include "common/identifier.h"
+
+struct failure;
+
+/*
+ * Parse `texts`, each one name or several with commas between; what is there
+ * twice is taken once.  *ret_names is a new array of 1 to ORDER_NAMES_MAX.  0, or
+ * -1 with `failure` filled in.
+ */
+int names_parse(struct identifier **ret_names, size_t *ret_count, const char *const *texts,
+		size_t text_count, struct failure *failure);
+
+/* One name, of any verb.  0 or -1. */
+int names_parse_one(struct identifier *ret_name, const char *text, struct failure *failure);
+
+#endif
