@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One CA: its directory, its nonces, and requests signed by our account there.
+ * What RFC 8555 section 6 asks of every request is done here and nowhere else:
+ * the signature, the nonce, the retry when the CA refuses the nonce, and the
+ * reading of problem documents.
+ */
+#ifndef CA_H
+#define CA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct ca;
+struct ca_request;
+struct directory;
+struct failure;
+struct http;
+struct json_t;
+struct key;
+struct loop;
+
+/* The CA's answer.  Valid during the callback only; the callback may take `failure` away. */
+struct ca_reply {
+	struct failure *failure; /* empty when the CA did what was asked (2xx) */
+	bool may_pass; /* the failure may pass: no answer, 429, 5xx */
+	struct json_t *object; /* NULL unless the body is a JSON object and the failure empty */
+	const char *body; /* ends in a zero that body_size does not count */
+	size_t body_size;
+	const char *location; /* a usable URL, or NULL */
+	int64_t retry_after_s; /* 0: none */
+};
+
+enum ca_signer {
+	CA_SIGNED_BY_ACCOUNT, /* the header names the account's URL */
+	CA_SIGNED_BY_KEY, /* the header carries the public key: newAccount */
+};
+
+enum ca_answer { CA_ANSWER_OBJECT, CA_ANSWER_PEM_CHAIN };
+
+struct ca_call {
+	const char *url; /* copied */
+	struct json_t *payload; /* taken over, even on failure; NULL: POST-as-GET */
+	enum ca_signer signer;
+	enum ca_answer answer;
+	void (*done)(void *context, struct ca_reply *reply);
+	void *context;
+};
+
+/* `server` is the directory's URL; `http` must outlive it.  0 or -ENOMEM. */
+int ca_new(struct ca **ret_ca, struct http *http, const char *server);
+
+/* No request may be under way but ca_connect()'s. */
+void ca_free(struct ca *ca);
+
+struct loop *ca_loop(const struct ca *ca);
+const char *ca_server(const struct ca *ca);
+const struct directory *ca_directory(const struct ca *ca);
+
+/* The account's key, which stays the caller's, and its URL (copied), or NULL.  0 or -ENOMEM. */
+int ca_set_account(struct ca *ca, struct key *key, const char *account_url);
+struct key *ca_account_key(const struct ca *ca);
+
+/* Fetch the directory.  `done` is called once, later, unless the CA is freed before. */
+void ca_connect(struct ca *ca, void (*done)(void *context, struct failure *failure), void *context);
+
+/*
+ * Send a signed request.  `done` is called once, later, unless cancelled
+ * before; the request is gone when it is called.  NULL when out of memory.
+ */
+struct ca_request *ca_post(struct ca *ca, const struct ca_call *call);
+void ca_cancel(struct ca_request *request);
+
+#endif

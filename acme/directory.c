@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "acme/directory.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "acme/json.h"
+
+static int copy(char **ret_text, const char *text)
+{
+	if (!text)
+		return -EBADMSG;
+	*ret_text = strdup(text);
+	return *ret_text ? 0 : -ENOMEM;
+}
+
+int directory_read(struct directory *ret_directory, const json_t *object)
+{
+	const json_t *meta = json_object_get(object, "meta");
+	const char *terms = json_read_string(meta, "termsOfService");
+	struct directory directory = {0};
+	int error;
+
+	error = copy(&directory.new_nonce, json_read_url(object, "newNonce"));
+	if (!error)
+		error = copy(&directory.new_account, json_read_url(object, "newAccount"));
+	if (!error)
+		error = copy(&directory.new_order, json_read_url(object, "newOrder"));
+	if (!error && terms)
+		error = copy(&directory.terms_of_service, terms);
+	if (error) {
+		directory_done(&directory);
+		return error;
+	}
+	directory.external_account_required = json_read_true(meta, "externalAccountRequired");
+	*ret_directory = directory;
+	return 0;
+}
+
+void directory_done(struct directory *directory)
+{
+	free(directory->new_nonce);
+	free(directory->new_account);
+	free(directory->new_order);
+	free(directory->terms_of_service);
+	*directory = (struct directory){0};
+}

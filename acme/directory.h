@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A CA's directory: RFC 8555 section 7.1.1. */
+#ifndef DIRECTORY_H
+#define DIRECTORY_H
+
+#include <stdbool.h>
+
+struct json_t;
+
+struct directory {
+	char *new_nonce;
+	char *new_account;
+	char *new_order;
+	char *terms_of_service; /* any text, mostly a URL; NULL: the CA has none */
+	bool external_account_required;
+};
+
+/*
+ * Read the directory object.  0, -ENOMEM, or -EBADMSG when it is no ACME
+ * directory; then `directory` is empty.
+ */
+int directory_read(struct directory *ret_directory, const struct json_t *object);
+void directory_done(struct directory *directory);
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What went wrong at the CA, in plain words and with a next step: from problem
+ * documents (RFC 7807, RFC 8555 section 6.7) and from exchanges that failed.
+ */
+#ifndef EXPLAIN_H
+#define EXPLAIN_H
+
+#include <stdbool.h>
+
+struct failure;
+struct http_response;
+struct json_t;
+
+/* `response` was no answer at all: say why `url` could not be reached. */
+void explain_transport(struct failure *failure, const struct http_response *response,
+		       const char *url);
+
+/* An error status; `problem` is its document, or NULL when the body was none. */
+void explain_response(struct failure *failure, const struct http_response *response,
+		      struct json_t *problem, const char *url);
+
+/* A problem document from anywhere: also a challenge's error. */
+void explain_problem(struct failure *failure, struct json_t *problem);
+
+/* Whether the problem's type is urn:ietf:params:acme:error:`type`. */
+bool problem_is(const struct json_t *problem, const char *type);
+
+#endif

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "acme/loop.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NS_PER_MS            1000000ULL
+#define WAIT_MAX_MS          60000
+#define CONNECTIONS_PER_HOST 8L /* where HTTP/2 does not make one enough */
+
+struct loop {
+	CURLM *multi;
+	TAILQ_HEAD(timer_list, timer) timers; /* by due_ns */
+	sigset_t old_signals;
+	int signal_fd;
+	bool stopped;
+};
+
+uint64_t loop_clock_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+int loop_new(struct loop **ret_loop)
+{
+	struct loop *loop = calloc(1, sizeof(*loop));
+	sigset_t signals;
+
+	if (!loop)
+		return -ENOMEM;
+	TAILQ_INIT(&loop->timers);
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	loop->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (loop->signal_fd < 0) {
+		free(loop);
+		return -errno;
+	}
+	loop->multi = curl_multi_init();
+	if (!loop->multi) {
+		close(loop->signal_fd);
+		free(loop);
+		return -ENOMEM;
+	}
+	curl_multi_setopt(loop->multi, CURLMOPT_MAX_HOST_CONNECTIONS, CONNECTIONS_PER_HOST);
+	sigprocmask(SIG_BLOCK, &signals, &loop->old_signals);
+	*ret_loop = loop;
+	return 0;
+}
+
+void loop_free(struct loop *loop)
+{
+	if (!loop)
+		return;
+	assert(TAILQ_EMPTY(&loop->timers));
+	curl_multi_cleanup(loop->multi);
+	close(loop->signal_fd);
+	sigprocmask(SIG_SETMASK, &loop->old_signals, NULL);
+	free(loop);
+}
+
+void loop_timer_start(struct loop *loop, struct timer *timer, uint64_t delay_ms,
+		      void (*fire)(void *context), void *context)
+{
+	struct timer *before;
+
+	loop_timer_stop(loop, timer);
+	timer->due_ns = loop_clock_ns() + delay_ms * NS_PER_MS;
+	timer->fire = fire;
+	timer->context = context;
+	timer->running = true;
+	/* From the end: most timers are due later than those before them. */
+	before = TAILQ_LAST(&loop->timers, timer_list);
+	while (before && before->due_ns > timer->due_ns)
+		before = TAILQ_PREV(before, timer_list, link);
+	if (before)
+		TAILQ_INSERT_AFTER(&loop->timers, before, timer, link);
+	else
+		TAILQ_INSERT_HEAD(&loop->timers, timer, link);
+}
+
+void loop_timer_stop(struct loop *loop, struct timer *timer)
+{
+	if (!timer->running)
+		return;
+	TAILQ_REMOVE(&loop->timers, timer, link);
+	timer->running = false;
+}
+
+int loop_transfer_start(struct loop *loop, struct transfer *transfer)
+{
+	curl_easy_setopt(transfer->easy, CURLOPT_PRIVATE, transfer);
+	return curl_multi_add_handle(loop->multi, transfer->easy) ? -ENOMEM : 0;
+}
+
+void loop_transfer_stop(struct loop *loop, struct transfer *transfer)
+{
+	curl_multi_remove_handle(loop->multi, transfer->easy);
+}
+
+static void fire_timers(struct loop *loop)
+{
+	uint64_t now_ns = loop_clock_ns();
+	struct timer *timer;
+
+	while (!loop->stopped) {
+		timer = TAILQ_FIRST(&loop->timers);
+		if (!timer || timer->due_ns > now_ns)
+			return;
+		loop_timer_stop(loop, timer);
+		timer->fire(timer->context);
+	}
+}
+
+static void finish_transfers(struct loop *loop)
+{
+	struct transfer *transfer;
+	CURLMsg *message;
+	CURLcode result;
+	int left;
+
+	while (!loop->stopped) {
+		message = curl_multi_info_read(loop->multi, &left);
+		if (!message)
+			return;
+		if (message->msg != CURLMSG_DONE)
+			continue;
+		/* Removing the handle frees the message. */
+		result = message->data.result;
+		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer);
+		loop_transfer_stop(loop, transfer);
+		transfer->finish(transfer, result);
+	}
+}
+
+/* How long nothing is due, at most; libcurl knows of its own timers. */
+static int wait_ms(const struct loop *loop)
+{
+	const struct timer *timer = TAILQ_FIRST(&loop->timers);
+	uint64_t now_ns = loop_clock_ns(), ms;
+
+	if (!timer)
+		return WAIT_MAX_MS;
+	if (timer->due_ns <= now_ns)
+		return 0;
+	ms = (timer->due_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS;
+	return ms < WAIT_MAX_MS ? (int)ms : WAIT_MAX_MS;
+}
+
+/* Sleep until something is to do.  0, -EINTR when a signal has come, or -EIO. */
+static int wait_for_events(struct loop *loop)
+{
+	struct curl_waitfd signals = {.fd = loop->signal_fd, .events = CURL_WAIT_POLLIN};
+	struct signalfd_siginfo info;
+
+	if (curl_multi_poll(loop->multi, &signals, 1, wait_ms(loop), NULL))
+		return -EIO;
+	return read(loop->signal_fd, &info, sizeof(info)) == sizeof(info) ? -EINTR : 0;
+}
+
+int loop_run(struct loop *loop)
+{
+	int running, error;
+
+	loop->stopped = false;
+	for (;;) {
+		fire_timers(loop);
+		if (loop->stopped)
+			return 0;
+		if (curl_multi_perform(loop->multi, &running))
+			return -EIO;
+		finish_transfers(loop);
+		if (loop->stopped)
+			return 0;
+		error = wait_for_events(loop);
+		if (error)
+			return error;
+	}
+}
+
+void loop_stop(struct loop *loop)
+{
+	loop->stopped = true;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The one event loop: timers, SIGINT and SIGTERM, and the transfers of http.c.
+ * The only file that calls curl_multi_*.  Everything runs on the caller's
+ * thread; callbacks may start and stop timers and transfers.
+ */
+#ifndef LOOP_H
+#define LOOP_H
+
+#include <curl/curl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+struct loop;
+
+/* Embedded in its user; all zero: stopped. */
+struct timer {
+	TAILQ_ENTRY(timer) link;
+	uint64_t due_ns;
+	void (*fire)(void *context);
+	void *context;
+	bool running;
+};
+
+/* Embedded in its user: an easy handle on its way. */
+struct transfer {
+	CURL *easy; /* its CURLOPT_PRIVATE is the transfer */
+	void (*finish)(struct transfer *transfer, CURLcode result);
+};
+
+/*
+ * From here on SIGINT and SIGTERM are blocked and end loop_run().  One loop a
+ * process.  0, -ENOMEM or -errno.
+ */
+int loop_new(struct loop **ret_loop);
+
+/* All timers and transfers must be stopped.  Gives the signals back. */
+void loop_free(struct loop *loop);
+
+/* Call `fire` once, `delay_ms` from now; a running timer is set anew. */
+void loop_timer_start(struct loop *loop, struct timer *timer, uint64_t delay_ms,
+		      void (*fire)(void *context), void *context);
+void loop_timer_stop(struct loop *loop, struct timer *timer);
+
+/* Set off; `finish` is called once, unless stopped before.  0 or -ENOMEM. */
+int loop_transfer_start(struct loop *loop, struct transfer *transfer);
+void loop_transfer_stop(struct loop *loop, struct transfer *transfer);
+
+/* Run until loop_stop(): 0; until a signal comes: -EINTR; or -errno. */
+int loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+
+/* CLOCK_MONOTONIC. */
+uint64_t loop_clock_ns(void);
+
+#endif

@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "acme/order.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "acme/authorization.h"
+#include "acme/base64url.h"
+#include "acme/ca.h"
+#include "acme/directory.h"
+#include "acme/explain.h"
+#include "acme/failure.h"
+#include "acme/json.h"
+#include "acme/loop.h"
+#include "acme/poll.h"
+#include "common/identifier.h"
+
+struct order {
+	const struct order_wish *wish;
+	enum order_state state;
+	char *url;
+	char *finalize_url;
+	struct authorization_order authorization_order;
+	struct authorization *authorizations[ORDER_NAMES_MAX];
+	size_t authorization_count;
+	struct ca_request *request;
+	struct poll poll;
+	struct timer timer;
+	char *chain;
+	size_t chain_size;
+	struct failure failure;
+};
+
+static void enter(struct order *order, enum order_state state)
+{
+	order->state = state;
+	order->wish->changed(order->wish->context, order);
+}
+
+static void fail(struct order *order, struct failure *failure)
+{
+	failure_move(&order->failure, failure);
+	enter(order, ORDER_FAILED);
+}
+
+static void fail_for_memory(struct order *order)
+{
+	failure_set_errno(&order->failure, ENOMEM, "working on the order");
+	enter(order, ORDER_FAILED);
+}
+
+/* `call` lacks only what is the same in all of an order's requests. */
+static void post(struct order *order, struct ca_call *call,
+		 void (*done)(void *context, struct ca_reply *reply))
+{
+	call->done = done;
+	call->context = order;
+	order->request = ca_post(order->wish->ca, call);
+	if (!order->request)
+		fail_for_memory(order);
+}
+
+/* Keep a copy of the URL; false when it is missing (or memory is): the order has failed. */
+static bool keep_url(struct order *order, char **ret_url, const char *url, const char *what)
+{
+	if (!url) {
+		failure_set(&order->failure, "tell the CA's operator",
+			    "the CA's order lacks its %s", what);
+		enter(order, ORDER_FAILED);
+		return false;
+	}
+	free(*ret_url);
+	*ret_url = strdup(url);
+	if (!*ret_url)
+		fail_for_memory(order);
+	return *ret_url;
+}
+
+/* --- polling and the states after the authorizations --------------------------------- */
+
+static void follow(struct order *order, const struct ca_reply *reply);
+
+static void on_polled(void *context, struct ca_reply *reply);
+
+/* Get the order's state. */
+static void ask(void *context)
+{
+	struct order *order = context;
+
+	post(order, &(struct ca_call){.url = order->url}, on_polled);
+}
+
+static void ask_later(struct order *order, int64_t pause_ms, struct failure *failure)
+{
+	if (pause_ms >= 0) {
+		loop_timer_start(ca_loop(order->wish->ca), &order->timer, (uint64_t)pause_ms, ask,
+				 order);
+		return;
+	}
+	failure_set(failure, "try again later", "the CA has not finished the order within %d s: %s",
+		    POLL_DEADLINE_S, order->url);
+	fail(order, failure);
+}
+
+static void on_polled(void *context, struct ca_reply *reply)
+{
+	struct order *order = context;
+	int64_t pause_ms = -1;
+
+	order->request = NULL;
+	if (!failure_is_set(reply->failure)) {
+		follow(order, reply);
+		return;
+	}
+	if (reply->may_pass)
+		pause_ms =
+			poll_after_failure_ms(&order->poll, reply->retry_after_s, loop_clock_ns());
+	ask_later(order, pause_ms, reply->failure);
+}
+
+static void on_chain(void *context, struct ca_reply *reply)
+{
+	struct order *order = context;
+
+	order->request = NULL;
+	if (failure_is_set(reply->failure)) {
+		/* What has been issued can be fetched again. */
+		enter(order, ORDER_ISSUING);
+		on_polled(order, reply);
+		return;
+	}
+	order->chain = malloc(reply->body_size + 1);
+	if (!order->chain) {
+		fail_for_memory(order);
+		return;
+	}
+	memcpy(order->chain, reply->body, reply->body_size + 1);
+	order->chain_size = reply->body_size;
+	enter(order, ORDER_DONE);
+}
+
+static void download(struct order *order, const char *url)
+{
+	if (!url) {
+		failure_set(&order->failure, "tell the CA's operator",
+			    "the CA calls the order valid, but names no certificate");
+		enter(order, ORDER_FAILED);
+		return;
+	}
+	enter(order, ORDER_DOWNLOADING);
+	post(order, &(struct ca_call){.url = url, .answer = CA_ANSWER_PEM_CHAIN}, on_chain);
+}
+
+static void on_finalized(void *context, struct ca_reply *reply)
+{
+	struct order *order = context;
+
+	order->request = NULL;
+	if (!failure_is_set(reply->failure)) {
+		enter(order, ORDER_ISSUING);
+		follow(order, reply);
+	} else if (reply->may_pass) {
+		/* Whether the CA has heard of it is for the order's status to tell. */
+		enter(order, ORDER_PREPARING);
+		on_polled(order, reply);
+	} else {
+		fail(order, reply->failure);
+	}
+}
+
+static void finalize(struct order *order)
+{
+	char *csr = base64url_new(order->wish->csr, order->wish->csr_size);
+	json_t *payload = csr ? json_pack("{s:s}", "csr", csr) : NULL;
+
+	free(csr);
+	if (!payload) {
+		fail_for_memory(order);
+		return;
+	}
+	enter(order, ORDER_FINALIZING);
+	post(order, &(struct ca_call){.url = order->finalize_url, .payload = payload},
+	     on_finalized);
+}
+
+static void explain_invalid(struct order *order, const json_t *object, const char *status)
+{
+	json_t *problem = json_object_get(object, "error");
+
+	if (json_is_object(problem))
+		explain_problem(&order->failure, problem);
+	else
+		failure_set(&order->failure, "run this again for a new order",
+			    "the CA says that the order is %s, and not why", status);
+	enter(order, ORDER_FAILED);
+}
+
+/* RFC 8555 section 7.1.6: go where the order's status leads, once it is authorized. */
+static void follow(struct order *order, const struct ca_reply *reply)
+{
+	const char *status = json_read_string(reply->object, "status");
+	struct failure slow = {0};
+
+	if (!status)
+		explain_invalid(order, reply->object, "in an unknown state");
+	else if (strcmp(status, "valid") == 0)
+		download(order, json_read_url(reply->object, "certificate"));
+	else if (strcmp(status, "ready") == 0 && order->state == ORDER_PREPARING)
+		finalize(order);
+	else if (strcmp(status, "pending") == 0 || strcmp(status, "ready") == 0 ||
+		 strcmp(status, "processing") == 0)
+		ask_later(order, poll_again_ms(&order->poll, reply->retry_after_s, loop_clock_ns()),
+			  &slow);
+	else
+		explain_invalid(order, reply->object, status);
+}
+
+/* --- the authorizations ---------------------------------------------------------------- */
+
+/* All are final: every failed name is explained, so that one run shows all that is wrong. */
+static void conclude_authorizations(struct order *order, size_t failed)
+{
+	if (failed) {
+		failure_set(&order->failure, NULL, "%zu of %zu names could not be validated",
+			    failed, order->authorization_count);
+		enter(order, ORDER_FAILED);
+		return;
+	}
+	enter(order, ORDER_PREPARING);
+	ask(order);
+}
+
+static void on_authorization_changed(void *context)
+{
+	struct order *order = context;
+	size_t i, valid = 0, failed = 0;
+
+	/* Those of an order that has failed otherwise go on until it is freed. */
+	if (order->state != ORDER_AUTHORIZING)
+		return;
+	for (i = 0; i < order->authorization_count; i++) {
+		valid += authorization_state(order->authorizations[i]) == AUTHORIZATION_VALID;
+		failed += authorization_state(order->authorizations[i]) == AUTHORIZATION_FAILED;
+	}
+	if (valid + failed == order->authorization_count)
+		conclude_authorizations(order, failed);
+	else
+		order->wish->changed(order->wish->context, order);
+}
+
+static void authorize(struct order *order, const json_t *urls)
+{
+	size_t count = json_array_size(urls), i;
+	const char *url;
+
+	if (count == 0 || count > ORDER_NAMES_MAX) {
+		failure_set(&order->failure, "tell the CA's operator",
+			    "the CA's order has %zu authorizations", count);
+		enter(order, ORDER_FAILED);
+		return;
+	}
+	for (i = 0; i < count; i++) {
+		url = json_string_value(json_array_get(urls, i));
+		if (!url || !url_is_usable(url)) {
+			failure_set(&order->failure, "tell the CA's operator",
+				    "an authorization of the CA's order is no https URL");
+			enter(order, ORDER_FAILED);
+			return;
+		}
+		order->authorizations[i] = authorization_new(&order->authorization_order, url);
+		if (!order->authorizations[i]) {
+			fail_for_memory(order);
+			return;
+		}
+		order->authorization_count++;
+	}
+	enter(order, ORDER_AUTHORIZING);
+}
+
+/* --- the beginning ---------------------------------------------------------------------- */
+
+static void on_created(void *context, struct ca_reply *reply)
+{
+	struct order *order = context;
+	const json_t *object = reply->object;
+	const char *status;
+
+	order->request = NULL;
+	if (failure_is_set(reply->failure)) {
+		fail(order, reply->failure);
+		return;
+	}
+	if (!keep_url(order, &order->url, reply->location, "URL") ||
+	    !keep_url(order, &order->finalize_url, json_read_url(object, "finalize"),
+		      "finalize URL"))
+		return;
+	status = json_read_string(object, "status");
+	if (status && strcmp(status, "pending") == 0) {
+		authorize(order, json_object_get(object, "authorizations"));
+		return;
+	}
+	enter(order, ORDER_PREPARING);
+	follow(order, reply);
+}
+
+static json_t *identifiers_to_json(const struct order_wish *wish)
+{
+	json_t *array = json_array();
+	size_t i;
+
+	for (i = 0; i < wish->identifier_count; i++)
+		json_array_append_new(array, json_pack("{s:s, s:s}", "type",
+						       identifier_acme_type(&wish->identifiers[i]),
+						       "value", wish->identifiers[i].value));
+	if (json_array_size(array) == wish->identifier_count)
+		return array;
+	json_decref(array);
+	return NULL;
+}
+
+static void create(void *context)
+{
+	struct order *order = context;
+	json_t *payload = json_pack("{s:o}", "identifiers", identifiers_to_json(order->wish));
+
+	if (!payload) {
+		fail_for_memory(order);
+		return;
+	}
+	post(order,
+	     &(struct ca_call){.url = ca_directory(order->wish->ca)->new_order, .payload = payload},
+	     on_created);
+}
+
+struct order *order_new(const struct order_wish *wish)
+{
+	struct order *order = calloc(1, sizeof(*order));
+
+	assert(wish->identifier_count > 0 && wish->identifier_count <= ORDER_NAMES_MAX);
+	if (!order)
+		return NULL;
+	order->wish = wish;
+	order->authorization_order = (struct authorization_order){
+		.ca = wish->ca,
+		.table = wish->table,
+		.identifiers = wish->identifiers,
+		.identifier_count = wish->identifier_count,
+		.changed = on_authorization_changed,
+		.context = order,
+	};
+	loop_timer_start(ca_loop(wish->ca), &order->timer, 0, create, order);
+	return order;
+}
+
+void order_free(struct order *order)
+{
+	size_t i;
+
+	if (!order)
+		return;
+	for (i = 0; i < order->authorization_count; i++)
+		authorization_free(order->authorizations[i]);
+	ca_cancel(order->request);
+	loop_timer_stop(ca_loop(order->wish->ca), &order->timer);
+	failure_done(&order->failure);
+	free(order->chain);
+	free(order->finalize_url);
+	free(order->url);
+	free(order);
+}
+
+enum order_state order_state(const struct order *order)
+{
+	return order->state;
+}
+
+const char *order_url(const struct order *order)
+{
+	return order->url;
+}
+
+const struct failure *order_failure(const struct order *order)
+{
+	return &order->failure;
+}
+
+const struct authorization *order_authorization(const struct order *order, size_t index)
+{
+	return index < order->authorization_count ? order->authorizations[index] : NULL;
+}
+
+const char *order_chain(const struct order *order, size_t *ret_size)
+{
+	assert(order->state == ORDER_DONE);
+	*ret_size = order->chain_size;
+	return order->chain;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One order, from newOrder to the certificate chain: RFC 8555 section 7.4.  All
+ * of its authorizations are worked on at once.  Many orders may be under way on
+ * one loop.
+ */
+#ifndef ORDER_H
+#define ORDER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct authorization;
+struct ca;
+struct challenge_table;
+struct failure;
+struct identifier;
+struct order;
+
+/* As many as the most generous CA takes in one certificate. */
+#define ORDER_NAMES_MAX 100
+
+enum order_state {
+	ORDER_CREATING,
+	ORDER_AUTHORIZING,
+	ORDER_PREPARING, /* all authorizations are valid; the CA has not yet said "ready" */
+	ORDER_FINALIZING,
+	ORDER_ISSUING, /* the CA is at work on the certificate */
+	ORDER_DOWNLOADING,
+	ORDER_DONE,
+	ORDER_FAILED,
+};
+
+/* What is to be ordered; what it points to must outlive the order. */
+struct order_wish {
+	struct ca *ca; /* with an account */
+	struct challenge_table *table;
+	const struct identifier *identifiers;
+	size_t identifier_count; /* 1 to ORDER_NAMES_MAX */
+	const uint8_t *csr; /* DER, for these names; its key is already on the disk */
+	size_t csr_size;
+	/* Called at each change of the order or of an authorization; DONE and FAILED come once. */
+	void (*changed)(void *context, struct order *order);
+	void *context;
+};
+
+/* Set off.  `changed` is first called after this returns.  NULL: out of memory. */
+struct order *order_new(const struct order_wish *wish);
+
+/* In any state: whatever is armed is disarmed.  Not from within `changed`. */
+void order_free(struct order *order);
+
+enum order_state order_state(const struct order *order);
+
+/* NULL before the CA has told it. */
+const char *order_url(const struct order *order);
+
+/* Why it failed.  When authorizations failed, each has its own reason too. */
+const struct failure *order_failure(const struct order *order);
+
+/* The CA's authorizations, in its order; NULL at the end. */
+const struct authorization *order_authorization(const struct order *order, size_t index);
+
+/* The PEM chain of a DONE order, the order's own. */
+const char *order_chain(const struct order *order, size_t *ret_size);
+
+#endif
