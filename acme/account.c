@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "acme/account.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <jansson.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "acme/ca.h"
+#include "acme/directory.h"
+#include "acme/explain.h"
+#include "acme/failure.h"
+#include "acme/file.h"
+#include "acme/json.h"
+#include "acme/key.h"
+#include "common/paths.h"
+
+#define KEY_FILE         "key.pem"
+#define ACCOUNT_FILE     "account.json"
+#define ACCOUNT_FILE_MAX 65536
+
+struct account {
+	int directory;
+	char place[PATHS_MAX + NAME_MAX + 16]; /* of the directory, for messages */
+	struct key *key; /* NULL: none yet */
+	char *url; /* NULL: not known */
+	bool is_new;
+
+	/* While account_ensure() is at work. */
+	struct ca *ca;
+	struct ca_request *request;
+	const struct account_wish *wish;
+	bool creating; /* rather than looking for an existing one */
+	void (*done)(void *context, struct failure *failure);
+	void *context;
+	struct failure failure;
+};
+
+/* --- on disk ------------------------------------------------------------------------ */
+
+/* A server's URL as a file name: without the scheme, and with %XX for what is special. */
+static int server_file_name(char ret_name[NAME_MAX + 1], const char *server)
+{
+	const char *c = strstr(server, "://") ? strstr(server, "://") + 3 : server;
+	size_t used = 0;
+
+	for (; *c; c++) {
+		if (used + 4 > NAME_MAX)
+			return -ENAMETOOLONG;
+		if (isalnum((unsigned char)*c) || *c == '-' || (*c == '.' && used))
+			ret_name[used++] = *c;
+		else
+			used += (size_t)sprintf(ret_name + used, "%%%02X", (unsigned char)*c);
+	}
+	ret_name[used] = '\0';
+	return 0;
+}
+
+static int open_directory(struct account *account, const struct paths *paths, const char *server)
+{
+	char name[NAME_MAX + 1];
+	int state = -1, accounts = -1, error;
+
+	error = server_file_name(name, server);
+	if (error)
+		return error;
+	snprintf(account->place, sizeof(account->place), "%s/accounts/%s", paths->state, name);
+	error = file_open_path(paths->state, 0755, &state);
+	if (!error)
+		error = file_open_directory(state, "accounts", 0700, &accounts);
+	if (!error)
+		error = file_open_directory(accounts, name, 0700, &account->directory);
+	if (accounts >= 0)
+		close(accounts);
+	if (state >= 0)
+		close(state);
+	return error;
+}
+
+/* 0 also when there is none. */
+static int load_key(struct account *account)
+{
+	size_t size;
+	char *pem;
+	int error;
+
+	error = file_read(account->directory, KEY_FILE, KEY_PEM_MAX, &pem, &size);
+	if (error)
+		return error == -ENOENT ? 0 : error;
+	error = key_from_pem(&account->key, pem, size);
+	explicit_bzero(pem, size);
+	free(pem);
+	return error;
+}
+
+/* 0 also when there is none; what cannot be understood is as good as none: the CA knows. */
+static int load_url(struct account *account)
+{
+	json_t *object;
+	const char *url;
+	size_t size;
+	char *text;
+	int error;
+
+	error = file_read(account->directory, ACCOUNT_FILE, ACCOUNT_FILE_MAX, &text, &size);
+	if (error)
+		return error == -ENOENT ? 0 : error;
+	object = json_read(text, size);
+	url = json_read_url(object, "url");
+	if (url && account->key) {
+		account->url = strdup(url);
+		error = account->url ? 0 : -ENOMEM;
+	}
+	json_decref(object);
+	free(text);
+	return error;
+}
+
+/* Another process may have made one at the same time: then that is ours too. */
+static int make_key(struct account *account)
+{
+	const struct file_access access = file_access_own(0600);
+	char pem[KEY_PEM_MAX];
+	struct key *key;
+	int size, error;
+
+	error = key_generate(&key);
+	if (error)
+		return error;
+	size = key_to_pem(key, pem);
+	error = size < 0 ? size
+			 : file_create_atomically(account->directory, KEY_FILE, &access, pem,
+						  (size_t)size);
+	explicit_bzero(pem, sizeof(pem));
+	if (error) {
+		key_free(key);
+		return error == -EEXIST ? load_key(account) : error;
+	}
+	account->key = key;
+	return 0;
+}
+
+static int save_url(struct account *account)
+{
+	const struct file_access access = file_access_own(0600);
+	json_t *object;
+	char *text;
+	int error;
+
+	object = json_pack("{s:s, s:s}", "url", account->url, "server", ca_server(account->ca));
+	text = json_dumps(object, JSON_INDENT(2));
+	json_decref(object);
+	if (!text)
+		return -ENOMEM;
+	error = file_replace(account->directory, ACCOUNT_FILE, &access, text, strlen(text));
+	free(text);
+	return error;
+}
+
+int account_open(struct account **ret_account, const struct paths *paths, const char *server,
+		 struct failure *failure)
+{
+	struct account *account = calloc(1, sizeof(*account));
+	int error = -ENOMEM;
+
+	if (!account) {
+		failure_set_errno(failure, ENOMEM, "opening the account");
+		return -1;
+	}
+	account->directory = -1;
+	error = open_directory(account, paths, server);
+	if (!error)
+		error = load_key(account);
+	if (!error)
+		error = load_url(account);
+	if (!error) {
+		*ret_account = account;
+		return 0;
+	}
+	if (error == -EBADMSG)
+		failure_set(failure,
+			    "restore it from a backup, or move its directory away to begin with a "
+			    "new account",
+			    "the account key %s/" KEY_FILE " is damaged", account->place);
+	else
+		failure_set_errno(failure, -error, "cannot open the account in %s",
+				  account->place[0] ? account->place : paths->state);
+	account_free(account);
+	return -1;
+}
+
+void account_free(struct account *account)
+{
+	if (!account)
+		return;
+	ca_cancel(account->request);
+	failure_done(&account->failure);
+	key_free(account->key);
+	free(account->url);
+	if (account->directory >= 0)
+		close(account->directory);
+	free(account);
+}
+
+const char *account_url(const struct account *account)
+{
+	return account->url;
+}
+
+bool account_is_new(const struct account *account)
+{
+	return account->is_new;
+}
+
+/* --- at the CA ------------------------------------------------------------------------ */
+
+static void finish(struct account *account)
+{
+	account->done(account->context, &account->failure);
+}
+
+/* The account is known: use it. */
+static void adopt(struct account *account)
+{
+	if (ca_set_account(account->ca, account->key, account->url))
+		failure_set_errno(&account->failure, ENOMEM, "using the account");
+	finish(account);
+}
+
+static void create(struct account *account);
+
+static void take_account(struct account *account, const struct ca_reply *reply)
+{
+	const char *status = json_read_string(reply->object, "status");
+	int error;
+
+	if (!reply->location) {
+		failure_set(&account->failure, "tell the CA's operator",
+			    "the CA does not tell the account's URL");
+	} else if (status && strcmp(status, "valid") != 0) {
+		failure_set(&account->failure,
+			    "move the directory away and run `sidestep register --agree-tos` for a "
+			    "new account",
+			    "the account in %s is %s at the CA", account->place, status);
+	} else {
+		free(account->url);
+		account->url = strdup(reply->location);
+		error = account->url ? save_url(account) : -ENOMEM;
+		if (error)
+			failure_set_errno(&account->failure, -error,
+					  "cannot write the account into %s", account->place);
+	}
+	if (failure_is_set(&account->failure))
+		finish(account);
+	else
+		adopt(account);
+}
+
+static void on_account(void *context, struct ca_reply *reply)
+{
+	struct account *account = context;
+
+	account->request = NULL;
+	if (!failure_is_set(reply->failure)) {
+		account->is_new = account->creating;
+		take_account(account, reply);
+	} else if (!account->creating &&
+		   problem_is(reply->failure->problem, "accountDoesNotExist")) {
+		create(account);
+	} else {
+		failure_move(&account->failure, reply->failure);
+		finish(account);
+	}
+}
+
+static void post(struct account *account, json_t *payload)
+{
+	struct ca_call call = {.url = ca_directory(account->ca)->new_account,
+			       .payload = payload,
+			       .signer = CA_SIGNED_BY_KEY,
+			       .done = on_account,
+			       .context = account};
+
+	if (payload && !ca_set_account(account->ca, account->key, NULL))
+		account->request = ca_post(account->ca, &call);
+	if (!account->request) {
+		failure_set_errno(&account->failure, ENOMEM, "asking for the account");
+		finish(account);
+	}
+}
+
+/* RFC 8555 section 7.3.1: by its key, whoever made it and whatever we know. */
+static void look_for(struct account *account)
+{
+	account->creating = false;
+	post(account, json_pack("{s:b}", "onlyReturnExisting", 1));
+}
+
+/* What must be true before an account is made. */
+static bool may_create(struct account *account)
+{
+	const struct directory *directory = ca_directory(account->ca);
+
+	if (directory->external_account_required)
+		failure_set(&account->failure,
+			    "use a CA without that requirement, or another ACME client",
+			    "%s wants an account made on its web site (external account binding), "
+			    "which this version cannot give",
+			    ca_server(account->ca));
+	else if (directory->terms_of_service && !account->wish->agree_tos)
+		failure_set(&account->failure, "read them, and add --agree-tos if you agree",
+			    "there is no account at %s yet, and making one means agreeing to its "
+			    "terms of service: %s",
+			    ca_server(account->ca), directory->terms_of_service);
+	return !failure_is_set(&account->failure);
+}
+
+static void create(struct account *account)
+{
+	const char *email = account->wish->email;
+	json_t *payload;
+	int error = 0;
+
+	if (!may_create(account)) {
+		finish(account);
+		return;
+	}
+	if (!account->key)
+		error = make_key(account);
+	if (error) {
+		failure_set_errno(&account->failure, -error, "cannot make the account key in %s",
+				  account->place);
+		finish(account);
+		return;
+	}
+	account->creating = true;
+	payload = email ? json_pack("{s:[s+]}", "contact", "mailto:", email) : json_object();
+	if (account->wish->agree_tos &&
+	    json_object_set_new(payload, "termsOfServiceAgreed", json_true())) {
+		json_decref(payload);
+		payload = NULL;
+	}
+	post(account, payload);
+}
+
+void account_ensure(struct account *account, struct ca *ca, const struct account_wish *wish,
+		    void (*done)(void *context, struct failure *failure), void *context)
+{
+	account->ca = ca;
+	account->wish = wish;
+	account->done = done;
+	account->context = context;
+	if (account->url && !wish->ask_ca)
+		adopt(account);
+	else if (account->key)
+		look_for(account);
+	else
+		create(account);
+}
