@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "acme/arguments.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "acme/failure.h"
+#include "acme/http.h"
+#include "acme/json.h"
+#include "common/challenge_table.h"
+#include "common/version.h"
+
+#define SERVER_PRODUCTION "https://acme-v02.api.letsencrypt.org/directory"
+#define SERVER_STAGING    "https://acme-staging-v02.api.letsencrypt.org/directory"
+#define TIMEOUT_MAX_S     600
+
+/* --- the verbs ------------------------------------------------------------------------------ */
+
+static const struct {
+	const char *name;
+	const char *operand; /* NULL: takes none */
+	const char *summary;
+	const char *text; /* for its own help */
+} verbs[VERBS] = {
+	[VERB_REGISTER] = {"register", NULL, "make an account at the CA, or find it again",
+			   "certonly does this too; register alone is for checking that the CA can "
+			   "be reached.\n\n"
+			   "  sidestep register --agree-tos --email admin@example.org\n"},
+	[VERB_CERTONLY] =
+		{"certonly", NULL, "get a certificate and keep it below /var/lib/sidestep/live/",
+		 "Validates all names by tls-alpn-01 while the production server keeps port 443.  "
+		 "A\ncertificate for the same names with more than a third of its life left is "
+		 "kept.\n\n"
+		 "  sidestep certonly --agree-tos -d example.org -d www.example.org \\\n"
+		 "      --deploy-hook 'systemctl reload nginx'\n"},
+	[VERB_CERTIFICATES] = {"certificates", NULL, "list the certificates that are there",
+			       "  sidestep certificates --json\n"},
+	[VERB_PUBLISH] = {"publish", "NAME", "arm a name for a challenge that another client has",
+			  "The name is answered from now on until --ttl is over or it is "
+			  "withdrawn.\n\n"
+			  "  sidestep publish example.org --key-authorization TOKEN.THUMBPRINT\n"},
+	[VERB_WITHDRAW] = {"withdraw", "NAME", "disarm a name",
+			   "  sidestep withdraw example.org\n"},
+	[VERB_STATUS] = {"status", NULL, "show the responder, armed names and counters",
+			 "Exits with 1 when no responder runs.\n\n  sidestep status --json\n"},
+};
+
+#define BIT(verb) (1u << (verb))
+#define ALL_VERBS (BIT(VERBS) - 1)
+#define CA_VERBS  (BIT(VERB_REGISTER) | BIT(VERB_CERTONLY))
+
+/* --- the options ----------------------------------------------------------------------------- */
+
+/* What is being filled in. */
+struct parsing {
+	struct arguments arguments;
+	const char *root;
+	bool staging;
+	bool help;
+	bool version;
+};
+
+enum option_kind {
+	OPTION_FLAG, /* a bool */
+	OPTION_TEXT, /* a const char * */
+	OPTION_SECONDS, /* a uint32_t */
+	OPTION_DOMAIN, /* one more of arguments.domains */
+};
+
+#define FIELD(name) offsetof(struct parsing, name)
+
+static const struct {
+	const char *name;
+	char letter; /* 0: none */
+	enum option_kind kind;
+	size_t field; /* offset in struct parsing */
+	uint32_t max; /* of OPTION_SECONDS */
+	const char *value; /* what stands for the value in help; NULL: takes none */
+	unsigned int verbs; /* that take it */
+	const char *help;
+} options[] = {
+	{"domain", 'd', OPTION_DOMAIN, 0, 0, "NAME", BIT(VERB_CERTONLY),
+	 "a domain name or IP address; again for each, or commas between"},
+	{"cert-name", 0, OPTION_TEXT, FIELD(arguments.cert_name), 0, "NAME", BIT(VERB_CERTONLY),
+	 "what the certificate is called on disk (default: the first name)"},
+	{"deploy-hook", 0, OPTION_TEXT, FIELD(arguments.deploy_hook), 0, "COMMAND",
+	 BIT(VERB_CERTONLY),
+	 "run for a new certificate, with RENEWED_LINEAGE and RENEWED_DOMAINS set"},
+	{"force-renewal", 0, OPTION_FLAG, FIELD(arguments.force_renewal), 0, NULL,
+	 BIT(VERB_CERTONLY), "get a new certificate even if the present one is not due"},
+	{"server", 0, OPTION_TEXT, FIELD(arguments.server), 0, "URL", CA_VERBS,
+	 "the CA's directory (default: Let's Encrypt)"},
+	{"staging", 0, OPTION_FLAG, FIELD(staging), 0, NULL, CA_VERBS,
+	 "use Let's Encrypt's staging environment"},
+	{"cacert", 0, OPTION_TEXT, FIELD(arguments.cacert), 0, "FILE", CA_VERBS,
+	 "PEM file of the only root certificates to trust the CA's server by"},
+	{"agree-tos", 0, OPTION_FLAG, FIELD(arguments.agree_tos), 0, NULL, CA_VERBS,
+	 "agree to the CA's terms of service"},
+	{"email", 0, OPTION_TEXT, FIELD(arguments.email), 0, "ADDRESS", CA_VERBS,
+	 "contact address of a new account"},
+	{"timeout", 0, OPTION_SECONDS, FIELD(arguments.timeout_s), TIMEOUT_MAX_S, "SECONDS",
+	 CA_VERBS, "for one request to the CA (default: 30)"},
+	{"digest", 0, OPTION_TEXT, FIELD(arguments.digest), 0, "HEX", BIT(VERB_PUBLISH),
+	 "SHA-256 of the key authorization, 64 hexadecimal digits"},
+	{"key-authorization", 0, OPTION_TEXT, FIELD(arguments.key_authorization), 0, "TEXT",
+	 BIT(VERB_PUBLISH), "the key authorization itself: TOKEN.THUMBPRINT"},
+	{"ttl", 0, OPTION_SECONDS, FIELD(arguments.ttl_s), CHALLENGE_TTL_MAX_S, "SECONDS",
+	 BIT(VERB_PUBLISH), "disarm the name after this time (default: 600)"},
+	{"root", 0, OPTION_TEXT, FIELD(root), 0, "DIR", ALL_VERBS,
+	 "put DIR before /var/lib/sidestep, /run/sidestep and /etc/sidestep"},
+	{"json", 0, OPTION_FLAG, FIELD(arguments.json), 0, NULL, ALL_VERBS,
+	 "one JSON document on standard output"},
+	{"quiet", 'q', OPTION_FLAG, FIELD(arguments.quiet), 0, NULL, ALL_VERBS, "no progress"},
+	{"verbose", 'v', OPTION_FLAG, FIELD(arguments.verbose), 0, NULL, ALL_VERBS,
+	 "progress in plain lines, and more of it"},
+	{"help", 'h', OPTION_FLAG, FIELD(help), 0, NULL, ALL_VERBS, "this text"},
+	{"version", 'V', OPTION_FLAG, FIELD(version), 0, NULL, ALL_VERBS, "the version"},
+};
+
+#define OPTION_COUNT   ((int)(sizeof(options) / sizeof(*options)))
+#define OPTION_LETTERS ":d:qvhV" /* ':' first: getopt tells a missing value apart */
+
+/* --- help ------------------------------------------------------------------------------------ */
+
+static void print_options(enum verb verb)
+{
+	char left[64];
+	int i;
+
+	for (i = 0; i < OPTION_COUNT; i++) {
+		if (!(options[i].verbs & BIT(verb)))
+			continue;
+		snprintf(left, sizeof(left), "%c%c%c --%s %s", options[i].letter ? '-' : ' ',
+			 options[i].letter ? options[i].letter : ' ', options[i].letter ? ',' : ' ',
+			 options[i].name, options[i].value ? options[i].value : "");
+		printf("  %-28s %s\n", left, options[i].help);
+	}
+}
+
+static void print_help(void)
+{
+	int verb;
+
+	puts("sidestep: certificates by TLS-ALPN-01 beside a production server on port 443\n\n"
+	     "usage: sidestep VERB [OPTION]...\n");
+	for (verb = 0; verb < VERBS; verb++)
+		printf("  %-14s %s\n", verbs[verb].name, verbs[verb].summary);
+	puts("\n`sidestep help VERB` tells the options of each.\n"
+	     "Exit status: 0 done, or nothing due; 1 failed; 2 wrong usage.");
+}
+
+static void print_verb_help(enum verb verb)
+{
+	const char *operand = verbs[verb].operand;
+
+	printf("sidestep %s: %s\n\nusage: sidestep %s%s%s [OPTION]...\n\n%s\n", verbs[verb].name,
+	       verbs[verb].summary, verbs[verb].name, operand ? " " : "", operand ? operand : "",
+	       verbs[verb].text);
+	print_options(verb);
+}
+
+/* --- parsing --------------------------------------------------------------------------------- */
+
+static void take_seconds(uint32_t *ret_number, const char *text, int option,
+			 struct failure *failure)
+{
+	unsigned long number;
+	char *end;
+
+	errno = 0;
+	number = strtoul(text, &end, 10);
+	if (text[0] < '0' || text[0] > '9' || *end || errno || number < 1 ||
+	    number > options[option].max)
+		failure_set(failure, NULL, "--%s takes a number of seconds from 1 to %u, not '%s'",
+			    options[option].name, options[option].max, text);
+	else
+		*ret_number = (uint32_t)number;
+}
+
+static void take_option(struct parsing *parsing, int option, const char *value,
+			struct failure *failure)
+{
+	struct arguments *arguments = &parsing->arguments;
+	void *field = (char *)parsing + options[option].field;
+
+	switch (options[option].kind) {
+	case OPTION_FLAG:
+		*(bool *)field = true;
+		break;
+	case OPTION_TEXT:
+		*(const char **)field = value;
+		break;
+	case OPTION_SECONDS:
+		take_seconds(field, value, option, failure);
+		break;
+	case OPTION_DOMAIN:
+		/* There is room for argc of them. */
+		arguments->domains[arguments->domain_count++] = value;
+		break;
+	}
+}
+
+/* getopt's code: a letter, or an option's number counted from where letters end. */
+#define CODE_BASE 256
+
+static int option_of_code(int code)
+{
+	int option;
+
+	if (code >= CODE_BASE)
+		return code - CODE_BASE;
+	for (option = 0; option < OPTION_COUNT; option++)
+		if (options[option].letter == code)
+			return option;
+	return -1;
+}
+
+/* Take all options; those given are marked, as the verb is not known yet. */
+static void take_options(struct parsing *parsing, int argc, char **argv, bool given[OPTION_COUNT],
+			 struct failure *failure)
+{
+	struct option long_options[OPTION_COUNT + 1] = {0};
+	int code, option;
+
+	for (option = 0; option < OPTION_COUNT; option++)
+		long_options[option] = (struct option){
+			.name = options[option].name,
+			.has_arg = options[option].value ? required_argument : no_argument,
+			.val = CODE_BASE + option};
+	opterr = 0;
+	while ((code = getopt_long(argc, argv, OPTION_LETTERS, long_options, NULL)) != -1) {
+		option = option_of_code(code);
+		if (option >= 0) {
+			given[option] = true;
+			take_option(parsing, option, optarg, failure);
+		} else if (code == ':') {
+			failure_set(failure, "see `sidestep help`", "the option %s needs a value",
+				    argv[optind - 1]);
+		} else if (optopt > 0 && optopt < CODE_BASE) {
+			failure_set(failure, "see `sidestep help`", "there is no option -%c",
+				    optopt);
+		} else {
+			failure_set(failure, "see `sidestep help`", "there is no option like %s",
+				    argv[optind - 1]);
+		}
+	}
+}
+
+static int find_verb(const char *name)
+{
+	int verb;
+
+	for (verb = 0; verb < VERBS; verb++)
+		if (strcmp(name, verbs[verb].name) == 0)
+			return verb;
+	return -1;
+}
+
+/* The verb and its operand, and which options go with it. */
+static void take_verb(struct parsing *parsing, int argc, char **argv,
+		      const bool given[OPTION_COUNT], struct failure *failure)
+{
+	int verb = argc ? find_verb(argv[0]) : -1, option;
+
+	if (!argc)
+		failure_set(failure, "see `sidestep help`", "no verb is given");
+	else if (verb < 0)
+		failure_set(failure, "see `sidestep help`", "there is no verb '%s'", argv[0]);
+	if (verb < 0)
+		return;
+	parsing->arguments.verb = verb;
+	if (argc > (verbs[verb].operand ? 2 : 1))
+		failure_set(failure, "names of a certificate are given with -d",
+			    "'%s' is too much for %s", argv[argc - 1], argv[0]);
+	if (verbs[verb].operand && argc < 2 && !parsing->help)
+		failure_set(failure, NULL, "%s needs a %s", argv[0], verbs[verb].operand);
+	else if (verbs[verb].operand)
+		parsing->arguments.name = argv[1];
+	for (option = 0; option < OPTION_COUNT; option++)
+		if (given[option] && !(options[option].verbs & BIT(verb)))
+			failure_set(failure, NULL, "--%s does not go with %s", options[option].name,
+				    argv[0]);
+}
+
+/* What options mean together. */
+static void conclude(struct parsing *parsing, struct failure *failure)
+{
+	struct arguments *arguments = &parsing->arguments;
+
+	if (paths_init(&arguments->paths, parsing->root))
+		failure_set(failure, NULL, "the directory of --root has too long a name");
+	if (arguments->server && parsing->staging)
+		failure_set(failure, NULL, "--server and --staging exclude each other");
+	if (!arguments->server)
+		arguments->server = parsing->staging ? SERVER_STAGING : SERVER_PRODUCTION;
+	if (strncmp(arguments->server, "http://", 7) == 0)
+		failure_set(failure, "give the https:// URL", "ACME is spoken over HTTPS only: %s",
+			    arguments->server);
+	else if (!url_is_usable(arguments->server))
+		failure_set(failure, "give one like " SERVER_PRODUCTION,
+			    "this is not the https:// URL of an ACME directory: %s",
+			    arguments->server);
+	if (arguments->quiet && arguments->verbose)
+		failure_set(failure, NULL, "--quiet and --verbose exclude each other");
+}
+
+/* `sidestep help [VERB]`; false: it is something else. */
+static bool show_help(int argc, char **argv, const struct parsing *parsing)
+{
+	bool is_help = argc > 0 && strcmp(argv[0], "help") == 0;
+	int verb = -1;
+
+	if (!is_help && !parsing->help)
+		return false;
+	argc -= is_help;
+	argv += is_help;
+	if (argc > 0)
+		verb = find_verb(argv[0]);
+	/* Of an unknown verb, take_verb() tells. */
+	if (argc > 0 && verb < 0)
+		return false;
+	if (verb < 0)
+		print_help();
+	else
+		print_verb_help(verb);
+	return true;
+}
+
+enum arguments_result arguments_parse(struct arguments *ret_arguments, int argc, char **argv,
+				      struct failure *failure)
+{
+	struct parsing parsing = {
+		.root = "",
+		.arguments = {.ttl_s = CHALLENGE_TTL_DEFAULT_S,
+			      .timeout_s = HTTP_TIMEOUT_DEFAULT_S},
+	};
+	bool given[OPTION_COUNT] = {false};
+	enum arguments_result result = ARGUMENTS_WRONG;
+
+	parsing.arguments.domains = calloc((size_t)argc, sizeof(*parsing.arguments.domains));
+	if (!parsing.arguments.domains)
+		failure_set_errno(failure, ENOMEM, "reading the command line");
+	else
+		take_options(&parsing, argc, argv, given, failure);
+	ret_arguments->json = parsing.arguments.json;
+	if (failure_is_set(failure))
+		goto out;
+	result = ARGUMENTS_SHOWN;
+	if (parsing.version) {
+		puts("sidestep " SIDESTEP_VERSION);
+		goto out;
+	}
+	if (show_help(argc - optind, argv + optind, &parsing))
+		goto out;
+	take_verb(&parsing, argc - optind, argv + optind, given, failure);
+	conclude(&parsing, failure);
+	result = failure_is_set(failure) ? ARGUMENTS_WRONG : ARGUMENTS_RUN;
+out:
+	if (result == ARGUMENTS_RUN)
+		*ret_arguments = parsing.arguments;
+	else
+		arguments_done(&parsing.arguments);
+	return result;
+}
+
+void arguments_done(struct arguments *arguments)
+{
+	free(arguments->domains);
+	arguments->domains = NULL;
+}

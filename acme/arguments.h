@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The command line of `sidestep`: its verbs, its options, its help. */
+#ifndef ARGUMENTS_H
+#define ARGUMENTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/paths.h"
+
+struct failure;
+
+enum verb {
+	VERB_REGISTER,
+	VERB_CERTONLY,
+	VERB_CERTIFICATES,
+	VERB_PUBLISH,
+	VERB_WITHDRAW,
+	VERB_STATUS,
+	VERBS,
+};
+
+/* Strings are those of argv; NULL: not given. */
+struct arguments {
+	enum verb verb;
+	const char *name; /* of publish and withdraw */
+	struct paths paths;
+	const char *server;
+	const char *cacert;
+	const char *email;
+	const char *cert_name;
+	const char *deploy_hook;
+	const char *digest;
+	const char *key_authorization;
+	const char **domains; /* as given, a comma perhaps inside */
+	size_t domain_count;
+	uint32_t ttl_s;
+	uint32_t timeout_s;
+	bool agree_tos;
+	bool force_renewal;
+	bool json;
+	bool quiet;
+	bool verbose;
+};
+
+enum arguments_result {
+	ARGUMENTS_RUN,
+	ARGUMENTS_SHOWN, /* help or version was asked for, and is on standard output */
+	ARGUMENTS_WRONG, /* `failure` says what */
+};
+
+/*
+ * Understand the command line.  After RUN the caller calls arguments_done().
+ * ret_arguments->json is set whatever the result, when --json is there.
+ */
+enum arguments_result arguments_parse(struct arguments *ret_arguments, int argc, char **argv,
+				      struct failure *failure);
+void arguments_done(struct arguments *arguments);
+
+#endif

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* `sidestep certonly`. */
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "acme/arguments.h"
+#include "acme/authorization.h"
+#include "acme/deploy.h"
+#include "acme/describe.h"
+#include "acme/failure.h"
+#include "acme/feed.h"
+#include "acme/issue.h"
+#include "acme/loop.h"
+#include "acme/names.h"
+#include "acme/order.h"
+#include "acme/output.h"
+#include "acme/session.h"
+#include "acme/store.h"
+#include "acme/verbs.h"
+#include "common/challenge_table.h"
+
+struct certonly {
+	const struct arguments *arguments;
+	struct identifier *names;
+	size_t name_count;
+	char name[STORE_NAME_MAX + 1]; /* of the certificate on disk */
+	struct challenge_table *table;
+	struct issue_wish wish;
+	struct issue *issue;
+	struct session session;
+	struct failure failure;
+	json_t *authorizations; /* how each went, for --json */
+};
+
+/* --- is there anything to do? ---------------------------------------------------------------- */
+
+static void refuse_taken_name(struct certonly *certonly, const struct stored *stored)
+{
+	failure_set(&certonly->failure,
+		    "say --cert-name with that name to replace it, or with another to have both",
+		    "there is a certificate called %s already, for other names (%s%s)",
+		    stored->name,
+		    stored->certificate.name_count ? stored->certificate.names[0].value : "none",
+		    stored->certificate.name_count > 1 ? ", ..." : "");
+}
+
+/*
+ * Find out what the certificate is called.  0: *ret_stored is the present one of
+ * this name; -ENOENT: there is none; -1 with the failure filled in.
+ */
+static int find_present(struct certonly *certonly, struct stored *ret_stored)
+{
+	const struct arguments *arguments = certonly->arguments;
+	const char *name = arguments->cert_name;
+	int error;
+
+	if (!name) {
+		error = store_find(ret_stored, &arguments->paths, certonly->names,
+				   certonly->name_count);
+		if (!error) {
+			strcpy(certonly->name, ret_stored->name);
+			return 0;
+		}
+		name = certonly->names[0].value;
+	}
+	strcpy(certonly->name, name);
+	error = store_read(ret_stored, &arguments->paths, name);
+	if (error == -ENOENT || error == -EBADMSG)
+		return -ENOENT;
+	if (error) {
+		failure_set_errno(&certonly->failure, -error,
+				  "cannot read the certificate %s in %s", name,
+				  arguments->paths.state);
+		return -1;
+	}
+	if (!arguments->cert_name) {
+		refuse_taken_name(certonly, ret_stored);
+		stored_done(ret_stored);
+		return -1;
+	}
+	return 0;
+}
+
+/* Whether the present certificate is what is wanted, and is to be kept. */
+static bool is_kept(const struct certonly *certonly, const struct stored *stored)
+{
+	const struct arguments *arguments = certonly->arguments;
+
+	return !arguments->force_renewal &&
+	       certificate_has_only_names(&stored->certificate, certonly->names,
+					  certonly->name_count) &&
+	       !certificate_is_due(&stored->certificate, time(NULL)) &&
+	       (!stored->server || strcmp(stored->server, arguments->server) == 0);
+}
+
+static void report_kept(const struct stored *stored)
+{
+	output_line("The certificate is not due: more than a third of its life is left, so it is "
+		    "kept (--force-renewal gets a new one).");
+	describe_text(stored, time(NULL));
+	output_document(json_pack("{s:b, s:b, s:o}", "ok", 1, "issued", 0, "certificate",
+				  describe_json(stored)));
+}
+
+/* --- getting it ------------------------------------------------------------------------------ */
+
+static void on_done(void *context, struct failure *failure)
+{
+	struct certonly *certonly = context;
+
+	failure_move(&certonly->failure, failure);
+	loop_stop(certonly->session.loop);
+}
+
+static void on_ready(void *context, struct failure *failure)
+{
+	struct certonly *certonly = context;
+
+	if (failure_is_set(failure)) {
+		on_done(context, failure);
+		return;
+	}
+	output_step("ordering a certificate for %zu name%s", certonly->name_count,
+		    certonly->name_count == 1 ? "" : "s");
+	issue_start(certonly->issue, certonly->session.ca);
+}
+
+static const char *state_name(enum authorization_state state)
+{
+	switch (state) {
+	case AUTHORIZATION_VALID:
+		return "valid";
+	case AUTHORIZATION_FAILED:
+		return "failed";
+	default:
+		return "pending";
+	}
+}
+
+/* Explain each name that failed, and keep it for the document. */
+static void report_authorizations(struct certonly *certonly)
+{
+	const struct order *order = issue_order(certonly->issue);
+	const struct authorization *authorization;
+	const struct identifier *identifier;
+	const struct failure *failure;
+	size_t i;
+
+	for (i = 0; order && (authorization = order_authorization(order, i)); i++) {
+		identifier = authorization_identifier(authorization);
+		failure = authorization_failure(authorization);
+		if (failure_is_set(failure))
+			output_failure(identifier ? identifier->value : NULL, failure);
+		json_array_append_new(
+			certonly->authorizations,
+			json_pack("{s:s?, s:s, s:o?}", "name",
+				  identifier ? identifier->value : NULL, "status",
+				  state_name(authorization_state(authorization)), "error",
+				  failure_is_set(failure) ? failure_to_json(failure) : NULL));
+	}
+}
+
+/* From the checks that need no CA to the stored certificate; what fails is in the failure. */
+static void obtain(struct certonly *certonly)
+{
+	const struct arguments *arguments = certonly->arguments;
+
+	if (feed_open(&certonly->table, &arguments->paths, &certonly->failure))
+		return;
+	certonly->wish = (struct issue_wish){
+		.paths = &arguments->paths,
+		.name = certonly->name,
+		.identifiers = certonly->names,
+		.identifier_count = certonly->name_count,
+		.table = certonly->table,
+		.done = on_done,
+		.context = certonly,
+	};
+	if (issue_prepare(&certonly->issue, &certonly->wish, &certonly->failure))
+		goto out_table;
+	if (session_open(&certonly->session, arguments, &certonly->failure))
+		goto out_issue;
+	session_start(&certonly->session, on_ready, certonly);
+	session_run(&certonly->session, &certonly->failure);
+	report_authorizations(certonly);
+	/* Disarms what an interruption has left. */
+	issue_free(certonly->issue);
+	certonly->issue = NULL;
+	session_close(&certonly->session);
+out_issue:
+	issue_free(certonly->issue);
+out_table:
+	challenge_table_free(certonly->table);
+}
+
+/* --- afterwards ------------------------------------------------------------------------------ */
+
+static int report_failure(struct certonly *certonly)
+{
+	output_failure(NULL, &certonly->failure);
+	output_document(json_pack("{s:b, s:o, s:O}", "ok", 0, "error",
+				  failure_to_json(&certonly->failure), "authorizations",
+				  certonly->authorizations));
+	return EXIT_FAILED;
+}
+
+/* Deploy and show the new certificate.  The hook's failure does not take it away. */
+static int report_issued(struct certonly *certonly)
+{
+	const struct arguments *arguments = certonly->arguments;
+	struct stored stored;
+	bool deployed = true;
+	int error;
+
+	error = store_read(&stored, &arguments->paths, certonly->name);
+	if (error) {
+		failure_set_errno(&certonly->failure, -error, "cannot read the new certificate");
+		return report_failure(certonly);
+	}
+	if (arguments->deploy_hook) {
+		output_step("running the deploy hook");
+		deployed = !deploy_run_hook(arguments->deploy_hook, &stored, &certonly->failure);
+	}
+	output_line("The certificate is in place.");
+	describe_text(&stored, time(NULL));
+	if (!deployed)
+		output_failure(NULL, &certonly->failure);
+	output_document(json_pack("{s:b, s:b, s:o, s:O, s:o*}", "ok", deployed, "issued", 1,
+				  "certificate", describe_json(&stored), "authorizations",
+				  certonly->authorizations, "error",
+				  deployed ? NULL : failure_to_json(&certonly->failure)));
+	stored_done(&stored);
+	return deployed ? EXIT_DONE : EXIT_FAILED;
+}
+
+static int run(struct certonly *certonly)
+{
+	struct stored present;
+	bool kept;
+
+	switch (find_present(certonly, &present)) {
+	case 0:
+		kept = is_kept(certonly, &present);
+		if (kept)
+			report_kept(&present);
+		stored_done(&present);
+		if (kept)
+			return EXIT_DONE;
+		break;
+	case -ENOENT:
+		break;
+	default:
+		return report_failure(certonly);
+	}
+	obtain(certonly);
+	return failure_is_set(&certonly->failure) ? report_failure(certonly)
+						  : report_issued(certonly);
+}
+
+int verb_certonly(const struct arguments *arguments)
+{
+	struct certonly certonly = {.arguments = arguments, .authorizations = json_array()};
+	int status;
+
+	if (arguments->cert_name && !store_name_is_valid(arguments->cert_name))
+		failure_set(
+			&certonly.failure, NULL,
+			"--cert-name takes letters, digits and \"._-:\", with no dot or hyphen at "
+			"the beginning");
+	if (failure_is_set(&certonly.failure) ||
+	    names_parse(&certonly.names, &certonly.name_count, arguments->domains,
+			arguments->domain_count, &certonly.failure)) {
+		report_failure(&certonly);
+		status = EXIT_USAGE;
+	} else {
+		status = run(&certonly);
+	}
+	failure_done(&certonly.failure);
+	json_decref(certonly.authorizations);
+	free(certonly.names);
+	return status;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* `sidestep`, the agent and command line: from the arguments to the verb. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "acme/arguments.h"
+#include "acme/failure.h"
+#include "acme/output.h"
+#include "acme/verbs.h"
+
+static int (*const verbs[VERBS])(const struct arguments *arguments) = {
+	[VERB_REGISTER] = verb_register,         [VERB_CERTONLY] = verb_certonly,
+	[VERB_CERTIFICATES] = verb_certificates, [VERB_PUBLISH] = verb_publish,
+	[VERB_WITHDRAW] = verb_withdraw,         [VERB_STATUS] = verb_status,
+};
+
+static void prepare_process(void)
+{
+	const struct rlimit no_core = {0};
+
+	/* Account keys and certificate keys are in memory. */
+	setrlimit(RLIMIT_CORE, &no_core);
+	/* libcurl writes to sockets that the peer may have closed. */
+	signal(SIGPIPE, SIG_IGN);
+	/* Files are given their modes explicitly; directories are not to be narrowed. */
+	umask(022);
+}
+
+int main(int argc, char **argv)
+{
+	struct arguments arguments = {0};
+	struct failure failure = {0};
+	enum arguments_result result;
+	int status;
+
+	prepare_process();
+	result = arguments_parse(&arguments, argc, argv, &failure);
+	output_init(&(struct output_options){
+		.json = arguments.json, .quiet = arguments.quiet, .verbose = arguments.verbose});
+	if (result == ARGUMENTS_RUN) {
+		status = verbs[arguments.verb](&arguments);
+		arguments_done(&arguments);
+	} else if (result == ARGUMENTS_WRONG) {
+		output_fatal(&failure);
+		status = EXIT_USAGE;
+	} else {
+		status = EXIT_DONE;
+	}
+	failure_done(&failure);
+	if (!output_done() && status == EXIT_DONE)
+		status = EXIT_FAILED;
+	return status;
+}

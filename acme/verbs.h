@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The verbs of the command line: each in a file of its own, called by main.c.  All return the exit status. */
+#ifndef VERBS_H
+#define VERBS_H
+
+struct arguments;
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+int verb_register(const struct arguments *arguments);
+int verb_certonly(const struct arguments *arguments);
+int verb_certificates(const struct arguments *arguments);
+int verb_publish(const struct arguments *arguments);
+int verb_withdraw(const struct arguments *arguments);
+int verb_status(const struct arguments *arguments);
+
+#endif
