@@ -65,12 +65,12 @@ enum steer_counter {
 	STEER_PASSED_OTHER, /* first data passed: not an acme-tls/1 ClientHello */
 	STEER_PASSED_MALFORMED, /* first data passed: neither TLS nor understood */
 	STEER_PASSED_NOT_PENDING, /* acme-tls/1 passed: the name is not pending */
-	STEER_PASSED_UNDECIDED, /* first data passed: server name or ALPN not in the first segment */
-	STEER_PASSED_NO_RESPONDER, /* acme-tls/1 for a pending name passed: no responder listens, or it is hung */
-	STEER_PASSED_MPTCP, /* acme-tls/1 for a pending name passed: the connection is MPTCP */
+	STEER_PASSED_UNDECIDED, /* first data passed: server name or ALPN not among the first bytes */
+	STEER_PASSED_NO_RESPONDER, /* the same, for a pending name: no responder listens, or it is hung */
+	STEER_PASSED_MPTCP, /* first data passed: the connection is MPTCP */
 	STEER_PASSED_FAILED, /* acme-tls/1 for a pending name passed: the kernel refused a step */
 	STEER_STEERED, /* connections taken to the responder */
-	STEER_JOINED, /* first segments kept back undecided and joined with the next */
+	STEER_JOINED, /* undecided beginnings kept back and joined with the next segment */
 	STEER_REENTERED, /* segments sent once more through the classifier, behind a RST */
 	STEER_DROPPED, /* segments of a steered connection dropped, to be retransmitted */
 	STEER_COOKIE_STEERED, /* of the steered: production was answering with SYN cookies */
