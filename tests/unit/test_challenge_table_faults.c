@@ -204,8 +204,10 @@ static pid_t start_writer(const struct fixture *fixture, unsigned int seed)
 {
 	pid_t pid = fork();
 
-	if (pid == 0)
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		write_for_ever(fixture, seed);
+	}
 	assert_true(pid > 0);
 	return pid;
 }
@@ -253,6 +255,62 @@ static void test_two_writers_and_a_reader(void **state)
 	assert_true(retried <= found / 1000);
 	assert_int_equal(publish(fixture->writer, "www.example.com", 1), 0);
 	assert_sound(fixture);
+}
+
+/* Write one slot until killed, each time with another byte all over. */
+static void write_slot_for_ever(const struct fixture *fixture)
+{
+	struct slots slots;
+	struct slot slot;
+	uint32_t index;
+	uint8_t mark;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (slots_open(&slots, fixture->paths.table, true) || slots_lock(&slots) < 0 ||
+	    slots_take(&slots, &index))
+		_exit(1);
+	for (mark = 0;; mark++) {
+		memset(&slot, mark, sizeof(slot));
+		if (slots_write(&slots, index, &slot))
+			_exit(2);
+	}
+}
+
+/* A copy that was made while the slot was written is never taken for a whole one. */
+static void test_torn_copies(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t end_ns = challenge_clock_ns() + NS_PER_S;
+	unsigned int whole = 0, torn = 0;
+	struct slot slot, expected;
+	struct slots slots;
+	int result;
+	pid_t pid;
+
+	assert_int_equal(slots_open(&slots, fixture->paths.table, false), 0);
+	pid = fork();
+	if (pid == 0)
+		write_slot_for_ever(fixture);
+	assert_true(pid > 0);
+	while (challenge_clock_ns() < end_ns) {
+		result = slots_read(&slots, 0, &slot);
+		/* Before the first writing there is no slot at all. */
+		if (result == -EBADMSG && !whole && !torn)
+			continue;
+		torn += result == -EAGAIN;
+		if (result == -EAGAIN)
+			continue;
+		assert_int_equal(result, 0);
+		whole++;
+		memset(&expected, slot.state, sizeof(expected));
+		expected.sequence = slot.sequence;
+		expected.checksum = slot.checksum;
+		assert_memory_equal(&slot, &expected, sizeof(slot));
+	}
+	kill_writer(pid);
+	slots_done(&slots);
+	assert_true(whole > 100);
+	assert_true(torn > 0);
 }
 
 /* --- writers killed ---------------------------------------------------------------- */
@@ -337,6 +395,7 @@ static bool kill_at_stop(const struct fixture *fixture, const struct operation *
 	int status;
 
 	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (challenge_table_open(&table, &fixture->paths, CHALLENGE_TABLE_WRITE) ||
 		    ptrace(PTRACE_TRACEME, 0, NULL, NULL) || raise(SIGSTOP))
 			_exit(1);
@@ -781,6 +840,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		table_test(test_two_writers_and_a_reader),
+		table_test(test_torn_copies),
 		table_test(test_writer_killed_at_random),
 		table_test(test_writer_killed_at_each_system_call),
 		table_test(test_no_memory),
