@@ -118,7 +118,7 @@ static bool pins_are_ours(const struct paths *paths, const uint64_t hash_key[2],
 }
 
 /* Make one map as the object defines it, and pin it.  Returns its fd or -errno, logged. */
-static int make_pinned(const char *path, const struct bpf_map *map, mode_t mode, gid_t group)
+static int make_pinned(const char *path, const struct bpf_map *map)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = bpf_map__map_flags(map));
 	int err, fd;
@@ -130,14 +130,42 @@ static int make_pinned(const char *path, const struct bpf_map *map, mode_t mode,
 		return fd;
 	}
 	err = bpf_obj_pin(fd, path);
-	if (!err && (chown(path, 0, group) || chmod(path, mode)))
-		err = -errno;
 	if (err) {
 		log_error("cannot pin %s: %s", path, strerror(-err));
 		close(fd);
 		return err;
 	}
 	return fd;
+}
+
+/* Let `map` be the pinned one, with the group's rights, which another start may have changed. */
+static int use_pinned(const char *path, int fd, mode_t mode, gid_t group, struct bpf_map *map)
+{
+	int err;
+
+	if (chown(path, 0, group) || chmod(path, mode)) {
+		err = -errno;
+		log_error("cannot give %s to group %u: %s", path, group, strerror(errno));
+		return err;
+	}
+	err = bpf_map__reuse_fd(map, fd);
+	if (err)
+		log_error("cannot use the map pinned at %s: %s", path, strerror(-err));
+	return err;
+}
+
+/* What pins_are_ours() looks for; the last step, so that it speaks for all maps. */
+static int mark_as_ours(const struct bpf_object *object, const uint64_t hash_key[2])
+{
+	const struct bpf_map *map = bpf_object__find_map_by_name(object, "control_map");
+	const struct steer_control control = {.hash_key = {hash_key[0], hash_key[1]}};
+	const __u32 zero = 0;
+	int err;
+
+	err = bpf_map_update_elem(bpf_map__fd(map), &zero, &control, BPF_ANY);
+	if (err)
+		log_error("cannot write the BPF map %s: %s", bpf_map__name(map), strerror(-err));
+	return err;
 }
 
 int pins_open_maps(const struct paths *paths, gid_t group, const uint64_t hash_key[2],
@@ -153,17 +181,15 @@ int pins_open_maps(const struct paths *paths, gid_t group, const uint64_t hash_k
 		int err, fd;
 
 		pin_path(path, paths, pinned_maps[i].file);
-		fd = reuse ? bpf_obj_get(path) : make_pinned(path, map, pinned_maps[i].mode, group);
+		fd = reuse ? bpf_obj_get(path) : make_pinned(path, map);
 		if (fd < 0)
 			return fd;
-		err = bpf_map__reuse_fd(map, fd);
+		err = use_pinned(path, fd, pinned_maps[i].mode, group, map);
 		close(fd);
-		if (err) {
-			log_error("cannot use the map pinned at %s: %s", path, strerror(-err));
+		if (err)
 			return err;
-		}
 	}
-	return 0;
+	return reuse ? 0 : mark_as_ours(object, hash_key);
 }
 
 int pins_remove(const struct paths *paths)
