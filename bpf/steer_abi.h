@@ -66,7 +66,7 @@ enum steer_counter {
 	STEER_PASSED_MALFORMED, /* first data passed: neither TLS nor understood */
 	STEER_PASSED_NOT_PENDING, /* acme-tls/1 passed: the name is not pending */
 	STEER_PASSED_UNDECIDED, /* first data passed: server name or ALPN not among the first bytes */
-	STEER_PASSED_NO_RESPONDER, /* the same, for a pending name: no responder listens, or it is hung */
+	STEER_PASSED_NO_RESPONDER, /* pending name passed: no responder listens, or it is hung */
 	STEER_PASSED_MPTCP, /* first data passed: the connection is MPTCP */
 	STEER_PASSED_FAILED, /* acme-tls/1 for a pending name passed: the kernel refused a step */
 	STEER_STEERED, /* connections taken to the responder */

@@ -28,9 +28,8 @@ static const struct {
 	[STEER_PASSED_UNDECIDED] =
 		{"passed_undecided",
 		 "first data passed: server name or ALPN not among the first bytes"},
-	[STEER_PASSED_NO_RESPONDER] =
-		{"passed_no_responder",
-		 "acme-tls/1 for a pending name passed: no responder listens, or it is hung"},
+	[STEER_PASSED_NO_RESPONDER] = {"passed_no_responder",
+				       "pending name passed: no responder listens, or it is hung"},
 	[STEER_PASSED_MPTCP] = {"passed_mptcp", "first data passed: the connection is MPTCP"},
 	[STEER_PASSED_FAILED] = {"passed_failed",
 				 "acme-tls/1 for a pending name passed: the kernel refused a step"},
