@@ -35,7 +35,7 @@ static void enter_namespace(void)
 	if (entered)
 		return;
 	need(unshare(CLONE_NEWNS) == 0, "unshare");
-	need(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0, "make mounts private");
+	need(mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0, "make mounts private");
 	entered = 1;
 }
 
