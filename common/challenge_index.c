@@ -81,8 +81,8 @@ int index_walk(const struct challenge_index *index,
 	       void (*visit)(void *context, uint64_t key, const struct steer_challenge *entry),
 	       void *context)
 {
-	struct steer_challenge entries[BATCH_SIZE];
-	uint64_t keys[BATCH_SIZE];
+	struct steer_challenge entries[BATCH_SIZE] = {0};
+	uint64_t keys[BATCH_SIZE] = {0};
 	__u32 bucket, count, i;
 	void *start = NULL;
 	int error = 0;
