@@ -32,12 +32,6 @@ static enum server_result result_of_failure(const struct conn *conn)
 	}
 }
 
-static void fail(struct conn *conn, enum server_result result)
-{
-	conn->result = result;
-	conn->state = CONN_FAILING;
-}
-
 /* Let the handshake go on; called with no bytes when the output has room again. */
 static void shake_hands(struct conn *conn, const uint8_t *bytes, size_t size)
 {
@@ -50,20 +44,23 @@ static void shake_hands(struct conn *conn, const uint8_t *bytes, size_t size)
 	case TLS_WANT_IO:
 		break;
 	case TLS_FAILED:
-		fail(conn, result_of_failure(conn));
+		conn->result = result_of_failure(conn);
+		conn->state = CONN_FAILING;
 		break;
 	}
 }
 
 static void on_received(struct conn *conn, const uint8_t *bytes, size_t size)
 {
-	if (conn->state != CONN_HANDSHAKE)
-		return; /* after the handshake a validator has nothing to say but goodbye */
 	conn->input_size += size;
-	if (conn->input_size > CONN_INPUT_MAX)
-		fail(conn, SERVER_HANDSHAKE_FAILED);
-	else
+	if (conn->input_size > CONN_INPUT_MAX) {
+		if (conn->state == CONN_HANDSHAKE)
+			conn->result = SERVER_HANDSHAKE_FAILED;
+		conn->state = CONN_CLOSED;
+	} else if (conn->state == CONN_HANDSHAKE) {
 		shake_hands(conn, bytes, size);
+	}
+	/* After the handshake a validator has nothing to say but goodbye. */
 }
 
 static void on_sent(struct conn *conn, size_t size)

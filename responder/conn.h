@@ -16,7 +16,10 @@
 
 /* From accept to the last byte, whatever the client does. */
 #define CONN_DEADLINE_MS 10000
-/* No validator's handshake comes near: a ClientHello is 2 KB, the rest 200 bytes. */
+/*
+ * Received in all, also after the handshake: whoever sends more is cut off.  No
+ * validator comes near: a ClientHello is 2 KB, the rest 200 bytes.
+ */
 #define CONN_INPUT_MAX 32768
 /* Our longest flight, ServerHello to Finished, is about 1,200 bytes. */
 #define CONN_OUTPUT_SIZE 2048

@@ -26,6 +26,8 @@ struct ring {
 	uint8_t *buffers;
 	int wake_fd;
 	uint64_t wake_count;
+	int error; /* the kernel refused submissions */
+	struct io_uring_sqe nowhere; /* takes those */
 };
 
 /* --- user_data: operation, slot and generation in 8, 24 and 32 bits ------------ */
@@ -190,13 +192,17 @@ int ring_probe(const char **ret_missing)
 static struct io_uring_sqe *next_sqe(struct ring *ring)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring);
+	int err = 0;
 
 	if (!sqe) {
-		io_uring_submit(&ring->uring);
+		err = io_uring_submit(&ring->uring);
 		sqe = io_uring_get_sqe(&ring->uring);
 	}
-	assert(sqe); /* submitting empties the queue: the kernel takes all or the ring is broken */
-	return sqe;
+	if (sqe)
+		return sqe;
+	/* The kernel took none: what is lost now nobody can make good.  ring_run() tells. */
+	ring->error = err < 0 ? err : -EBUSY;
+	return &ring->nowhere;
 }
 
 static void wait_for_wake(struct ring *ring)
@@ -321,5 +327,5 @@ int ring_run(struct ring *ring, uint64_t until_ns, ring_handler *handler, void *
 			handle(ring, cqes[i], handler, owner);
 		io_uring_cq_advance(&ring->uring, count);
 	}
-	return 0;
+	return ring->error;
 }

@@ -185,9 +185,11 @@ static void on_accept(struct worker *worker, const struct ring_event *event)
 		worker->accepting[event->slot] = false;
 	if (event->result >= 0) {
 		open_slot(worker, (uint32_t)event->result);
-	} else if (event->result == -ENFILE || event->result == -EMFILE ||
-		   event->result == -ENOMEM || event->result == -ENOBUFS) {
-		/* No slot or no memory: that connection is closed, the next wait for their turn. */
+	} else {
+		/*
+		 * No slot, no memory, or another reason of the kernel's, which may last: that
+		 * connection is closed, the next wait for their turn.
+		 */
 		count(worker, SERVER_REFUSED);
 		worker->accept_again_ns = ring_clock_ns() + ACCEPT_PAUSE_NS;
 	}

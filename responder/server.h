@@ -15,7 +15,7 @@
 struct paths;
 struct server;
 
-/* How connections ended; server_result_text() says it in words. */
+/* How connections ended. */
 enum server_result {
 	SERVER_ANSWERED, /* handshake complete, with the certificate of a pending challenge */
 	SERVER_NOT_PENDING, /* the server name was not pending */
@@ -23,7 +23,7 @@ enum server_result {
 	SERVER_HANDSHAKE_FAILED, /* any other TLS failure, the client's alert included */
 	SERVER_CLIENT_LEFT, /* closed or reset before the handshake was complete */
 	SERVER_DEADLINE, /* not complete in time */
-	SERVER_REFUSED, /* no connection slot was free */
+	SERVER_REFUSED, /* no connection slot was free, or no memory */
 	SERVER_RESULTS,
 };
 
