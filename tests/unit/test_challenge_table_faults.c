@@ -178,8 +178,11 @@ static void busy_name(char ret_name[32], unsigned int number)
 	snprintf(ret_name, 32, "n%u.example.com", number);
 }
 
-/* Write until killed: publish, publish again, withdraw at once and with grace. */
-static void write_for_ever(const struct fixture *fixture, unsigned int seed)
+/*
+ * Write until killed: publish, publish again, withdraw at once and with grace.
+ * Closes `ready` when it has begun.
+ */
+static void write_for_ever(const struct fixture *fixture, unsigned int seed, int ready)
 {
 	struct challenge_table *table;
 	char name[32];
@@ -197,18 +200,29 @@ static void write_for_ever(const struct fixture *fixture, unsigned int seed)
 			result = withdraw(table, name, dice % 8 == 7 ? 100 : 0);
 		if (result && result != -ENOENT)
 			_exit(2);
+		if (ready >= 0)
+			close(ready);
+		ready = -1;
 	}
 }
 
 static pid_t start_writer(const struct fixture *fixture, unsigned int seed)
 {
-	pid_t pid = fork();
+	int ready[2];
+	pid_t pid;
+	char byte;
 
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		write_for_ever(fixture, seed);
+		close(ready[0]);
+		write_for_ever(fixture, seed, ready[1]);
 	}
 	assert_true(pid > 0);
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 0);
+	close(ready[0]);
 	return pid;
 }
 
@@ -342,7 +356,7 @@ static void test_writer_killed_at_random(void **state)
 	assert_int_equal(publish(fixture->writer, "steady.example.com", 77), 0);
 	for (round = 0; round < 250; round++) {
 		pid = start_writer(fixture, round);
-		usleep(1000 + (useconds_t)rand_r(&seed) % 3000);
+		usleep((useconds_t)rand_r(&seed) % 2000);
 		kill_writer(pid);
 		unclean += is_unclean(fixture);
 		assert_all_readable(fixture);
