@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
@@ -24,7 +25,8 @@
 #define ACCOUNT_FILE_MAX 65536
 
 struct account {
-	int directory;
+	const struct paths *paths;
+	int directory; /* -1: not made yet */
 	char place[PATHS_MAX + NAME_MAX + 16]; /* of the directory, for messages */
 	struct key *key; /* NULL: none yet */
 	char *url; /* NULL: not known */
@@ -60,24 +62,37 @@ static int server_file_name(char ret_name[NAME_MAX + 1], const char *server)
 	return 0;
 }
 
+/* The account's directory, if it is there: what never had a key leaves no trace. */
 static int open_directory(struct account *account, const struct paths *paths, const char *server)
 {
 	char name[NAME_MAX + 1];
-	int state = -1, accounts = -1, error;
+	int error;
 
 	error = server_file_name(name, server);
 	if (error)
 		return error;
 	snprintf(account->place, sizeof(account->place), "%s/accounts/%s", paths->state, name);
-	error = file_open_path(paths->state, 0755, &state);
+	account->directory = open(account->place, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return account->directory < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* Parents are for all, accounts for us. */
+static int make_directory(struct account *account)
+{
+	int state, accounts = -1, error;
+
+	if (account->directory >= 0)
+		return 0;
+	error = file_open_path(account->paths->state, 0755, &state);
+	if (error)
+		return error;
+	error = file_open_directory(state, "accounts", 0700, &accounts);
 	if (!error)
-		error = file_open_directory(state, "accounts", 0700, &accounts);
-	if (!error)
-		error = file_open_directory(accounts, name, 0700, &account->directory);
+		error = file_open_directory(accounts, strrchr(account->place, '/') + 1, 0700,
+					    &account->directory);
 	if (accounts >= 0)
 		close(accounts);
-	if (state >= 0)
-		close(state);
+	close(state);
 	return error;
 }
 
@@ -128,7 +143,9 @@ static int make_key(struct account *account)
 	struct key *key;
 	int size, error;
 
-	error = key_generate(&key);
+	error = make_directory(account);
+	if (!error)
+		error = key_generate(&key);
 	if (error)
 		return error;
 	size = key_to_pem(key, pem);
@@ -165,17 +182,18 @@ int account_open(struct account **ret_account, const struct paths *paths, const 
 		 struct failure *failure)
 {
 	struct account *account = calloc(1, sizeof(*account));
-	int error = -ENOMEM;
+	int error;
 
 	if (!account) {
 		failure_set_errno(failure, ENOMEM, "opening the account");
 		return -1;
 	}
+	account->paths = paths;
 	account->directory = -1;
 	error = open_directory(account, paths, server);
-	if (!error)
+	if (!error && account->directory >= 0)
 		error = load_key(account);
-	if (!error)
+	if (!error && account->directory >= 0)
 		error = load_url(account);
 	if (!error) {
 		*ret_account = account;
@@ -187,8 +205,8 @@ int account_open(struct account **ret_account, const struct paths *paths, const 
 			    "new account",
 			    "the account key %s/" KEY_FILE " is damaged", account->place);
 	else
-		failure_set_errno(failure, -error, "cannot open the account in %s",
-				  account->place[0] ? account->place : paths->state);
+		failure_set_errno(failure, -error, "cannot open the account in %s/accounts",
+				  paths->state);
 	account_free(account);
 	return -1;
 }

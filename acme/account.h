@@ -21,8 +21,8 @@ struct account_wish {
 };
 
 /*
- * Load what there is of the account at the CA whose directory is at `server`.
- * Makes the directories.  0, or -1 with `failure` filled in.
+ * Load what there is of the account at the CA whose directory is at `server`;
+ * `paths` must outlive it.  0, or -1 with `failure` filled in.
  */
 int account_open(struct account **ret_account, const struct paths *paths, const char *server,
 		 struct failure *failure);

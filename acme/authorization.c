@@ -176,7 +176,6 @@ static const json_t *find_challenge(const json_t *object)
 static void begin(struct authorization *authorization, const json_t *object)
 {
 	struct failure *failure = &authorization->failure;
-	const char *name = authorization->identifier->value;
 	const json_t *challenge = find_challenge(object);
 	const char *token = json_read_string(challenge, "token");
 	const char *url = json_read_url(challenge, "url");
@@ -184,11 +183,10 @@ static void begin(struct authorization *authorization, const json_t *object)
 	if (!challenge)
 		failure_set(failure,
 			    "use another CA, or an ACME client with a challenge that this CA has",
-			    "the CA does not offer the " CHALLENGE_TYPE " challenge for %s", name);
+			    "the CA does not offer the " CHALLENGE_TYPE " challenge");
 	else if (!token || !base64url_is_valid(token) || !url)
 		failure_set(failure, "tell the CA's operator",
-			    "the CA's " CHALLENGE_TYPE " challenge for %s lacks its token or URL",
-			    name);
+			    "the CA's " CHALLENGE_TYPE " challenge lacks its token or URL");
 	else if (arm(authorization, token)) {
 		tell(authorization, url);
 		return;

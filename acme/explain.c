@@ -4,15 +4,22 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "acme/failure.h"
 #include "acme/http.h"
 #include "acme/json.h"
 
+/* A Retry-After beyond this says nothing. */
+#define RETRY_AFTER_SENSIBLE_S (30 * 86400)
+
 #define PROBLEM_PREFIX "urn:ietf:params:acme:error:"
 
 /* How Boulder marks what only other perspectives than its primary one saw. */
 #define SECONDARY_PREFIX "During secondary validation: "
+
+/* How Boulder says that it has paused an account, which only its owner can end. */
+#define PAUSED_DETAIL "please visit"
 
 struct explanation {
 	const char *type; /* of the problem, without its prefix; NULL: any */
@@ -128,7 +135,7 @@ static const struct explanation explanations[] = {
 	 "stop other ACME clients that use tls-alpn-01 for this name"},
 
 	/* Limits. */
-	{"rateLimited", "please visit",
+	{"rateLimited", PAUSED_DETAIL,
 	 "the CA has paused issuing for this account and name after very many failures",
 	 "visit the address that the CA names; trying again will not help before"},
 	{"rateLimited", NULL, "a limit of the CA is reached", "wait until the time that it names"},
@@ -289,14 +296,33 @@ void explain_transport(struct failure *failure, const struct http_response *resp
 	}
 }
 
+static bool is_paused(const json_t *problem)
+{
+	const char *detail = json_read_string(problem, "detail");
+
+	return detail && strcasestr(detail, PAUSED_DETAIL);
+}
+
+/* The CA says when to come back, which is then the next step: RFC 8555 section 6.6. */
+static void set_wait(struct failure *failure, int64_t retry_after_s)
+{
+	char until[sizeof("2026-11-23 12:00:00 UTC")];
+	time_t moment = time(NULL) + (time_t)retry_after_s;
+	struct tm utc;
+
+	if (retry_after_s > 0 && retry_after_s < RETRY_AFTER_SENSIBLE_S &&
+	    gmtime_r(&moment, &utc) &&
+	    strftime(until, sizeof(until), "%Y-%m-%d %H:%M:%S UTC", &utc))
+		snprintf(failure->next_step, sizeof(failure->next_step),
+			 "wait until %s, as the CA asks, then run this again", until);
+}
+
 void explain_response(struct failure *failure, const struct http_response *response,
 		      json_t *problem, const char *url)
 {
-	if (problem && json_read_string(problem, "type")) {
+	if (problem && json_read_string(problem, "type"))
 		explain_problem(failure, problem);
-		return;
-	}
-	if (response->status >= 300 && response->status < 400)
+	else if (response->status >= 300 && response->status < 400)
 		failure_set(failure, "if that is right, give it as --server",
 			    "%s does not answer itself, but points to %s", url,
 			    response->location ? response->location : "nowhere");
@@ -308,4 +334,6 @@ void explain_response(struct failure *failure, const struct http_response *respo
 		failure_set(failure, "check that --server is the URL of an ACME directory",
 			    "%s answered with status %ld and no ACME explanation", url,
 			    response->status);
+	if ((response->status == 429 || response->status == 503) && !is_paused(problem))
+		set_wait(failure, response->retry_after_s);
 }

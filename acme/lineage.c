@@ -16,15 +16,20 @@
 #include "acme/certificate.h"
 #include "acme/failure.h"
 #include "acme/file.h"
+#include "acme/http.h"
 #include "acme/key.h"
 #include "acme/store.h"
 
 #define STAGING      "staging"
+#define RESERVE      "reserve"
 #define NEW_CURRENT  "current.new"
 #define NEW_LIVE     ".new" /* no certificate's name begins with a dot */
 #define LINK_MAX     (STORE_NAME_MAX + 64)
 #define TOP_MODE     0700 /* as Certbot has them: who is let in sees names, and public files */
 #define LINEAGE_MODE 0755
+
+/* The chain twice, as chain.pem and fullchain.pem, and the rest. */
+#define RESERVE_SIZE (2 * HTTP_BODY_MAX + 65536)
 
 static const mode_t default_modes[STORE_FILES] = {
 	[STORE_PRIVKEY] = 0600,
@@ -144,6 +149,22 @@ static int write_key(struct lineage *lineage, struct key *key)
 	return error ? error : file_sync_directory(lineage->staging);
 }
 
+/*
+ * Room for all that is to come, so that a full disk is found before the CA is
+ * asked and not after it has issued.
+ */
+static int reserve_space(const struct lineage *lineage)
+{
+	int fd, error;
+
+	fd = openat(lineage->staging, RESERVE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	error = -posix_fallocate(fd, 0, RESERVE_SIZE);
+	close(fd);
+	return error;
+}
+
 static void explain_begin(struct failure *failure, int error, const struct lineage *lineage,
 			  const struct paths *paths)
 {
@@ -180,6 +201,8 @@ int lineage_begin(struct lineage **ret_lineage, const struct paths *paths, const
 		error = make_staging(lineage);
 	if (!error)
 		error = write_key(lineage, key);
+	if (!error)
+		error = reserve_space(lineage);
 	if (error) {
 		explain_begin(failure, error, lineage, paths);
 		lineage_free(lineage);
@@ -259,6 +282,8 @@ static int complete_staging(struct lineage *lineage, const struct chain *chain,
 {
 	int error;
 
+	if (unlinkat(lineage->staging, RESERVE, 0))
+		return -errno;
 	error = write_certificates(lineage, STORE_CERT, chain, 0, 1);
 	if (!error)
 		error = write_certificates(lineage, STORE_CHAIN, chain, 1, chain->count);

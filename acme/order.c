@@ -128,7 +128,8 @@ static void on_chain(void *context, struct ca_reply *reply)
 	order->request = NULL;
 	if (failure_is_set(reply->failure)) {
 		/* What has been issued can be fetched again. */
-		enter(order, ORDER_ISSUING);
+		if (reply->may_pass)
+			enter(order, ORDER_ISSUING);
 		on_polled(order, reply);
 		return;
 	}
