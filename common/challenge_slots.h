@@ -29,12 +29,11 @@
 #define SLOT_SIZE          384
 #define SLOT_NAME_SIZE     253
 
-enum slot_state { SLOT_FREE = 1, SLOT_USED };
+enum slot_state { SLOT_FREE = 1, SLOT_USED }; /* 0: never written */
 
 /* One slot, copied. */
 struct slot {
-	uint32_t
-		sequence; /* of its last writing, even and unique in the table; odd while written */
+	uint32_t sequence; /* of its last writing: even, unique in the table; odd while written */
 	uint32_t checksum;
 	uint64_t expires_ns; /* CLOCK_BOOTTIME, as published */
 	uint32_t ttl_s;
@@ -69,7 +68,7 @@ struct slots_state {
 	_Atomic uint32_t used; /* slots in use */
 	_Atomic uint32_t first_free; /* index + 1, or 0: none */
 	_Atomic uint32_t sweep_hand; /* index of the slot to look at next */
-	_Atomic uint32_t armed; /* names neither withdrawn nor found expired */
+	_Atomic uint32_t armed_count; /* names neither withdrawn nor found expired */
 	_Atomic uint32_t reserved;
 	_Atomic uint64_t grace_until_ns; /* no withdrawn name stays armed longer */
 	_Atomic uint64_t earliest_expiry_ns; /* until then a full table stays full */

@@ -241,7 +241,7 @@ struct recovery {
 	struct challenge_table *table;
 	uint64_t now_ns;
 	uint64_t grace_until_ns;
-	uint32_t armed;
+	uint32_t armed_count;
 	uint8_t *kept; /* a bit for each slot */
 };
 
@@ -262,7 +262,7 @@ static void recover_entry(void *context, uint64_t key, const struct steer_challe
 	}
 	recovery->kept[entry->slot / 8] |= (uint8_t)(1 << entry->slot % 8);
 	if (!is_withdrawn(entry, &slot))
-		recovery->armed++;
+		recovery->armed_count++;
 	else if (recovery->grace_until_ns < entry->expires_ns)
 		recovery->grace_until_ns = entry->expires_ns;
 }
@@ -279,7 +279,7 @@ static int recover(struct challenge_table *table)
 	error = index_walk(&table->index, recover_entry, &recovery);
 	if (!error) {
 		slots_reset(&table->slots, recovery.kept);
-		table->slots.state->armed = recovery.armed;
+		table->slots.state->armed_count = recovery.armed_count;
 		table->slots.state->grace_until_ns = recovery.grace_until_ns;
 		table->slots.state->earliest_expiry_ns = 0;
 	}
@@ -309,8 +309,8 @@ static void unlock(struct challenge_table *table)
 static void count_disarmed(struct challenge_table *table)
 {
 	/* Never below zero, even when the count was damaged. */
-	if (table->slots.state->armed)
-		table->slots.state->armed--;
+	if (table->slots.state->armed_count)
+		table->slots.state->armed_count--;
 }
 
 /*
@@ -484,7 +484,7 @@ static int publish_locked(struct challenge_table *table, const struct challenge_
 		error = index_put(&table->index, key, &entry);
 	if (error)
 		goto out;
-	table->slots.state->armed++;
+	table->slots.state->armed_count++;
 	note_expiry(table, entry.expires_ns);
 	if (old.exists) {
 		if (!is_withdrawn(&old.entry, &old.slot))
@@ -558,7 +558,7 @@ static int withdraw_locked(struct challenge_table *table, const struct identifie
 	 * When all names are withdrawn, the classifier need only wait for their graces.
 	 * Failing to say so keeps it awake for longer: no harm.
 	 */
-	if (table->slots.state->armed == 0)
+	if (table->slots.state->armed_count == 0)
 		(void)index_set_armed(&table->index, table->slots.state->grace_until_ns);
 	return 0;
 }

@@ -26,8 +26,10 @@ static struct {
 	bool journal;
 } logging = {.program = "sidestep", .level = LOG_LEVEL_INFO};
 
-/* JOURNAL_STREAM names the journal's end by device and inode; it is inherited, standard error may
- * not be (systemd.exec(5)). */
+/*
+ * JOURNAL_STREAM names the journal's end by device and inode; it is inherited,
+ * standard error may not be (systemd.exec(5)).
+ */
 static bool stderr_is_journal(void)
 {
 	const char *stream = getenv("JOURNAL_STREAM");

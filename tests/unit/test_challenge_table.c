@@ -477,7 +477,7 @@ static void test_sweeping(void **state)
 	}
 	assert_int_equal(slots_open(&slots, fixture->paths.table, false), 0);
 	assert_int_equal(slots.state->used, 1);
-	assert_int_equal(slots.state->armed, 1);
+	assert_int_equal(slots.state->armed_count, 1);
 	slots_done(&slots);
 }
 

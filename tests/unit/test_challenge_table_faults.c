@@ -164,7 +164,7 @@ static void assert_sound(const struct fixture *fixture)
 	}
 	assert_int_equal(used, 0);
 	assert_int_equal(slots.state->used, slots_high_water(&slots) - unused);
-	assert_int_equal(slots.state->armed, armed);
+	assert_int_equal(slots.state->armed_count, armed);
 	assert_int_equal(count_entries(fixture), slots.state->used);
 	slots_done(&slots);
 }
