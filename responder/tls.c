@@ -103,6 +103,7 @@ static int on_server_name(WOLFSSL *ssl, int *ret_alert, void *argument)
 		*ret_alert = ALERT_UNRECOGNIZED_NAME;
 		return fatal_return;
 	}
+	tls->has_certificate = true;
 	return 0;
 }
 
@@ -227,8 +228,13 @@ enum tls_status tls_step(struct tls *tls, const uint8_t *input, size_t size)
 		return TLS_FAILED;
 	}
 	error = wolfSSL_get_error(tls->ssl, WOLFSSL_FATAL_ERROR);
-	if (error == WOLFSSL_ERROR_WANT_READ || error == WOLFSSL_ERROR_WANT_WRITE)
-		return TLS_WANT_IO;
+	if (error == WOLFSSL_ERROR_WANT_READ || error == WOLFSSL_ERROR_WANT_WRITE) {
+		if (tls->has_certificate || !tls->output->end)
+			return TLS_WANT_IO;
+		/* wolfSSL does not ask on_server_name() when the client sends no extension at all. */
+		tls->output->end = 0;
+		tls->failure = TLS_NO_ALPN;
+	}
 	if (tls->failure == TLS_FAILURE_NONE)
 		tls->failure = TLS_PROTOCOL;
 	return TLS_FAILED;

@@ -35,6 +35,7 @@ struct tls {
 	size_t input_size;
 	struct tls_output *output;
 	enum tls_failure failure;
+	bool has_certificate; /* the one for the name that the client asks for */
 };
 
 /*
