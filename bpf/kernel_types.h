@@ -16,12 +16,16 @@ struct sock {
 	__u16 sk_type;
 };
 
+struct sock_common {
+	__u32 skc_rcv_wnd; /* of a request socket: the window that its SYN-ACK announced */
+};
+
 /* include/net/request_sock.h */
 struct request_sock {
+	struct sock_common __req_common;
 	__u16 mss;
 	__u8 syncookie : 1;
 	__u8 num_timeout : 7;
-	__u32 ts_recent;
 };
 
 /* include/net/inet_sock.h */

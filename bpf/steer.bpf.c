@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 /*
- * The classifier (tc ingress) and the chooser (sk_lookup).
+ * The classifier (tc ingress), the same for both ways of taking a connection
+ * from production: way_assign.h, with the chooser (sk_lookup), and way_repair.h.
  *
  * Only while a name is pending, the classifier delays the moment at which the
  * kernel binds a new connection to production's listener: it holds the bare
@@ -26,10 +27,7 @@ char LICENSE[] SEC("license") = "GPL"; /* the kernel's word for what it lets cal
 #define PASS (-1) /* TCX_NEXT, TC_ACT_UNSPEC: other programs still run */
 #define DROP 2 /* TC_ACT_SHOT */
 
-#define LOOPBACK_IFINDEX 1
-#define CURRENT_NETNS    ((__u64)-1) /* BPF_F_CURRENT_NETNS */
-/* A segment waits this often for the RST before it, then for its retransmission. */
-#define REENTRIES_MAX 8
+#define CURRENT_NETNS ((__u64)-1) /* BPF_F_CURRENT_NETNS */
 /* Connections steered and not yet established, at most; the oldest make room. */
 #define FLOWS_MAX 16384
 /* Undecided beginnings kept at once, at most; the oldest make room. */
@@ -45,6 +43,7 @@ char LICENSE[] SEC("license") = "GPL"; /* the kernel's word for what it lets cal
 #define COOKIE_MSS_V6      1220
 /* What a listener with the default net.ipv4.tcp_rmem announces. */
 #define COOKIE_RCV_WSCALE 7
+#define COOKIE_WINDOW     65535
 
 /*
  * The newborn marks: for each bucket, by a hash of the remote end, a one-byte
@@ -60,6 +59,7 @@ struct steer_flow {
 	__u32 client_isn;
 	__u32 server_isn;
 	__u32 reentries;
+	__u32 server_window; /* bytes, as production's SYN-ACK announced it */
 	struct bpf_tcp_req_attrs attrs; /* what production's SYN-ACK negotiated */
 };
 
@@ -85,7 +85,10 @@ struct scratch {
 	__u64 name[NAME_BUFFER_SIZE / 8];
 	__u8 tcp_options[TCP_OPTIONS_BUFFER_SIZE];
 	__u32 timestamp, timestamp_echo;
-	__u32 asking; /* the classifier on this CPU asks the chooser for the responder */
+	__u32 asking; /* first way: this CPU's classifier asks the chooser for the responder */
+#ifdef STEER_BY_REPAIR
+	struct steer_adoption adoption;
+#endif
 };
 
 struct {
@@ -119,13 +122,6 @@ struct {
 } counters SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_SOCKMAP);
-	__uint(max_entries, STEER_FAMILIES);
-	__type(key, __u32);
-	__type(value, __u64);
-} listeners SEC(".maps");
-
-struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, FLOWS_MAX);
 	__type(key, struct packet_flow);
@@ -145,10 +141,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct scratch);
 } scratches SEC(".maps");
-
-/* Since 6.9.  Source: net/core/filter.c. */
-extern int bpf_sk_assign_tcp_reqsk(struct __sk_buff *skb, struct sock *sk,
-				   struct bpf_tcp_req_attrs *attrs, int attrs__sz) __ksym;
 
 /* One segment of a newborn connection on its way through the rules. */
 struct segment {
@@ -428,38 +420,6 @@ INLINE struct bpf_sock *look_up(struct segment *segment)
 				  sizeof(segment->packet.flow.tuple.ipv6), CURRENT_NETNS, 0);
 }
 
-/* The same, where a search among the listeners ends at the responder's.  To release. */
-INLINE struct bpf_sock *look_up_responder(struct segment *segment)
-{
-	struct bpf_sock *sk;
-
-	segment->scratch->asking = 1;
-	sk = look_up(segment);
-	segment->scratch->asking = 0;
-	return sk;
-}
-
-INLINE bool is_responder(const struct segment *segment, const struct bpf_sock *sk)
-{
-	return sk->state == BPF_TCP_LISTEN &&
-	       sk->src_port == segment->control->responder_port[segment->packet.flow.family & 1];
-}
-
-/* Does a live responder listen for this family?  Its socket leaves the map when it closes. */
-INLINE bool responder_listens(const struct segment *segment)
-{
-	__u32 key = segment->packet.flow.family;
-	struct bpf_sock *sk;
-
-	if (segment->control->alive_until_ns <= bpf_ktime_get_boot_ns())
-		return false;
-	sk = bpf_map_lookup_elem(&listeners, &key);
-	if (!sk)
-		return false;
-	bpf_sk_release(sk);
-	return true;
-}
-
 /* --- steering --------------------------------------------------------------- */
 
 /* Set or clear the RST flag, and keep the checksum right for drivers that left it to us. */
@@ -479,28 +439,6 @@ INLINE int write_rst(struct segment *segment, bool rst)
 	if (err)
 		return err;
 	return bpf_skb_store_bytes(segment->skb, tcp_offset + TCP_FLAGS_OFFSET - 1, after, 2, 0);
-}
-
-/*
- * Take production's request socket away by a RST that only the stack sees, and
- * send the segment through the classifier again, behind it.  On loopback a
- * redirected packet would lose its route: there the segment itself carries the
- * RST up, and the client's retransmission is the one that comes again.
- */
-INLINE int remove_request_and_reenter(struct segment *segment)
-{
-	__u32 ifindex = segment->skb->ifindex;
-
-	if (write_rst(segment, true))
-		return DROP; /* half-written: the client's retransmission tries again */
-	if (ifindex == LOOPBACK_IFINDEX) {
-		count(STEER_DROPPED);
-		return PASS;
-	}
-	if (bpf_clone_redirect(segment->skb, ifindex, BPF_F_INGRESS) || write_rst(segment, false))
-		return DROP;
-	count(STEER_REENTERED);
-	return bpf_redirect(ifindex, BPF_F_INGRESS);
 }
 
 /* What production's SYN-ACK negotiated, from its request socket. */
@@ -561,24 +499,11 @@ INLINE bool segment_timestamps(const struct segment *segment)
 			       segment->packet.payload_offset);
 }
 
-/* Give the segment to the responder's listener, which makes a connection of it. */
-INLINE int assign(struct segment *segment, struct bpf_sock *listener,
-		  const struct bpf_tcp_req_attrs *negotiated)
-{
-	struct bpf_tcp_req_attrs attrs = *negotiated;
-	struct tcp_sock *sk;
-
-	if (attrs.tstamp_ok) {
-		if (!segment_timestamps(segment))
-			return -1;
-		attrs.rcv_tsval = segment->scratch->timestamp;
-		attrs.rcv_tsecr = segment->scratch->timestamp_echo;
-	}
-	sk = bpf_skc_to_tcp_sock(listener);
-	if (!sk)
-		return -1;
-	return bpf_sk_assign_tcp_reqsk(segment->skb, (struct sock *)sk, &attrs, sizeof(attrs));
-}
+#ifdef STEER_BY_REPAIR
+#include "bpf/way_repair.h"
+#else
+#include "bpf/way_assign.h"
+#endif
 
 /* --- the rules -------------------------------------------------------------- */
 
@@ -629,12 +554,13 @@ INLINE int on_first_data(struct segment *segment, const struct tcp_request_sock 
 	}
 	if (reason != STEER_STEERED)
 		return pass_for_good(segment, reason);
-	if (!responder_listens(segment))
+	if (!way_is_open(segment))
 		return pass_for_good(segment, STEER_PASSED_NO_RESPONDER);
 	attrs_from_request(&flow.attrs, request);
+	flow.server_window = request->req.req.__req_common.skc_rcv_wnd;
 	if (bpf_map_update_elem(&flows, &segment->packet.flow, &flow, BPF_ANY))
 		return pass_for_good(segment, STEER_PASSED_FAILED);
-	return remove_request_and_reenter(segment);
+	return way_take_request(segment, &flow);
 }
 
 /* Rules 5 to 8: production's request socket waits for the rest of the handshake. */
@@ -648,27 +574,7 @@ INLINE int on_request(struct segment *segment, struct bpf_sock *sk, struct steer
 		return on_bare_ack(segment, request);
 	if (!flow || flow->client_isn != request->rcv_isn || flow->server_isn != request->snt_isn)
 		return on_first_data(segment, request);
-	/* Rule 5: the RST before this segment is still on its way up. */
-	if (segment->skb->ifindex == LOOPBACK_IFINDEX || flow->reentries++ >= REENTRIES_MAX) {
-		count(STEER_DROPPED);
-		return DROP;
-	}
-	count(STEER_REENTERED);
-	return bpf_redirect(segment->skb->ifindex, BPF_F_INGRESS);
-}
-
-/* Rule 9: production's request socket is gone, the responder's listener takes over. */
-INLINE int on_responder(struct segment *segment, struct bpf_sock *listener, struct steer_flow *flow)
-{
-	const struct packet *packet = &segment->packet;
-
-	if (!packet->payload_size || packet->sequence != flow->client_isn + 1 ||
-	    assign(segment, listener, &flow->attrs)) {
-		count(STEER_DROPPED);
-		return DROP;
-	}
-	count(STEER_STEERED);
-	return PASS;
+	return way_on_taken_request(segment, flow);
 }
 
 /* Does production's listener answer with SYN cookies, and is this segment's one of them? */
@@ -694,10 +600,12 @@ INLINE bool has_valid_cookie(struct segment *segment, struct bpf_sock *sk)
  */
 INLINE int on_listener(struct segment *segment, struct bpf_sock *sk)
 {
-	struct bpf_tcp_req_attrs attrs;
-	struct bpf_sock *listener;
+	struct steer_flow flow = {
+		.client_isn = segment->packet.sequence - 1,
+		.server_isn = segment->packet.acknowledgment - 1,
+		.server_window = COOKIE_WINDOW,
+	};
 	enum steer_counter reason;
-	int action = PASS;
 
 	if (segment->packet.fin || !has_valid_cookie(segment, sk))
 		return PASS;
@@ -708,21 +616,11 @@ INLINE int on_listener(struct segment *segment, struct bpf_sock *sk)
 	reason = classify_segment(segment);
 	if (reason != STEER_STEERED)
 		return pass_for_good(segment, reason);
-	listener = look_up_responder(segment);
-	if (!listener)
+	if (!way_is_open(segment))
 		return pass_for_good(segment, STEER_PASSED_NO_RESPONDER);
-	attrs_from_cookie(&attrs, segment->packet.flow.family, segment_timestamps(segment),
+	attrs_from_cookie(&flow.attrs, segment->packet.flow.family, segment_timestamps(segment),
 			  segment->scratch->timestamp_echo);
-	if (!is_responder(segment, listener)) {
-		action = pass_for_good(segment, STEER_PASSED_NO_RESPONDER);
-	} else if (assign(segment, listener, &attrs)) {
-		action = pass_for_good(segment, STEER_PASSED_FAILED);
-	} else {
-		count(STEER_COOKIE_STEERED);
-		count(STEER_STEERED);
-	}
-	bpf_sk_release(listener);
-	return action;
+	return way_take_cookie(segment, &flow);
 }
 
 /* Rules 4 to 10: a segment of a connection whose SYN came while a name was pending. */
@@ -735,15 +633,15 @@ INLINE int on_newborn(struct segment *segment)
 	flow = bpf_map_lookup_elem(&flows, &segment->packet.flow);
 	if (flow && segment->packet.acknowledgment != flow->server_isn + 1)
 		flow = NULL; /* of an earlier connection between the same ports */
-	sk = flow ? look_up_responder(segment) : look_up(segment);
+	sk = flow ? way_look_up(segment) : look_up(segment);
 	if (!sk)
 		return PASS;
 	if (sk->state == BPF_TCP_NEW_SYN_RECV)
 		action = on_request(segment, sk, flow);
 	else if (sk->state != BPF_TCP_LISTEN)
 		action = (newborn_clear(segment), PASS);
-	else if (flow && is_responder(segment, sk))
-		action = on_responder(segment, sk, flow);
+	else if (flow && way_is_ours(segment, sk))
+		action = way_on_taken_listener(segment, sk, flow);
 	else
 		action = on_listener(segment, sk);
 	bpf_sk_release(sk);
@@ -805,26 +703,4 @@ SEC("tc")
 int steer_bare_ip(struct __sk_buff *skb)
 {
 	return steer(skb, 0);
-}
-
-/*
- * The chooser: the responder's listener, but only for the classifier's own
- * question on this very CPU.  Every other search, each SYN's too, finds what
- * it would find without us.
- */
-SEC("sk_lookup")
-int choose(struct bpf_sk_lookup *ctx)
-{
-	__u32 zero = 0, family = ctx->family == 2 /* AF_INET */ ? STEER_V4 : STEER_V6;
-	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &zero);
-	struct bpf_sock *listener;
-
-	if (!scratch || !scratch->asking)
-		return SK_PASS;
-	listener = bpf_map_lookup_elem(&listeners, &family);
-	if (!listener)
-		return SK_PASS;
-	bpf_sk_assign(ctx, listener, BPF_SK_LOOKUP_F_REPLACE);
-	bpf_sk_release(listener);
-	return SK_PASS;
 }

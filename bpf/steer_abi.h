@@ -52,6 +52,27 @@ struct steer_control {
 
 enum steer_family { STEER_V4, STEER_V6, STEER_FAMILIES };
 
+/*
+ * Ring buffer "adoptions" (second way only): a connection that production's
+ * listener has lost, with all that is needed to go on with it in user space.
+ */
+#define STEER_ADOPTION_BYTES 4096
+
+struct steer_adoption {
+	__u32 family; /* enum steer_family */
+	__u32 ifindex;
+	__u32 remote_address[4], local_address[4]; /* network order; IPv4 in the first word */
+	__u16 remote_port, local_port; /* network order */
+	__u32 client_isn, server_isn;
+	__u32 timestamp_echo; /* of the first data: the clock that production's SYN-ACK showed */
+	__u32 client_window, server_window; /* bytes */
+	__u16 mss;
+	__u8 client_wscale, server_wscale; /* shifts, when wscale_ok */
+	__u8 wscale_ok, sack_ok, timestamps_ok, reserved;
+	__u32 size; /* of bytes: the beginning of what the client sent */
+	__u8 bytes[STEER_ADOPTION_BYTES];
+};
+
 /* Map "listeners", a SOCKMAP: the responder's listener of each enum steer_family. */
 
 /*

@@ -208,9 +208,10 @@ int attachments_make(const struct attachment_programs *programs,
 		.lookup_link_fd = -1,
 		.tcx = options->attach_way != STEER_ATTACH_CLSACT,
 	};
-	int err;
+	int err = 0;
 
-	err = attach_lookup(&attachments, programs->lookup_fd);
+	if (programs->lookup_fd >= 0)
+		err = attach_lookup(&attachments, programs->lookup_fd);
 	if (!err && options->interface_count)
 		err = attach_named_interfaces(&attachments, programs, options);
 	else if (!err)

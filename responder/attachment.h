@@ -28,7 +28,8 @@ struct attachments {
 };
 
 struct attachment_programs {
-	int ethernet_fd, bare_ip_fd, lookup_fd;
+	int ethernet_fd, bare_ip_fd;
+	int lookup_fd; /* -1: the second way needs none */
 };
 
 /*

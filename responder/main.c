@@ -221,6 +221,8 @@ static int open_all(struct responder *responder)
 		.paths = responder->paths,
 		.interfaces = options->interfaces,
 		.interface_count = options->interface_count,
+		.way = options->way,
+		.threads = options->threads,
 		.attach_way = options->attach_way,
 		.watched_port = options->port,
 		.group = responder->identity.shared_gid,
@@ -248,6 +250,7 @@ static int start_server(struct responder *responder)
 		.paths = responder->paths,
 		.threads = responder->options->threads,
 		.listener_fds = (const int(*)[STEER_FAMILIES])responder->listeners.fds,
+		.adoption_fds = steer_adoption_fds(responder->steer),
 	};
 	int err;
 

@@ -23,6 +23,7 @@ enum option_code {
 	CODE_USER,
 	CODE_GROUP,
 	CODE_THREADS,
+	CODE_WAY,
 	CODE_ATTACH,
 	CODE_STANDALONE,
 	CODE_FOREGROUND,
@@ -40,6 +41,7 @@ static const struct option long_options[] = {
 	{"user", required_argument, NULL, CODE_USER},
 	{"group", required_argument, NULL, CODE_GROUP},
 	{"threads", required_argument, NULL, CODE_THREADS},
+	{"way", required_argument, NULL, CODE_WAY},
 	{"attach", required_argument, NULL, CODE_ATTACH},
 	{"standalone", no_argument, NULL, CODE_STANDALONE},
 	{"foreground", no_argument, NULL, CODE_FOREGROUND},
@@ -58,7 +60,9 @@ static const char help_text[] =
 	"  --interface IF   steer what arrives on this interface; may be repeated\n"
 	"                   (default: all interfaces)\n"
 	"  --port N         the port that certificate authorities connect to (default: 443)\n"
-	"  --attach WAY     how to attach to interfaces: auto, tcx or clsact (default: auto)\n"
+	"  --way WAY        how to take a connection over: auto, sk_lookup (Linux 6.9 and newer)\n"
+	"                   or repair (older kernels) (default: auto)\n"
+	"  --attach HOW     how to attach to interfaces: auto, tcx or clsact (default: auto)\n"
 	"  --standalone     do not steer: listen on the port, where no other server does\n"
 	"  --threads N      threads that answer (default: one a CPU)\n"
 	"  --user USER      user to run as, once everything is open (default: sidestep)\n"
@@ -127,6 +131,19 @@ static int parse_attach_way(const char *text, enum steer_attach_way *ret_way)
 	return 0;
 }
 
+static int parse_way(const char *text, enum steer_way *ret_way)
+{
+	if (!strcmp(text, "auto"))
+		*ret_way = STEER_WAY_AUTO;
+	else if (!strcmp(text, "sk_lookup"))
+		*ret_way = STEER_WAY_SK_LOOKUP;
+	else if (!strcmp(text, "repair"))
+		*ret_way = STEER_WAY_REPAIR;
+	else
+		return usage_error("--way is auto, sk_lookup or repair, not", text);
+	return 0;
+}
+
 /* An option with a value.  0 or -EINVAL, told. */
 static int take_value(struct options *options, int code, const char *value)
 {
@@ -152,6 +169,8 @@ static int take_value(struct options *options, int code, const char *value)
 	case CODE_THREADS:
 		options->threads = parse_number(value, THREADS_MAX);
 		return options->threads ? 0 : usage_error("--threads is 1 to 1024, not", value);
+	case CODE_WAY:
+		return parse_way(value, &options->way);
 	default:
 		return parse_attach_way(value, &options->attach_way);
 	}
@@ -210,8 +229,10 @@ static int parse_all(struct options *options, int argc, char **argv)
 	if (optind < argc)
 		return usage_error("unexpected argument", argv[optind]);
 	if (options->standalone &&
-	    (options->interface_count || options->attach_way != STEER_ATTACH_AUTO))
-		return usage_error("--interface and --attach steer, --standalone does not", NULL);
+	    (options->interface_count || options->attach_way != STEER_ATTACH_AUTO ||
+	     options->way != STEER_WAY_AUTO))
+		return usage_error("--interface, --way and --attach steer, --standalone does not",
+				   NULL);
 	return 0;
 }
 

@@ -17,6 +17,7 @@ struct options {
 	const char *user, *group;
 	const char **interfaces; /* each once; the names are argv's */
 	size_t interface_count;
+	enum steer_way way;
 	enum steer_attach_way attach_way;
 	unsigned int threads; /* at least 1 */
 	uint16_t port;

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <liburing.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -28,6 +29,8 @@ struct ring {
 	uint64_t wake_count;
 	int error; /* the kernel refused submissions */
 	struct io_uring_sqe nowhere; /* takes those */
+	int installs[RING_INSTALLS_MAX]; /* the kernel writes the slots here */
+	int installed_fds[RING_INSTALLS_MAX]; /* -1: free */
 };
 
 /* --- user_data: operation, slot and generation in 8, 24 and 32 bits ------------ */
@@ -64,8 +67,8 @@ static int uring_register(const struct io_uring *uring, unsigned int opcode, con
 static int restrict_operations(struct io_uring *uring)
 {
 	static const uint8_t operations[] = {
-		IORING_OP_ACCEPT,       IORING_OP_RECV, IORING_OP_SEND,
-		IORING_OP_ASYNC_CANCEL, IORING_OP_READ, IORING_OP_CLOSE,
+		IORING_OP_ACCEPT, IORING_OP_RECV,  IORING_OP_SEND,     IORING_OP_ASYNC_CANCEL,
+		IORING_OP_READ,   IORING_OP_CLOSE, IORING_OP_POLL_ADD, IORING_OP_FILES_UPDATE,
 	};
 	enum { OPERATIONS = sizeof(operations) };
 	struct io_uring_restriction list[OPERATIONS + 1] = {0};
@@ -134,6 +137,8 @@ int ring_new(struct ring **ret_ring, uint32_t slots, const char **ret_missing)
 	*ret_missing = "memory";
 	if (!ring)
 		return -ENOMEM;
+	for (int i = 0; i < RING_INSTALLS_MAX; i++)
+		ring->installed_fds[i] = -1;
 	*ret_missing = "io_uring with DEFER_TASKRUN (Linux 6.1)";
 	err = init_uring(&ring->uring);
 	if (err) {
@@ -168,6 +173,9 @@ void ring_free(struct ring *ring)
 	if (!ring)
 		return;
 	io_uring_queue_exit(&ring->uring);
+	for (int i = 0; i < RING_INSTALLS_MAX; i++)
+		if (ring->installed_fds[i] >= 0)
+			close(ring->installed_fds[i]);
 	if (ring->wake_fd >= 0)
 		close(ring->wake_fd);
 	if (ring->buffer_ring)
@@ -259,6 +267,27 @@ void ring_send(struct ring *ring, uint32_t slot, uint32_t generation, const uint
 	sqe->user_data = pack(RING_SEND, slot, generation);
 }
 
+void ring_watch(struct ring *ring, int fd, uint32_t number)
+{
+	struct io_uring_sqe *sqe = next_sqe(ring);
+
+	io_uring_prep_poll_add(sqe, fd, POLLIN);
+	sqe->user_data = pack(RING_READABLE, number, 0);
+}
+
+void ring_install(struct ring *ring, int fd)
+{
+	struct io_uring_sqe *sqe = next_sqe(ring);
+	uint32_t number = 0;
+
+	while (ring->installed_fds[number] >= 0)
+		number++;
+	assert(number < RING_INSTALLS_MAX);
+	ring->installed_fds[number] = ring->installs[number] = fd;
+	io_uring_prep_files_update(sqe, &ring->installs[number], 1, (int)IORING_FILE_INDEX_ALLOC);
+	sqe->user_data = pack(RING_INSTALL, number, 0);
+}
+
 void ring_close(struct ring *ring, uint32_t slot, uint32_t generation)
 {
 	struct io_uring_sqe *sqe = next_sqe(ring);
@@ -275,6 +304,14 @@ void ring_close(struct ring *ring, uint32_t slot, uint32_t generation)
 
 /* --- completing ------------------------------------------------------------------ */
 
+/* The kernel has written the slot where the descriptor was.  Returns it, or -errno. */
+static int finish_install(struct ring *ring, uint32_t number, int result)
+{
+	close(ring->installed_fds[number]);
+	ring->installed_fds[number] = -1;
+	return result < 0 ? result : ring->installs[number];
+}
+
 static void handle(struct ring *ring, const struct io_uring_cqe *cqe, ring_handler *handler,
 		   void *owner)
 {
@@ -283,6 +320,8 @@ static void handle(struct ring *ring, const struct io_uring_cqe *cqe, ring_handl
 
 	event.result = cqe->res;
 	event.more = cqe->flags & IORING_CQE_F_MORE;
+	if (event.operation == RING_INSTALL)
+		event.result = finish_install(ring, event.slot, event.result);
 	if (cqe->flags & IORING_CQE_F_BUFFER)
 		event.data = ring->buffers + (size_t)buffer * RING_BUFFER_SIZE;
 	handler(owner, &event);

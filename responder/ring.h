@@ -21,6 +21,8 @@ enum ring_operation {
 	RING_CANCEL, /* what was under way on the slot has been cancelled */
 	RING_CLOSE, /* the slot is free again */
 	RING_WAKE, /* ring_wake() was called */
+	RING_READABLE, /* slot: the number given; a descriptor has something to read, or its end */
+	RING_INSTALL, /* result: the slot that the socket has now, or -errno: it is closed */
 };
 
 struct ring_event {
@@ -62,6 +64,16 @@ void ring_receive(struct ring *ring, uint32_t slot, uint32_t generation);
 /* Send once; `bytes` must not move until the event. */
 void ring_send(struct ring *ring, uint32_t slot, uint32_t generation, const uint8_t *bytes,
 	       size_t size);
+
+/* One event RING_READABLE when `fd` has something to read. */
+void ring_watch(struct ring *ring, int fd, uint32_t number);
+
+/*
+ * Make an ordinary socket a direct one, and close the descriptor, whatever the
+ * result.  No more than RING_INSTALLS_MAX may be under way.
+ */
+#define RING_INSTALLS_MAX 64
+void ring_install(struct ring *ring, int fd);
 
 /* Cancel all that is under way on the slot, then close it. */
 void ring_close(struct ring *ring, uint32_t slot, uint32_t generation);

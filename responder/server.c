@@ -15,6 +15,7 @@
 #include "common/challenge_table.h"
 #include "common/log.h"
 #include "common/paths.h"
+#include "responder/adopter.h"
 #include "responder/conn.h"
 #include "responder/ring.h"
 #include "responder/tls.h"
@@ -44,6 +45,8 @@ struct worker {
 	bool started;
 	unsigned int number;
 	int listener_fds[STEER_FAMILIES];
+	int adoption_fd; /* -1: none */
+	unsigned int installing;
 	struct ring *ring;
 	struct challenge_table *table;
 	struct tls_context *tls;
@@ -196,6 +199,39 @@ static void on_accept(struct worker *worker, const struct ring_event *event)
 	accept_where_not(worker);
 }
 
+/* Take what the keeper has adopted, and look again when there may be more. */
+static void receive_adopted(struct worker *worker)
+{
+	while (worker->installing < RING_INSTALLS_MAX) {
+		int fd = adopter_receive(worker->adoption_fd);
+
+		if (fd == -EAGAIN) {
+			ring_watch(worker->ring, worker->adoption_fd, 0);
+			return;
+		}
+		if (fd == -EPIPE)
+			return; /* the main thread sees the keeper's end, too, and says so */
+		if (fd < 0) {
+			count(worker, SERVER_REFUSED);
+			continue;
+		}
+		ring_install(worker->ring, fd);
+		worker->installing++;
+	}
+}
+
+static void on_install(struct worker *worker, const struct ring_event *event)
+{
+	bool was_full = worker->installing-- == RING_INSTALLS_MAX;
+
+	if (event->result >= 0)
+		open_slot(worker, (uint32_t)event->result);
+	else
+		count(worker, SERVER_REFUSED);
+	if (was_full)
+		receive_adopted(worker);
+}
+
 static void on_receive(struct worker *worker, const struct ring_event *event)
 {
 	struct slot *slot = &worker->slots[event->slot];
@@ -236,6 +272,12 @@ static void on_event(void *owner, const struct ring_event *event)
 		worker->accept_again_ns = 0;
 		accept_where_not(worker);
 		break;
+	case RING_READABLE:
+		receive_adopted(worker);
+		break;
+	case RING_INSTALL:
+		on_install(worker, event);
+		break;
 	case RING_CANCEL:
 	case RING_WAKE:
 		break;
@@ -271,6 +313,8 @@ static void *work(void *argument)
 
 	err = ring_enable(worker->ring);
 	accept_where_not(worker);
+	if (worker->adoption_fd >= 0)
+		ring_watch(worker->ring, worker->adoption_fd, 0);
 	while (!err && !atomic_load(&worker->server->stopping))
 		err = ring_run(worker->ring, expire(worker), on_event, worker);
 	if (err) {
@@ -359,6 +403,8 @@ int server_new(const struct server_options *options, struct server **ret_server)
 		worker->number = server->worker_count;
 		memcpy(worker->listener_fds, options->listener_fds[worker->number],
 		       sizeof(worker->listener_fds));
+		worker->adoption_fd =
+			options->adoption_fds ? options->adoption_fds[worker->number] : -1;
 		err = worker_init(worker, options, slots_by_limit());
 	}
 out:

@@ -32,6 +32,8 @@ struct server_options {
 	unsigned int threads;
 	/* [thread][family], -1 for a family that is not there; the caller keeps and closes them */
 	const int (*listener_fds)[STEER_FAMILIES];
+	/* Where each thread receives adopted sockets (adopter.h), or NULL; the caller's, too. */
+	const int *adoption_fds;
 };
 
 /*

@@ -17,6 +17,7 @@
 #include <bpf/libbpf.h>
 
 #include "bpf/steer.skel.h"
+#include "bpf/steer_repair.skel.h"
 #include "bpf/steer_abi.h"
 #include "common/challenge_table.h"
 #include "common/log.h"
@@ -27,13 +28,21 @@
 #define ASSIGN_KFUNC "bpf_sk_assign_tcp_reqsk" /* since 6.9 */
 
 struct steer {
-	struct steer_bpf *bpf;
+	enum steer_way way;
+	struct bpf_object *object;
 	uint64_t hash_key[2];
 	struct steer_control *control; /* the map's memory; NULL before steer_attach() */
+	unsigned int threads;
+	int *send_fds, *receive_fds; /* of adopted sockets, one pair a thread; NULL: not this way */
 	struct keeper keeper;
 	struct attachments attachments; /* the keeper's; here only to describe them */
 	bool attached;
 };
+
+static const char *way_name(enum steer_way way)
+{
+	return way == STEER_WAY_REPAIR ? "repair" : "sk_lookup";
+}
 
 /* --- what the kernel has ------------------------------------------------------- */
 
@@ -64,6 +73,38 @@ static int find_assign_kfunc(void)
 	return id < 0 ? -ENOENT : 0;
 }
 
+/* The way that this kernel can go, where the user leaves it open. */
+static enum steer_way choose_way(enum steer_way wanted)
+{
+	if (wanted != STEER_WAY_AUTO)
+		return wanted;
+	return find_assign_kfunc() ? STEER_WAY_REPAIR : STEER_WAY_SK_LOOKUP;
+}
+
+/* The programs of a way, not yet loaded.  NULL with errno. */
+static struct bpf_object *open_object(enum steer_way way)
+{
+	size_t size;
+	const void *bytes = way == STEER_WAY_REPAIR ? steer_repair_bpf__elf_bytes(&size)
+						    : steer_bpf__elf_bytes(&size);
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "steer");
+
+	return bpf_object__open_mem(bytes, size, &opts);
+}
+
+static int map_fd(const struct steer *steer, const char *name)
+{
+	return bpf_object__find_map_fd_by_name(steer->object, name);
+}
+
+/* -1 when the way has no such program. */
+static int program_fd(const struct steer *steer, const char *name)
+{
+	const struct bpf_program *program = bpf_object__find_program_by_name(steer->object, name);
+
+	return program ? bpf_program__fd(program) : -1;
+}
+
 static const char *kernel_release(struct utsname *name)
 {
 	return uname(name) ? "?" : name->release;
@@ -79,7 +120,7 @@ static void raise_memlock_limit(void)
 }
 
 /* Say why loading failed, and what to do about it. */
-static void log_load_failure(int err)
+static void log_load_failure(enum steer_way way, int err)
 {
 	struct utsname name;
 	int kfunc = find_assign_kfunc();
@@ -92,33 +133,40 @@ static void log_load_failure(int err)
 			"kernel %s has no BTF (/sys/kernel/btf/vmlinux): steering needs one built "
 			"with CONFIG_DEBUG_INFO_BTF",
 			kernel_release(&name));
-	else if (kfunc)
-		log_error("kernel %s has no %s(): steering needs Linux 6.9 or newer with "
-			  "CONFIG_SYN_COOKIES; where nothing else listens, --standalone does "
-			  "without",
+	else if (kfunc && way == STEER_WAY_SK_LOOKUP)
+		log_error("kernel %s has no %s(), which needs Linux 6.9 or newer with "
+			  "CONFIG_SYN_COOKIES: use --way repair, or leave --way out",
 			  kernel_release(&name), ASSIGN_KFUNC);
 	else
 		log_error("cannot load the BPF programs: %s; --verbose shows the verifier's words",
 			  strerror(-err));
 }
 
+/* Would the programs of this way load?  0 or -errno. */
+static int try_way(enum steer_way way)
+{
+	struct bpf_object *object = open_object(way);
+	int err = object ? bpf_object__load(object) : -errno;
+
+	bpf_object__close(object);
+	return err;
+}
+
 int steer_check(FILE *out)
 {
-	struct steer_bpf *bpf;
-	struct utsname name;
+	enum steer_way way = choose_way(STEER_WAY_AUTO);
 	int err, kfunc = find_assign_kfunc();
+	struct utsname name;
 
 	libbpf_set_print(print_libbpf);
 	raise_memlock_limit();
 	fprintf(out, "kernel:        %s\n", kernel_release(&name));
 	fprintf(out, "BTF:           %s\n", kfunc == -EOPNOTSUPP ? "missing" : "yes");
 	fprintf(out, "%s(): %s\n", ASSIGN_KFUNC, kfunc ? "missing, needs Linux 6.9" : "yes");
-	bpf = steer_bpf__open();
-	err = bpf ? steer_bpf__load(bpf) : -errno;
+	err = try_way(way);
 	fprintf(out, "BPF programs:  %s\n", err ? strerror(-err) : "load");
-	steer_bpf__destroy(bpf);
 	if (!err)
-		fprintf(out, "steering:      sk_lookup, at the first data segment\n");
+		fprintf(out, "steering:      the way '%s'\n", way_name(way));
 	else if (err == -EPERM || err == -EACCES)
 		fprintf(out, "steering:      start as root to try\n");
 	else
@@ -141,15 +189,16 @@ int steer_open_maps(const struct steer_options *options, const uint64_t hash_key
 	libbpf_set_print(print_libbpf);
 	raise_memlock_limit();
 	memcpy(steer->hash_key, hash_key, sizeof(steer->hash_key));
-	steer->bpf = steer_bpf__open();
-	if (!steer->bpf) {
+	steer->way = choose_way(options->way);
+	steer->object = open_object(steer->way);
+	if (!steer->object) {
 		err = -errno;
 		log_error("cannot read the built-in BPF object: %s", strerror(errno));
 		goto out;
 	}
 	err = pins_mount(options->paths, options->group);
 	if (!err)
-		err = pins_open_maps(options->paths, options->group, hash_key, steer->bpf->obj);
+		err = pins_open_maps(options->paths, options->group, hash_key, steer->object);
 out:
 	if (err) {
 		steer_free(steer);
@@ -182,8 +231,7 @@ static int set_listeners(struct steer *steer, const int listener_fds[STEER_FAMIL
 
 		if (listener_fds[family] < 0)
 			continue;
-		err = bpf_map_update_elem(bpf_map__fd(steer->bpf->maps.listeners), &family, &fd,
-					  BPF_ANY);
+		err = bpf_map_update_elem(map_fd(steer, "listeners"), &family, &fd, BPF_ANY);
 		if (err) {
 			log_error("the kernel does not take the listener for steering: %s",
 				  strerror(-err));
@@ -201,7 +249,7 @@ static int configure(struct steer *steer, const struct steer_options *options,
 	int err;
 
 	control = mmap(NULL, sizeof(*control), PROT_READ | PROT_WRITE, MAP_SHARED,
-		       bpf_map__fd(steer->bpf->maps.control_map), 0);
+		       map_fd(steer, "control_map"), 0);
 	if (control == MAP_FAILED) {
 		err = -errno;
 		log_error("cannot configure the BPF programs: %s", strerror(errno));
@@ -214,7 +262,58 @@ static int configure(struct steer *steer, const struct steer_options *options,
 				   listener_port(listener_fds[STEER_V6])},
 		.watched_port = options->watched_port,
 	};
-	return set_listeners(steer, listener_fds);
+	return steer->way == STEER_WAY_SK_LOOKUP ? set_listeners(steer, listener_fds) : 0;
+}
+
+/* The channels by which the second way hands sockets to the answering threads. */
+static int open_adoption_channels(struct steer *steer, unsigned int threads)
+{
+	int err, fds[2];
+
+	steer->send_fds = calloc(threads, sizeof(*steer->send_fds));
+	steer->receive_fds = calloc(threads, sizeof(*steer->receive_fds));
+	if (!steer->send_fds || !steer->receive_fds)
+		return -ENOMEM;
+	for (; steer->threads < threads; steer->threads++) {
+		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds)) {
+			err = -errno;
+			log_error("cannot open a socket pair: %s", strerror(errno));
+			return err;
+		}
+		steer->send_fds[steer->threads] = fds[0];
+		steer->receive_fds[steer->threads] = fds[1];
+	}
+	return 0;
+}
+
+static void close_descriptors(const int *fds, unsigned int count)
+{
+	for (unsigned int i = 0; fds && i < count; i++)
+		close(fds[i]);
+}
+
+/* The attachments go to the keeper, and in the second way the work of adopting. */
+static int start_keeper(struct steer *steer)
+{
+	bool adopts = steer->way == STEER_WAY_REPAIR;
+	struct keeper_adoption adoption = {
+		.map_fd = adopts ? map_fd(steer, "adoptions") : -1,
+		.send_fds = steer->send_fds,
+		.threads = steer->threads,
+	};
+	int err = keeper_start(&steer->keeper, &steer->attachments, &adoption);
+
+	if (err) {
+		log_error("cannot start the keeper: %s", strerror(-err));
+		attachments_remove(&steer->attachments);
+		return err;
+	}
+	/* The keeper's ends: so its death is seen. */
+	close_descriptors(steer->send_fds, steer->threads);
+	free(steer->send_fds);
+	steer->send_fds = NULL;
+	steer->attached = true;
+	return 0;
 }
 
 int steer_attach(struct steer *steer, const struct steer_options *options,
@@ -223,30 +322,28 @@ int steer_attach(struct steer *steer, const struct steer_options *options,
 	struct attachment_programs programs;
 	int err;
 
-	err = steer_bpf__load(steer->bpf);
+	err = bpf_object__load(steer->object);
 	if (err) {
-		log_load_failure(err);
+		log_load_failure(steer->way, err);
 		return err;
 	}
 	err = configure(steer, options, listener_fds);
+	if (!err && steer->way == STEER_WAY_REPAIR)
+		err = open_adoption_channels(steer, options->threads);
 	if (err)
 		return err;
 	programs = (struct attachment_programs){
-		.ethernet_fd = bpf_program__fd(steer->bpf->progs.steer_ethernet),
-		.bare_ip_fd = bpf_program__fd(steer->bpf->progs.steer_bare_ip),
-		.lookup_fd = bpf_program__fd(steer->bpf->progs.choose),
+		.ethernet_fd = program_fd(steer, "steer_ethernet"),
+		.bare_ip_fd = program_fd(steer, "steer_bare_ip"),
+		.lookup_fd = program_fd(steer, "choose"),
 	};
 	err = attachments_make(&programs, options, &steer->attachments);
-	if (err)
-		return err;
-	err = keeper_start(&steer->keeper, &steer->attachments);
-	if (err) {
-		log_error("cannot start the keeper: %s", strerror(-err));
-		attachments_remove(&steer->attachments);
-		return err;
-	}
-	steer->attached = true;
-	return 0;
+	return err ? err : start_keeper(steer);
+}
+
+const int *steer_adoption_fds(const struct steer *steer)
+{
+	return steer->receive_fds;
 }
 
 void steer_keep_alive(struct steer *steer, uint32_t for_ms)
@@ -262,12 +359,21 @@ int steer_keeper_fd(const struct steer *steer)
 	return steer->attached ? steer->keeper.channel_fd : -1;
 }
 
-static uint32_t program_id(const struct bpf_program *program)
+static void describe_programs(const struct steer *steer, FILE *out)
 {
-	struct bpf_prog_info info = {0};
-	__u32 size = sizeof(info);
+	struct bpf_program *program;
+	const char *separator = "";
 
-	return bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) ? 0 : info.id;
+	bpf_object__for_each_program(program, steer->object)
+	{
+		struct bpf_prog_info info = {0};
+		__u32 size = sizeof(info);
+
+		if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size))
+			continue;
+		fprintf(out, "%s\"%s\": %u", separator, bpf_program__name(program), info.id);
+		separator = ", ";
+	}
 }
 
 /* The kernel lets an interface's name hold anything but '/', ':' and white space. */
@@ -290,14 +396,13 @@ void steer_describe(const struct steer *steer, FILE *out)
 			     "\"programs\": {}");
 		return;
 	}
-	fprintf(out, "\"way\": \"sk_lookup\", \"attach\": \"%s\", \"interfaces\": [",
+	fprintf(out, "\"way\": \"%s\", \"attach\": \"%s\", \"interfaces\": [", way_name(steer->way),
 		steer->attachments.tcx ? "tcx" : "clsact");
 	for (size_t i = 0; i < steer->attachments.count; i++)
 		describe_interface(steer->attachments.list[i].interface, i == 0, out);
-	fprintf(out,
-		"], \"programs\": {\"steer_ethernet\": %u, \"steer_bare_ip\": %u, \"choose\": %u}",
-		program_id(steer->bpf->progs.steer_ethernet),
-		program_id(steer->bpf->progs.steer_bare_ip), program_id(steer->bpf->progs.choose));
+	fputs("], \"programs\": {", out);
+	describe_programs(steer, out);
+	fputc('}', out);
 }
 
 void steer_free(struct steer *steer)
@@ -310,7 +415,11 @@ void steer_free(struct steer *steer)
 	}
 	if (steer->control)
 		munmap(steer->control, sizeof(*steer->control));
-	steer_bpf__destroy(steer->bpf);
+	close_descriptors(steer->send_fds, steer->threads);
+	close_descriptors(steer->receive_fds, steer->threads);
+	free(steer->send_fds);
+	free(steer->receive_fds);
+	bpf_object__close(steer->object);
 	free(steer);
 }
 

@@ -24,8 +24,17 @@ struct steer;
 
 enum steer_attach_way { STEER_ATTACH_AUTO, STEER_ATTACH_TCX, STEER_ATTACH_CLSACT };
 
+/* How a connection is taken from production (ARCHITECTURE.md). */
+enum steer_way {
+	STEER_WAY_AUTO,
+	STEER_WAY_SK_LOOKUP, /* the first: sk_lookup and bpf_sk_assign_tcp_reqsk(), Linux 6.9 */
+	STEER_WAY_REPAIR, /* the second: TCP_REPAIR, for older kernels */
+};
+
 struct steer_options {
 	const struct paths *paths;
+	enum steer_way way;
+	unsigned int threads; /* that answer: the second way hands each of them its share */
 	const char *const *interfaces; /* names */
 	size_t interface_count; /* 0: all that exist */
 	enum steer_attach_way attach_way;
@@ -51,11 +60,14 @@ int steer_open_maps(const struct steer_options *options, const uint64_t hash_key
 
 /*
  * Load the programs, with `listener_fds` (an fd or -1 for STEER_V4 and
- * STEER_V6) as the sockets to steer to, and attach them: from here on armed
+ * STEER_V6) as the sockets to steer to in the first way, and attach them: from here on armed
  * names are steered.  Forks the keeper.  All or nothing; errors are logged.
  */
 int steer_attach(struct steer *steer, const struct steer_options *options,
 		 const int listener_fds[STEER_FAMILIES]);
+
+/* Where each answering thread receives adopted sockets (adopter.h); NULL: the way needs none. */
+const int *steer_adoption_fds(const struct steer *steer);
 
 /*
  * Vouch for the responder for another `for_ms`: who does not do so in time is taken

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 /*
- * The real programs by test run: what they cost the verifier, and which packets
+ * The real programs by test run, of the first way here and of the second where
+ * test_steer_repair_bpf.c includes this file: what they cost the verifier, and which packets
  * they take for a SYN to the watched port while a name is armed.  What they do
  * with real connections is shown in tests/net.
  */
@@ -16,7 +17,15 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#ifdef STEER_BY_REPAIR
+#include "bpf/steer_repair.skel.h"
+#define steer_elf_bytes steer_repair_bpf__elf_bytes
+#define STEER_PROGRAMS  2
+#else
 #include "bpf/steer.skel.h"
+#define steer_elf_bytes steer_bpf__elf_bytes
+#define STEER_PROGRAMS  3
+#endif
 #include "bpf/steer_abi.h"
 
 #define VERIFIED_INSNS_MAX 50000
@@ -25,7 +34,12 @@
 #define TEST_RUN_FRAME_MIN (ETH_HLEN + 20)
 #define FRAME_MAX          256
 
-static struct steer_bpf *bpf;
+static struct bpf_object *object;
+
+static int map_fd(const char *name)
+{
+	return bpf_object__find_map_fd_by_name(object, name);
+}
 
 struct frame {
 	uint8_t bytes[FRAME_MAX];
@@ -112,7 +126,7 @@ static uint64_t counter(enum steer_counter which)
 	assert_true(cpus > 0);
 	values = calloc((size_t)cpus, sizeof(*values));
 	assert_non_null(values);
-	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(bpf->maps.counters), &key, values), 0);
+	assert_int_equal(bpf_map_lookup_elem(map_fd("counters"), &key, values), 0);
 	for (int i = 0; i < cpus; i++)
 		sum += values[i];
 	free(values);
@@ -123,13 +137,13 @@ static void arm_until(uint64_t until_ns)
 {
 	__u32 zero = 0;
 
-	assert_int_equal(
-		bpf_map_update_elem(bpf_map__fd(bpf->maps.armed), &zero, &until_ns, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(map_fd("armed"), &zero, &until_ns, BPF_ANY), 0);
 }
 
 /* Run a program on the frame, which must pass; was it taken for the SYN of a new connection? */
-static bool is_newborn_to(const struct bpf_program *program, struct frame *frame)
+static bool is_newborn_to(const char *name, struct frame *frame)
 {
+	const struct bpf_program *program = bpf_object__find_program_by_name(object, name);
 	uint64_t before = counter(STEER_NEWBORN);
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame->bytes,
 		    .data_size_in = (__u32)frame->size);
@@ -141,7 +155,7 @@ static bool is_newborn_to(const struct bpf_program *program, struct frame *frame
 
 static bool is_newborn(struct frame *frame)
 {
-	return is_newborn_to(bpf->progs.steer_ethernet, frame);
+	return is_newborn_to("steer_ethernet", frame);
 }
 
 /* --- tests -------------------------------------------------------------------------- */
@@ -152,7 +166,7 @@ static void test_verifier_budget(void **state)
 	int programs = 0;
 
 	(void)state;
-	bpf_object__for_each_program(program, bpf->obj)
+	bpf_object__for_each_program(program, object)
 	{
 		struct bpf_prog_info info = {0};
 		__u32 size = sizeof(info);
@@ -164,7 +178,7 @@ static void test_verifier_budget(void **state)
 				 info.verified_insns);
 		programs++;
 	}
-	assert_int_equal(programs, 3);
+	assert_int_equal(programs, STEER_PROGRAMS);
 }
 
 static void test_ipv4(void **state)
@@ -343,9 +357,7 @@ static void set_alive_until(uint64_t until_ns)
 	struct steer_control control = {.watched_port = 443, .alive_until_ns = until_ns};
 	__u32 zero = 0;
 
-	assert_int_equal(
-		bpf_map_update_elem(bpf_map__fd(bpf->maps.control_map), &zero, &control, BPF_ANY),
-		0);
+	assert_int_equal(bpf_map_update_elem(map_fd("control_map"), &zero, &control, BPF_ANY), 0);
 }
 
 static void test_hung_responder(void **state)
@@ -371,16 +383,19 @@ static void test_without_link_layer(void **state)
 	append_ethernet(&frame, ETH_P_IP);
 	append_ipv4(&frame, 0, 0, 20);
 	append_syn(&frame, 443, 5);
-	assert_false(is_newborn_to(bpf->progs.steer_bare_ip, &frame));
+	assert_false(is_newborn_to("steer_bare_ip", &frame));
 }
 
 /* --- the group ---------------------------------------------------------------------- */
 
 static int set_up(void **state)
 {
+	size_t size;
+	const void *bytes = steer_elf_bytes(&size);
+
 	(void)state;
-	bpf = steer_bpf__open_and_load();
-	if (!bpf)
+	object = bpf_object__open_mem(bytes, size, NULL);
+	if (!object || bpf_object__load(object))
 		return -1;
 	arm_until(UINT64_MAX);
 	set_alive_until(UINT64_MAX);
@@ -390,7 +405,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	(void)state;
-	steer_bpf__destroy(bpf);
+	bpf_object__close(object);
 	return 0;
 }
 

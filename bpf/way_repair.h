@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The second way, for kernels before 6.9: the connection is told to user space,
+ * which makes a socket of it by TCP_REPAIR (responder/adopter.c).  Part of
+ * steer.bpf.c.
+ *
+ * Between the moment when production's request socket goes and the moment when
+ * the new socket stands, the stack would answer the client's segments with a
+ * RST: they are dropped, and the client sends them again.
+ */
+#ifndef WAY_REPAIR_H
+#define WAY_REPAIR_H
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 21); /* 500 connections on their way, of 4 KiB each */
+} adoptions SEC(".maps");
+
+/* A live responder has the other end of the ring buffer open. */
+INLINE bool way_is_open(const struct segment *segment)
+{
+	return segment->control->alive_until_ns > bpf_ktime_get_boot_ns();
+}
+
+INLINE struct bpf_sock *way_look_up(struct segment *segment)
+{
+	return look_up(segment);
+}
+
+/* A listener, while this very connection is being taken: it is the wrong one. */
+INLINE bool way_is_ours(const struct segment *segment, const struct bpf_sock *sk)
+{
+	return true;
+}
+
+/* Describe the connection for user space. */
+INLINE void describe(struct segment *segment, const struct steer_flow *flow, __u16 window)
+{
+	struct steer_adoption *adoption = &segment->scratch->adoption;
+	const struct bpf_sock_tuple *tuple = &segment->packet.flow.tuple;
+
+	adoption->family = segment->packet.flow.family;
+	adoption->ifindex = segment->skb->ifindex;
+	if (segment->packet.flow.family == STEER_V4) {
+		adoption->remote_address[0] = tuple->ipv4.saddr;
+		adoption->local_address[0] = tuple->ipv4.daddr;
+		adoption->remote_port = tuple->ipv4.sport;
+		adoption->local_port = tuple->ipv4.dport;
+	} else {
+		__builtin_memcpy(adoption->remote_address, tuple->ipv6.saddr, 16);
+		__builtin_memcpy(adoption->local_address, tuple->ipv6.daddr, 16);
+		adoption->remote_port = tuple->ipv6.sport;
+		adoption->local_port = tuple->ipv6.dport;
+	}
+	adoption->client_isn = flow->client_isn;
+	adoption->server_isn = flow->server_isn;
+	adoption->mss = flow->attrs.mss;
+	adoption->client_wscale = flow->attrs.snd_wscale;
+	adoption->server_wscale = flow->attrs.rcv_wscale;
+	adoption->wscale_ok = flow->attrs.wscale_ok;
+	adoption->sack_ok = flow->attrs.sack_ok;
+	adoption->timestamps_ok = flow->attrs.tstamp_ok && segment_timestamps(segment);
+	adoption->timestamp_echo = segment->scratch->timestamp_echo;
+	adoption->client_window = (__u32)window
+				  << (flow->attrs.wscale_ok ? flow->attrs.snd_wscale : 0);
+	adoption->server_window = flow->server_window;
+}
+
+/* Tell user space of the connection and of its first bytes. */
+INLINE int tell(struct segment *segment, const struct steer_flow *flow)
+{
+	struct steer_adoption *adoption = &segment->scratch->adoption;
+	__u32 size = segment->packet.payload_size;
+	__be16 window;
+
+	if (bpf_skb_load_bytes(segment->skb,
+			       segment->packet.tcp_offset + offsetof(struct tcphdr, window),
+			       &window, sizeof(window)))
+		return -1;
+	describe(segment, flow, bpf_ntohs(window));
+	adoption->size = size > STEER_ADOPTION_BYTES ? STEER_ADOPTION_BYTES : size;
+	if (load_bytes(segment->skb, segment->packet.payload_offset, adoption->bytes, size,
+		       STEER_ADOPTION_BYTES))
+		return -1;
+	return bpf_ringbuf_output(&adoptions, adoption, sizeof(*adoption), 0);
+}
+
+/* The segment itself becomes the RST that removes production's request socket. */
+INLINE int way_take_request(struct segment *segment, const struct steer_flow *flow)
+{
+	if (tell(segment, flow)) {
+		bpf_map_delete_elem(&flows, &segment->packet.flow);
+		return pass_for_good(segment, STEER_PASSED_FAILED);
+	}
+	count(STEER_STEERED);
+	return write_rst(segment, true) ? DROP : PASS;
+}
+
+/* Rule 5: the RST was lost on its way up, or is still there. */
+INLINE int way_on_taken_request(struct segment *segment, struct steer_flow *flow)
+{
+	count(STEER_DROPPED);
+	return write_rst(segment, true) ? DROP : PASS;
+}
+
+/* Rule 9: the new socket does not stand yet. */
+INLINE int way_on_taken_listener(struct segment *segment, struct bpf_sock *listener,
+				 struct steer_flow *flow)
+{
+	count(STEER_DROPPED);
+	return DROP;
+}
+
+/* The end of rule 10: there is no request socket to remove. */
+INLINE int way_take_cookie(struct segment *segment, const struct steer_flow *flow)
+{
+	if (bpf_map_update_elem(&flows, &segment->packet.flow, flow, BPF_ANY) ||
+	    tell(segment, flow)) {
+		bpf_map_delete_elem(&flows, &segment->packet.flow);
+		return pass_for_good(segment, STEER_PASSED_FAILED);
+	}
+	count(STEER_COOKIE_STEERED);
+	count(STEER_STEERED);
+	return DROP;
+}
+
+#endif

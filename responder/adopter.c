@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "responder/adopter.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <bpf/libbpf.h>
+
+#include "bpf/steer_abi.h"
+#include "common/log.h"
+
+/* The RST that frees the addresses is at work in the same moment: a short wait, seldom needed. */
+#define CONNECT_ATTEMPTS 50
+#define CONNECT_PAUSE_NS 200000
+
+#define TCP_OPTION_MSS            2 /* RFC 9293 section 3.2 */
+#define TCP_OPTION_WINDOW_SCALE   3 /* RFC 7323 section 2.2 */
+#define TCP_OPTION_SACK_PERMITTED 4 /* RFC 2018 section 2 */
+#define TCP_OPTION_TIMESTAMP      8 /* RFC 7323 section 3.2 */
+
+struct adopter {
+	struct ring_buffer *ring;
+	const int *send_fds;
+	size_t threads, next_thread;
+};
+
+/* --- a socket in the middle of its life -------------------------------------------- */
+
+static int set_option(int fd, int option, const void *value, size_t size)
+{
+	return setsockopt(fd, IPPROTO_TCP, option, value, (socklen_t)size) ? -errno : 0;
+}
+
+static int set_number(int fd, int option, int value)
+{
+	return set_option(fd, option, &value, sizeof(value));
+}
+
+static socklen_t make_address(struct sockaddr_storage *ret_address,
+			      const struct steer_adoption *adoption, const __u32 address[4],
+			      __u16 port)
+{
+	memset(ret_address, 0, sizeof(*ret_address));
+	if (adoption->family == STEER_V4) {
+		struct sockaddr_in *v4 = (struct sockaddr_in *)ret_address;
+
+		v4->sin_family = AF_INET;
+		v4->sin_port = port;
+		v4->sin_addr.s_addr = address[0];
+		return sizeof(*v4);
+	}
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret_address;
+
+	v6->sin6_family = AF_INET6;
+	v6->sin6_port = port;
+	memcpy(&v6->sin6_addr, address, sizeof(v6->sin6_addr));
+	if (IN6_IS_ADDR_LINKLOCAL(&v6->sin6_addr))
+		v6->sin6_scope_id = adoption->ifindex;
+	return sizeof(*v6);
+}
+
+/* In repair mode nothing is sent: the socket is connected as soon as the addresses are free. */
+static int connect_silently(int fd, const struct steer_adoption *adoption)
+{
+	const struct timespec pause = {.tv_nsec = CONNECT_PAUSE_NS};
+	struct sockaddr_storage address;
+	socklen_t size;
+
+	size = make_address(&address, adoption, adoption->local_address, adoption->local_port);
+	if (bind(fd, (struct sockaddr *)&address, size))
+		return -errno;
+	size = make_address(&address, adoption, adoption->remote_address, adoption->remote_port);
+	for (int i = 0; i < CONNECT_ATTEMPTS; i++) {
+		if (!connect(fd, (struct sockaddr *)&address, size))
+			return 0;
+		if (errno != EADDRNOTAVAIL && errno != EADDRINUSE)
+			return -errno;
+		nanosleep(&pause, NULL);
+	}
+	return -EADDRINUSE;
+}
+
+static int set_sequence(int fd, int queue, __u32 sequence)
+{
+	int err = set_number(fd, TCP_REPAIR_QUEUE, queue);
+
+	return err ? err : set_option(fd, TCP_QUEUE_SEQ, &sequence, sizeof(sequence));
+}
+
+/* What SYN and SYN-ACK agreed on. */
+static int set_negotiated(int fd, const struct steer_adoption *adoption)
+{
+	struct tcp_repair_opt options[4] = {{TCP_OPTION_MSS, adoption->mss}};
+	size_t count = 1;
+	int err;
+
+	if (adoption->wscale_ok)
+		options[count++] = (struct tcp_repair_opt){
+			TCP_OPTION_WINDOW_SCALE,
+			adoption->client_wscale | (__u32)adoption->server_wscale << 16};
+	if (adoption->sack_ok)
+		options[count++] = (struct tcp_repair_opt){TCP_OPTION_SACK_PERMITTED, 0};
+	if (adoption->timestamps_ok)
+		options[count++] = (struct tcp_repair_opt){TCP_OPTION_TIMESTAMP, 0};
+	err = set_option(fd, TCP_REPAIR_OPTIONS, options, count * sizeof(options[0]));
+	if (!err && adoption->timestamps_ok)
+		err = set_option(fd, TCP_TIMESTAMP, &adoption->timestamp_echo,
+				 sizeof(adoption->timestamp_echo));
+	return err;
+}
+
+/* The client's first bytes, as if they had just come, and both windows. */
+static int set_received(int fd, const struct steer_adoption *adoption)
+{
+	struct tcp_repair_window window = {
+		.snd_wl1 = adoption->client_isn + 1,
+		.snd_wnd = adoption->client_window,
+		.max_window = adoption->client_window,
+		.rcv_wnd = adoption->server_window,
+		.rcv_wup = adoption->client_isn + 1,
+	};
+	ssize_t sent;
+	int err;
+
+	err = set_number(fd, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE);
+	if (err)
+		return err;
+	sent = send(fd, adoption->bytes, adoption->size, 0);
+	if (sent != (ssize_t)adoption->size)
+		return sent < 0 ? -errno : -EIO;
+	return set_option(fd, TCP_REPAIR_WINDOW, &window, sizeof(window));
+}
+
+/* The connected socket, or -errno. */
+static int make_socket(const struct steer_adoption *adoption)
+{
+	int domain = adoption->family == STEER_V4 ? AF_INET : AF_INET6;
+	int err, fd = socket(domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	err = set_number(fd, TCP_REPAIR, TCP_REPAIR_ON);
+	if (!err)
+		err = set_sequence(fd, TCP_SEND_QUEUE, adoption->server_isn + 1);
+	if (!err)
+		err = set_sequence(fd, TCP_RECV_QUEUE, adoption->client_isn + 1);
+	if (!err)
+		err = connect_silently(fd, adoption);
+	if (!err)
+		err = set_negotiated(fd, adoption);
+	if (!err)
+		err = set_received(fd, adoption);
+	if (!err)
+		err = set_number(fd, TCP_REPAIR_QUEUE, TCP_NO_QUEUE);
+	/* Leaving repair mode sends a window probe, which acknowledges the client's bytes. */
+	if (!err)
+		err = set_number(fd, TCP_REPAIR, TCP_REPAIR_OFF);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+/* --- handing it over ---------------------------------------------------------------- */
+
+union one_descriptor {
+	struct cmsghdr header;
+	char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+static int send_descriptor(int socket_fd, int fd)
+{
+	char byte = 0;
+	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+	union one_descriptor control = {.header = {.cmsg_level = SOL_SOCKET,
+						   .cmsg_type = SCM_RIGHTS,
+						   .cmsg_len = CMSG_LEN(sizeof(int))}};
+	struct msghdr message = {.msg_iov = &iov,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
+				 .msg_controllen = sizeof(control)};
+
+	memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+	return sendmsg(socket_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+int adopter_receive(int receive_fd)
+{
+	char byte;
+	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+	union one_descriptor control;
+	struct msghdr message = {.msg_iov = &iov,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
+				 .msg_controllen = sizeof(control)};
+	ssize_t size = recvmsg(receive_fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	const struct cmsghdr *header;
+	int fd;
+
+	if (size < 0)
+		return -errno;
+	if (!size)
+		return -EPIPE;
+	header = CMSG_FIRSTHDR(&message);
+	if (!header || header->cmsg_type != SCM_RIGHTS)
+		return -EMFILE; /* the kernel found no room for it, and closed it */
+	memcpy(&fd, CMSG_DATA(header), sizeof(fd));
+	return fd;
+}
+
+static int adopt(void *context, void *data, size_t size)
+{
+	struct adopter *adopter = context;
+	int err, fd;
+
+	if (size < sizeof(struct steer_adoption))
+		return 0;
+	fd = make_socket(data);
+	if (fd < 0) {
+		/* The client's handshake fails, nothing else; a stranger can cause it. */
+		log_debug("cannot adopt a connection: %s", strerror(-fd));
+		return 0;
+	}
+	err = send_descriptor(adopter->send_fds[adopter->next_thread], fd);
+	if (err)
+		log_debug("cannot hand a connection over: %s", strerror(-err));
+	adopter->next_thread = (adopter->next_thread + 1) % adopter->threads;
+	close(fd);
+	return 0;
+}
+
+/* --- the object ----------------------------------------------------------------------- */
+
+int adopter_new(struct adopter **ret_adopter, int map_fd, const int *send_fds, size_t threads)
+{
+	struct adopter *adopter = calloc(1, sizeof(*adopter));
+	int err;
+
+	if (!adopter)
+		return -ENOMEM;
+	adopter->send_fds = send_fds;
+	adopter->threads = threads;
+	adopter->ring = ring_buffer__new(map_fd, adopt, adopter, NULL);
+	if (!adopter->ring) {
+		err = -errno;
+		free(adopter);
+		return err;
+	}
+	*ret_adopter = adopter;
+	return 0;
+}
+
+void adopter_free(struct adopter *adopter)
+{
+	if (!adopter)
+		return;
+	ring_buffer__free(adopter->ring);
+	free(adopter);
+}
+
+int adopter_fd(const struct adopter *adopter)
+{
+	return ring_buffer__epoll_fd(adopter->ring);
+}
+
+void adopter_work(struct adopter *adopter)
+{
+	int count = ring_buffer__poll(adopter->ring, 0);
+
+	if (count < 0 && count != -EINTR)
+		log_error("cannot read the ring buffer of adoptions: %s", strerror(-count));
+}
