@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""TLS clients: one in this process, and real ones."""
+
+import re
+import socket
+import ssl
+
+PATIENCE_S = 15
+ACME = "acme-tls/1"
+
+
+class Answer:
+    """What a client got: the certificate (DER), the protocol, and the page."""
+
+    def __init__(self, certificate, protocol=None, body=None):
+        self.certificate = certificate
+        self.protocol = protocol
+        self.body = body
+
+
+def context(alpn=None, version=None):
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    tls.check_hostname = False
+    tls.verify_mode = ssl.CERT_NONE
+    if alpn:
+        tls.set_alpn_protocols(alpn)
+    if version:
+        tls.minimum_version = tls.maximum_version = version
+    return tls
+
+
+def read_all(stream):
+    data = b""
+    while more := stream.recv(65536):
+        data += more
+    return data
+
+
+def body_of(response):
+    head, _, body = response.partition(b"\r\n\r\n")
+    assert b" 200 " in head.split(b"\r\n")[0], response[:200]
+    return body
+
+
+def get(host, address, name, version=None):
+    """Fetch the page as any user would."""
+    with host.entered():
+        connection = socket.create_connection((str(address), 443), PATIENCE_S)
+    with connection, context(["http/1.1"], version).wrap_socket(
+        connection, server_hostname=name, suppress_ragged_eofs=True
+    ) as tls:
+        request = f"GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n"
+        tls.sendall(request.encode())
+        body = body_of(read_all(tls))
+        return Answer(tls.getpeercert(binary_form=True), tls.selected_alpn_protocol(), body)
+
+
+def validate(host, address, name, version=None, alpn=(ACME,)):
+    """Handshake as a validator does (RFC 8737 section 3), and hang up."""
+    with host.entered():
+        connection = socket.create_connection((str(address), 443), PATIENCE_S)
+    with connection, context(list(alpn), version).wrap_socket(
+        connection, server_hostname=name
+    ) as tls:
+        return Answer(tls.getpeercert(binary_form=True), tls.selected_alpn_protocol())
+
+
+# --- real clients: each returns the certificate that it was shown -------------------------------
+
+
+def pem_to_der(text):
+    pem = re.search(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", text, re.DOTALL)
+    assert pem, f"no certificate was shown: {text[-2000:]}"
+    return ssl.PEM_cert_to_DER_cert(pem.group(0))
+
+
+def target(address):
+    return f"[{address}]:443" if address.version == 6 else f"{address}:443"
+
+
+def openssl(host, address, name, *options):
+    sni = ("-servername", name) if name else ()
+    output = host.run(
+        *("openssl", "s_client", "-connect", target(address), *sni, *options),
+        input="",
+        check=False,
+    )
+    return Answer(pem_to_der(output.stdout))
+
+
+def gnutls(host, address, name, *options):
+    output = host.run(
+        *("gnutls-cli", "--insecure", "--print-cert", "--sni-hostname", name, "-p", "443"),
+        *(*options, address),
+        input="",
+        check=False,
+    )
+    return Answer(pem_to_der(output.stdout))
+
+
+def curl(host, address, name, *options):
+    output = host.run(
+        *("curl", "-sSk", "--max-time", PATIENCE_S, "-w", "%{certs}", *options),
+        *("--resolve", f"{name}:443:{address}", f"https://{name}/"),
+    )
+    body, _, certs = output.stdout.partition("\n")
+    return Answer(pem_to_der(certs), body=f"{body}\n".encode())

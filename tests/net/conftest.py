@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the network tests have in common; run by tests/run.sh."""
+
+import pytest
+
+import authority
+import hosts
+import production
+import sidestep
+
+LOG_LINES_SHOWN = 60
+NAME = "www.example.org"
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """With a failure come the logs of what ran meanwhile."""
+    report = (yield).get_result()
+    lab = getattr(item, "lab", None)
+    if report.failed and lab:
+        for name, log in lab.logs.items():
+            if log.exists():
+                lines = log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
+                report.sections.append((f"log of {name}", "\n".join(lines)))
+
+
+@pytest.fixture
+def lab(request):
+    made = hosts.Lab()
+    request.node.lab = made
+    yield made
+    problems = made.close()
+    assert not problems
+
+
+@pytest.fixture
+def nginx(lab):
+    return production.Nginx(lab)
+
+
+@pytest.fixture
+def speaking(lab):
+    """A production server that takes acme-tls/1 handshakes when they reach it."""
+    return production.HaproxyWithAcme(lab)
+
+
+@pytest.fixture(params=production.SERVERS, ids=lambda server: server.name)
+def any_production(request, lab):
+    """Each server in turn."""
+    return request.param(lab)
+
+
+@pytest.fixture
+def dns(lab):
+    return authority.Dns(lab)
+
+
+@pytest.fixture
+def pebble(lab, dns):
+    return authority.Pebble(lab)
+
+
+@pytest.fixture(params=(authority.Pebble, authority.Caddy), ids=("pebble", "caddy"))
+def any_authority(request, lab, dns):
+    """Each CA in turn."""
+    return request.param(lab)
+
+
+@pytest.fixture
+def instance(lab):
+    """Sidestep, not yet started."""
+    return sidestep.Sidestep(lab)
+
+
+@pytest.fixture
+def armed(instance, nginx):
+    """Sidestep beside nginx, with www.example.org armed."""
+    instance.start().publish(NAME)
+    return instance

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The responder comes and goes; production does not notice."""
+
+import attached
+import certificates
+import clients
+import hosts
+import load
+import pytest
+import sidestep
+
+NAME = "www.example.org"
+
+
+def check_challenge(lab):
+    answer = clients.validate(lab.validator, lab.server.ipv4, NAME)
+    certificates.check_challenge(answer.certificate, NAME, sidestep.DIGEST)
+
+
+def check_failure(run, *words, status=1):
+    """It ended with this status, and what it said has these words in it."""
+    assert run.returncode == status, run.stderr
+    for word in words:
+        assert word in run.stderr
+    assert "anitizer" not in run.stderr
+
+
+def wait_until_detached(lab):
+    hosts.wait_for(lambda: not attached.attachments(lab.server), "everything to be detached")
+
+
+def test_attaches_everywhere(lab, nginx, instance):
+    assert not attached.attachments(lab.server)
+    instance.start()
+    assert attached.attachments(lab.server) == ["sk_lookup", "tcx lo", "tcx eth0"]
+
+
+@pytest.mark.parametrize("way", ("tcx", "clsact"))
+def test_end_detaches(lab, nginx, instance, way):
+    """SIGTERM, with a name armed and clients coming."""
+    instance.start("--attach", way).publish(NAME)
+    clients_coming = load.Load(lab, nginx)
+    assert attached.attachments(lab.server)
+    assert instance.responder.stop() == 0
+    assert not attached.attachments(lab.server)
+    clients_coming.wait_for_requests(200)
+    clients_coming.finish()
+
+
+@pytest.mark.parametrize("way", ("tcx", "clsact"))
+def test_killed(lab, nginx, instance, way):
+    """SIGKILL at work: nothing stays attached, production loses nothing, a successor takes over."""
+    instance.start("--attach", way).publish(NAME)
+    clients_coming = load.Load(lab, nginx)
+    check_challenge(lab)
+    instance.responder.kill()
+    wait_until_detached(lab)
+    clients_coming.wait_for_requests(200)
+    answer = clients.get(lab.validator, lab.server.ipv4, NAME)
+    assert answer.certificate == nginx.certificate
+
+    instance.start("--attach", way)
+    assert instance.pending() == [NAME]  # armed names outlive a responder
+    check_challenge(lab)
+    clients_coming.wait_for_requests(200)
+    clients_coming.finish()
+
+
+def test_keeper_killed(lab, nginx, instance):
+    """Without the process that detaches, the responder ends rather than go on unwatched."""
+    instance.start().publish(NAME)
+    clients_coming = load.Load(lab, nginx)
+    keepers = [pid for pid in children_of(instance.responder.pid)]
+    assert len(keepers) == 1
+    hosts.run("kill", "-KILL", keepers[0])
+    assert instance.responder.wait() == 1
+    wait_until_detached(lab)
+    clients_coming.wait_for_requests(200)
+    clients_coming.finish()
+
+
+def children_of(pid):
+    return hosts.run("ps", "--ppid", pid, "-o", "pid=").stdout.split()
+
+
+def test_production_comes_and_goes(lab, nginx, instance):
+    """The server reloads while a name is armed."""
+    instance.start().publish(NAME)
+    clients_coming = load.Load(lab, nginx)
+    for _ in range(3):
+        hosts.run("kill", "-HUP", nginx.process.pid)
+        clients_coming.wait_for_requests(100)
+        check_challenge(lab)
+    clients_coming.finish()
+
+
+def test_second_instance(lab, nginx, instance):
+    instance.start().publish(NAME)
+    check_failure(instance.run_responder(), "another responder runs", "--root")
+    check_challenge(lab)
+    assert instance.responder.stop() == 0
+
+
+def test_gives_up_root(lab, nginx, instance):
+    instance.start()
+    status = dict(
+        line.split(":", 1)
+        for line in open(f"/proc/{instance.responder.pid}/status", encoding="ascii")
+    )
+    nobody = hosts.run("id", "-u", "nobody").stdout.strip()
+    assert status["Uid"].split() == [nobody] * 4
+    for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        assert int(status[kind], 16) == 0, kind
+    assert status["NoNewPrivs"].strip() == "1"
+
+
+def test_background(lab, nginx, instance):
+    """Without --foreground it returns when it is ready."""
+    command = [word for word in instance.responder_command() if word != "--foreground"]
+    lab.server.run(*command)
+    status = instance.status()
+    assert status["running"]
+    instance.publish(NAME)
+    check_challenge(lab)
+    hosts.run("kill", status["responder"]["pid"])
+    wait_until_detached(lab)
+
+
+def test_standalone(lab, instance):
+    """Nothing else listens on the port."""
+    instance.start("--standalone").publish(NAME)
+    assert not attached.attachments(lab.server)
+    for address in (lab.server.ipv4, lab.server.ipv6):
+        answer = clients.validate(lab.validator, address, NAME)
+        certificates.check_challenge(answer.certificate, NAME, sidestep.DIGEST)
+    assert instance.responder.stop() == 0
+    assert not lab.server.listens(443)
+
+
+def test_standalone_where_production_is(lab, nginx, instance):
+    check_failure(instance.run_responder("--standalone"), "443")
+
+
+def test_unload(lab, nginx, instance):
+    instance.start().publish(NAME)
+    check_failure(instance.run_responder("--unload"), "another responder runs")
+    instance.responder.stop()
+    assert lab.mounts()
+    assert instance.run_responder("--unload").returncode == 0
+    assert not lab.mounts()
+    assert not instance.status()["challenges"]
+    instance.start()
+    assert not instance.pending()
+
+
+def test_check(lab, instance):
+    run = instance.run_responder("--check")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stdout.splitlines()[-1].startswith("ready: would steer on port 443")
+    assert not attached.attachments(lab.server)
+    assert not list(instance.root.rglob("*"))
+
+
+def test_check_as_ordinary_user(lab, instance):
+    command = instance.responder_command("--check")
+    run = lab.server.run(*sidestep.as_user(sidestep.STRANGER), *command, check=False)
+    assert run.returncode == 1
+    assert run.stdout.splitlines()[-1].startswith("not ready: ")
+    assert "root" in run.stdout.splitlines()[-1]
+
+
+def test_start_as_ordinary_user(lab, instance):
+    command = sidestep.as_user(sidestep.STRANGER) + list(instance.responder_command())
+    check_failure(lab.server.run(*command, check=False), "root")
+
+
+def test_start_without_capabilities(lab, instance):
+    """Root in name only, as in most containers."""
+    command = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", *instance.responder_command())
+    run = lab.server.run(*command, check=False)
+    assert run.returncode == 1
+    assert run.stderr.strip()
+    assert not attached.attachments(lab.server)
+
+
+@pytest.mark.parametrize(
+    ("options", "words", "status"),
+    (
+        (("--interface", "nosuch0"), ("nosuch0",), 1),
+        (("--user", "nosuch"), ("nosuch", "adduser"), 1),
+        (("--group", "nosuch"), ("nosuch", "addgroup"), 1),
+        (("--port", "0"), ("--port",), 2),
+        (("--no-such-option",), ("--help",), 2),
+        (("--standalone", "--interface", "lo"), ("--standalone",), 2),
+    ),
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_wrong_options(lab, nginx, instance, options, words, status):
+    check_failure(instance.run_responder(*options), *words, status=status)
+    assert not attached.attachments(lab.server)
+
+
+def test_without_syncookies(lab, nginx, instance):
+    """The kernel would refuse what is steered: said at the start, not found out by the CA."""
+    lab.server.run("sysctl", "-qw", "net.ipv4.tcp_syncookies=0")
+    check_failure(instance.run_responder(), "tcp_syncookies", "sysctl")
+    assert not attached.attachments(lab.server)
