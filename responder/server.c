@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -209,12 +210,12 @@ static void receive_adopted(struct worker *worker)
 			ring_watch(worker->ring, worker->adoption_fd, 0);
 			return;
 		}
-		if (fd == -EPIPE)
-			return; /* the main thread sees the keeper's end, too, and says so */
-		if (fd < 0) {
+		if (fd == -EMFILE) {
 			count(worker, SERVER_REFUSED);
 			continue;
 		}
+		if (fd < 0)
+			return; /* the keeper's end, which the main thread sees, too, and tells */
 		ring_install(worker->ring, fd);
 		worker->installing++;
 	}
@@ -335,6 +336,18 @@ static int worker_init(struct worker *worker, const struct server_options *optio
 	int err;
 
 	worker->oldest = worker->youngest = NO_SLOT;
+	worker->adoption_fd = -1;
+	if (options->adoption_fds) {
+		/* Our own: the caller may close its descriptors while the threads still run. */
+		worker->adoption_fd =
+			fcntl(options->adoption_fds[worker->number], F_DUPFD_CLOEXEC, 0);
+		if (worker->adoption_fd < 0) {
+			err = -errno;
+			log_error("no descriptor for thread %u: %s", worker->number,
+				  strerror(errno));
+			return err;
+		}
+	}
 	worker->slot_count = slot_count;
 	worker->slots = calloc(slot_count, sizeof(*worker->slots));
 	if (!worker->slots) {
@@ -367,6 +380,8 @@ static void worker_done(struct worker *worker)
 	for (uint32_t number = worker->oldest; number != NO_SLOT;
 	     number = worker->slots[number].younger)
 		conn_end(&worker->slots[number].conn);
+	if (worker->adoption_fd >= 0)
+		close(worker->adoption_fd);
 	tls_context_free(worker->tls);
 	challenge_table_free(worker->table);
 	free(worker->slots);
@@ -403,8 +418,6 @@ int server_new(const struct server_options *options, struct server **ret_server)
 		worker->number = server->worker_count;
 		memcpy(worker->listener_fds, options->listener_fds[worker->number],
 		       sizeof(worker->listener_fds));
-		worker->adoption_fd =
-			options->adoption_fds ? options->adoption_fds[worker->number] : -1;
 		err = worker_init(worker, options, slots_by_limit());
 	}
 out:
