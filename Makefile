@@ -136,6 +136,11 @@ demo-run: all
 
 C_FILES = $(wildcard bpf/*.[ch] common/*.[ch] responder/*.[ch] acme/*.[ch] bench/*.[ch] tests/*.[ch] tests/*/*.[ch])
 
+install: all
+	install -D -m 755 $(O)/sidestep-responder $(DESTDIR)$(PREFIX)/sbin/sidestep-responder
+	install -D -m 755 $(O)/sidestep $(DESTDIR)$(PREFIX)/bin/sidestep
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/share/sidestep/hooks deploy/hooks/*
+
 lint:
 	$(Q)deploy/lint.sh $(C_FILES)
 
