@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The ring against real sockets on the loopback interface. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <limits.h>
+#include <linux/filter.h>
+#include <linux/io_uring.h>
+#include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "responder/ring.h"
+
+#define SLOTS       4
+#define GENERATION  0xfffffffeu
+#define LISTENER    1
+#define PATIENCE_NS 2000000000u
+
+static struct ring *ring;
+static int listener_fd;
+static struct sockaddr_in address;
+
+/* What the handler has seen and nobody has asked for yet; the bytes of one are kept. */
+static struct ring_event events[64];
+static size_t event_count;
+static uint8_t received[RING_BUFFER_SIZE];
+
+static int setup(void **state)
+{
+	socklen_t size = sizeof(address);
+	const char *missing;
+
+	(void)state;
+	event_count = 0;
+	assert_int_equal(ring_new(&ring, SLOTS, &missing), 0);
+	assert_int_equal(ring_enable(ring), 0);
+	listener_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	address = (struct sockaddr_in){.sin_family = AF_INET,
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	assert_int_equal(bind(listener_fd, (struct sockaddr *)&address, size), 0);
+	assert_int_equal(listen(listener_fd, 16), 0);
+	assert_int_equal(getsockname(listener_fd, (struct sockaddr *)&address, &size), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	close(listener_fd);
+	ring_free(ring);
+	return 0;
+}
+
+static int connect_client(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+/* Whether the other end has closed: nothing but its end can be read. */
+static bool is_closed(int fd)
+{
+	struct pollfd polled = {.fd = fd, .events = POLLIN};
+	char byte;
+
+	return poll(&polled, 1, 2000) == 1 && read(fd, &byte, 1) <= 0;
+}
+
+static void handle(void *owner, const struct ring_event *event)
+{
+	assert_ptr_equal(owner, &events);
+	assert_true(event_count < sizeof(events) / sizeof(events[0]));
+	if (event->data)
+		memcpy(received, event->data, (size_t)event->result);
+	events[event_count++] = *event;
+}
+
+/* Take the first event of this operation, waiting for it. */
+static struct ring_event expect(enum ring_operation operation)
+{
+	uint64_t until_ns = ring_clock_ns() + PATIENCE_NS;
+	struct ring_event event;
+
+	for (;;) {
+		for (size_t i = 0; i < event_count; i++) {
+			if (events[i].operation != operation)
+				continue;
+			event = events[i];
+			memmove(&events[i], &events[i + 1],
+				(--event_count - i) * sizeof(events[0]));
+			return event;
+		}
+		if (ring_clock_ns() > until_ns)
+			fail_msg("no event of operation %d came", operation);
+		assert_int_equal(ring_run(ring, until_ns, handle, &events), 0);
+	}
+}
+
+static uint32_t accept_client(void)
+{
+	struct ring_event event = expect(RING_ACCEPT);
+
+	assert_int_equal(event.slot, LISTENER);
+	assert_in_range(event.result, 0, SLOTS - 1);
+	assert_true(event.more);
+	return (uint32_t)event.result;
+}
+
+static void test_carries_bytes(void **state)
+{
+	struct ring_event event;
+	uint32_t slot;
+	char text[8];
+	int fd;
+
+	(void)state;
+	ring_accept(ring, listener_fd, LISTENER);
+	fd = connect_client();
+	slot = accept_client();
+	ring_receive(ring, slot, GENERATION);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(write(fd, "hello", 5), 5);
+		event = expect(RING_RECEIVE);
+		assert_int_equal(event.slot, slot);
+		assert_int_equal(event.generation, GENERATION);
+		assert_int_equal(event.result, 5);
+		assert_memory_equal(received, "hello", 5);
+		assert_true(event.more);
+	}
+	ring_send(ring, slot, GENERATION, (const uint8_t *)"goodbye", 7);
+	event = expect(RING_SEND);
+	assert_int_equal(event.slot, slot);
+	assert_int_equal(event.generation, GENERATION);
+	assert_int_equal(event.result, 7);
+	assert_int_equal(read(fd, text, sizeof(text)), 7);
+	assert_memory_equal(text, "goodbye", 7);
+	close(fd);
+	event = expect(RING_RECEIVE);
+	assert_int_equal(event.result, 0);
+	assert_false(event.more);
+	ring_close(ring, slot, GENERATION);
+	assert_int_equal(expect(RING_CLOSE).result, 0);
+}
+
+static void test_closes_what_is_under_way(void **state)
+{
+	struct ring_event event;
+	uint32_t slot;
+	int fd;
+
+	(void)state;
+	ring_accept(ring, listener_fd, LISTENER);
+	fd = connect_client();
+	slot = accept_client();
+	ring_receive(ring, slot, GENERATION);
+	ring_close(ring, slot, GENERATION);
+	event = expect(RING_RECEIVE);
+	assert_int_equal(event.result, -ECANCELED);
+	assert_int_equal(event.generation, GENERATION);
+	assert_int_equal(expect(RING_CLOSE).result, 0);
+	assert_true(is_closed(fd));
+	close(fd);
+	/* The slot can be had again. */
+	for (int i = 0; i < 2 * SLOTS; i++) {
+		fd = connect_client();
+		ring_close(ring, accept_client(), GENERATION);
+		assert_int_equal(expect(RING_CLOSE).result, 0);
+		close(fd);
+	}
+}
+
+/* A reset is told, and a send into it raises no signal. */
+static void test_tells_of_a_reset(void **state)
+{
+	const struct linger reset = {.l_onoff = 1};
+	uint32_t slot;
+	int fd;
+
+	(void)state;
+	ring_accept(ring, listener_fd, LISTENER);
+	fd = connect_client();
+	slot = accept_client();
+	ring_receive(ring, slot, GENERATION);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+	close(fd);
+	assert_int_equal(expect(RING_RECEIVE).result, -ECONNRESET);
+	ring_send(ring, slot, GENERATION, (const uint8_t *)"x", 1);
+	assert_int_equal(expect(RING_SEND).result, -EPIPE);
+	ring_close(ring, slot, GENERATION);
+	assert_int_equal(expect(RING_CLOSE).result, 0);
+}
+
+static void test_tells_when_slots_run_out(void **state)
+{
+	struct ring_event event;
+	uint32_t slots[SLOTS];
+	int fds[SLOTS + 1];
+
+	(void)state;
+	ring_accept(ring, listener_fd, LISTENER);
+	for (int i = 0; i < SLOTS; i++) {
+		fds[i] = connect_client();
+		slots[i] = accept_client();
+	}
+	fds[SLOTS] = connect_client();
+	event = expect(RING_ACCEPT);
+	assert_int_equal(event.result, -ENFILE);
+	assert_false(event.more);
+	assert_true(is_closed(fds[SLOTS]));
+	/* With one free again it goes on. */
+	ring_close(ring, slots[2], GENERATION);
+	assert_int_equal(expect(RING_CLOSE).result, 0);
+	ring_accept(ring, listener_fd, LISTENER);
+	close(fds[SLOTS]);
+	fds[SLOTS] = connect_client();
+	assert_int_equal(accept_client(), slots[2]);
+	for (int i = 0; i <= SLOTS; i++)
+		close(fds[i]);
+}
+
+static void test_waits_no_longer_than_told(void **state)
+{
+	uint64_t start_ns = ring_clock_ns(), until_ns = start_ns + 50000000u, end_ns;
+
+	(void)state;
+	while (ring_clock_ns() < until_ns)
+		assert_int_equal(ring_run(ring, until_ns, handle, &events), 0);
+	end_ns = ring_clock_ns();
+	assert_int_equal(event_count, 0);
+	assert_in_range(end_ns - start_ns, 50000000u, PATIENCE_NS);
+	/* And not at all when that is past. */
+	assert_int_equal(ring_run(ring, start_ns, handle, &events), 0);
+}
+
+static void *wake(void *argument)
+{
+	ring_wake(argument);
+	return NULL;
+}
+
+static void test_can_be_woken(void **state)
+{
+	pthread_t thread;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(pthread_create(&thread, NULL, wake, ring), 0);
+		expect(RING_WAKE);
+		pthread_join(thread, NULL);
+	}
+}
+
+/* The descriptor of the test's only ring. */
+static int find_ring_fd(void)
+{
+	char path[32], target[PATH_MAX];
+
+	for (int fd = 0; fd < 64; fd++) {
+		ssize_t size;
+
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		size = readlink(path, target, sizeof(target) - 1);
+		target[size < 0 ? 0 : size] = '\0';
+		if (strstr(target, "[io_uring]"))
+			return fd;
+	}
+	fail_msg("the ring has no descriptor");
+	return -1;
+}
+
+/* Whoever takes over the process does not get all of io_uring with it. */
+static void test_is_restricted(void **state)
+{
+	(void)state;
+	assert_int_equal(
+		syscall(SYS_io_uring_register, find_ring_fd(), IORING_UNREGISTER_FILES, NULL, 0),
+		-1);
+	assert_int_equal(errno, EACCES);
+}
+
+/* --- a kernel that takes no submissions ------------------------------------------------ */
+
+static int refuse_to_enter(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_enter, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAGAIN),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+/* The child's whole life; 0 when all was as it should be. */
+static int submit_in_vain(void)
+{
+	struct ring *doomed;
+	const char *missing;
+
+	if (ring_new(&doomed, SLOTS, &missing) || ring_enable(doomed) || refuse_to_enter())
+		return 1;
+	/* As long as nothing is lost the kernel may change its mind. */
+	if (ring_run(doomed, 0, handle, &events))
+		return 2;
+	for (int i = 0; i < 5000; i++)
+		ring_send(doomed, 0, GENERATION, (const uint8_t *)"x", 1);
+	return ring_run(doomed, 0, handle, &events) == -EAGAIN ? 0 : 3;
+}
+
+static void test_tells_of_lost_submissions(void **state)
+{
+	pid_t pid = fork();
+	int status;
+
+	(void)state;
+	if (!pid)
+		_exit(submit_in_vain());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static void test_probes(void **state)
+{
+	const char *missing;
+
+	(void)state;
+	assert_int_equal(ring_probe(&missing), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_carries_bytes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_closes_what_is_under_way, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_tells_of_a_reset, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_tells_when_slots_run_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_waits_no_longer_than_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_can_be_woken, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_is_restricted, setup, teardown),
+		cmocka_unit_test(test_tells_of_lost_submissions),
+		cmocka_unit_test(test_probes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
