@@ -174,12 +174,23 @@ int listeners_open(struct listeners *ret_listeners, unsigned int threads, uint16
 	return 0;
 }
 
+/*
+ * A ring that accepts on a socket lets go of it only some time after its own
+ * end.  Shut down, the socket listens no longer from this moment on, and the port
+ * is free for whoever starts next.
+ */
+static void close_listener(int fd)
+{
+	shutdown(fd, SHUT_RDWR);
+	close(fd);
+}
+
 void listeners_close(struct listeners *listeners)
 {
 	for (unsigned int thread = 0; listeners->fds && thread < listeners->threads; thread++)
 		for (int family = 0; family < STEER_FAMILIES; family++)
 			if (listeners->fds[thread][family] >= 0)
-				close(listeners->fds[thread][family]);
+				close_listener(listeners->fds[thread][family]);
 	free(listeners->fds);
 	listeners->fds = NULL;
 	listeners->threads = 0;
