@@ -230,6 +230,8 @@ static void take_options(struct parsing *parsing, int argc, char **argv, bool gi
 			.name = options[option].name,
 			.has_arg = options[option].value ? required_argument : no_argument,
 			.val = CODE_BASE + option};
+	/* From the beginning, however often; without words of its own. */
+	optind = 0;
 	opterr = 0;
 	while ((code = getopt_long(argc, argv, OPTION_LETTERS, long_options, NULL)) != -1) {
 		option = option_of_code(code);

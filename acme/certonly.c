@@ -270,7 +270,8 @@ int verb_certonly(const struct arguments *arguments)
 		failure_set(
 			&certonly.failure, NULL,
 			"--cert-name takes letters, digits and \"._-:\", with no dot or hyphen at "
-			"the beginning");
+			"the beginning, not '%s'",
+			arguments->cert_name);
 	if (failure_is_set(&certonly.failure) ||
 	    names_parse(&certonly.names, &certonly.name_count, arguments->domains,
 			arguments->domain_count, &certonly.failure)) {

@@ -307,11 +307,13 @@ static bool is_paused(const json_t *problem)
 static void set_wait(struct failure *failure, int64_t retry_after_s)
 {
 	char until[sizeof("2026-11-23 12:00:00 UTC")];
-	time_t moment = time(NULL) + (time_t)retry_after_s;
 	struct tm utc;
+	time_t moment;
 
-	if (retry_after_s > 0 && retry_after_s < RETRY_AFTER_SENSIBLE_S &&
-	    gmtime_r(&moment, &utc) &&
+	if (retry_after_s <= 0 || retry_after_s > RETRY_AFTER_SENSIBLE_S)
+		return;
+	moment = time(NULL) + (time_t)retry_after_s;
+	if (gmtime_r(&moment, &utc) &&
 	    strftime(until, sizeof(until), "%Y-%m-%d %H:%M:%S UTC", &utc))
 		snprintf(failure->next_step, sizeof(failure->next_step),
 			 "wait until %s, as the CA asks, then run this again", until);

@@ -78,19 +78,24 @@ static int check_live(const struct lineage *lineage)
 	return file == STORE_FILES ? 0 : -EEXIST;
 }
 
-static int open_directories(struct lineage *lineage, const struct paths *paths)
+/* *ret_place tells on an error which one it was, below the state directory. */
+static int open_directories(struct lineage *lineage, const struct paths *paths,
+			    const char **ret_place)
 {
 	int state, error;
 
 	error = file_open_path(paths->state, LINEAGE_MODE, &state);
 	if (error)
 		return error;
+	*ret_place = "/live";
 	error = file_open_directory(state, "live", TOP_MODE, &lineage->live);
 	if (!error)
-		error = file_open_directory(state, "archive", TOP_MODE, &lineage->archive);
-	close(state);
-	if (!error)
 		error = check_live(lineage);
+	if (!error) {
+		*ret_place = "/archive";
+		error = file_open_directory(state, "archive", TOP_MODE, &lineage->archive);
+	}
+	close(state);
 	if (!error)
 		error = file_open_directory(lineage->archive, lineage->name, LINEAGE_MODE,
 					    &lineage->directory);
@@ -166,7 +171,7 @@ static int reserve_space(const struct lineage *lineage)
 }
 
 static void explain_begin(struct failure *failure, int error, const struct lineage *lineage,
-			  const struct paths *paths)
+			  const struct paths *paths, const char *place)
 {
 	switch (error) {
 	case -EWOULDBLOCK:
@@ -178,8 +183,8 @@ static void explain_begin(struct failure *failure, int error, const struct linea
 			    "%s is there already, and was not made by sidestep", lineage->path);
 		break;
 	default:
-		failure_set_errno(failure, -error, "cannot write certificates into %s",
-				  paths->state);
+		failure_set_errno(failure, -error, "cannot write certificates into %s%s",
+				  paths->state, place);
 	}
 }
 
@@ -187,6 +192,7 @@ int lineage_begin(struct lineage **ret_lineage, const struct paths *paths, const
 		  struct key *key, struct failure *failure)
 {
 	struct lineage *lineage = calloc(1, sizeof(*lineage));
+	const char *place = "";
 	int error;
 
 	if (!lineage) {
@@ -196,7 +202,7 @@ int lineage_begin(struct lineage **ret_lineage, const struct paths *paths, const
 	lineage->live = lineage->archive = lineage->directory = lineage->staging = -1;
 	snprintf(lineage->name, sizeof(lineage->name), "%s", name);
 	store_live_path(lineage->path, paths, name);
-	error = open_directories(lineage, paths);
+	error = open_directories(lineage, paths, &place);
 	if (!error)
 		error = make_staging(lineage);
 	if (!error)
@@ -204,7 +210,7 @@ int lineage_begin(struct lineage **ret_lineage, const struct paths *paths, const
 	if (!error)
 		error = reserve_space(lineage);
 	if (error) {
-		explain_begin(failure, error, lineage, paths);
+		explain_begin(failure, error, lineage, paths, place);
 		lineage_free(lineage);
 		return -1;
 	}
