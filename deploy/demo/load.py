@@ -23,8 +23,9 @@ REPORT_PAUSE_S = 0.2
 class Expected:
     """What production may answer."""
 
-    def __init__(self, body, certificate_files):
-        self.body = body.encode()
+    def __init__(self, page_file, certificate_files):
+        with open(page_file, "rb") as file:
+            self.page = file.read()
         self.files = certificate_files
         self.certificates = set()
 
@@ -51,7 +52,7 @@ class Load:
         self.addresses = itertools.cycle(arguments.connect)
         self.name = arguments.name
         self.report_file = arguments.report
-        self.expected = Expected(arguments.body, arguments.certificate)
+        self.expected = Expected(arguments.page, arguments.certificate)
         self.counts = {
             "requests": 0,
             "connection_failures": 0,
@@ -83,7 +84,7 @@ class Load:
         if not self.expected.is_certificate(certificate):
             return "wrong_certificate", f"{address}: {certificate.hex()}"
         head, _, body = answer.partition(b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 200 ") or body != self.expected.body:
+        if not head.startswith(b"HTTP/1.1 200 ") or body != self.expected.page:
             return "wrong_content", f"{address}: {answer[:500]!r}"
         return None, None
 
@@ -123,7 +124,7 @@ def main():
     parser.add_argument("--connect", action="append", required=True, metavar="ADDRESS",
                         help="of the server; may be repeated, used in turn")
     parser.add_argument("--name", required=True, help="to ask for")
-    parser.add_argument("--body", required=True, help="the page, exactly")
+    parser.add_argument("--page", required=True, metavar="FILE", help="with what must come back")
     parser.add_argument("--certificate", action="append", required=True, metavar="FILE",
                         help="PEM of a certificate that may be shown; may be repeated")
     parser.add_argument("--report", required=True, metavar="FILE", help="for the counts")

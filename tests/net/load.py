@@ -15,10 +15,12 @@ class Load:
 
     def __init__(self, lab, server, name="www.example.org", certificate_files=()):
         self.file = lab.directory / "load.json"
+        page = lab.directory / "load.page"
+        page.write_bytes(production.BODY)
         files = [server.identity.cert_file, *certificate_files]
         self.process = lab.validator.start(
             "load",
-            *(sys.executable, PROGRAM, "--name", name, "--body", production.BODY.decode()),
+            *(sys.executable, PROGRAM, "--name", name, "--page", page),
             *("--connect", lab.server.ipv4, "--connect", lab.server.ipv6),
             *(word for file in files for word in ("--certificate", file)),
             *("--report", self.file),
