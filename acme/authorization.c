@@ -15,6 +15,7 @@
 #include "acme/json.h"
 #include "acme/jws.h"
 #include "acme/loop.h"
+#include "acme/output.h"
 #include "acme/poll.h"
 #include "common/challenge_table.h"
 #include "common/identifier.h"
@@ -67,13 +68,17 @@ static bool arm(struct authorization *authorization, const char *token)
 static void disarm(struct authorization *authorization)
 {
 	uint32_t grace_s = authorization->state == AUTHORIZATION_VALID ? CHALLENGE_GRACE_S : 0;
+	int error;
 
 	if (!authorization->armed)
 		return;
 	authorization->armed = false;
-	/* Should this fail, then because the name is not armed, or its time will end it. */
-	(void)challenge_table_withdraw(authorization->order->table, authorization->identifier,
-				       grace_s);
+	error = challenge_table_withdraw(authorization->order->table, authorization->identifier,
+					 grace_s);
+	/* Not pending any more: withdrawn by hand, or the table is a new one. */
+	if (error && error != -ENOENT && error != -ESTALE)
+		output_warning("cannot disarm %s, which will be over in %d s at most: %s",
+			       authorization->identifier->value, TTL_S, strerror(-error));
 }
 
 /* --- the states ------------------------------------------------------------------------ */
@@ -133,8 +138,7 @@ static void wait_for_verdict(struct authorization *authorization, const struct c
 			poll_again_ms(&authorization->poll, reply->retry_after_s, loop_clock_ns())))
 		return;
 	failure_set(&authorization->failure, "try again later",
-		    "the CA has not decided about %s within %d s", authorization->identifier->value,
-		    POLL_DEADLINE_S);
+		    "the CA has not decided within %d s", POLL_DEADLINE_S);
 	enter(authorization, AUTHORIZATION_FAILED);
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "acme/json.h"
 #include "acme/output.h"
 #include "acme/store.h"
 
@@ -33,9 +34,10 @@ json_t *describe_json(const struct stored *stored)
 		json_array_append_new(names, json_string(certificate->names[i].value));
 	format_time(not_before, certificate->not_before_s, "%Y-%m-%dT%H:%M:%SZ");
 	format_time(not_after, certificate->not_after_s, "%Y-%m-%dT%H:%M:%SZ");
-	return json_pack("{s:s, s:o, s:s, s:s, s:s, s:s, s:s?}", "name", stored->name, "names",
+	return json_pack("{s:s, s:o, s:s, s:s, s:s, s:o, s:s?}", "name", stored->name, "names",
 			 names, "not_before", not_before, "not_after", not_after, "serial",
-			 certificate->serial, "path", stored->path, "server", stored->server);
+			 certificate->serial, "path", json_new_text(stored->path), "server",
+			 stored->server);
 }
 
 static void describe_expiry(const struct certificate *certificate, int64_t now_s)

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "acme/json.h"
+
 bool failure_is_set(const struct failure *failure)
 {
 	return failure->cause[0] != '\0';
@@ -78,8 +80,8 @@ void failure_move(struct failure *to, struct failure *from)
 
 json_t *failure_to_json(const struct failure *failure)
 {
-	return json_pack("{s:s, s:s, s:O?}", "cause", failure->cause, "next_step",
-			 failure->next_step, "problem", failure->problem);
+	return json_pack("{s:o, s:o, s:O?}", "cause", json_new_text(failure->cause), "next_step",
+			 json_new_text(failure->next_step), "problem", failure->problem);
 }
 
 void failure_done(struct failure *failure)

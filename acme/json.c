@@ -2,6 +2,7 @@
 #include "acme/json.h"
 
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define URL_SCHEME     "https://"
@@ -32,6 +33,24 @@ const char *json_read_url(const json_t *object, const char *member)
 bool json_read_true(const json_t *object, const char *member)
 {
 	return json_is_true(json_object_get(object, member));
+}
+
+json_t *json_new_text(const char *text)
+{
+	json_t *string = json_string(text);
+	char *copy, *c;
+
+	if (string)
+		return string;
+	copy = strdup(text);
+	if (!copy)
+		return NULL;
+	for (c = copy; *c; c++)
+		if ((unsigned char)*c >= 0x80)
+			*c = '?';
+	string = json_string(copy);
+	free(copy);
+	return string;
 }
 
 bool url_is_usable(const char *url)

@@ -83,6 +83,18 @@ void output_step(const char *format, ...)
 	output.live_line_shown = true;
 }
 
+void output_warning(const char *format, ...)
+{
+	char text[STEP_SIZE];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	clear_live_line();
+	log_warning("%s", text);
+}
+
 void output_line(const char *format, ...)
 {
 	va_list arguments;

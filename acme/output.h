@@ -23,6 +23,9 @@ void output_init(const struct output_options *options);
 /* A step of long work. */
 void output_step(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Something that went wrong without stopping anything. */
+void output_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* A result in text; left out with --json.  Only strings that were checked before. */
 void output_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
