@@ -61,7 +61,7 @@ setup:
 	$(Q)deploy/setup.sh $(WOLFSSL_PREFIX) $(PEERS)
 	$(Q)mkdir -p $(O) && touch $(O)/setup.stamp
 
-$(O)/setup.stamp: deploy/setup.sh deploy/build-wolfssl.sh deploy/fetch-peers.sh deploy/unstable-apt.sh
+$(O)/setup.stamp: deploy/setup.sh deploy/build-wolfssl.sh deploy/fetch-peers.sh deploy/suite-apt.sh
 	$(Q)$(MAKE) --no-print-directory setup
 
 $(WOLFSSL_PREFIX)/lib/libwolfssl.a:

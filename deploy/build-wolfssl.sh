@@ -38,10 +38,10 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
-. "$here/unstable-apt.sh"
+. "$here/suite-apt.sh"
 echo "setup: fetching the wolfSSL source"
-unstable_apt_init "$work/apt" deb-src
-(cd "$work" && unstable_apt source -qq --download-only --tar-only wolfssl)
+suite_apt_init "$work/apt" unstable deb-src
+(cd "$work" && suite_apt source -qq --download-only --tar-only wolfssl)
 tarball=$(find "$work" -maxdepth 1 -name 'wolfssl_*.orig.tar.*' ! -name '*.asc' | head -n 1)
 [ -n "$tarball" ] || { echo "setup: apt delivered no wolfSSL source" >&2; exit 1; }
 

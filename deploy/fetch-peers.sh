@@ -19,14 +19,14 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
-. "$here/unstable-apt.sh"
+. "$here/suite-apt.sh"
 echo "setup: fetching Pebble and Caddy"
-unstable_apt_init "$work/apt" deb
+suite_apt_init "$work/apt" unstable deb
 
 # fetch PACKAGE MINIMUM
 fetch()
 {
-	(cd "$work" && unstable_apt download -qq "$1")
+	(cd "$work" && suite_apt download -qq "$1")
 	deb=$(find "$work" -maxdepth 1 -name "$1_*.deb" | head -n 1)
 	version=$(dpkg-deb -f "$deb" Version)
 	if ! dpkg --compare-versions "$version" ge "$2"; then

@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # shellcheck shell=sh
 #
-# A private view of the distribution's unstable suite, for the few things that
-# the stable suite has too old.  Sourced by build-wolfssl.sh and fetch-peers.sh.
+# A private view of one of the distribution's suites, for the few things that
+# the installed one does not have.  Sourced by build-wolfssl.sh, fetch-peers.sh
+# and fetch-kernels.sh.
 #
 # Nothing of the system's own apt state is changed: the source list, the
 # indexes and the caches all live in one directory of ours.  The address and
 # the trust come from the machine's own apt configuration.
 
-# unstable_apt_init DIR TYPE: prepare DIR for TYPE (deb or deb-src).
-unstable_apt_init()
+# suite_apt_init DIR SUITE TYPE: prepare DIR for TYPE (deb or deb-src) of SUITE.
+suite_apt_init()
 {
-	unstable_apt_dir=$1
-	mkdir -p "$unstable_apt_dir/lists/partial" \
-		"$unstable_apt_dir/cache/archives/partial" \
-		"$unstable_apt_dir/parts"
+	suite_apt_dir=$1
+	mkdir -p "$suite_apt_dir/lists/partial" \
+		"$suite_apt_dir/cache/archives/partial" \
+		"$suite_apt_dir/parts"
 
 	mirror=$(apt-get indextargets --format '$(REPO_URI) $(ORIGIN) $(LABEL)' \
 		'Created-By: Packages' |
@@ -30,18 +31,18 @@ unstable_apt_init()
 			"debian-archive-keyring'" >&2
 		return 1
 	fi
-	echo "$2 [signed-by=$keyring] $mirror unstable main" \
-		>"$unstable_apt_dir/sources.list"
-	unstable_apt update -qq
+	echo "$3 [signed-by=$keyring] $mirror $2 main" \
+		>"$suite_apt_dir/sources.list"
+	suite_apt update -qq
 }
 
-# unstable_apt ARGS...: apt-get that sees the unstable suite and nothing else.
-unstable_apt()
+# suite_apt ARGS...: apt-get that sees the suite prepared last, and nothing else.
+suite_apt()
 {
-	apt-get -o Dir::Etc::SourceList="$unstable_apt_dir/sources.list" \
-		-o Dir::Etc::SourceParts="$unstable_apt_dir/parts" \
-		-o Dir::State::Lists="$unstable_apt_dir/lists" \
-		-o Dir::Cache="$unstable_apt_dir/cache" \
+	apt-get -o Dir::Etc::SourceList="$suite_apt_dir/sources.list" \
+		-o Dir::Etc::SourceParts="$suite_apt_dir/parts" \
+		-o Dir::State::Lists="$suite_apt_dir/lists" \
+		-o Dir::Cache="$suite_apt_dir/cache" \
 		-o APT::Sandbox::User=root \
 		-o Acquire::Languages=none \
 		"$@"
