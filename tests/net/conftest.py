@@ -72,8 +72,14 @@ def instance(lab):
     return sidestep.Sidestep(lab)
 
 
+@pytest.fixture(params=("sk_lookup", "repair"))
+def way(request):
+    """Each way of taking a connection over."""
+    return request.param
+
+
 @pytest.fixture
-def armed(instance, nginx):
+def armed(instance, nginx, way):
     """Sidestep beside nginx, with www.example.org armed."""
-    instance.start().publish(NAME)
+    instance.start("--way", way).publish(NAME)
     return instance

@@ -29,16 +29,19 @@ def wait_until_detached(lab):
     hosts.wait_for(lambda: not attached.attachments(lab.server), "everything to be detached")
 
 
-def test_attaches_everywhere(lab, nginx, instance):
+def test_attaches_everywhere(lab, nginx, instance, way):
     assert not attached.attachments(lab.server)
-    instance.start()
-    assert attached.attachments(lab.server) == ["sk_lookup", "tcx lo", "tcx eth0"]
+    instance.start("--way", way)
+    interfaces = ["tcx lo", "tcx eth0"]
+    chooser = ["sk_lookup"] if way == "sk_lookup" else []
+    assert attached.attachments(lab.server) == chooser + interfaces
+    assert instance.status()["responder"]["way"] == way
 
 
-@pytest.mark.parametrize("way", ("tcx", "clsact"))
-def test_end_detaches(lab, nginx, instance, way):
+@pytest.mark.parametrize("attach", ("tcx", "clsact"))
+def test_end_detaches(lab, nginx, instance, way, attach):
     """SIGTERM, with a name armed and clients coming."""
-    instance.start("--attach", way).publish(NAME)
+    instance.start("--way", way, "--attach", attach).publish(NAME)
     clients_coming = load.Load(lab, nginx)
     assert attached.attachments(lab.server)
     assert instance.responder.stop() == 0
@@ -47,10 +50,10 @@ def test_end_detaches(lab, nginx, instance, way):
     clients_coming.finish()
 
 
-@pytest.mark.parametrize("way", ("tcx", "clsact"))
-def test_killed(lab, nginx, instance, way):
+@pytest.mark.parametrize("attach", ("tcx", "clsact"))
+def test_killed(lab, nginx, instance, way, attach):
     """SIGKILL at work: nothing stays attached, production loses nothing, a successor takes over."""
-    instance.start("--attach", way).publish(NAME)
+    instance.start("--way", way, "--attach", attach).publish(NAME)
     clients_coming = load.Load(lab, nginx)
     check_challenge(lab)
     instance.responder.kill()
@@ -59,7 +62,7 @@ def test_killed(lab, nginx, instance, way):
     answer = clients.get(lab.validator, lab.server.ipv4, NAME)
     assert answer.certificate == nginx.certificate
 
-    instance.start("--attach", way)
+    instance.start("--way", way, "--attach", attach)
     assert instance.pending() == [NAME]  # armed names outlive a responder
     check_challenge(lab)
     clients_coming.wait_for_requests(200)
@@ -83,9 +86,8 @@ def children_of(pid):
     return hosts.run("ps", "--ppid", pid, "-o", "pid=").stdout.split()
 
 
-def test_production_comes_and_goes(lab, nginx, instance):
+def test_production_reloads(lab, nginx, armed):
     """The server reloads while a name is armed."""
-    instance.start().publish(NAME)
     clients_coming = load.Load(lab, nginx)
     for _ in range(3):
         hosts.run("kill", "-HUP", nginx.process.pid)
