@@ -22,17 +22,30 @@
 
 /* --- gathering ------------------------------------------------------------------------------- */
 
-/* What the responder wrote of itself when it started; NULL when it cannot be read. */
-static json_t *gather_responder(const struct paths *paths)
+/* A JSON object that the responder wrote; NULL when it cannot be read. */
+static json_t *read_object(const char *path)
 {
 	json_t *object;
 	size_t size;
 	char *text;
 
-	if (file_read(AT_FDCWD, paths->status, STATUS_FILE_MAX, &text, &size))
+	if (file_read(AT_FDCWD, path, STATUS_FILE_MAX, &text, &size))
 		return NULL;
 	object = json_read(text, size);
 	free(text);
+	return object;
+}
+
+/* What the responder wrote of itself when it started, and its keeper of the interfaces since. */
+static json_t *gather_responder(const struct paths *paths)
+{
+	json_t *object = read_object(paths->status), *interfaces;
+
+	if (!object || json_is_true(json_object_get(object, "standalone")))
+		return object;
+	interfaces = read_object(paths->interfaces);
+	json_object_update(object, interfaces);
+	json_decref(interfaces);
 	return object;
 }
 

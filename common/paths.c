@@ -29,7 +29,8 @@ int paths_init(struct paths *ret_paths, const char *root)
 	    !join(paths.pins, root, length, "/run/sidestep/bpf") ||
 	    !join(paths.table, root, length, "/run/sidestep/challenges") ||
 	    !join(paths.lock, root, length, "/run/sidestep/responder.lock") ||
-	    !join(paths.status, root, length, "/run/sidestep/responder.json"))
+	    !join(paths.status, root, length, "/run/sidestep/responder.json") ||
+	    !join(paths.interfaces, root, length, "/run/sidestep/interfaces.json"))
 		return -ENAMETOOLONG;
 	*ret_paths = paths;
 	return 0;

@@ -17,6 +17,7 @@ struct paths {
 	char lock[PATHS_MAX]; /* ROOT/run/sidestep/responder.lock: held while a responder runs */
 	char status
 		[PATHS_MAX]; /* ROOT/run/sidestep/responder.json: what the responder says of itself */
+	char interfaces[PATHS_MAX]; /* ROOT/run/sidestep/interfaces.json: what the keeper says */
 };
 
 /* Fill `ret_paths`; `root` is "" for the system's own.  -ENAMETOOLONG when too long. */

@@ -11,18 +11,21 @@
 #include <stddef.h>
 #include <net/if.h>
 
+struct paths;
 struct steer_options;
 
 struct attachment {
 	char interface[IF_NAMESIZE];
 	int ifindex;
-	int link_fd; /* TCX: detached when the last descriptor closes; -1: a clsact filter */
+	enum { ATTACHED_NOT, ATTACHED_TCX, ATTACHED_CLSACT } how; /* NOT: it could not be done */
+	int link_fd; /* of TCX, detached when the last descriptor closes; else -1 */
 	bool made_clsact; /* the qdisc is ours, to be removed with the filter */
+	bool seen; /* in the round that is under way */
 };
 
 struct attachments {
 	struct attachment *list;
-	size_t count;
+	size_t count, capacity;
 	int lookup_link_fd; /* sk_lookup; -1: none */
 	bool tcx; /* else clsact */
 };
@@ -39,6 +42,17 @@ struct attachment_programs {
  */
 int attachments_make(const struct attachment_programs *programs,
 		     const struct steer_options *options, struct attachments *ret_attachments);
+
+/*
+ * Follow the interfaces that have come, gone or been renamed since.  Goes on when
+ * one cannot be attached to, which is logged and shown.  Returns whether anything
+ * has changed.
+ */
+bool attachments_follow(struct attachments *attachments, const struct attachment_programs *programs,
+			const struct steer_options *options);
+
+/* Write what is attached, and what could not be, to paths->interfaces.  0 or -errno. */
+int attachments_write(const struct attachments *attachments, const struct paths *paths);
 
 /* Detach: after this no program of ours sees a packet. */
 void attachments_remove(struct attachments *attachments);

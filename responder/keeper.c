@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -13,77 +15,128 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/paths.h"
 #include "responder/adopter.h"
 #include "responder/attachment.h"
+#include "responder/steer.h"
+
+/* --- what it needs, and no more ---------------------------------------------------- */
 
 static bool is_needed(int fd, const struct attachments *attachments,
-		      const struct keeper_adoption *adoption, int channel_fd)
+		      const struct keeper_options *options, int channel_fd)
 {
+	const struct attachment_programs *programs = options->programs;
+
 	if (fd == STDERR_FILENO || fd == channel_fd || fd == attachments->lookup_link_fd ||
-	    fd == adoption->map_fd)
+	    fd == programs->ethernet_fd || fd == programs->bare_ip_fd ||
+	    fd == options->adoption_map_fd)
 		return true;
 	for (size_t i = 0; i < attachments->count; i++)
 		if (fd == attachments->list[i].link_fd)
 			return true;
-	for (size_t i = 0; adoption->map_fd >= 0 && i < adoption->threads; i++)
-		if (fd == adoption->send_fds[i])
+	for (size_t i = 0; options->adoption_map_fd >= 0 && i < options->steer->threads; i++)
+		if (fd == options->adoption_fds[i])
 			return true;
 	return false;
 }
 
 /* The responder's sockets above all must not outlive it here. */
 static void close_others(const struct attachments *attachments,
-			 const struct keeper_adoption *adoption, int channel_fd)
+			 const struct keeper_options *options, int channel_fd)
 {
 	int last = sysconf(_SC_OPEN_MAX) > 65536 ? 65536 : (int)sysconf(_SC_OPEN_MAX);
 
 	for (int fd = 0; fd < last; fd++)
-		if (!is_needed(fd, attachments, adoption, channel_fd))
+		if (!is_needed(fd, attachments, options, channel_fd))
 			close(fd);
 }
 
 /*
- * A link is removed by closing it; a clsact filter needs the right to administer
- * the network, and so does TCP_REPAIR, which also binds production's port.
+ * Attaching to interfaces that come takes the rights to administer the network
+ * and to use BPF.  TCP_REPAIR takes the first, too, and binds production's port.
  */
-static int keep_only_needed_capabilities(const struct attachments *attachments,
-					 const struct keeper_adoption *adoption)
+static int keep_only_needed_capabilities(const struct keeper_options *options)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
 
-	if (!attachments->tcx || adoption->map_fd >= 0)
-		data[0].permitted |= 1u << CAP_NET_ADMIN;
-	if (adoption->map_fd >= 0)
-		data[0].permitted |= 1u << CAP_NET_BIND_SERVICE;
-	data[0].effective = data[0].permitted;
+	data[CAP_TO_INDEX(CAP_NET_ADMIN)].permitted |= CAP_TO_MASK(CAP_NET_ADMIN);
+	data[CAP_TO_INDEX(CAP_BPF)].permitted |= CAP_TO_MASK(CAP_BPF);
+	if (options->adoption_map_fd >= 0)
+		data[CAP_TO_INDEX(CAP_NET_BIND_SERVICE)].permitted |=
+			CAP_TO_MASK(CAP_NET_BIND_SERVICE);
+	for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
+		data[i].effective = data[i].permitted;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || syscall(SYS_capset, &header, data))
 		return -errno;
 	return 0;
 }
 
-/* Adopt, in the second way, until the responder ends. */
-static void work_until_end(struct adopter *adopter, int channel_fd)
+/* --- its life ------------------------------------------------------------------------ */
+
+/* A socket that is readable when interfaces come, go or change: rtnetlink(7).  Or -errno. */
+static int open_link_events(void)
+{
+	const struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
+	int err, fd;
+
+	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, (const struct sockaddr *)&address, sizeof(address))) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+/* What exactly happened is not read: to look at what is there is simpler, and misses nothing. */
+static void follow_links(int link_events_fd, struct attachments *attachments,
+			 const struct keeper_options *options)
+{
+	char message[8192];
+	int err;
+
+	while (recv(link_events_fd, message, sizeof(message), 0) >= 0 || errno == ENOBUFS)
+		;
+	if (!attachments_follow(attachments, options->programs, options->steer))
+		return;
+	err = attachments_write(attachments, options->steer->paths);
+	if (err)
+		log_error("cannot write %s: %s", options->steer->paths->interfaces, strerror(-err));
+}
+
+/* Follow the interfaces and, in the second way, adopt, until the responder ends. */
+static void work_until_end(struct attachments *attachments, const struct keeper_options *options,
+			   struct adopter *adopter, int link_events_fd, int channel_fd)
 {
 	struct pollfd polled[] = {
 		{.fd = channel_fd, .events = POLLIN},
+		{.fd = link_events_fd, .events = POLLIN},
 		{.fd = adopter ? adopter_fd(adopter) : -1, .events = POLLIN},
 	};
 
+	/* Between the attaching and the opening of the socket something may have come. */
+	follow_links(link_events_fd, attachments, options);
 	while (!polled[0].revents) {
-		if (poll(polled, 2, -1) < 0)
+		if (poll(polled, sizeof(polled) / sizeof(polled[0]), -1) < 0) {
 			polled[0].revents = 0; /* a signal that is ignored */
-		else if (polled[1].revents)
+			continue;
+		}
+		if (polled[1].revents)
+			follow_links(link_events_fd, attachments, options);
+		if (polled[2].revents)
 			adopter_work(adopter);
 	}
 }
 
 /* The keeper's whole life. */
-static _Noreturn void keep(struct attachments *attachments, const struct keeper_adoption *adoption,
+static _Noreturn void keep(struct attachments *attachments, const struct keeper_options *options,
 			   int channel_fd)
 {
 	struct adopter *adopter = NULL;
-	int err = 0;
+	int err = 0, link_events_fd;
 
 	/* It ends with the responder, not with a signal that was meant for the responder. */
 	signal(SIGINT, SIG_IGN);
@@ -91,23 +144,26 @@ static _Noreturn void keep(struct attachments *attachments, const struct keeper_
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_NAME, "sidestep-keeper", 0, 0, 0);
-	close_others(attachments, adoption, channel_fd);
-	if (adoption->map_fd >= 0)
-		err = adopter_new(&adopter, adoption->map_fd, adoption->send_fds,
-				  adoption->threads);
+	close_others(attachments, options, channel_fd);
+	link_events_fd = open_link_events();
+	if (link_events_fd < 0)
+		err = link_events_fd;
+	if (!err && options->adoption_map_fd >= 0)
+		err = adopter_new(&adopter, options->adoption_map_fd, options->adoption_fds,
+				  options->steer->threads);
 	if (!err)
-		err = keep_only_needed_capabilities(attachments, adoption);
+		err = keep_only_needed_capabilities(options);
 	if (err)
 		log_error("the keeper cannot work: %s", strerror(-err));
 	else
-		work_until_end(adopter, channel_fd);
+		work_until_end(attachments, options, adopter, link_events_fd, channel_fd);
 	attachments_remove(attachments);
 	adopter_free(adopter);
 	_exit(err ? 1 : 0);
 }
 
 int keeper_start(struct keeper *ret_keeper, struct attachments *attachments,
-		 const struct keeper_adoption *adoption)
+		 const struct keeper_options *options)
 {
 	int err, fds[2];
 	pid_t pid;
@@ -122,7 +178,7 @@ int keeper_start(struct keeper *ret_keeper, struct attachments *attachments,
 		return err;
 	}
 	if (!pid)
-		keep(attachments, adoption, fds[1]);
+		keep(attachments, options, fds[1]);
 	close(fds[1]);
 	for (size_t i = 0; i < attachments->count; i++) {
 		if (attachments->list[i].link_fd >= 0)

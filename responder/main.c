@@ -443,6 +443,8 @@ static int unload(const struct paths *paths)
 	if (!err)
 		err = remove_file(paths->status);
 	if (!err)
+		err = remove_file(paths->interfaces);
+	if (!err)
 		err = remove_file(paths->lock);
 	close(lock_fd);
 	return err;

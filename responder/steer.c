@@ -21,6 +21,7 @@
 #include "bpf/steer_abi.h"
 #include "common/challenge_table.h"
 #include "common/log.h"
+#include "common/paths.h"
 #include "responder/attachment.h"
 #include "responder/keeper.h"
 #include "responder/pins.h"
@@ -35,7 +36,7 @@ struct steer {
 	unsigned int threads;
 	int *send_fds, *receive_fds; /* of adopted sockets, one pair a thread; NULL: not this way */
 	struct keeper keeper;
-	struct attachments attachments; /* the keeper's; here only to describe them */
+	struct attachments attachments; /* as they were at the start: the keeper's count */
 	bool attached;
 };
 
@@ -293,19 +294,20 @@ static void close_descriptors(const int *fds, unsigned int count)
 }
 
 /* The attachments go to the keeper, and in the second way the work of adopting. */
-static int start_keeper(struct steer *steer)
+static int start_keeper(struct steer *steer, const struct steer_options *options,
+			const struct attachment_programs *programs)
 {
 	bool adopts = steer->way == STEER_WAY_REPAIR;
-	struct keeper_adoption adoption = {
-		.map_fd = adopts ? map_fd(steer, "adoptions") : -1,
-		.send_fds = steer->send_fds,
-		.threads = steer->threads,
+	struct keeper_options keeper_options = {
+		.programs = programs,
+		.steer = options,
+		.adoption_map_fd = adopts ? map_fd(steer, "adoptions") : -1,
+		.adoption_fds = steer->send_fds,
 	};
-	int err = keeper_start(&steer->keeper, &steer->attachments, &adoption);
+	int err = keeper_start(&steer->keeper, &steer->attachments, &keeper_options);
 
 	if (err) {
 		log_error("cannot start the keeper: %s", strerror(-err));
-		attachments_remove(&steer->attachments);
 		return err;
 	}
 	/* The keeper's ends: so its death is seen. */
@@ -338,7 +340,16 @@ int steer_attach(struct steer *steer, const struct steer_options *options,
 		.lookup_fd = program_fd(steer, "choose"),
 	};
 	err = attachments_make(&programs, options, &steer->attachments);
-	return err ? err : start_keeper(steer);
+	if (err)
+		return err;
+	err = attachments_write(&steer->attachments, options->paths);
+	if (err)
+		log_error("cannot write %s: %s", options->paths->interfaces, strerror(-err));
+	else
+		err = start_keeper(steer, options, &programs);
+	if (err)
+		attachments_remove(&steer->attachments);
+	return err;
 }
 
 const int *steer_adoption_fds(const struct steer *steer)
@@ -376,32 +387,12 @@ static void describe_programs(const struct steer *steer, FILE *out)
 	}
 }
 
-/* The kernel lets an interface's name hold anything but '/', ':' and white space. */
-static void describe_interface(const char *name, bool first, FILE *out)
-{
-	fprintf(out, "%s\"", first ? "" : ", ");
-	for (; *name; name++) {
-		if ((unsigned char)*name < ' ' || (unsigned char)*name > '~')
-			fprintf(out, "\\u%04x", (unsigned char)*name);
-		else
-			fprintf(out, "%s%c", *name == '"' || *name == '\\' ? "\\" : "", *name);
-	}
-	fputc('"', out);
-}
-
 void steer_describe(const struct steer *steer, FILE *out)
 {
-	if (!steer->attached) {
-		fprintf(out, "\"way\": \"standalone\", \"attach\": null, \"interfaces\": [], "
-			     "\"programs\": {}");
-		return;
-	}
-	fprintf(out, "\"way\": \"%s\", \"attach\": \"%s\", \"interfaces\": [", way_name(steer->way),
-		steer->attachments.tcx ? "tcx" : "clsact");
-	for (size_t i = 0; i < steer->attachments.count; i++)
-		describe_interface(steer->attachments.list[i].interface, i == 0, out);
-	fputs("], \"programs\": {", out);
-	describe_programs(steer, out);
+	fprintf(out, "\"way\": \"%s\", \"programs\": {",
+		steer->attached ? way_name(steer->way) : "standalone");
+	if (steer->attached)
+		describe_programs(steer, out);
 	fputc('}', out);
 }
 

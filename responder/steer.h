@@ -78,7 +78,7 @@ void steer_keep_alive(struct steer *steer, uint32_t for_ms);
 /* Readable (EOF) when the keeper has died; -1 before steer_attach(). */
 int steer_keeper_fd(const struct steer *steer);
 
-/* Write the members of a JSON object (no braces): "way", "attach", "interfaces", "programs". */
+/* Write members of a JSON object (no braces): "way", "programs".  Interfaces: paths->interfaces. */
 void steer_describe(const struct steer *steer, FILE *out);
 
 /* Detach everything, wait for the keeper to have done so, free.  Pinned maps stay.  NULL is fine. */

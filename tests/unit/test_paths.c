@@ -21,6 +21,7 @@ static void test_system(void **state)
 	assert_string_equal(paths.table, "/run/sidestep/challenges");
 	assert_string_equal(paths.lock, "/run/sidestep/responder.lock");
 	assert_string_equal(paths.status, "/run/sidestep/responder.json");
+	assert_string_equal(paths.interfaces, "/run/sidestep/interfaces.json");
 }
 
 static void test_root(void **state)

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A JSON file that everyone may read, replaced as a whole.  Used by
+ * status_file.c and attachment.c.
+ */
+#ifndef JSON_FILE_H
+#define JSON_FILE_H
+
+#include <stdio.h>
+
+/* Print a JSON string (RFC 8259 section 7); `text` is UTF-8, or what the system's names are. */
+void json_file_print_string(FILE *out, const char *text);
+
+/* Write what `print` prints to `path`, whole or not at all.  0 or -errno. */
+int json_file_write(const char *path, void (*print)(FILE *out, const void *context),
+		    const void *context);
+
+#endif
