@@ -104,11 +104,15 @@ start()
 # stop NAME: end it, if it has not been ended.
 stop()
 {
-	local pid=${pid_of[$1]:-}
+	local pid=${pid_of[$1]:-} end=$((SECONDS + 20))
 
 	[ -n "$pid" ] || return 0
 	unset "pid_of[$1]"
 	kill "$pid" 2>/dev/null || true
+	while kill -0 "$pid" 2>/dev/null && [ "$SECONDS" -lt "$end" ]; do
+		sleep 0.1
+	done
+	kill -9 "$pid" 2>/dev/null || true
 	wait "$pid" || true
 }
 
