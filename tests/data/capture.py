@@ -102,12 +102,11 @@ class Capture:
 
     def start(self, *command, **environment):
         """Run a program until the end of this capture."""
-        log = open(self.directory / f"{pathlib.Path(command[0]).name}.log", "ab")
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             env={**os.environ, "HOME": str(self.directory), **environment},
         )
         self.stack.callback(process.wait)
