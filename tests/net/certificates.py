@@ -25,7 +25,7 @@ class SelfSigned:
         directory.mkdir(exist_ok=True)
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, str(names[0]))])
-        now = datetime.datetime.utcnow()
+        now = datetime.datetime.now(datetime.timezone.utc)
         end = now + datetime.timedelta(days=-1 if expired else 7)
         self.certificate = (
             x509.CertificateBuilder()
