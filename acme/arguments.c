@@ -115,7 +115,7 @@ static const struct {
 	 "one JSON document on standard output"},
 	{"quiet", 'q', OPTION_FLAG, FIELD(arguments.quiet), 0, NULL, ALL_VERBS, "no progress"},
 	{"verbose", 'v', OPTION_FLAG, FIELD(arguments.verbose), 0, NULL, ALL_VERBS,
-	 "progress in plain lines, and more of it"},
+	 "progress in plain lines, with every exchange"},
 	{"help", 'h', OPTION_FLAG, FIELD(help), 0, NULL, ALL_VERBS, "this text"},
 	{"version", 'V', OPTION_FLAG, FIELD(version), 0, NULL, ALL_VERBS, "the version"},
 };

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "acme/loop.h"
+#include "common/log.h"
 #include "common/version.h"
 
 #define CONNECT_TIMEOUT_S 15
@@ -142,10 +143,16 @@ static void http_request_finish(struct transfer *transfer, CURLcode result)
 		.nonce = header(easy, "Replay-Nonce"),
 	};
 	curl_off_t retry_after_s = 0;
+	const char *url = "";
 
+	curl_easy_getinfo(easy, CURLINFO_EFFECTIVE_URL, &url);
 	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &response.status);
 	curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after_s);
 	response.retry_after_s = retry_after_s;
+	if (response.error)
+		log_debug("%s: %s", url, response.error_text);
+	else
+		log_debug("%s: status %ld, %zu bytes", url, response.status, response.body_size);
 	request->done(request->context, &response);
 	http_request_free(request);
 }
