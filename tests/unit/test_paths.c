@@ -42,7 +42,7 @@ static void test_root(void **state)
 
 static void test_too_long(void **state)
 {
-	static const char longest_suffix[] = "/run/sidestep/responder.lock";
+	static const char longest_suffix[] = "/run/sidestep/interfaces.json";
 	struct paths paths, before;
 	char root[2 * PATHS_MAX];
 	size_t fits = PATHS_MAX - sizeof(longest_suffix);
@@ -59,7 +59,7 @@ static void test_too_long(void **state)
 	assert_memory_equal(&paths, &before, sizeof(paths));
 	root[fits] = '\0';
 	assert_int_equal(paths_init(&paths, root), 0);
-	assert_int_equal(strlen(paths.lock), PATHS_MAX - 1);
+	assert_int_equal(strlen(paths.interfaces), PATHS_MAX - 1);
 }
 
 int main(void)
