@@ -73,7 +73,7 @@ def test_keeper_killed(lab, nginx, instance):
     """Without the process that detaches, the responder ends rather than go on unwatched."""
     instance.start().publish(NAME)
     clients_coming = load.Load(lab, nginx)
-    keepers = [pid for pid in children_of(instance.responder.pid)]
+    keepers = children_of(instance.responder.pid)
     assert len(keepers) == 1
     hosts.run("kill", "-KILL", keepers[0])
     assert instance.responder.wait() == 1
