@@ -115,6 +115,17 @@ static void append_syn(struct frame *frame, uint16_t port, unsigned int data_off
 	append(frame, header, sizeof(header));
 }
 
+/* A plain SYN to the watched port, by IPv4. */
+static struct frame plain_syn(void)
+{
+	struct frame frame = {.size = 0};
+
+	append_ethernet(&frame, ETH_P_IP);
+	append_ipv4(&frame, 0, 0, 20);
+	append_syn(&frame, 443, 5);
+	return frame;
+}
+
 /* --- running ------------------------------------------------------------------------ */
 
 static uint64_t counter(enum steer_counter which)
@@ -183,12 +194,9 @@ static void test_verifier_budget(void **state)
 
 static void test_ipv4(void **state)
 {
-	struct frame frame = {.size = 0};
+	struct frame frame = plain_syn();
 
 	(void)state;
-	append_ethernet(&frame, ETH_P_IP);
-	append_ipv4(&frame, 0, 0, 20);
-	append_syn(&frame, 443, 5);
 	assert_true(is_newborn(&frame));
 }
 
@@ -295,12 +303,9 @@ static void test_other_port_passes(void **state)
 /* Every frame that is too short for what it says passes. */
 static void test_runts_pass(void **state)
 {
-	struct frame whole = {.size = 0};
+	struct frame whole = plain_syn();
 
 	(void)state;
-	append_ethernet(&whole, ETH_P_IP);
-	append_ipv4(&whole, 0, 0, 20);
-	append_syn(&whole, 443, 5);
 	for (size_t size = TEST_RUN_FRAME_MIN; size < whole.size; size++) {
 		struct frame runt = whole;
 
@@ -325,25 +330,19 @@ static void test_contradicting_lengths_pass(void **state)
 /* Frames of minimal size carry padding, which is not payload. */
 static void test_padding(void **state)
 {
-	struct frame frame = {.size = 0};
+	struct frame frame = plain_syn();
 	const uint8_t padding[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
 	(void)state;
-	append_ethernet(&frame, ETH_P_IP);
-	append_ipv4(&frame, 0, 0, 20);
-	append_syn(&frame, 443, 5);
 	append(&frame, padding, sizeof(padding));
 	assert_true(is_newborn(&frame));
 }
 
 static void test_nothing_armed(void **state)
 {
-	struct frame frame = {.size = 0};
+	struct frame frame = plain_syn();
 
 	(void)state;
-	append_ethernet(&frame, ETH_P_IP);
-	append_ipv4(&frame, 0, 0, 20);
-	append_syn(&frame, 443, 5);
 	arm_until(0);
 	assert_false(is_newborn(&frame));
 	arm_until(1); /* long past */
@@ -362,12 +361,9 @@ static void set_alive_until(uint64_t until_ns)
 
 static void test_hung_responder(void **state)
 {
-	struct frame frame = {.size = 0};
+	struct frame frame = plain_syn();
 
 	(void)state;
-	append_ethernet(&frame, ETH_P_IP);
-	append_ipv4(&frame, 0, 0, 20);
-	append_syn(&frame, 443, 5);
 	set_alive_until(1); /* long past */
 	assert_false(is_newborn(&frame));
 	set_alive_until(UINT64_MAX);
@@ -376,13 +372,10 @@ static void test_hung_responder(void **state)
 
 static void test_without_link_layer(void **state)
 {
-	struct frame frame = {.size = 0};
+	struct frame frame = plain_syn();
 
 	(void)state;
 	/* The test run takes 14 bytes for an Ethernet header and gives the rest its protocol. */
-	append_ethernet(&frame, ETH_P_IP);
-	append_ipv4(&frame, 0, 0, 20);
-	append_syn(&frame, 443, 5);
 	assert_false(is_newborn_to("steer_bare_ip", &frame));
 }
 
