@@ -1,6 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Interfaces that come, go and are renamed while the responder runs."""
 
+import fcntl
+import os
+import select
+import struct
+import threading
+
+import pytest
+
 import attached
 import certificates
 import clients
@@ -77,3 +85,58 @@ def test_end_detaches_what_came(lab, nginx, instance):
     assert "tcx late0" in attached.attachments(lab.server)
     assert instance.responder.stop() == 0
     assert not attached.attachments(lab.server)
+
+
+class Tunnel:
+    """A wire of bare IP packets between both hosts: two tun devices, and a thread that carries."""
+
+    TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000  # linux/if_tun.h
+
+    def __init__(self, lab):
+        self.ends = [self.open_end(host) for host in (lab.validator, lab.server)]
+        for host, number in ((lab.validator, 1), (lab.server, 2)):
+            host.run("ip", "address", "add", f"198.51.100.{number}/24", "dev", "tun0")
+            host.run("ip", "address", "add", f"2001:db8:1::{number}/64", "dev", "tun0", "nodad")
+            host.run("ip", "link", "set", "tun0", "up")
+        self.wake, self.end = os.pipe()
+        self.thread = threading.Thread(target=self.carry)
+        self.thread.start()
+
+    def open_end(self, host):
+        with host.entered():
+            end = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
+            request = struct.pack("16sH22x", b"tun0", self.IFF_TUN | self.IFF_NO_PI)
+            fcntl.ioctl(end, self.TUNSETIFF, request)
+        return end
+
+    def carry(self):
+        peers = dict(zip(self.ends, reversed(self.ends)))
+        while True:
+            readable, _, _ = select.select([*self.ends, self.wake], [], [])
+            if self.wake in readable:
+                return
+            for end in readable:
+                os.write(peers[end], os.read(end, 65536))
+
+    def close(self):
+        os.close(self.end)
+        self.thread.join()
+        for descriptor in (*self.ends, self.wake):
+            os.close(descriptor)
+
+
+@pytest.fixture
+def tunnel(lab):
+    made = Tunnel(lab)
+    yield made
+    made.close()
+
+
+def test_without_link_layer(lab, nginx, tunnel, instance, way):
+    """Packets that begin with their IP header, as in WireGuard and other tunnels."""
+    instance.start("--way", way).publish(NAME)
+    wait_until_protected(instance, "lo", "eth0", "tun0")
+    for address in ("198.51.100.2", "2001:db8:1::2"):
+        check_challenge(lab, address)
+        assert clients.get(lab.validator, address, NAME).certificate == nginx.certificate
+    assert instance.counters()["steered"] == 2
