@@ -1,0 +1,88 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Fetch what 'make check-kernels' needs beyond 'make setup': fetch-kernels.sh DIR
+# For Debian 12 or 13 on x86-64, as root.
+#
+# QEMU is installed.  The kernels of four suites, in the flavour for virtual
+# machines (all that matters here, at a quarter of the size), and BusyBox are
+# only unpacked: DIR/SUITE/{vmlinuz,MODULE.ko}, DIR/busybox.  What is there
+# already is kept; remove DIR to fetch newer ones.
+set -eu
+
+dir=${1:?usage: fetch-kernels.sh DIR}
+here=$(cd "$(dirname "$0")" && pwd)
+suites="unstable trixie bookworm bullseye"  # BusyBox comes from the first
+modules="veth sch_ingress cls_bpf"
+
+if [ "$(dpkg --print-architecture 2>/dev/null)" != amd64 ]; then
+	echo "setup: the kernels to test on are Debian's for amd64, and this machine is another" >&2
+	exit 1
+fi
+if ! command -v qemu-system-x86_64 >/dev/null; then
+	if [ "$(id -u)" != 0 ]; then
+		echo "setup: QEMU is missing: run 'make check-kernels' as root, or install" \
+			"qemu-system-x86 yourself" >&2
+		exit 1
+	fi
+	echo "setup: installing qemu-system-x86"
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+		qemu-system-x86 >/dev/null
+fi
+if [ -f "$dir/complete" ]; then
+	exit 0
+fi
+
+mkdir -p "$dir"
+dir=$(cd "$dir" && pwd)
+rm -f "$dir/busybox"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+
+. "$here/suite-apt.sh"
+
+# unpack PACKAGE: below $tree, with the packages that newer kernels are split into.
+unpack()
+{
+	(cd "$work" && suite_apt download -qq "$1")
+	deb=$(find "$work" -maxdepth 1 -name "$1_*.deb" | head -n 1)
+	dpkg-deb -x "$deb" "$tree"
+	parts=$(dpkg-deb -f "$deb" Depends | grep -oE 'linux-(image|binary|modules)-[^ ,]+') || parts=
+	rm "$deb"
+	for part in $parts; do
+		unpack "$part"
+	done
+}
+
+# place PATTERN FILE: the one file below $tree whose path fits becomes FILE, not compressed.
+place()
+{
+	found=$(find "$tree" -type f -path "$tree*/$1")
+	case $found in
+	'') echo "setup: there is no file $1 in the packages of $suite" >&2; exit 1 ;;
+	*.xz) "$dir/busybox" xz -dc "$found" >"$2" ;;
+	*) cp "$found" "$2" ;;
+	esac
+}
+
+for suite in $suites; do
+	echo "setup: fetching the kernel of $suite"
+	suite_apt_init "$work/apt-$suite" "$suite" deb
+	tree=$work/$suite
+	if [ ! -x "$dir/busybox" ]; then
+		unpack busybox-static
+		place bin/busybox "$dir/busybox"
+	fi
+	unpack linux-image-cloud-amd64
+	rm -rf "${dir:?}/$suite"
+	mkdir "$dir/$suite"
+	place 'vmlinuz*' "$dir/$suite/vmlinuz"
+	for module in $modules; do
+		place "$module.ko*" "$dir/$suite/$module.ko"
+	done
+	rm -rf "$tree"
+done
+touch "$dir/complete"
+echo "setup: the kernels are in $dir"
