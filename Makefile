@@ -3,6 +3,7 @@
 #   make            build everything          make setup      install and fetch what is needed (root)
 #   make demo       the main job, shown       make check      all tests (root)
 #   make lint       style and static checks   make format     clang-format in place
+#   make check-kernels   other kernels, in emulated machines (root)
 #   make install    PREFIX=/usr DESTDIR=      make clean
 #
 # Settings: O=build  V=1  SAN=1 (ASan and UBSan, in build-san)  WERROR=1
@@ -18,6 +19,7 @@ PREFIX ?= /usr/local
 CACHE ?= /var/cache/sidestep
 WOLFSSL_PREFIX ?= $(CACHE)/wolfssl
 PEERS = build/peers
+KERNELS = build/kernels
 
 ifneq ($(V),1)
 Q = @
@@ -51,7 +53,7 @@ SKELETON = $(O)/bpf/steer.skel.h $(O)/bpf/steer_repair.skel.h
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all setup demo demo-run check check-run check-unit check-bpf check-net lint format install clean
+.PHONY: all setup demo demo-run check check-run check-unit check-bpf check-net check-kernels check-kernels-run lint format install clean
 
 all: $(PROGRAMS)
 
@@ -126,6 +128,18 @@ check-bpf: $(BPF_TESTS)
 	$(Q)O=$(O) tests/run.sh bpf
 check-net: all
 	$(Q)O=$(O) PYTHON=$(PYTHON) tests/run.sh net
+
+$(O)/tests/kernels/verify: $(O)/tests/kernels/verify.o
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pkg_libs,libbpf)
+
+$(O)/tests/kernels/verify.o: $(SKELETON)
+
+check-kernels: $(O)/setup.stamp
+	$(Q)deploy/fetch-kernels.sh $(KERNELS)
+	$(Q)$(MAKE) --no-print-directory check-kernels-run
+check-kernels-run: all $(BPF_TESTS) $(O)/tests/kernels/verify
+	$(Q)O=$(O) $(PYTHON) -B tests/kernels/run.py $(KERNELS)
 
 demo: $(O)/setup.stamp
 	$(Q)$(MAKE) --no-print-directory demo-run
