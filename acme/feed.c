@@ -96,10 +96,10 @@ void feed_explain_publish(struct failure *failure, int error, const char *name)
 			    "the responder has made a new challenge table in the meantime");
 		break;
 	case -EBADMSG:
-		failure_set(
-			failure,
-			"stop sidestep-responder, run `sidestep-responder --unload`, start it again",
-			"the challenge table is damaged");
+		failure_set(failure,
+			    "stop sidestep-responder, run `sidestep-responder --unload`, start it "
+			    "again",
+			    "the challenge table is damaged");
 		break;
 	case -EIO:
 		failure_set(failure, NULL, "cannot sign the challenge certificate for %s", name);

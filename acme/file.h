@@ -27,7 +27,7 @@ struct file_access file_access_own(mode_t mode);
 int file_create(int directory, const char *name, const struct file_access *access, const void *data,
 		size_t size);
 
-/* The same, made under another name first and given its own in one step; the directory is synced. */
+/* The same, made under another name and given its own in one step; syncs the directory. */
 int file_create_atomically(int directory, const char *name, const struct file_access *access,
 			   const void *data, size_t size);
 
@@ -50,7 +50,7 @@ int file_open_path(const char *path, mode_t mode, int *ret_fd);
 /* Wait until the disk has the directory's entries.  0 or -errno. */
 int file_sync_directory(int directory);
 
-/* Remove a directory with the files in it (no directories).  0, also when it is not there, or -errno. */
+/* Remove a directory and the files in it.  0, also when it is not there, or -errno. */
 int file_remove_directory(int directory, const char *name);
 
 #endif

@@ -23,7 +23,10 @@ const char *json_read_url(const struct json_t *object, const char *member);
 /* Whether the member is there and true. */
 bool json_read_true(const struct json_t *object, const char *member);
 
-/* A new string; what is not UTF-8, as a user's words may be, loses its odd bytes.  NULL: no memory. */
+/*
+ * A new string; a text that is not UTF-8, as a user's may be, loses its odd bytes.
+ * NULL when out of memory.
+ */
 struct json_t *json_new_text(const char *text);
 
 /* https only (RFC 8555 section 6.1), printable ASCII, no user, no fragment, at most 2,000 bytes. */

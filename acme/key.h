@@ -26,7 +26,7 @@ int key_from_pem(struct key **ret_key, const char *pem, size_t size);
 /* Wipes the private part. */
 void key_free(struct key *key);
 
-/* Write the key as PKCS #8 PEM, zero-terminated; the caller wipes it.  Returns its length or -EIO. */
+/* Write PKCS #8 PEM, zero-terminated; the caller wipes it.  Returns its length or -EIO. */
 int key_to_pem(struct key *key, char ret_pem[KEY_PEM_MAX]);
 
 /* The public point's coordinates, big endian.  0 or -EIO. */

@@ -25,7 +25,7 @@
 #define NEW_CURRENT  "current.new"
 #define NEW_LIVE     ".new" /* no certificate's name begins with a dot */
 #define LINK_MAX     (STORE_NAME_MAX + 64)
-#define TOP_MODE     0700 /* as Certbot has them: who is let in sees names, and public files */
+#define TOP_MODE     0700 /* of live/ and archive/, as with Certbot */
 #define LINEAGE_MODE 0755
 
 /* The chain twice, as chain.pem and fullchain.pem, and the rest. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The verbs of the command line: each in a file of its own, called by main.c.  All return the exit status. */
+/* The verbs of the command line, called by main.c; each returns the exit status. */
 #ifndef VERBS_H
 #define VERBS_H
 

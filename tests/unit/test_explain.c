@@ -66,17 +66,17 @@ static void test_boulder(void **state)
 	      "Cannot negotiate ALPN protocol \"acme-tls/1\" for tls-alpn-01 challenge",
 	      "production server answered", "sidestep status");
 	check(URN "unauthorized",
-	      "Incorrect validation certificate for tls-alpn-01 challenge. Requested a.example from "
-	      "192.0.2.2:443. Received certificate which is not self-signed.",
+	      "Incorrect validation certificate for tls-alpn-01 challenge. Requested a.example "
+	      "from 192.0.2.2:443. Received certificate which is not self-signed.",
 	      "another ACME client", "other ACME clients");
 	check(URN "unauthorized",
-	      "Incorrect validation certificate for tls-alpn-01 challenge. Requested a.example from "
-	      "192.0.2.2:443. Received certificate with acmeValidationV1 extension value aa but "
-	      "expected bb.",
+	      "Incorrect validation certificate for tls-alpn-01 challenge. Requested a.example "
+	      "from 192.0.2.2:443. Received certificate with acmeValidationV1 extension value aa "
+	      "but expected bb.",
 	      "another ACME client", "other ACME clients");
 	check(URN "dns",
-	      "DNS problem: NXDOMAIN looking up A for a.example - check that a DNS record exists for "
-	      "this domain",
+	      "DNS problem: NXDOMAIN looking up A for a.example - check that a DNS record exists "
+	      "for this domain",
 	      "does not exist", "spelling");
 	check(URN "dns", "DNS problem: SERVFAIL looking up AAAA for a.example", "fail to answer",
 	      "DNSSEC");
@@ -126,8 +126,8 @@ static void test_others(void **state)
 	      "cannot negotiate ALPN acme-tls/1 protocol for tls-alpn-01 challenge",
 	      "production server answered", "CDN");
 	check(URN "rejectedIdentifier",
-	      "incorrect certificate for tls-alpn-01 challenge: expected acmeValidationV1 extension "
-	      "value aa for this challenge but got bb",
+	      "incorrect certificate for tls-alpn-01 challenge: expected acmeValidationV1 "
+	      "extension value aa for this challenge but got bb",
 	      "another ACME client", "other ACME clients");
 }
 
@@ -135,8 +135,8 @@ static void test_limits_and_accounts(void **state)
 {
 	(void)state;
 	check(URN "rateLimited",
-	      "too many certificates (5) already issued for this exact set of identifiers in the last "
-	      "168h0m0s, retry after 2026-11-24 00:00:00 UTC",
+	      "too many certificates (5) already issued for this exact set of identifiers in the "
+	      "last 168h0m0s, retry after 2026-11-24 00:00:00 UTC",
 	      "limit", "wait");
 	check(URN "rateLimited",
 	      "Your account is temporarily prevented from requesting certificates for a.example. "

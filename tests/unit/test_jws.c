@@ -37,7 +37,7 @@ static struct key *rfc7515(void)
 	return key;
 }
 
-/* --- base64url ------------------------------------------------------------------------------- */
+/* --- base64url -------------------------------------------------------------------------------- */
 
 /* RFC 4648 section 10, without the padding. */
 static void test_base64url_vectors(void **state)
@@ -76,7 +76,7 @@ static void test_base64url_alphabet(void **state)
 	assert_false(base64url_is_valid("a\n"));
 }
 
-/* --- keys ------------------------------------------------------------------------------------ */
+/* --- keys ------------------------------------------------------------------------------------- */
 
 static void test_key_is_the_published_one(void **state)
 {
@@ -120,7 +120,8 @@ static void test_key_of_openssl(void **state)
 	static const char *const commands[] = {
 		"openssl ecparam -name prime256v1 -genkey -noout",
 		"openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256",
-		"openssl ecparam -name prime256v1 -genkey -noout | openssl ec -no_public 2>/dev/null",
+		"openssl ecparam -name prime256v1 -genkey -noout | "
+		"openssl ec -no_public 2>/dev/null",
 	};
 	struct key *key;
 	char *pem;
@@ -176,7 +177,7 @@ static void test_key_that_contradicts_itself(void **state)
 	assert_null(key);
 }
 
-/* --- signed requests --------------------------------------------------------------------------- */
+/* --- signed requests -------------------------------------------------------------------------- */
 
 /* Decode base64url by other means than those under test. */
 static size_t decode(uint8_t *ret_bytes, size_t size, const char *text)

@@ -167,7 +167,7 @@ static int mode_of(const char *name)
 	return lstat(path, &status) ? -1 : (int)(status.st_mode & 07777);
 }
 
-/* --- writing ------------------------------------------------------------------------------------ */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 static void test_first_and_next(void **state)
 {
@@ -335,7 +335,7 @@ static void test_full_disk(void **state)
 	key_free(new.key);
 }
 
-/* --- a writer that is killed ----------------------------------------------------------------------- */
+/* --- a writer that is killed ------------------------------------------------------------------ */
 
 /*
  * Run the writing in a process of its own and kill it at its stop number `stop`:
@@ -446,7 +446,7 @@ static void test_readers_during_renewals(void **state)
 	key_free(two[1].key);
 }
 
-/* --- reading ---------------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 /* A generation with a real certificate, which its key does not belong to. */
 static void write_certificate(const char *name, const char *names)
