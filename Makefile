@@ -53,7 +53,8 @@ SKELETON = $(O)/bpf/steer.skel.h $(O)/bpf/steer_repair.skel.h
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all setup demo demo-run check check-run check-unit check-bpf check-net check-kernels check-kernels-run lint format install clean
+.PHONY: all setup demo demo-run check check-run check-unit check-bpf check-net \
+	check-kernels check-kernels-run lint format install clean
 
 all: $(PROGRAMS)
 
