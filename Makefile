@@ -102,7 +102,7 @@ $(O)/%.skel.h: $(O)/%.bpf.o
 	$(call say,SKEL,$@)
 	$(Q)$(BPFTOOL) gen skeleton $< name $(notdir $*)_bpf >$@
 
-$(O)/responder/steer.o: $(SKELETON)
+$(O)/responder/programs.o: $(SKELETON)
 
 # --- tests ------------------------------------------------------------------
 

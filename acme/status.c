@@ -36,16 +36,22 @@ static json_t *read_object(const char *path)
 	return object;
 }
 
-/* What the responder wrote of itself when it started, and its keeper of the interfaces since. */
+/*
+ * What the responder wrote of itself when it started, who loaded the programs last of those,
+ * and its keeper of the interfaces since.
+ */
 static json_t *gather_responder(const struct paths *paths)
 {
-	json_t *object = read_object(paths->status), *interfaces;
+	const char *const more[] = {paths->programs, paths->interfaces};
+	json_t *object = read_object(paths->status), *part;
 
 	if (!object || json_is_true(json_object_get(object, "standalone")))
 		return object;
-	interfaces = read_object(paths->interfaces);
-	json_object_update(object, interfaces);
-	json_decref(interfaces);
+	for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++) {
+		part = read_object(more[i]);
+		json_object_update(object, part);
+		json_decref(part);
+	}
 	return object;
 }
 
@@ -115,9 +121,9 @@ static void show_responder(const json_t *responder)
 		length = text ? strlen(text) : 0;
 		/* Strings without their quotes. */
 		if (json_is_string(value) && length)
-			output_line("  %-12s %.*s", key, (int)length - 2, text + 1);
+			output_line("  %-18s %.*s", key, (int)length - 2, text + 1);
 		else
-			output_line("  %-12s %s", key, text ? text : "?");
+			output_line("  %-18s %s", key, text ? text : "?");
 		free(text);
 	}
 }

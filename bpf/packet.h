@@ -180,6 +180,20 @@ PACKET_INLINE __u16 packet_local_port(const struct packet *packet)
 							 : packet->flow.tuple.ipv6.dport);
 }
 
+/* As IPv6, or IPv4 as ::ffff:a.b.c.d. */
+PACKET_INLINE void packet_local_address(const struct packet *packet, __u8 ret_address[16])
+{
+	__u32 *words = (__u32 *)ret_address;
+
+	if (packet->flow.family == STEER_V6) {
+		__builtin_memcpy(ret_address, packet->flow.tuple.ipv6.daddr, 16);
+		return;
+	}
+	words[0] = words[1] = 0;
+	words[2] = bpf_htonl(0xffff);
+	words[3] = packet->flow.tuple.ipv4.daddr;
+}
+
 /* A cheap, even hash of the remote end, for the newborn marks. */
 PACKET_INLINE __u32 packet_remote_hash(const struct packet *packet)
 {

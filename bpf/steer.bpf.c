@@ -115,6 +115,14 @@ struct {
 } control_map SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, STEER_ADDRESSES_MAX);
+	__type(key, struct steer_address);
+	__type(value, __u8);
+} addresses SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, STEER_COUNTERS);
 	__type(key, __u32);
@@ -162,6 +170,29 @@ INLINE void count(enum steer_counter counter)
 
 	if (value)
 		++*value;
+}
+
+/* --- what is watched -------------------------------------------------------- */
+
+INLINE bool is_watched_port(const struct segment *segment)
+{
+	__u16 port = packet_local_port(&segment->packet);
+	int i;
+
+	for (i = 0; i < STEER_PORTS_MAX; i++)
+		if (segment->control->watched_port[i] == port)
+			return true;
+	return false;
+}
+
+INLINE bool is_watched_address(const struct segment *segment)
+{
+	struct steer_address address;
+
+	if (!segment->control->address_count)
+		return true;
+	packet_local_address(&segment->packet, address.bytes);
+	return bpf_map_lookup_elem(&addresses, &address);
 }
 
 /* --- newborn marks ---------------------------------------------------------- */
@@ -671,19 +702,21 @@ INLINE int steer(struct __sk_buff *skb, __u32 ip_offset)
 		return PASS;
 	segment.control = bpf_map_lookup_elem(&control_map, &zero);
 	if (!segment.control || !packet_parse(skb, ip_offset, &segment.packet) ||
-	    packet_local_port(&segment.packet) != segment.control->watched_port)
+	    !is_watched_port(&segment))
 		return PASS;
 
 	segment.ip_offset = ip_offset;
 	hash = packet_remote_hash(&segment.packet);
 	segment.bucket = &newborn[hash & (NEWBORN_BUCKETS - 1)];
 	segment.tag = hash >> 24 | 1;
+	if (!segment.packet.syn && !newborn_is_marked(*segment.bucket, segment.tag))
+		return PASS;
+	if (segment.packet.rst || !is_watched_address(&segment))
+		return PASS;
 	if (segment.packet.syn) {
 		on_syn(&segment, *armed_until);
 		return PASS;
 	}
-	if (!newborn_is_marked(*segment.bucket, segment.tag) || segment.packet.rst)
-		return PASS;
 
 	segment.scratch = bpf_map_lookup_elem(&scratches, &zero);
 	if (!segment.scratch)

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What the BPF programs and user space share: map names, keys, values, limits
- * and counters.  Included by bpf/, common/ and responder/; whoever changes a
- * structure here changes STEER_ABI_VERSION too.
+ * and counters.  Included by bpf/, common/ and responder/.
  */
 #ifndef STEER_ABI_H
 #define STEER_ABI_H
 
 #include <linux/types.h>
 
-#define STEER_ABI_VERSION 1
+/*
+ * Maps outlive the programs and the processes that use them: whoever changes a
+ * structure here, or a map's value in steer.bpf.c, counts this up.
+ */
+#define STEER_ABI_VERSION 2
 
 /* Names armed at once, at most.  Memory is taken as names are armed. */
 #define STEER_CHALLENGES_MAX (1u << 20)
@@ -19,6 +22,10 @@
 #define STEER_PIN_ARMED      "armed"
 #define STEER_PIN_COUNTERS   "counters"
 #define STEER_PIN_CONTROL    "control"
+
+/* Watched at once, at most. */
+#define STEER_PORTS_MAX     4
+#define STEER_ADDRESSES_MAX 1024
 
 /*
  * Map "challenges", a hash: the index of what is pending.  An entry arms its
@@ -36,21 +43,31 @@ struct steer_challenge {
  * CLOCK_BOOTTIME (ns) on; 0: nothing is pending.  Written by whoever publishes.
  */
 
+enum steer_family { STEER_V4, STEER_V6, STEER_FAMILIES };
+
 /*
  * Map "control", an array of one, mapped into the responder's memory and written
  * by it alone.
  */
 struct steer_control {
+	__u32 abi_version; /* STEER_ABI_VERSION */
+	__u32 address_count; /* of the map "addresses"; 0: all are watched */
 	__u64 hash_key[2]; /* of name_hash(); the challenge table's */
+	__u64 netns; /* inode of the network namespace that is steered */
 	/* The responder is taken for hung from this moment of CLOCK_BOOTTIME (ns) on. */
 	__u64 alive_until_ns;
-	/* Host order, of the responder's listeners: [STEER_V4], [STEER_V6]. */
-	__u16 responder_port[2];
-	__u16 watched_port; /* host order */
-	__u16 reserved;
+	__u16 responder_port[STEER_FAMILIES]; /* host order, of the responder's listeners */
+	__u16 watched_port[STEER_PORTS_MAX]; /* host order; unused ones repeat the first */
+	__u16 reserved[2];
 };
 
-enum steer_family { STEER_V4, STEER_V6, STEER_FAMILIES };
+/*
+ * Map "addresses", a hash: the local addresses that are watched.  The value, one
+ * byte, says nothing.
+ */
+struct steer_address {
+	__u8 bytes[16]; /* IPv6, or IPv4 as ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2) */
+};
 
 /*
  * Ring buffer "adoptions" (second way only): a connection that production's

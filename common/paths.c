@@ -30,7 +30,8 @@ int paths_init(struct paths *ret_paths, const char *root)
 	    !join(paths.table, root, length, "/run/sidestep/challenges") ||
 	    !join(paths.lock, root, length, "/run/sidestep/responder.lock") ||
 	    !join(paths.status, root, length, "/run/sidestep/responder.json") ||
-	    !join(paths.interfaces, root, length, "/run/sidestep/interfaces.json"))
+	    !join(paths.interfaces, root, length, "/run/sidestep/interfaces.json") ||
+	    !join(paths.programs, root, length, "/run/sidestep/programs.json"))
 		return -ENAMETOOLONG;
 	*ret_paths = paths;
 	return 0;

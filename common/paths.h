@@ -18,6 +18,7 @@ struct paths {
 	char status
 		[PATHS_MAX]; /* ROOT/run/sidestep/responder.json: what the responder says of itself */
 	char interfaces[PATHS_MAX]; /* ROOT/run/sidestep/interfaces.json: what the keeper says */
+	char programs[PATHS_MAX]; /* ROOT/run/sidestep/programs.json: what who loaded them says */
 };
 
 /* Fill `ret_paths`; `root` is "" for the system's own.  -ENAMETOOLONG when too long. */

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "responder/attachment.h"
 
+#include <net/if.h> /* before the kernel's, which else declares the same */
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_arp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -14,31 +17,114 @@
 #include <bpf/libbpf.h>
 
 #include "common/log.h"
-#include "common/paths.h"
-#include "responder/json_file.h"
-#include "responder/steer.h"
+#include "responder/clsact.h"
+#include "responder/pins.h"
 
 /* enum bpf_attach_type, since 6.6; the distribution's headers may be older. */
 #define ATTACH_TCX_INGRESS 46
 
-/* Our filter among those of others on a clsact qdisc. */
-#define CLSACT_HANDLE   1
-#define CLSACT_PRIORITY 443
+#define PROGRAM_ETHERNET "steer_ethernet"
+#define PROGRAM_BARE_IP  "steer_bare_ip"
+#define PROGRAM_LOOKUP   "choose"
 
-/* The program that fits the interface's link layer; -1 when none does. */
-static int program_for(const struct attachment_programs *programs, const char *interface)
+/* What is pinned, some of it with an interface's index behind. */
+#define PIN_PROGRAM     "program_"
+#define PIN_LOOKUP_LINK "link_lookup"
+#define PIN_LINK        "link_"
+#define PIN_FILTER      "filter_" /* the program that is a filter there */
+#define PIN_QDISC       "qdisc_" /* any program: the clsact qdisc there is ours */
+
+struct pin_name {
+	char text[32];
+};
+
+static struct pin_name pin_name(const char *prefix, int ifindex)
+{
+	struct pin_name name;
+
+	snprintf(name.text, sizeof(name.text), "%s%d", prefix, ifindex);
+	return name;
+}
+
+/* --- programs ---------------------------------------------------------------------- */
+
+static int program_of(const struct bpf_object *object, const char *name)
+{
+	const struct bpf_program *program = bpf_object__find_program_by_name(object, name);
+
+	return program ? bpf_program__fd(program) : -1;
+}
+
+struct attachment_programs attachment_programs_of(const struct bpf_object *object)
+{
+	return (struct attachment_programs){
+		.ethernet_fd = program_of(object, PROGRAM_ETHERNET),
+		.bare_ip_fd = program_of(object, PROGRAM_BARE_IP),
+		.lookup_fd = program_of(object, PROGRAM_LOOKUP),
+	};
+}
+
+int attachment_programs_put(const struct paths *paths, const struct attachment_programs *programs)
+{
+	int err;
+
+	err = pins_put(paths, PIN_PROGRAM PROGRAM_ETHERNET, programs->ethernet_fd);
+	if (!err)
+		err = pins_put(paths, PIN_PROGRAM PROGRAM_BARE_IP, programs->bare_ip_fd);
+	if (!err && programs->lookup_fd >= 0)
+		err = pins_put(paths, PIN_PROGRAM PROGRAM_LOOKUP, programs->lookup_fd);
+	return err;
+}
+
+int attachment_programs_get(const struct paths *paths, struct attachment_programs *ret_programs)
+{
+	struct attachment_programs programs = {
+		.ethernet_fd = pins_get(paths, PIN_PROGRAM PROGRAM_ETHERNET),
+		.bare_ip_fd = pins_get(paths, PIN_PROGRAM PROGRAM_BARE_IP),
+		.lookup_fd = pins_get(paths, PIN_PROGRAM PROGRAM_LOOKUP),
+	};
+	int err = 0;
+
+	if (programs.ethernet_fd < 0)
+		err = programs.ethernet_fd;
+	else if (programs.bare_ip_fd < 0)
+		err = programs.bare_ip_fd;
+	else if (programs.lookup_fd < 0 && programs.lookup_fd != -ENOENT)
+		err = programs.lookup_fd;
+	if (err) {
+		attachment_programs_close(&programs);
+		return err;
+	}
+	*ret_programs = programs;
+	return 0;
+}
+
+void attachment_programs_close(const struct attachment_programs *programs)
+{
+	if (programs->ethernet_fd >= 0)
+		close(programs->ethernet_fd);
+	if (programs->bare_ip_fd >= 0)
+		close(programs->bare_ip_fd);
+	if (programs->lookup_fd >= 0)
+		close(programs->lookup_fd);
+}
+
+/* The program that fits the interface's link layer; -EOPNOTSUPP when none does, or -errno. */
+static int program_for(const struct attachment_programs *programs, int ifindex)
 {
 	struct ifreq request = {0};
-	int err, fd;
+	int err = 0, fd;
 
+	if (!if_indextoname((unsigned int)ifindex, request.ifr_name))
+		return -errno;
 	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return -1;
-	strncpy(request.ifr_name, interface, IF_NAMESIZE - 1);
-	err = ioctl(fd, SIOCGIFHWADDR, &request);
+		return -errno;
+	if (ioctl(fd, SIOCGIFHWADDR, &request))
+		err = -errno;
 	close(fd);
 	if (err)
-		return -1;
+		return err;
 	switch (request.ifr_hwaddr.sa_family) {
 	case ARPHRD_ETHER:
 	case ARPHRD_LOOPBACK:
@@ -53,327 +139,213 @@ static int program_for(const struct attachment_programs *programs, const char *i
 	case ARPHRD_IP6GRE:
 		return programs->bare_ip_fd;
 	default:
-		return -1;
+		return -EOPNOTSUPP;
 	}
 }
 
-static int attach_tcx(struct attachment *attachment, int program_fd)
+/* --- links ------------------------------------------------------------------------- */
+
+/* Put the program in the place of the one that the pinned link has. */
+static int update_link(const struct paths *paths, const char *pin, int program_fd)
 {
-	int fd = bpf_link_create(program_fd, attachment->ifindex,
-				 (enum bpf_attach_type)ATTACH_TCX_INGRESS, NULL);
+	int err, link_fd = pins_get(paths, pin);
 
-	if (fd < 0)
-		return fd;
-	attachment->link_fd = fd;
-	attachment->how = ATTACHED_TCX;
-	return 0;
-}
-
-static int attach_clsact(struct attachment *attachment, int program_fd)
-{
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = attachment->ifindex,
-		    .attach_point = BPF_TC_INGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE, .priority = CLSACT_PRIORITY,
-		    .prog_fd = program_fd, .flags = BPF_TC_F_REPLACE);
-	int err;
-
-	err = bpf_tc_hook_create(&hook);
-	attachment->made_clsact = !err;
-	if (err && err != -EEXIST)
-		return err;
-	err = bpf_tc_attach(&hook, &opts);
-	if (!err)
-		attachment->how = ATTACHED_CLSACT;
+	if (link_fd < 0)
+		return link_fd;
+	err = bpf_link_update(link_fd, program_fd, NULL);
+	close(link_fd);
 	return err;
 }
 
-static void detach_clsact(const struct attachment *attachment)
+/* Detach at once: unpinning alone lets the kernel do it later. */
+static int drop_link(const struct paths *paths, const char *pin)
 {
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = attachment->ifindex,
-		    .attach_point = BPF_TC_INGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE, .priority = CLSACT_PRIORITY);
-	int err;
+	int err = 0, link_fd = pins_get(paths, pin);
 
-	err = bpf_tc_detach(&hook, &opts);
-	if (err && err != -ENOENT && err != -ENODEV && err != -EINVAL)
-		log_error("cannot remove the tc filter from %s: %s", attachment->interface,
-			  strerror(-err));
-	/* Both directions: that is what removes the qdisc, and only one that we made. */
-	hook.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS;
-	if (attachment->made_clsact)
-		bpf_tc_hook_destroy(&hook);
-}
-
-/* TCX where the kernel has it and the user does not insist on clsact. */
-static int attach(struct attachments *attachments, struct attachment *attachment, int program_fd,
-		  enum steer_attach_way way)
-{
-	bool first = attachments->count == 0;
-	int err = 0;
-
-	if (attachments->tcx) {
-		err = attach_tcx(attachment, program_fd);
-		/* A kernel before 6.6 does not know what is asked of it. */
-		if (err == -EINVAL && first && way == STEER_ATTACH_AUTO)
-			attachments->tcx = false;
-	}
-	return attachments->tcx ? err : attach_clsact(attachment, program_fd);
-}
-
-/* A place at the end of the list; NULL without memory. */
-static struct attachment *next_place(struct attachments *attachments)
-{
-	size_t capacity = attachments->capacity ? 2 * attachments->capacity : 8;
-	struct attachment *list;
-
-	if (attachments->count < attachments->capacity)
-		return &attachments->list[attachments->count];
-	list = reallocarray(attachments->list, capacity, sizeof(*list));
-	if (!list)
-		return NULL;
-	attachments->list = list;
-	attachments->capacity = capacity;
-	return &list[attachments->count];
-}
-
-/* Attach to an interface and remember it, even when that cannot be done.  0 or -errno, logged. */
-static int add_interface(struct attachments *attachments,
-			 const struct attachment_programs *programs,
-			 const struct steer_options *options, const struct if_nameindex *interface)
-{
-	struct attachment *attachment = next_place(attachments);
-	int err, program_fd = program_for(programs, interface->if_name);
-
-	if (!attachment) {
-		log_error("no memory to attach to interface %s", interface->if_name);
-		return -ENOMEM;
-	}
-	*attachment = (struct attachment){
-		.ifindex = (int)interface->if_index, .link_fd = -1, .seen = true};
-	strncpy(attachment->interface, interface->if_name, IF_NAMESIZE - 1);
-	err = program_fd < 0 ? -EOPNOTSUPP
-			     : attach(attachments, attachment, program_fd, options->attach_way);
-	attachments->count++;
-	if (program_fd < 0)
-		log_warning("interface %s is left out: its link layer is unknown here",
-			    attachment->interface);
-	else if (err)
-		log_error("cannot attach to interface %s: %s", attachment->interface,
-			  strerror(-err));
-	return err;
-}
-
-static bool is_wanted(const struct steer_options *options, const char *interface)
-{
-	for (size_t i = 0; i < options->interface_count; i++)
-		if (!strcmp(options->interfaces[i], interface))
-			return true;
-	return options->interface_count == 0;
-}
-
-static struct attachment *find(const struct attachments *attachments, unsigned int ifindex)
-{
-	for (size_t i = 0; i < attachments->count; i++)
-		if (attachments->list[i].ifindex == (int)ifindex)
-			return &attachments->list[i];
-	return NULL;
-}
-
-/* Look at one interface that is there.  Returns whether that changed anything. */
-static bool follow_interface(struct attachments *attachments,
-			     const struct attachment_programs *programs,
-			     const struct steer_options *options,
-			     const struct if_nameindex *interface)
-{
-	struct attachment *known = find(attachments, interface->if_index);
-
-	if (!known) {
-		if (!is_wanted(options, interface->if_name))
-			return false;
-		if (!add_interface(attachments, programs, options, interface))
-			log_notice("interface %s has come: attached", interface->if_name);
-		return true;
-	}
-	known->seen = true;
-	if (!strcmp(known->interface, interface->if_name))
-		return false;
-	log_notice("interface %s is %s now", known->interface, interface->if_name);
-	strncpy(known->interface, interface->if_name, IF_NAMESIZE - 1);
-	return true;
-}
-
-/* Forget the interfaces that have gone, and with them what was attached.  Returns whether any have. */
-static bool forget_unseen(struct attachments *attachments)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < attachments->count; i++) {
-		struct attachment *attachment = &attachments->list[i];
-
-		if (attachment->seen) {
-			attachments->list[kept++] = *attachment;
-			continue;
-		}
-		log_notice("interface %s is gone", attachment->interface);
-		if (attachment->link_fd >= 0)
-			close(attachment->link_fd);
-	}
-	if (kept == attachments->count)
-		return false;
-	attachments->count = kept;
-	return true;
-}
-
-bool attachments_follow(struct attachments *attachments, const struct attachment_programs *programs,
-			const struct steer_options *options)
-{
-	struct if_nameindex *interfaces = if_nameindex();
-	bool changed = false;
-
-	if (!interfaces) {
-		log_error("cannot list the interfaces: %s", strerror(errno));
-		return false;
-	}
-	for (size_t i = 0; i < attachments->count; i++)
-		attachments->list[i].seen = false;
-	for (size_t i = 0; interfaces[i].if_index; i++)
-		changed |= follow_interface(attachments, programs, options, &interfaces[i]);
-	if_freenameindex(interfaces);
-	return forget_unseen(attachments) || changed;
-}
-
-static int attach_all_interfaces(struct attachments *attachments,
-				 const struct attachment_programs *programs,
-				 const struct steer_options *options)
-{
-	struct if_nameindex *interfaces = if_nameindex();
-	int err = 0;
-
-	if (!interfaces) {
+	if (link_fd < 0)
+		return link_fd == -ENOENT ? 0 : link_fd;
+	if (bpf_link_detach(link_fd))
 		err = -errno;
-		log_error("cannot list the interfaces: %s", strerror(errno));
-		return err;
-	}
-	for (size_t i = 0; !err && interfaces[i].if_index; i++) {
-		err = add_interface(attachments, programs, options, &interfaces[i]);
-		if (err == -EOPNOTSUPP) /* not asked for by name */
-			err = 0;
-	}
-	if_freenameindex(interfaces);
+	close(link_fd);
+	return err ? err : pins_drop(paths, pin);
+}
+
+/* Attach by a pinned link; what an earlier one was attached to may be gone. */
+static int attach_link(const struct paths *paths, const char *pin, int program_fd, int target,
+		       enum bpf_attach_type type)
+{
+	int err, link_fd;
+
+	if (!update_link(paths, pin, program_fd))
+		return 0;
+	link_fd = bpf_link_create(program_fd, target, type, NULL);
+	if (link_fd < 0)
+		return link_fd;
+	err = pins_put(paths, pin, link_fd);
+	close(link_fd);
 	return err;
 }
 
-static int attach_named_interfaces(struct attachments *attachments,
-				   const struct attachment_programs *programs,
-				   const struct steer_options *options)
+int attachment_attach_lookup(const struct paths *paths, const struct attachment_programs *programs)
 {
-	int err = 0;
+	int err, netns_fd;
 
-	for (size_t i = 0; !err && i < options->interface_count; i++) {
-		struct if_nameindex interface = {
-			.if_index = if_nametoindex(options->interfaces[i]),
-			.if_name = (char *)options->interfaces[i],
-		};
-
-		if (!interface.if_index) {
-			log_error("there is no interface %s here; 'ip link' lists them",
-				  interface.if_name);
-			err = -ENODEV;
-		} else {
-			err = add_interface(attachments, programs, options, &interface);
-		}
-	}
-	return err;
-}
-
-static int attach_lookup(struct attachments *attachments, int program_fd)
-{
-	int err = 0, netns_fd;
-
+	if (programs->lookup_fd < 0)
+		return drop_link(paths, PIN_LOOKUP_LINK);
 	netns_fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	if (netns_fd < 0) {
-		err = -errno;
-	} else {
-		attachments->lookup_link_fd =
-			bpf_link_create(program_fd, netns_fd, BPF_SK_LOOKUP, NULL);
-		if (attachments->lookup_link_fd < 0)
-			err = attachments->lookup_link_fd;
-		close(netns_fd);
-	}
+	if (netns_fd < 0)
+		return -errno;
+	err = attach_link(paths, PIN_LOOKUP_LINK, programs->lookup_fd, netns_fd, BPF_SK_LOOKUP);
+	close(netns_fd);
+	return err;
+}
+
+/* --- filters ----------------------------------------------------------------------- */
+
+/* Pins tell of a filter before it is there, and of a qdisc only once it is surely ours. */
+static int attach_filter(const struct paths *paths, int ifindex, int program_fd)
+{
+	bool made_qdisc = false;
+	int err;
+
+	err = pins_put(paths, pin_name(PIN_FILTER, ifindex).text, program_fd);
+	if (!err)
+		err = clsact_attach(ifindex, program_fd, &made_qdisc);
+	if (!err && made_qdisc)
+		err = pins_put(paths, pin_name(PIN_QDISC, ifindex).text, program_fd);
+	return err;
+}
+
+static void detach_filter(const struct paths *paths, int ifindex)
+{
+	struct pin_name filter = pin_name(PIN_FILTER, ifindex);
+	struct pin_name qdisc = pin_name(PIN_QDISC, ifindex);
+	int err, program_fd = pins_get(paths, filter.text);
+
+	if (program_fd < 0)
+		return;
+	err = clsact_detach(ifindex, program_fd);
+	close(program_fd);
+	if (!err && pins_has(paths, qdisc.text))
+		err = clsact_remove_qdisc(ifindex);
 	if (err)
-		log_error("cannot attach to the network namespace's sk_lookup hook: %s",
+		log_error("cannot remove the tc filter from interface %d: %s", ifindex,
+			  strerror(-err));
+	pins_drop(paths, qdisc.text);
+	pins_drop(paths, filter.text);
+}
+
+/* --- an interface ------------------------------------------------------------------- */
+
+/* What was attached in the other manner goes only when this stands. */
+int attachment_attach(const struct paths *paths, const struct attachment_programs *programs,
+		      int ifindex, bool tcx)
+{
+	struct pin_name link = pin_name(PIN_LINK, ifindex);
+	int err, program_fd = program_for(programs, ifindex);
+
+	if (program_fd < 0)
+		return program_fd;
+	if (!tcx) {
+		err = attach_filter(paths, ifindex, program_fd);
+		return err ? err : drop_link(paths, link.text);
+	}
+	err = attach_link(paths, link.text, program_fd, ifindex,
+			  (enum bpf_attach_type)ATTACH_TCX_INGRESS);
+	if (!err)
+		detach_filter(paths, ifindex);
+	return err;
+}
+
+void attachment_detach_others(const struct paths *paths,
+			      bool (*is_wanted)(const void *context, int ifindex),
+			      const void *context)
+{
+	int *links = pins_numbers(paths, PIN_LINK), *filters = pins_numbers(paths, PIN_FILTER);
+	int err;
+
+	for (size_t i = 0; links && links[i] >= 0; i++) {
+		err = is_wanted(context, links[i])
+			      ? 0
+			      : drop_link(paths, pin_name(PIN_LINK, links[i]).text);
+		if (err)
+			log_error("cannot detach from interface %d: %s", links[i], strerror(-err));
+	}
+	for (size_t i = 0; filters && filters[i] >= 0; i++)
+		if (!is_wanted(context, filters[i]))
+			detach_filter(paths, filters[i]);
+	free(links);
+	free(filters);
+}
+
+/* --- all of them -------------------------------------------------------------------- */
+
+static bool none_is_wanted(const void *context, int ifindex)
+{
+	(void)context;
+	(void)ifindex;
+	return false;
+}
+
+int attachment_detach_all(const struct paths *paths)
+{
+	int err;
+
+	attachment_detach_others(paths, none_is_wanted, NULL);
+	err = drop_link(paths, PIN_LOOKUP_LINK);
+	if (err)
+		log_error("cannot detach from the sk_lookup hook: %s", strerror(-err));
+	pins_drop(paths, PIN_PROGRAM PROGRAM_ETHERNET);
+	pins_drop(paths, PIN_PROGRAM PROGRAM_BARE_IP);
+	pins_drop(paths, PIN_PROGRAM PROGRAM_LOOKUP);
+	return err;
+}
+
+/* An interface that has gone meanwhile needs no program. */
+static int replace_one(const struct paths *paths, const char *prefix, int ifindex,
+		       const struct attachment_programs *programs)
+{
+	int err, program_fd = program_for(programs, ifindex);
+
+	if (program_fd == -ENXIO || program_fd == -ENODEV)
+		return 0;
+	if (program_fd < 0)
+		err = program_fd;
+	else if (!strcmp(prefix, PIN_FILTER))
+		err = attach_filter(paths, ifindex, program_fd);
+	else
+		err = update_link(paths, pin_name(PIN_LINK, ifindex).text, program_fd);
+	if (err)
+		log_error("cannot replace the program on interface %d: %s", ifindex,
 			  strerror(-err));
 	return err;
 }
 
-int attachments_make(const struct attachment_programs *programs,
-		     const struct steer_options *options, struct attachments *ret_attachments)
+static int replace_each(const struct paths *paths, const char *prefix,
+			const struct attachment_programs *programs)
 {
-	struct attachments attachments = {
-		.lookup_link_fd = -1,
-		.tcx = options->attach_way != STEER_ATTACH_CLSACT,
-	};
-	int err = 0;
+	int *numbers = pins_numbers(paths, prefix), err = 0;
+
+	if (!numbers)
+		return -errno;
+	for (size_t i = 0; numbers[i] >= 0; i++) {
+		int one = replace_one(paths, prefix, numbers[i], programs);
+
+		err = err ? err : one;
+	}
+	free(numbers);
+	return err;
+}
+
+int attachment_replace_all(const struct paths *paths, const struct attachment_programs *programs)
+{
+	int err = 0, links, filters;
 
 	if (programs->lookup_fd >= 0)
-		err = attach_lookup(&attachments, programs->lookup_fd);
-	if (!err && options->interface_count)
-		err = attach_named_interfaces(&attachments, programs, options);
-	else if (!err)
-		err = attach_all_interfaces(&attachments, programs, options);
-	if (err) {
-		attachments_remove(&attachments);
-		return err;
-	}
-	*ret_attachments = attachments;
-	return 0;
-}
-
-/* Print the names of those that are attached, or of those that are not. */
-static void print_names(FILE *out, const struct attachments *attachments, bool attached)
-{
-	const char *separator = "";
-
-	for (size_t i = 0; i < attachments->count; i++) {
-		if ((attachments->list[i].how != ATTACHED_NOT) != attached)
-			continue;
-		fputs(separator, out);
-		json_file_print_string(out, attachments->list[i].interface);
-		separator = ", ";
-	}
-}
-
-static void print_attachments(FILE *out, const void *context)
-{
-	const struct attachments *attachments = context;
-
-	fprintf(out, "{\"attach\": \"%s\", \"interfaces\": [", attachments->tcx ? "tcx" : "clsact");
-	print_names(out, attachments, true);
-	fputs("], \"unprotected\": [", out);
-	print_names(out, attachments, false);
-	fputs("]}\n", out);
-}
-
-int attachments_write(const struct attachments *attachments, const struct paths *paths)
-{
-	return json_file_write(paths->interfaces, print_attachments, attachments);
-}
-
-void attachments_remove(struct attachments *attachments)
-{
-	for (size_t i = 0; i < attachments->count; i++)
-		if (attachments->list[i].how == ATTACHED_CLSACT)
-			detach_clsact(&attachments->list[i]);
-	attachments_done(attachments);
-}
-
-void attachments_done(struct attachments *attachments)
-{
-	for (size_t i = 0; i < attachments->count; i++)
-		if (attachments->list[i].link_fd >= 0)
-			close(attachments->list[i].link_fd);
-	if (attachments->lookup_link_fd >= 0)
-		close(attachments->lookup_link_fd);
-	free(attachments->list);
-	*attachments = (struct attachments){.lookup_link_fd = -1};
+		err = update_link(paths, PIN_LOOKUP_LINK, programs->lookup_fd);
+	if (err)
+		log_error("cannot replace the sk_lookup program: %s", strerror(-err));
+	links = replace_each(paths, PIN_LINK, programs);
+	filters = replace_each(paths, PIN_FILTER, programs);
+	return err ? err : links ? links : filters;
 }

@@ -1,63 +1,61 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The programs' places in the kernel: the network namespace's sk_lookup hook
- * and each interface's ingress.  Used by steer.c, and by the keeper, which owns
- * them while the responder runs.
+ * and an interface's ingress.  Programs and links are pinned, filters stay by
+ * themselves, and so all of them outlive the process that attached; the next
+ * one replaces the programs in place.  Used by interfaces.c, steer.c and
+ * upgrade.c.
  */
 #ifndef ATTACHMENT_H
 #define ATTACHMENT_H
 
 #include <stdbool.h>
-#include <stddef.h>
-#include <net/if.h>
 
+struct bpf_object;
 struct paths;
-struct steer_options;
 
-struct attachment {
-	char interface[IF_NAMESIZE];
-	int ifindex;
-	enum { ATTACHED_NOT, ATTACHED_TCX, ATTACHED_CLSACT } how; /* NOT: it could not be done */
-	int link_fd; /* of TCX, detached when the last descriptor closes; else -1 */
-	bool made_clsact; /* the qdisc is ours, to be removed with the filter */
-	bool seen; /* in the round that is under way */
-};
-
-struct attachments {
-	struct attachment *list;
-	size_t count, capacity;
-	int lookup_link_fd; /* sk_lookup; -1: none */
-	bool tcx; /* else clsact */
-};
-
+/* Descriptors of programs. */
 struct attachment_programs {
 	int ethernet_fd, bare_ip_fd;
 	int lookup_fd; /* -1: the second way needs none */
 };
 
-/*
- * Attach to the namespace and to the interfaces that `options` names, or to all
- * that exist.  All or nothing.  0 or -errno, logged.  The caller owns
- * *ret_attachments.
- */
-int attachments_make(const struct attachment_programs *programs,
-		     const struct steer_options *options, struct attachments *ret_attachments);
+/* Those of a loaded object, which keeps them. */
+struct attachment_programs attachment_programs_of(const struct bpf_object *object);
+
+/* Pin them, for who attaches from now on.  0 or -errno. */
+int attachment_programs_put(const struct paths *paths, const struct attachment_programs *programs);
+
+/* The pinned ones: those that are attached.  To be closed.  0 or -errno. */
+int attachment_programs_get(const struct paths *paths, struct attachment_programs *ret_programs);
+void attachment_programs_close(const struct attachment_programs *programs);
+
+/* Attach to the network namespace, where there is such a program.  0 or -errno. */
+int attachment_attach_lookup(const struct paths *paths, const struct attachment_programs *programs);
 
 /*
- * Follow the interfaces that have come, gone or been renamed since.  Goes on when
- * one cannot be attached to, which is logged and shown.  Returns whether anything
- * has changed.
+ * Attach the program that fits the interface's link layer, by TCX (-EINVAL: the kernel,
+ * before 6.6, has none) or else as a clsact filter; what an earlier responder left there is
+ * replaced.  -EOPNOTSUPP: no program fits; or -errno.
  */
-bool attachments_follow(struct attachments *attachments, const struct attachment_programs *programs,
-			const struct steer_options *options);
+int attachment_attach(const struct paths *paths, const struct attachment_programs *programs,
+		      int ifindex, bool tcx);
 
-/* Write what is attached, and what could not be, to paths->interfaces.  0 or -errno. */
-int attachments_write(const struct attachments *attachments, const struct paths *paths);
+/* Detach from all interfaces but those that `is_wanted` wants. */
+void attachment_detach_others(const struct paths *paths,
+			      bool (*is_wanted)(const void *context, int ifindex),
+			      const void *context);
 
-/* Detach: after this no program of ours sees a packet. */
-void attachments_remove(struct attachments *attachments);
+/*
+ * Detach all that any responder of this instance has attached in this network
+ * namespace: after this no program of ours sees a packet of it.  0 or -errno, logged.
+ */
+int attachment_detach_all(const struct paths *paths);
 
-/* Free and close, without detaching what another process holds too. */
-void attachments_done(struct attachments *attachments);
+/*
+ * Put these programs in the place of those that are attached, each by one link update.
+ * Goes on after an error.  0 or the first -errno, logged.
+ */
+int attachment_replace_all(const struct paths *paths, const struct attachment_programs *programs);
 
 #endif

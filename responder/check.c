@@ -49,8 +49,8 @@ static void check_kernel(const struct options *options, FILE *out, struct reason
 				    "the container, or grant it CAP_BPF, CAP_NET_ADMIN and "
 				    "CAP_PERFMON");
 	else if (err == -ENOTSUP && !options->standalone)
-		add_reason(reasons, "the kernel cannot steer: needs Linux 6.9 or newer with BTF; "
-				    "--standalone does without");
+		add_reason(reasons, "the kernel cannot steer, as said above; --standalone does "
+				    "without");
 	if (server_check(out))
 		add_reason(reasons, "io_uring lacks what the responder needs");
 	err = check_syncookies();
@@ -89,9 +89,10 @@ int check_print(const struct options *options, FILE *out)
 	check_kernel(options, out, &reasons);
 	check_identity(options, out, &reasons);
 	if (!reasons.count) {
-		fprintf(out, "ready: %s port %u, %u threads, as user %s, for group %s\n",
-			options->standalone ? "would listen on" : "would steer on", options->port,
-			options->threads, options->user, options->group);
+		fprintf(out, "ready: %s port %s, %u threads, as user %s, for group %s\n",
+			options->standalone ? "would listen on" : "would steer on",
+			options_ports(options).text, options->threads, options->user,
+			options->group);
 		return 0;
 	}
 	fputs("not ready: ", out);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/paths.h"
@@ -20,6 +21,17 @@ void json_file_print_string(FILE *out, const char *text)
 			putc(*s, out);
 	}
 	putc('"', out);
+}
+
+void json_file_print_now(FILE *out)
+{
+	char text[sizeof("2026-01-01T00:00:00Z")] = "";
+	time_t now = time(NULL);
+	struct tm utc;
+
+	if (gmtime_r(&now, &utc))
+		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &utc);
+	fprintf(out, "\"%s\"", text);
 }
 
 /* Write all to the new file `path`. */

@@ -18,22 +18,16 @@
 #include "common/paths.h"
 #include "responder/adopter.h"
 #include "responder/attachment.h"
+#include "responder/interfaces.h"
+#include "responder/pins.h"
 #include "responder/steer.h"
 
 /* --- what it needs, and no more ---------------------------------------------------- */
 
-static bool is_needed(int fd, const struct attachments *attachments,
-		      const struct keeper_options *options, int channel_fd)
+static bool is_needed(int fd, const struct keeper_options *options, int channel_fd)
 {
-	const struct attachment_programs *programs = options->programs;
-
-	if (fd == STDERR_FILENO || fd == channel_fd || fd == attachments->lookup_link_fd ||
-	    fd == programs->ethernet_fd || fd == programs->bare_ip_fd ||
-	    fd == options->adoption_map_fd)
+	if (fd == STDERR_FILENO || fd == channel_fd || fd == options->adoption_map_fd)
 		return true;
-	for (size_t i = 0; i < attachments->count; i++)
-		if (fd == attachments->list[i].link_fd)
-			return true;
 	for (size_t i = 0; options->adoption_map_fd >= 0 && i < options->steer->threads; i++)
 		if (fd == options->adoption_fds[i])
 			return true;
@@ -41,13 +35,12 @@ static bool is_needed(int fd, const struct attachments *attachments,
 }
 
 /* The responder's sockets above all must not outlive it here. */
-static void close_others(const struct attachments *attachments,
-			 const struct keeper_options *options, int channel_fd)
+static void close_others(const struct keeper_options *options, int channel_fd)
 {
 	int last = sysconf(_SC_OPEN_MAX) > 65536 ? 65536 : (int)sysconf(_SC_OPEN_MAX);
 
 	for (int fd = 0; fd < last; fd++)
-		if (!is_needed(fd, attachments, options, channel_fd))
+		if (!is_needed(fd, options, channel_fd))
 			close(fd);
 }
 
@@ -92,23 +85,31 @@ static int open_link_events(void)
 }
 
 /* What exactly happened is not read: to look at what is there is simpler, and misses nothing. */
-static void follow_links(int link_events_fd, struct attachments *attachments,
-			 const struct keeper_options *options)
+static void follow_links(int link_events_fd, struct interfaces *interfaces,
+			 const struct steer_options *options)
 {
 	char message[8192];
-	int err;
+	bool changed;
+	int lock_fd;
 
 	while (recv(link_events_fd, message, sizeof(message), 0) >= 0 || errno == ENOBUFS)
 		;
-	if (!attachments_follow(attachments, options->programs, options->steer))
+	lock_fd = pins_lock(options->paths);
+	if (lock_fd < 0) {
+		log_error("cannot lock %s: %s", options->paths->pins, strerror(-lock_fd));
 		return;
-	err = attachments_write(attachments, options->steer->paths);
-	if (err)
-		log_error("cannot write %s: %s", options->steer->paths->interfaces, strerror(-err));
+	}
+	changed = interfaces_follow(interfaces, options);
+	close(lock_fd);
+	if (changed)
+		interfaces_write(interfaces, options->paths);
 }
 
-/* Follow the interfaces and, in the second way, adopt, until the responder ends. */
-static void work_until_end(struct attachments *attachments, const struct keeper_options *options,
+/*
+ * Follow the interfaces and, in the second way, adopt, until the responder ends.
+ * Returns whether it did so in good order, which it says by a byte.
+ */
+static bool work_until_end(struct interfaces *interfaces, const struct keeper_options *options,
 			   struct adopter *adopter, int link_events_fd, int channel_fd)
 {
 	struct pollfd polled[] = {
@@ -116,27 +117,30 @@ static void work_until_end(struct attachments *attachments, const struct keeper_
 		{.fd = link_events_fd, .events = POLLIN},
 		{.fd = adopter ? adopter_fd(adopter) : -1, .events = POLLIN},
 	};
+	char byte;
 
 	/* Between the attaching and the opening of the socket something may have come. */
-	follow_links(link_events_fd, attachments, options);
+	follow_links(link_events_fd, interfaces, options->steer);
 	while (!polled[0].revents) {
 		if (poll(polled, sizeof(polled) / sizeof(polled[0]), -1) < 0) {
 			polled[0].revents = 0; /* a signal that is ignored */
 			continue;
 		}
 		if (polled[1].revents)
-			follow_links(link_events_fd, attachments, options);
+			follow_links(link_events_fd, interfaces, options->steer);
 		if (polled[2].revents)
 			adopter_work(adopter);
 	}
+	return read(channel_fd, &byte, sizeof(byte)) > 0;
 }
 
 /* The keeper's whole life. */
-static _Noreturn void keep(struct attachments *attachments, const struct keeper_options *options,
+static _Noreturn void keep(struct interfaces *interfaces, const struct keeper_options *options,
 			   int channel_fd)
 {
 	struct adopter *adopter = NULL;
 	int err = 0, link_events_fd;
+	bool in_good_order = true;
 
 	/* It ends with the responder, not with a signal that was meant for the responder. */
 	signal(SIGINT, SIG_IGN);
@@ -144,7 +148,7 @@ static _Noreturn void keep(struct attachments *attachments, const struct keeper_
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_NAME, "sidestep-keeper", 0, 0, 0);
-	close_others(attachments, options, channel_fd);
+	close_others(options, channel_fd);
 	link_events_fd = open_link_events();
 	if (link_events_fd < 0)
 		err = link_events_fd;
@@ -156,13 +160,16 @@ static _Noreturn void keep(struct attachments *attachments, const struct keeper_
 	if (err)
 		log_error("the keeper cannot work: %s", strerror(-err));
 	else
-		work_until_end(attachments, options, adopter, link_events_fd, channel_fd);
-	attachments_remove(attachments);
+		in_good_order =
+			work_until_end(interfaces, options, adopter, link_events_fd, channel_fd);
+	__atomic_store_n(&options->control->alive_until_ns, 0, __ATOMIC_RELAXED);
+	if (in_good_order)
+		attachment_detach_all(options->steer->paths);
 	adopter_free(adopter);
 	_exit(err ? 1 : 0);
 }
 
-int keeper_start(struct keeper *ret_keeper, struct attachments *attachments,
+int keeper_start(struct keeper *ret_keeper, struct interfaces *interfaces,
 		 const struct keeper_options *options)
 {
 	int err, fds[2];
@@ -178,25 +185,20 @@ int keeper_start(struct keeper *ret_keeper, struct attachments *attachments,
 		return err;
 	}
 	if (!pid)
-		keep(attachments, options, fds[1]);
+		keep(interfaces, options, fds[1]);
 	close(fds[1]);
-	for (size_t i = 0; i < attachments->count; i++) {
-		if (attachments->list[i].link_fd >= 0)
-			close(attachments->list[i].link_fd);
-		attachments->list[i].link_fd = -1;
-	}
-	if (attachments->lookup_link_fd >= 0)
-		close(attachments->lookup_link_fd);
-	attachments->lookup_link_fd = -1;
 	*ret_keeper = (struct keeper){.pid = pid, .channel_fd = fds[0]};
 	return 0;
 }
 
 void keeper_stop(struct keeper *keeper)
 {
+	char byte = 0;
 	ssize_t size;
-	char byte;
 
+	/* A dead keeper hears nothing: the next responder, or --unload, detaches then. */
+	if (send(keeper->channel_fd, &byte, sizeof(byte), MSG_NOSIGNAL) < 0)
+		log_debug("the keeper is gone already: %s", strerror(errno));
 	/* Its end of the channel closes when it exits, which may be as another process's child. */
 	shutdown(keeper->channel_fd, SHUT_WR);
 	do

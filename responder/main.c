@@ -23,12 +23,14 @@
 #include "responder/check.h"
 #include "responder/daemon.h"
 #include "responder/listener.h"
+#include "responder/netns.h"
 #include "responder/notify.h"
 #include "responder/options.h"
 #include "responder/privileges.h"
 #include "responder/server.h"
 #include "responder/status_file.h"
 #include "responder/steer.h"
+#include "responder/upgrade.h"
 
 #define PROGRAM "sidestep-responder"
 
@@ -193,7 +195,7 @@ static int open_feed(struct responder *responder, const struct steer_options *st
 
 static int write_status(const struct responder *responder)
 {
-	int err = status_file_write(responder->paths, responder->options, responder->steer);
+	int err = status_file_write(responder->paths, responder->options);
 
 	if (err)
 		log_error("cannot write %s: %s", responder->paths->status, strerror(-err));
@@ -224,7 +226,10 @@ static int open_all(struct responder *responder)
 		.way = options->way,
 		.threads = options->threads,
 		.attach_way = options->attach_way,
-		.watched_port = options->port,
+		.ports = options->ports,
+		.port_count = options->port_count,
+		.addresses = options->addresses,
+		.address_count = options->address_count,
 		.group = responder->identity.shared_gid,
 	};
 	int err;
@@ -238,7 +243,7 @@ static int open_all(struct responder *responder)
 	err = open_feed(responder, &steer_options);
 	if (!err)
 		err = listeners_open(&responder->listeners, options->threads,
-				     options->standalone ? options->port : 0);
+				     options->standalone ? options->ports[0] : 0);
 	if (!err && !options->standalone)
 		err = steer_attach(responder->steer, &steer_options, responder->listeners.fds[0]);
 	return err;
@@ -270,11 +275,12 @@ static int start_server(struct responder *responder)
 static int say_ready(const struct responder *responder, bool background)
 {
 	const struct options *options = responder->options;
+	struct options_ports ports = options_ports(options);
 	int err;
 
-	log_info("ready: version %s, %s port %u, %u threads, as user %s", SIDESTEP_VERSION,
-		 options->standalone ? "listening on" : "steering on", options->port,
-		 options->threads, options->user);
+	log_info("ready: version %s, %s port %s, %u threads, as user %s", SIDESTEP_VERSION,
+		 options->standalone ? "listening on" : "steering on", ports.text, options->threads,
+		 options->user);
 	err = notify_send("READY=1");
 	if (err) {
 		log_error("cannot tell the service manager by NOTIFY_SOCKET: %s", strerror(-err));
@@ -445,8 +451,24 @@ static int unload(const struct paths *paths)
 	if (!err)
 		err = remove_file(paths->interfaces);
 	if (!err)
+		err = remove_file(paths->programs);
+	if (!err)
 		err = remove_file(paths->lock);
 	close(lock_fd);
+	return err;
+}
+
+static int enter_netns(const char *name)
+{
+	int err = netns_enter(name);
+
+	if (err == -ENOENT)
+		log_error("there is no network namespace %s; 'ip netns' lists those with names",
+			  name);
+	else if (err == -EPERM || err == -EACCES)
+		log_error("only root may enter network namespace %s", name);
+	else if (err)
+		log_error("cannot enter network namespace %s: %s", name, strerror(-err));
 	return err;
 }
 
@@ -474,9 +496,16 @@ static int act(const struct options *options)
 		log_error("the path given with --root is too long");
 		return err;
 	}
+	if (options->netns) {
+		err = enter_netns(options->netns);
+		if (err)
+			return err;
+	}
 	switch (options->action) {
 	case OPTIONS_CHECK:
 		return check_print(options, stdout);
+	case OPTIONS_UPGRADE:
+		return upgrade_programs(&paths);
 	case OPTIONS_UNLOAD:
 		return unload(&paths);
 	default:

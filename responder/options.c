@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "responder/options.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
 #include <sched.h>
@@ -20,6 +21,8 @@ enum option_code {
 	CODE_ROOT = 256,
 	CODE_INTERFACE,
 	CODE_PORT,
+	CODE_ADDRESS,
+	CODE_NETNS,
 	CODE_USER,
 	CODE_GROUP,
 	CODE_THREADS,
@@ -29,6 +32,7 @@ enum option_code {
 	CODE_FOREGROUND,
 	CODE_VERBOSE,
 	CODE_CHECK,
+	CODE_UPGRADE,
 	CODE_UNLOAD,
 	CODE_VERSION,
 	CODE_HELP,
@@ -38,6 +42,8 @@ static const struct option long_options[] = {
 	{"root", required_argument, NULL, CODE_ROOT},
 	{"interface", required_argument, NULL, CODE_INTERFACE},
 	{"port", required_argument, NULL, CODE_PORT},
+	{"address", required_argument, NULL, CODE_ADDRESS},
+	{"netns", required_argument, NULL, CODE_NETNS},
 	{"user", required_argument, NULL, CODE_USER},
 	{"group", required_argument, NULL, CODE_GROUP},
 	{"threads", required_argument, NULL, CODE_THREADS},
@@ -47,6 +53,7 @@ static const struct option long_options[] = {
 	{"foreground", no_argument, NULL, CODE_FOREGROUND},
 	{"verbose", no_argument, NULL, CODE_VERBOSE},
 	{"check", no_argument, NULL, CODE_CHECK},
+	{"upgrade", no_argument, NULL, CODE_UPGRADE},
 	{"unload", no_argument, NULL, CODE_UNLOAD},
 	{"version", no_argument, NULL, CODE_VERSION},
 	{"help", no_argument, NULL, CODE_HELP},
@@ -59,7 +66,12 @@ static const char help_text[] =
 	"\n"
 	"  --interface IF   steer what arrives on this interface; may be repeated\n"
 	"                   (default: all interfaces)\n"
-	"  --port N         the port that certificate authorities connect to (default: 443)\n"
+	"  --port N         the port that certificate authorities connect to (default: 443);\n"
+	"                   up to four\n"
+	"  --address A      steer only what comes for this address of ours; may be repeated\n"
+	"                   (default: any)\n"
+	"  --netns NS       the network namespace in which the production server listens:\n"
+	"                   a name as 'ip netns' lists them, or a path\n"
 	"  --way WAY        how to take a connection over: auto, sk_lookup (Linux 6.9 and newer)\n"
 	"                   or repair (older kernels) (default: auto)\n"
 	"  --attach HOW     how to attach to interfaces: auto, tcx or clsact (default: auto)\n"
@@ -72,8 +84,10 @@ static const char help_text[] =
 	"  --verbose        log more\n"
 	"\n"
 	"  --check          say what this machine offers, what is missing, and exit\n"
+	"  --upgrade        put the programs of this build in the place of those of the\n"
+	"                   running responder, whatever traffic there is, and exit\n"
 	"  --unload         remove what an ended responder left for its successor:\n"
-	"                   pending challenges, counters, status; and exit\n"
+	"                   programs, pending challenges, counters, status; and exit\n"
 	"  --version        print the version and exit\n"
 	"  --help           print this and exit\n"
 	"\n"
@@ -118,6 +132,36 @@ static void add_interface(struct options *options, const char *name)
 	options->interfaces[options->interface_count++] = name;
 }
 
+static int add_port(struct options *options, const char *text)
+{
+	uint16_t port = (uint16_t)parse_number(text, UINT16_MAX);
+
+	if (!port)
+		return usage_error("--port is 1 to 65535, not", text);
+	for (size_t i = 0; i < options->port_count; i++)
+		if (options->ports[i] == port)
+			return 0;
+	if (options->port_count == STEER_PORTS_MAX)
+		return usage_error("--port may be given four times at most, no place for", text);
+	options->ports[options->port_count++] = port;
+	return 0;
+}
+
+static int add_address(struct options *options, const char *text)
+{
+	static const uint8_t mapped[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+	struct steer_address address;
+
+	memcpy(address.bytes, mapped, sizeof(mapped));
+	if (inet_pton(AF_INET, text, address.bytes + sizeof(mapped)) != 1 &&
+	    inet_pton(AF_INET6, text, address.bytes) != 1)
+		return usage_error("--address is an IPv4 or IPv6 address, not", text);
+	if (options->address_count == STEER_ADDRESSES_MAX)
+		return usage_error("--address was given too often, no place for", text);
+	options->addresses[options->address_count++] = address;
+	return 0;
+}
+
 static int parse_attach_way(const char *text, enum steer_attach_way *ret_way)
 {
 	if (!strcmp(text, "auto"))
@@ -158,8 +202,12 @@ static int take_value(struct options *options, int code, const char *value)
 		add_interface(options, value);
 		return 0;
 	case CODE_PORT:
-		options->port = (uint16_t)parse_number(value, UINT16_MAX);
-		return options->port ? 0 : usage_error("--port is 1 to 65535, not", value);
+		return add_port(options, value);
+	case CODE_ADDRESS:
+		return add_address(options, value);
+	case CODE_NETNS:
+		options->netns = value;
+		return 0;
 	case CODE_USER:
 		options->user = value;
 		return 0;
@@ -192,6 +240,9 @@ static void take_flag(struct options *options, int code)
 	case CODE_CHECK:
 		options->action = OPTIONS_CHECK;
 		break;
+	case CODE_UPGRADE:
+		options->action = OPTIONS_UPGRADE;
+		break;
 	case CODE_UNLOAD:
 		options->action = OPTIONS_UNLOAD;
 		break;
@@ -204,6 +255,20 @@ static void take_flag(struct options *options, int code)
 		options->action = OPTIONS_EXIT;
 		break;
 	}
+}
+
+static int check_standalone(const struct options *options)
+{
+	if (!options->standalone)
+		return 0;
+	if (options->interface_count || options->address_count ||
+	    options->attach_way != STEER_ATTACH_AUTO || options->way != STEER_WAY_AUTO)
+		return usage_error("--interface, --address, --way and --attach steer, "
+				   "--standalone does not",
+				   NULL);
+	if (options->port_count > 1)
+		return usage_error("--standalone listens on one port", NULL);
+	return 0;
 }
 
 static int parse_all(struct options *options, int argc, char **argv)
@@ -228,12 +293,9 @@ static int parse_all(struct options *options, int argc, char **argv)
 		return 0;
 	if (optind < argc)
 		return usage_error("unexpected argument", argv[optind]);
-	if (options->standalone &&
-	    (options->interface_count || options->attach_way != STEER_ATTACH_AUTO ||
-	     options->way != STEER_WAY_AUTO))
-		return usage_error("--interface, --way and --attach steer, --standalone does not",
-				   NULL);
-	return 0;
+	if (!options->port_count)
+		options->ports[options->port_count++] = DEFAULT_PORT;
+	return check_standalone(options);
 }
 
 int options_parse(struct options *ret_options, int argc, char **argv)
@@ -244,14 +306,13 @@ int options_parse(struct options *ret_options, int argc, char **argv)
 		.user = DEFAULT_NAME,
 		.group = DEFAULT_NAME,
 		.interfaces = calloc((size_t)argc + 1, sizeof(*options.interfaces)),
+		.addresses = calloc((size_t)argc + 1, sizeof(*options.addresses)),
 		.threads = usable_cpus(),
-		.port = DEFAULT_PORT,
 	};
-	int err;
+	int err = -ENOMEM;
 
-	if (!options.interfaces)
-		return -ENOMEM;
-	err = parse_all(&options, argc, argv);
+	if (options.interfaces && options.addresses)
+		err = parse_all(&options, argc, argv);
 	if (err) {
 		options_done(&options);
 		return err;
@@ -263,6 +324,17 @@ int options_parse(struct options *ret_options, int argc, char **argv)
 void options_done(struct options *options)
 {
 	free(options->interfaces);
-	options->interfaces = NULL;
-	options->interface_count = 0;
+	free(options->addresses);
+	*options = (struct options){0};
+}
+
+struct options_ports options_ports(const struct options *options)
+{
+	struct options_ports ports = {""};
+	size_t used = 0;
+
+	for (size_t i = 0; i < options->port_count; i++)
+		used += (size_t)snprintf(ports.text + used, sizeof(ports.text) - used, "%s%u",
+					 i ? ", " : "", options->ports[i]);
+	return ports;
 }

@@ -9,7 +9,7 @@
 
 #include "responder/steer.h"
 
-enum options_action { OPTIONS_RUN, OPTIONS_CHECK, OPTIONS_UNLOAD, OPTIONS_EXIT };
+enum options_action { OPTIONS_RUN, OPTIONS_CHECK, OPTIONS_UPGRADE, OPTIONS_UNLOAD, OPTIONS_EXIT };
 
 struct options {
 	enum options_action action;
@@ -20,7 +20,11 @@ struct options {
 	enum steer_way way;
 	enum steer_attach_way attach_way;
 	unsigned int threads; /* at least 1 */
-	uint16_t port;
+	uint16_t ports[STEER_PORTS_MAX]; /* each once */
+	size_t port_count; /* at least 1 */
+	struct steer_address *addresses;
+	size_t address_count; /* 0: all */
+	const char *netns; /* NULL: the one that we are started in */
 	bool standalone, foreground, verbose;
 };
 
@@ -31,5 +35,11 @@ struct options {
  */
 int options_parse(struct options *ret_options, int argc, char **argv);
 void options_done(struct options *options);
+
+/* The ports for a reader, as "443, 8443". */
+struct options_ports {
+	char text[STEER_PORTS_MAX * sizeof("65535, ")];
+};
+struct options_ports options_ports(const struct options *options);
 
 #endif

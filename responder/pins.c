@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "responder/pins.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -18,23 +22,135 @@
 #include "common/log.h"
 #include "common/paths.h"
 
+enum purpose {
+	FEED, /* the agent's: kept as long as the challenge table */
+	CONNECTIONS, /* those on their way: kept as long as the programs fit */
+	CONFIGURATION, /* a responder's own: new for each */
+};
+
 /* Who may do what: the agent's group writes what arms names and reads the counters. */
-static const struct {
+static const struct pinned_map {
 	const char *map, *file;
+	enum purpose purpose;
 	mode_t mode;
 } pinned_maps[] = {
-	{"challenges", STEER_PIN_CHALLENGES, 0660},
-	{"armed", STEER_PIN_ARMED, 0660},
-	{"counters", STEER_PIN_COUNTERS, 0640},
-	{"control_map", STEER_PIN_CONTROL, 0600},
+	{"challenges", STEER_PIN_CHALLENGES, FEED, 0660},
+	{"armed", STEER_PIN_ARMED, FEED, 0660},
+	{"counters", STEER_PIN_COUNTERS, FEED, 0640},
+	{"control_map", STEER_PIN_CONTROL, FEED, 0600},
+	{"flows", "flows", CONNECTIONS, 0600},
+	{"stashes", "stashes", CONNECTIONS, 0600},
+	{"scratches", "scratches", CONNECTIONS, 0600},
+	{".bss", "newborn", CONNECTIONS, 0600},
+	{"addresses", "addresses", CONFIGURATION, 0600},
+	{"listeners", "listeners", CONFIGURATION, 0600}, /* the first way's */
+	{"adoptions", "adoptions", CONFIGURATION, 0600}, /* the second way's */
 };
 
 #define PINNED_MAPS (sizeof(pinned_maps) / sizeof(pinned_maps[0]))
 
-static void pin_path(char ret_path[PATH_MAX], const struct paths *paths, const char *file)
+/* --- single pins ----------------------------------------------------------------- */
+
+static void pin_path(char ret_path[PATH_MAX], const struct paths *paths, const char *name)
 {
-	snprintf(ret_path, PATH_MAX, "%s/%s", paths->pins, file);
+	snprintf(ret_path, PATH_MAX, "%s/%s", paths->pins, name);
 }
+
+bool pins_has(const struct paths *paths, const char *name)
+{
+	char path[PATH_MAX];
+
+	pin_path(path, paths, name);
+	return !access(path, F_OK);
+}
+
+int pins_get(const struct paths *paths, const char *name)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	pin_path(path, paths, name);
+	fd = bpf_obj_get(path);
+	return fd < 0 ? -errno : fd;
+}
+
+int pins_put(const struct paths *paths, const char *name, int fd)
+{
+	char path[PATH_MAX], next[PATH_MAX];
+	int err;
+
+	pin_path(path, paths, name);
+	pin_path(next, paths, "next");
+	unlink(next);
+	err = bpf_obj_pin(fd, next);
+	if (!err && rename(next, path)) {
+		err = -errno;
+		unlink(next);
+	}
+	return err;
+}
+
+int pins_drop(const struct paths *paths, const char *name)
+{
+	char path[PATH_MAX];
+
+	pin_path(path, paths, name);
+	return unlink(path) && errno != ENOENT ? -errno : 0;
+}
+
+int *pins_numbers(const struct paths *paths, const char *prefix)
+{
+	DIR *directory = opendir(paths->pins);
+	size_t length = strlen(prefix), count = 0, capacity = 0;
+	int *numbers = NULL;
+	bool more = true;
+
+	if (!directory)
+		return NULL;
+	while (more) {
+		const struct dirent *entry = readdir(directory);
+
+		if (count == capacity) {
+			int *grown;
+
+			capacity += 64;
+			grown = reallocarray(numbers, capacity, sizeof(*numbers));
+			if (!grown) {
+				free(numbers);
+				numbers = NULL;
+				break;
+			}
+			numbers = grown;
+		}
+		if (!entry)
+			more = false;
+		else if (!strncmp(entry->d_name, prefix, length) && entry->d_name[length] >= '1' &&
+			 entry->d_name[length] <= '9')
+			numbers[count++] = atoi(entry->d_name + length);
+	}
+	if (numbers)
+		numbers[count] = -1;
+	closedir(directory);
+	return numbers;
+}
+
+int pins_lock(const struct paths *paths)
+{
+	int err, fd = open(paths->pins, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	while (flock(fd, LOCK_EX)) {
+		if (errno == EINTR)
+			continue;
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+/* --- the bpffs ------------------------------------------------------------------- */
 
 static bool is_bpffs(const char *path)
 {
@@ -68,6 +184,55 @@ int pins_mount(const struct paths *paths, gid_t group)
 	return 0;
 }
 
+/* Unpin all, or all that only steering needs.  Links detach with that. */
+static void unpin(const struct paths *paths, bool feed_too)
+{
+	DIR *directory = opendir(paths->pins);
+	const struct dirent *entry;
+
+	if (!directory) {
+		log_warning("cannot list %s: %s", paths->pins, strerror(errno));
+		return;
+	}
+	while ((entry = readdir(directory))) {
+		bool is_pin = !strchr(entry->d_name, '.'); /* the kernel's own have one */
+		bool is_feed = false;
+
+		for (size_t i = 0; i < PINNED_MAPS; i++)
+			is_feed |= pinned_maps[i].purpose == FEED &&
+				   !strcmp(entry->d_name, pinned_maps[i].file);
+		if (!is_pin || (is_feed && !feed_too))
+			continue;
+		if (unlinkat(dirfd(directory), entry->d_name, 0) && errno != ENOENT)
+			log_warning("cannot unpin %s/%s: %s", paths->pins, entry->d_name,
+				    strerror(errno));
+	}
+	closedir(directory);
+}
+
+int pins_remove(const struct paths *paths)
+{
+	int err;
+
+	if (!is_bpffs(paths->pins))
+		return 0;
+	unpin(paths, true);
+	if (umount(paths->pins) || rmdir(paths->pins)) {
+		err = -errno;
+		log_error("cannot unmount and remove %s: %s", paths->pins, strerror(errno));
+		return err;
+	}
+	return 0;
+}
+
+/* --- maps ------------------------------------------------------------------------ */
+
+/* NULL: the way that `object` goes has no such map. */
+static struct bpf_map *find_map(const struct bpf_object *object, const struct pinned_map *pinned)
+{
+	return bpf_object__find_map_by_name(object, pinned->map);
+}
+
 /* Is the pinned map what this build would make? */
 static bool is_alike(int fd, const struct bpf_map *map)
 {
@@ -81,84 +246,133 @@ static bool is_alike(int fd, const struct bpf_map *map)
 	       info.map_flags == bpf_map__map_flags(map);
 }
 
-static void unpin_all(const struct paths *paths)
+/* Do all pins of this purpose stand, and fit this build? */
+static bool fit(const struct paths *paths, enum purpose purpose, const struct bpf_object *object)
 {
-	char path[PATH_MAX];
-
 	for (size_t i = 0; i < PINNED_MAPS; i++) {
-		pin_path(path, paths, pinned_maps[i].file);
-		if (unlink(path) && errno != ENOENT)
-			log_warning("cannot unpin %s: %s", path, strerror(errno));
-	}
-}
-
-/* Do all pins stand, fit this build, and belong to the table with this hash key? */
-static bool pins_are_ours(const struct paths *paths, const uint64_t hash_key[2],
-			  struct bpf_object *object)
-{
-	struct steer_control control;
-	char path[PATH_MAX];
-	__u32 zero = 0;
-	bool ours = true;
-
-	for (size_t i = 0; ours && i < PINNED_MAPS; i++) {
+		const struct bpf_map *map = find_map(object, &pinned_maps[i]);
+		bool alike;
 		int fd;
 
-		pin_path(path, paths, pinned_maps[i].file);
-		fd = bpf_obj_get(path);
+		if (pinned_maps[i].purpose != purpose || !map)
+			continue;
+		fd = pins_get(paths, pinned_maps[i].file);
 		if (fd < 0)
 			return false;
-		ours = is_alike(fd, bpf_object__find_map_by_name(object, pinned_maps[i].map));
-		if (ours && !strcmp(pinned_maps[i].file, STEER_PIN_CONTROL))
-			ours = !bpf_map_lookup_elem(fd, &zero, &control) &&
-			       !memcmp(control.hash_key, hash_key, sizeof(control.hash_key));
+		alike = is_alike(fd, map);
 		close(fd);
+		if (!alike)
+			return false;
 	}
-	return ours;
+	return true;
 }
 
-/* Make one map as the object defines it, and pin it.  Returns its fd or -errno, logged. */
-static int make_pinned(const char *path, const struct bpf_map *map)
+/* What the pinned control map says; all zero when there is none of this ABI. */
+static struct steer_control read_control(const struct paths *paths)
+{
+	struct steer_control control = {0};
+	struct bpf_map_info info = {0};
+	__u32 size = sizeof(info), zero = 0;
+	int fd = pins_get(paths, STEER_PIN_CONTROL);
+
+	if (fd < 0)
+		return control;
+	if (bpf_obj_get_info_by_fd(fd, &info, &size) || info.value_size != sizeof(control) ||
+	    bpf_map_lookup_elem(fd, &zero, &control) || control.abi_version != STEER_ABI_VERSION)
+		control = (struct steer_control){0};
+	close(fd);
+	return control;
+}
+
+uint64_t pins_netns(const struct paths *paths)
+{
+	return read_control(paths).netns;
+}
+
+/* Make one map as the object defines it, and pin it.  0 or -errno, logged. */
+static int pin_new(const struct paths *paths, const struct pinned_map *pinned,
+		   const struct bpf_map *map)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = bpf_map__map_flags(map));
 	int err, fd;
 
+	/* libbpf names its map after the one it is made to use: so both have one name. */
 	fd = bpf_map_create(bpf_map__type(map), bpf_map__name(map), bpf_map__key_size(map),
 			    bpf_map__value_size(map), bpf_map__max_entries(map), &opts);
 	if (fd < 0) {
-		log_error("cannot make the BPF map %s: %s", bpf_map__name(map), strerror(-fd));
+		log_error("cannot make the BPF map %s: %s", pinned->file, strerror(-fd));
 		return fd;
 	}
-	err = bpf_obj_pin(fd, path);
-	if (err) {
-		log_error("cannot pin %s: %s", path, strerror(-err));
-		close(fd);
-		return err;
-	}
-	return fd;
-}
-
-/* Let `map` be the pinned one, with the group's rights, which another start may have changed. */
-static int use_pinned(const char *path, int fd, mode_t mode, gid_t group, struct bpf_map *map)
-{
-	int err;
-
-	if (chown(path, 0, group) || chmod(path, mode)) {
-		err = -errno;
-		log_error("cannot give %s to group %u: %s", path, group, strerror(errno));
-		return err;
-	}
-	err = bpf_map__reuse_fd(map, fd);
+	err = pins_put(paths, pinned->file, fd);
 	if (err)
-		log_error("cannot use the map pinned at %s: %s", path, strerror(-err));
+		log_error("cannot pin %s/%s: %s", paths->pins, pinned->file, strerror(-err));
+	close(fd);
 	return err;
 }
 
-/* What pins_are_ours() looks for; the last step, so that it speaks for all maps. */
+static int use_pinned(const struct paths *paths, const struct pinned_map *pinned,
+		      struct bpf_map *map)
+{
+	int err, fd = pins_get(paths, pinned->file);
+
+	if (fd < 0)
+		return fd;
+	err = bpf_map__reuse_fd(map, fd);
+	close(fd);
+	return err;
+}
+
+/* Give `object` the maps of one purpose: the pinned ones, or new ones.  0 or -errno, logged. */
+static int open_maps(const struct paths *paths, enum purpose purpose, bool reuse,
+		     const struct bpf_object *object)
+{
+	for (size_t i = 0; i < PINNED_MAPS; i++) {
+		struct bpf_map *map = find_map(object, &pinned_maps[i]);
+		int err = 0;
+
+		if (pinned_maps[i].purpose != purpose || !map)
+			continue;
+		if (!reuse)
+			err = pin_new(paths, &pinned_maps[i], map);
+		if (err)
+			return err;
+		err = use_pinned(paths, &pinned_maps[i], map);
+		if (err) {
+			log_error("cannot use the map pinned at %s/%s: %s", paths->pins,
+				  pinned_maps[i].file, strerror(-err));
+			return err;
+		}
+	}
+	return 0;
+}
+
+/* The rights of the agent's group, which another start may have changed. */
+static int give_to_group(const struct paths *paths, gid_t group)
+{
+	char path[PATH_MAX];
+	int err;
+
+	for (size_t i = 0; i < PINNED_MAPS; i++) {
+		if (pinned_maps[i].purpose != FEED)
+			continue;
+		pin_path(path, paths, pinned_maps[i].file);
+		if (chown(path, 0, group) || chmod(path, pinned_maps[i].mode)) {
+			err = -errno;
+			log_error("cannot give %s to group %u: %s", path, group, strerror(errno));
+			return err;
+		}
+	}
+	return 0;
+}
+
+/* What read_control() looks for; the last step, so that it speaks for all maps. */
 static int mark_as_ours(const struct bpf_object *object, const uint64_t hash_key[2])
 {
 	const struct bpf_map *map = bpf_object__find_map_by_name(object, "control_map");
-	const struct steer_control control = {.hash_key = {hash_key[0], hash_key[1]}};
+	const struct steer_control control = {
+		.abi_version = STEER_ABI_VERSION,
+		.hash_key = {hash_key[0], hash_key[1]},
+	};
 	const __u32 zero = 0;
 	int err;
 
@@ -168,41 +382,51 @@ static int mark_as_ours(const struct bpf_object *object, const uint64_t hash_key
 	return err;
 }
 
-int pins_open_maps(const struct paths *paths, gid_t group, const uint64_t hash_key[2],
-		   struct bpf_object *object)
+bool pins_fit_feed(const struct paths *paths, const uint64_t hash_key[2],
+		   const struct bpf_object *object)
 {
-	bool reuse = pins_are_ours(paths, hash_key, object);
-	char path[PATH_MAX];
+	struct steer_control control = read_control(paths);
 
-	if (!reuse)
-		unpin_all(paths);
-	for (size_t i = 0; i < PINNED_MAPS; i++) {
-		struct bpf_map *map = bpf_object__find_map_by_name(object, pinned_maps[i].map);
-		int err, fd;
-
-		pin_path(path, paths, pinned_maps[i].file);
-		fd = reuse ? bpf_obj_get(path) : make_pinned(path, map);
-		if (fd < 0)
-			return fd;
-		err = use_pinned(path, fd, pinned_maps[i].mode, group, map);
-		close(fd);
-		if (err)
-			return err;
-	}
-	return reuse ? 0 : mark_as_ours(object, hash_key);
+	return control.abi_version && fit(paths, FEED, object) &&
+	       !memcmp(control.hash_key, hash_key, sizeof(control.hash_key));
 }
 
-int pins_remove(const struct paths *paths)
+int pins_open_feed(const struct paths *paths, gid_t group, const uint64_t hash_key[2], bool reuse,
+		   const struct bpf_object *object)
 {
 	int err;
 
-	if (!is_bpffs(paths->pins))
-		return 0;
-	unpin_all(paths);
-	if (umount(paths->pins) || rmdir(paths->pins)) {
-		err = -errno;
-		log_error("cannot unmount and remove %s: %s", paths->pins, strerror(errno));
-		return err;
-	}
-	return 0;
+	if (!reuse)
+		unpin(paths, true);
+	err = open_maps(paths, FEED, reuse, object);
+	if (!err)
+		err = give_to_group(paths, group);
+	if (!err && !reuse)
+		err = mark_as_ours(object, hash_key);
+	return err;
+}
+
+bool pins_fit_steering(const struct paths *paths, uint64_t netns, const struct bpf_object *object)
+{
+	return pins_netns(paths) == netns && fit(paths, CONNECTIONS, object) &&
+	       fit(paths, CONFIGURATION, object);
+}
+
+int pins_open_steering(const struct paths *paths, bool reuse, const struct bpf_object *object)
+{
+	int err;
+
+	if (!reuse)
+		unpin(paths, false);
+	err = open_maps(paths, CONNECTIONS, reuse, object);
+	return err ? err : open_maps(paths, CONFIGURATION, false, object);
+}
+
+int pins_use_running(const struct paths *paths, const struct bpf_object *object)
+{
+	int err = 0;
+
+	for (enum purpose purpose = FEED; !err && purpose <= CONFIGURATION; purpose++)
+		err = open_maps(paths, purpose, true, object);
+	return err;
 }

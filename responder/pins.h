@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The instance's bpffs and the maps pinned in it, by which the agent reaches
- * what the responder loaded, and by which armed names outlive a responder.
- * Used by steer.c only.
+ * The instance's bpffs and all that is pinned in it: maps, by which the agent
+ * reaches what the responder loaded and by which armed names outlive it, and
+ * programs and links, which outlive it too, for the next one to take over.
+ * Used by steer.c, attachment.c and upgrade.c.
  */
 #ifndef PINS_H
 #define PINS_H
@@ -18,14 +19,51 @@ struct paths;
 int pins_mount(const struct paths *paths, gid_t group);
 
 /*
- * Give the maps that outlive a responder to `object`, which is opened and not
- * yet loaded: pinned ones when they are of this ABI and of this challenge
- * table (they know its hash key), else new ones.  0 or -errno, logged.
+ * The maps that the agent uses: are the pinned ones of this ABI, and of the challenge table
+ * with this hash key?  Then reuse them; else all pins go, and new ones are made.
+ * `object` is opened and not yet loaded.  0 or -errno, logged.
  */
-int pins_open_maps(const struct paths *paths, gid_t group, const uint64_t hash_key[2],
-		   struct bpf_object *object);
+bool pins_fit_feed(const struct paths *paths, const uint64_t hash_key[2],
+		   const struct bpf_object *object);
+int pins_open_feed(const struct paths *paths, gid_t group, const uint64_t hash_key[2], bool reuse,
+		   const struct bpf_object *object);
 
-/* Unpin all maps and unmount the bpffs.  0 or -errno, logged. */
+/*
+ * The others, after those: do the pinned ones fit this build, and belong to this network
+ * namespace (its inode)?  Then reuse what connections on their way need; what a
+ * responder fills in is always new.  0 or -errno, logged.
+ */
+bool pins_fit_steering(const struct paths *paths, uint64_t netns, const struct bpf_object *object);
+int pins_open_steering(const struct paths *paths, bool reuse, const struct bpf_object *object);
+
+/* Give all maps to `object` as the running responder uses them; they must fit.  0 or -errno, logged. */
+int pins_use_running(const struct paths *paths, const struct bpf_object *object);
+
+/* Is something pinned in this name? */
+bool pins_has(const struct paths *paths, const char *name);
+
+/* The object pinned in this name: a descriptor of the caller's, or -errno. */
+int pins_get(const struct paths *paths, const char *name);
+
+/* Pin in this name, at once in the place of what was pinned in it before.  0 or -errno. */
+int pins_put(const struct paths *paths, const char *name, int fd);
+
+/* Unpin, which for a link is to detach it.  Nothing there is fine.  0 or -errno. */
+int pins_drop(const struct paths *paths, const char *name);
+
+/* The numbers N of the pins `prefix`N, ended by -1; to be freed.  NULL: with errno. */
+int *pins_numbers(const struct paths *paths, const char *prefix);
+
+/*
+ * Whoever changes programs or links holds this lock meanwhile.  Returns the descriptor
+ * whose closing gives it back, or -errno.
+ */
+int pins_lock(const struct paths *paths);
+
+/* The network namespace (inode) that the pinned maps belong to; 0: none. */
+uint64_t pins_netns(const struct paths *paths);
+
+/* Unpin all and unmount the bpffs.  0 or -errno, logged. */
 int pins_remove(const struct paths *paths);
 
 #endif

@@ -1,45 +1,65 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "responder/status_file.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/paths.h"
 #include "common/version.h"
 #include "responder/json_file.h"
 #include "responder/options.h"
-#include "responder/steer.h"
 
-struct status {
-	const struct options *options;
-	const struct steer *steer;
-};
+static void print_ports(FILE *out, const struct options *options)
+{
+	fputs("\"ports\": [", out);
+	for (size_t i = 0; i < options->port_count; i++)
+		fprintf(out, "%s%u", i ? ", " : "", options->ports[i]);
+	fputs("]", out);
+}
+
+/* As the user would write them. */
+static void print_addresses(FILE *out, const struct options *options)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	fputs("\"addresses\": [", out);
+	for (size_t i = 0; i < options->address_count; i++) {
+		const struct in6_addr *address = (const void *)options->addresses[i].bytes;
+
+		if (IN6_IS_ADDR_V4MAPPED(address))
+			inet_ntop(AF_INET, &address->s6_addr[12], text, sizeof(text));
+		else
+			inet_ntop(AF_INET6, address, text, sizeof(text));
+		fprintf(out, "%s\"%s\"", i ? ", " : "", text);
+	}
+	fputs("]", out);
+}
 
 static void print_status(FILE *out, const void *context)
 {
-	const struct status *status = context;
-	const struct options *options = status->options;
-	time_t now = time(NULL);
-	char started_at[sizeof("2026-01-01T00:00:00Z")] = "";
-	struct tm utc;
+	const struct options *options = context;
 
-	if (gmtime_r(&now, &utc))
-		strftime(started_at, sizeof(started_at), "%Y-%m-%dT%H:%M:%SZ", &utc);
-	fprintf(out, "{\"pid\": %d, \"version\": \"%s\", \"started_at\": \"%s\", ", (int)getpid(),
-		SIDESTEP_VERSION, started_at);
-	fprintf(out, "\"port\": %u, \"standalone\": %s, \"threads\": %u, \"user\": ", options->port,
-		options->standalone ? "true" : "false", options->threads);
+	fprintf(out, "{\"pid\": %d, \"version\": \"%s\", \"started_at\": ", (int)getpid(),
+		SIDESTEP_VERSION);
+	json_file_print_now(out);
+	fprintf(out, ", \"standalone\": %s, ", options->standalone ? "true" : "false");
+	print_ports(out, options);
+	if (options->address_count) {
+		fputs(", ", out);
+		print_addresses(out, options);
+	}
+	if (options->netns) {
+		fputs(", \"netns\": ", out);
+		json_file_print_string(out, options->netns);
+	}
+	fprintf(out, ", \"threads\": %u, \"user\": ", options->threads);
 	json_file_print_string(out, options->user);
-	fputs(", ", out);
-	steer_describe(status->steer, out);
 	fputs("}\n", out);
 }
 
-int status_file_write(const struct paths *paths, const struct options *options,
-		      const struct steer *steer)
+int status_file_write(const struct paths *paths, const struct options *options)
 {
-	const struct status status = {.options = options, .steer = steer};
-
-	return json_file_write(paths->status, print_status, &status);
+	return json_file_write(paths->status, print_status, options);
 }

@@ -9,10 +9,8 @@
 
 struct options;
 struct paths;
-struct steer;
 
 /* Write it, as a whole or not at all.  0 or -errno. */
-int status_file_write(const struct paths *paths, const struct options *options,
-		      const struct steer *steer);
+int status_file_write(const struct paths *paths, const struct options *options);
 
 #endif

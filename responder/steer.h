@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The kernel side of an instance: the BPF maps and programs, their pins, and
- * their attachments to interfaces and to the network namespace.
- * The only user of the BPF skeleton.
+ * The kernel side of an instance: BPF maps, programs, and where they are
+ * attached.
  *
- * Attachments belong to the keeper, a small process forked by steer_attach()
- * that alone keeps privileges and reads nothing from the network.  When the
- * responder ends, for whatever reason, the keeper detaches everything.
+ * Everything is pinned, and outlives a responder that is killed: it changes
+ * nothing then, as nobody vouches for the responder any more, and the next
+ * one takes it over.  A responder that ends in good order detaches.  That is
+ * the keeper's work, a small process forked by steer_attach() that alone keeps
+ * privileges and reads nothing from the network.
  */
 #ifndef STEER_H
 #define STEER_H
@@ -38,7 +39,10 @@ struct steer_options {
 	const char *const *interfaces; /* names */
 	size_t interface_count; /* 0: all that exist */
 	enum steer_attach_way attach_way;
-	uint16_t watched_port;
+	const uint16_t *ports; /* watched */
+	size_t port_count; /* 1 to STEER_PORTS_MAX */
+	const struct steer_address *addresses; /* watched */
+	size_t address_count; /* at most STEER_ADDRESSES_MAX; 0: all */
 	gid_t group; /* may write the maps that the agent needs */
 };
 
@@ -61,7 +65,8 @@ int steer_open_maps(const struct steer_options *options, const uint64_t hash_key
 /*
  * Load the programs, with `listener_fds` (an fd or -1 for STEER_V4 and
  * STEER_V6) as the sockets to steer to in the first way, and attach them: from here on armed
- * names are steered.  Forks the keeper.  All or nothing; errors are logged.
+ * names are steered.  What an earlier responder left attached is replaced in place.  Forks
+ * the keeper.  All or nothing; errors are logged.
  */
 int steer_attach(struct steer *steer, const struct steer_options *options,
 		 const int listener_fds[STEER_FAMILIES]);
@@ -78,13 +83,13 @@ void steer_keep_alive(struct steer *steer, uint32_t for_ms);
 /* Readable (EOF) when the keeper has died; -1 before steer_attach(). */
 int steer_keeper_fd(const struct steer *steer);
 
-/* Write members of a JSON object (no braces): "way", "programs".  Interfaces: paths->interfaces. */
-void steer_describe(const struct steer *steer, FILE *out);
-
 /* Detach everything, wait for the keeper to have done so, free.  Pinned maps stay.  NULL is fine. */
 void steer_free(struct steer *steer);
 
-/* Remove the pinned maps, the bpffs mount included (`sidestep-responder --unload`).  0 or -errno. */
+/*
+ * Detach and unpin everything, the bpffs mount included (`sidestep-responder --unload`); to be
+ * called in the network namespace that was steered.  0 or -errno, logged.
+ */
 int steer_unload(const struct paths *paths);
 
 #endif

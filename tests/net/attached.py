@@ -26,13 +26,13 @@ def attachments(host):
         with open(host.path, "rb") as namespace:
             if count_programs(namespace.fileno(), SK_LOOKUP):
                 found.append("sk_lookup")
-        for index, name in socket.if_nameindex():
+        interfaces = socket.if_nameindex()
+        for index, name in interfaces:
             if count_programs(index, TCX_INGRESS):
                 found.append(f"tcx {name}")
-    for line in host.run("tc", "filter", "show", "dev", "eth0", "ingress").stdout.splitlines():
-        if "bpf" in line:
-            found.append("clsact eth0")
-            break
+    for _, name in interfaces:
+        if "bpf" in host.run("tc", "filter", "show", "dev", name, "ingress").stdout:
+            found.append(f"clsact {name}")
     if "clsact" in host.run("tc", "qdisc", "show").stdout:
         found.append("clsact qdisc")
     return found

@@ -42,10 +42,10 @@ def body_of(response):
     return body
 
 
-def get(host, address, name, version=None):
+def get(host, address, name, version=None, port=443):
     """Fetch the page as any user would."""
     with host.entered():
-        connection = socket.create_connection((str(address), 443), PATIENCE_S)
+        connection = socket.create_connection((str(address), port), PATIENCE_S)
     with connection, context(["http/1.1"], version).wrap_socket(
         connection, server_hostname=name, suppress_ragged_eofs=True
     ) as tls:
@@ -55,10 +55,10 @@ def get(host, address, name, version=None):
         return Answer(tls.getpeercert(binary_form=True), tls.selected_alpn_protocol(), body)
 
 
-def validate(host, address, name, version=None, alpn=(ACME,)):
+def validate(host, address, name, version=None, alpn=(ACME,), port=443):
     """Handshake as a validator does (RFC 8737 section 3), and hang up."""
     with host.entered():
-        connection = socket.create_connection((str(address), 443), PATIENCE_S)
+        connection = socket.create_connection((str(address), port), PATIENCE_S)
     with connection, context(list(alpn), version).wrap_socket(
         connection, server_hostname=name
     ) as tls:

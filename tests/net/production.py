@@ -38,7 +38,14 @@ class Production:
 class Nginx(Production):
     name = "nginx"
 
+    def __init__(self, lab, ports=(443,)):
+        self.ports = ports
+        super().__init__(lab)
+
     def configuration(self):
+        listen = "\n".join(
+            f"\t\tlisten {address}{port} ssl;" for port in self.ports for address in ("", "[::]:")
+        )
         temporary = "\n".join(
             f"\t{kind}_temp_path {self.directory}/{kind};"
             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -58,8 +65,7 @@ http {{
 	ssl_certificate {self.identity.cert_file};
 	ssl_certificate_key {self.identity.key_file};
 	server {{
-		listen 443 ssl;
-		listen [::]:443 ssl;
+{listen}
 		default_type text/plain;
 		location / {{
 			return 200 "production\\n";

@@ -6,6 +6,7 @@ import json
 import shutil
 
 import certificates
+import hosts
 from hosts import BUILD
 
 GROUP = "nogroup"
@@ -68,6 +69,14 @@ class Sidestep:
     def run_responder(self, *options, **run_options):
         """Run it to its end: for what makes it end by itself."""
         return self.host.run(*self.responder_command(*options), check=False, **run_options)
+
+    def links(self):
+        """The ids of the links that are pinned, by the names of the pins."""
+        found = {}
+        for path in sorted((self.root / "run/sidestep/bpf").glob("link_*")):
+            shown = hosts.run("bpftool", "--json", "link", "show", "pinned", path)
+            found[path.name] = json.loads(shown.stdout)["id"]
+        return found
 
     # --- the agent -------------------------------------------------------------------------
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The responder comes and goes; production does not notice."""
 
+import os
+
 import attached
 import certificates
 import clients
@@ -52,21 +54,68 @@ def test_end_detaches(lab, nginx, instance, way, attach):
 
 @pytest.mark.parametrize("attach", ("tcx", "clsact"))
 def test_killed(lab, nginx, instance, way, attach):
-    """SIGKILL at work: nothing stays attached, production loses nothing, a successor takes over."""
+    """SIGKILL at work: production loses nothing; a successor takes over what is attached."""
     instance.start("--way", way, "--attach", attach).publish(NAME)
     clients_coming = load.Load(lab, nginx)
     check_challenge(lab)
+    places, pinned = attached.attachments(lab.server), instance.links()
+    keepers = children_of(instance.responder.pid)
     instance.responder.kill()
-    wait_until_detached(lab)
+    wait_for_end(keepers)
     clients_coming.wait_for_requests(200)
     answer = clients.get(lab.validator, lab.server.ipv4, NAME)
     assert answer.certificate == nginx.certificate
+    assert attached.attachments(lab.server) == places
 
     instance.start("--way", way, "--attach", attach)
     assert instance.pending() == [NAME]  # armed names outlive a responder
+    assert attached.attachments(lab.server) == places
+    assert instance.links() == pinned
     check_challenge(lab)
     clients_coming.wait_for_requests(200)
     clients_coming.finish()
+
+
+@pytest.mark.parametrize("attach", ("tcx", "clsact"))
+def test_unload_after_kill(lab, nginx, instance, way, attach):
+    """Nothing at all stays attached, nor pinned, nor mounted."""
+    instance.start("--way", way, "--attach", attach).publish(NAME)
+    keepers = children_of(instance.responder.pid)
+    instance.responder.kill()
+    wait_for_end(keepers)
+    assert attached.attachments(lab.server)
+    assert instance.run_responder("--unload").returncode == 0
+    assert not attached.attachments(lab.server)
+    assert not lab.mounts()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    (
+        (("--way", "repair"), ("--way", "sk_lookup")),
+        (("--way", "sk_lookup"), ("--way", "repair")),
+        (("--attach", "clsact"), ("--attach", "tcx")),
+        (("--attach", "tcx"), ("--attach", "clsact")),
+        ((), ("--interface", "eth0")),
+    ),
+    ids=lambda options: " ".join(options) or "all interfaces",
+)
+def test_successor_of_another_kind(lab, nginx, instance, before, after):
+    """What a killed responder left is replaced, also by one that is told to do otherwise."""
+    instance.start(*after)
+    wanted = attached.attachments(lab.server)
+    instance.responder.stop()
+
+    instance.start(*before).publish(NAME)
+    keepers = children_of(instance.responder.pid)
+    instance.responder.kill()
+    wait_for_end(keepers)
+    instance.start(*after)
+    assert attached.attachments(lab.server) == wanted
+    assert instance.pending() == [NAME]
+    check_challenge(lab)
+    answer = clients.get(lab.validator, lab.server.ipv4, NAME)
+    assert answer.certificate == nginx.certificate
 
 
 def test_keeper_killed(lab, nginx, instance):
@@ -77,9 +126,52 @@ def test_keeper_killed(lab, nginx, instance):
     assert len(keepers) == 1
     hosts.run("kill", "-KILL", keepers[0])
     assert instance.responder.wait() == 1
-    wait_until_detached(lab)
+    answer = clients.get(lab.validator, lab.server.ipv4, NAME)
+    assert answer.certificate == nginx.certificate
     clients_coming.wait_for_requests(200)
+    instance.start()
+    check_challenge(lab)
     clients_coming.finish()
+
+
+def test_both_killed(lab, nginx, instance, way):
+    """Nobody is left who could say so: a word that nobody renews runs out."""
+    instance.start("--way", way).publish(NAME)
+    clients_coming = load.Load(lab, nginx)
+    keepers = children_of(instance.responder.pid)
+    hosts.run("kill", "-KILL", instance.responder.pid, *keepers)
+    instance.responder.wait()
+    wait_until_ignored(instance, clients_coming)
+    clients_coming.finish()
+    instance.start("--way", way)
+    check_challenge(lab)
+
+
+def test_hung(lab, nginx, instance, way):
+    """A responder that is stopped is as good as none, until it goes on."""
+    instance.start("--way", way).publish(NAME)
+    clients_coming = load.Load(lab, nginx)
+    hosts.run("kill", "-STOP", instance.responder.pid)
+    ignored = wait_until_ignored(instance, clients_coming)
+    hosts.run("kill", "-CONT", instance.responder.pid)
+    hosts.wait_for(lambda: instance.counters()["newborn"] > ignored, "the responder to go on")
+    check_challenge(lab)
+    clients_coming.finish()
+
+
+def wait_until_ignored(instance, clients_coming):
+    """Wait until the liveness word has run out; returns how many were looked at before."""
+
+    def count_if_ignored():
+        before = instance.counters()["newborn"]
+        clients_coming.wait_for_requests(50)
+        return instance.counters()["newborn"] == before and before
+
+    return hosts.wait_for(count_if_ignored, "nothing to be looked at")
+
+
+def wait_for_end(pids):
+    hosts.wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), "their end")
 
 
 def children_of(pid):
@@ -146,7 +238,7 @@ def test_standalone_where_production_is(lab, nginx, instance):
 def test_unload(lab, nginx, instance):
     instance.start().publish(NAME)
     check_failure(instance.run_responder("--unload"), "another responder runs")
-    instance.responder.stop()
+    assert instance.responder.stop() == 0
     assert lab.mounts()
     assert instance.run_responder("--unload").returncode == 0
     assert not lab.mounts()
@@ -192,6 +284,10 @@ def test_start_without_capabilities(lab, instance):
         (("--user", "nosuch"), ("nosuch", "adduser"), 1),
         (("--group", "nosuch"), ("nosuch", "addgroup"), 1),
         (("--port", "0"), ("--port",), 2),
+        (("--port=1", "--port=2", "--port=3", "--port=4", "--port=5"), ("four",), 2),
+        (("--address", "www.example.org"), ("--address", "www.example.org"), 2),
+        (("--netns", "nosuch"), ("nosuch", "ip netns"), 1),
+        (("--standalone", "--port=443", "--port=8443"), ("one port",), 2),
         (("--no-such-option",), ("--help",), 2),
         (("--standalone", "--interface", "lo"), ("--standalone",), 2),
     ),

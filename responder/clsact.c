@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "responder/clsact.h"
+
+#include <errno.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+/* Our filter among those of others. */
+#define HANDLE   1
+#define PRIORITY 443
+
+int clsact_attach(int ifindex, int program_fd, bool *ret_made_qdisc)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE, .priority = PRIORITY,
+		    .prog_fd = program_fd, .flags = BPF_TC_F_REPLACE);
+	int err;
+
+	err = bpf_tc_hook_create(&hook);
+	if (err && err != -EEXIST)
+		return err;
+	*ret_made_qdisc = !err;
+	return bpf_tc_attach(&hook, &opts);
+}
+
+static int program_id(int program_fd, __u32 *ret_id)
+{
+	struct bpf_prog_info info = {0};
+	__u32 size = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(program_fd, &info, &size))
+		return -errno;
+	*ret_id = info.id;
+	return 0;
+}
+
+/* That there is no such interface, qdisc or filter any more. */
+static bool is_gone(int err)
+{
+	return err == -ENOENT || err == -ENODEV || err == -EINVAL;
+}
+
+int clsact_detach(int ifindex, int program_fd)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, found, .handle = HANDLE, .priority = PRIORITY);
+	LIBBPF_OPTS(bpf_tc_opts, ours, .handle = HANDLE, .priority = PRIORITY);
+	__u32 id = 0;
+	int err;
+
+	err = program_id(program_fd, &id);
+	if (err)
+		return err;
+	err = bpf_tc_query(&hook, &found);
+	if (!err && found.prog_id == id)
+		err = bpf_tc_detach(&hook, &ours);
+	return is_gone(err) ? 0 : err;
+}
+
+/* --- whether others use the qdisc ---------------------------------------------------- */
+
+static int ask_for_filters(int fd, int ifindex, __u32 parent)
+{
+	struct {
+		struct nlmsghdr header;
+		struct tcmsg tc;
+	} request = {
+		.header = {.nlmsg_len = sizeof(request),
+			   .nlmsg_type = RTM_GETTFILTER,
+			   .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
+		.tc = {.tcm_family = AF_UNSPEC, .tcm_ifindex = ifindex, .tcm_parent = parent},
+	};
+
+	return send(fd, &request, sizeof(request), 0) < 0 ? -errno : 0;
+}
+
+/* 1: the answer names a filter, 0: it ended without, or -errno. */
+static int read_filters(int fd)
+{
+	char buffer[32768] __attribute__((aligned(NLMSG_ALIGNTO)));
+	ssize_t received;
+	int found = 0;
+
+	for (;;) {
+		const struct nlmsghdr *message = (const struct nlmsghdr *)buffer;
+
+		received = recv(fd, buffer, sizeof(buffer), 0);
+		if (received < 0)
+			return -errno;
+		for (; NLMSG_OK(message, received); message = NLMSG_NEXT(message, received)) {
+			if (message->nlmsg_type == NLMSG_DONE)
+				return found;
+			if (message->nlmsg_type == NLMSG_ERROR)
+				return ((const struct nlmsgerr *)NLMSG_DATA(message))->error;
+			found |= message->nlmsg_type == RTM_NEWTFILTER;
+		}
+	}
+}
+
+/* 1: there are filters in this direction, 0: none, or -errno.  Source: rtnetlink(7). */
+static int has_filters(int ifindex, __u32 direction)
+{
+	int err, fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+
+	if (fd < 0)
+		return -errno;
+	err = ask_for_filters(fd, ifindex, TC_H_MAKE(TC_H_CLSACT, direction));
+	if (!err)
+		err = read_filters(fd);
+	close(fd);
+	return err;
+}
+
+int clsact_remove_qdisc(int ifindex)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
+		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+	int found;
+
+	found = has_filters(ifindex, TC_H_MIN_INGRESS);
+	if (!found)
+		found = has_filters(ifindex, TC_H_MIN_EGRESS);
+	if (found)
+		return found > 0 || is_gone(found) ? 0 : found;
+	found = bpf_tc_hook_destroy(&hook);
+	return is_gone(found) ? 0 : found;
+}
