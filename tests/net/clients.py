@@ -30,10 +30,10 @@ def context(alpn=None, version=None):
 
 
 def read_all(stream):
-    data = b""
+    parts = []
     while more := stream.recv(65536):
-        data += more
-    return data
+        parts.append(more)
+    return b"".join(parts)
 
 
 def body_of(response):
@@ -42,14 +42,14 @@ def body_of(response):
     return body
 
 
-def get(host, address, name, version=None, port=443):
+def get(host, address, name, version=None, port=443, path="/"):
     """Fetch the page as any user would."""
     with host.entered():
         connection = socket.create_connection((str(address), port), PATIENCE_S)
     with connection, context(["http/1.1"], version).wrap_socket(
         connection, server_hostname=name, suppress_ragged_eofs=True
     ) as tls:
-        request = f"GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n"
+        request = f"GET {path} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n"
         tls.sendall(request.encode())
         body = body_of(read_all(tls))
         return Answer(tls.getpeercert(binary_form=True), tls.selected_alpn_protocol(), body)

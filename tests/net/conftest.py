@@ -24,6 +24,19 @@ def pytest_runtest_makereport(item):
                 report.sections.append((f"log of {name}", "\n".join(lines)))
 
 
+def pytest_terminal_summary(terminalreporter):
+    """What tests have counted, to be read beside their success."""
+    for report in terminalreporter.getreports("passed"):
+        for _, text in report.user_properties:
+            terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}: {text}")
+
+
+@pytest.fixture
+def remark(record_property):
+    """Say something in the summary."""
+    return lambda text: record_property("remark", text)
+
+
 @pytest.fixture
 def lab(request):
     made = hosts.Lab()

@@ -70,6 +70,10 @@ http {{
 		location / {{
 			return 200 "production\\n";
 		}}
+		location /bulk {{
+			root {self.directory};
+			limit_rate 20m;
+		}}
 	}}
 }}
 """
