@@ -100,38 +100,53 @@ static void follow_links(int link_events_fd, struct interfaces *interfaces,
 		return;
 	}
 	changed = interfaces_follow(interfaces, options);
-	close(lock_fd);
 	if (changed)
 		interfaces_write(interfaces, options->paths);
+	close(lock_fd);
 }
 
-/*
- * Follow the interfaces and, in the second way, adopt, until the responder ends.
- * Returns whether it did so in good order, which it says by a byte.
- */
-static bool work_until_end(struct interfaces *interfaces, const struct keeper_options *options,
-			   struct adopter *adopter, int link_events_fd, int channel_fd)
+/* What the responder tells its keeper, a byte each.  Its end without any of the last two is its death. */
+enum order { ORDER_TAKE_OVER = 't', ORDER_DETACH = 'd', ORDER_LEAVE = 'l', ORDER_NONE = 0 };
+
+static enum order read_order(int channel_fd)
+{
+	char byte;
+
+	return read(channel_fd, &byte, sizeof(byte)) > 0 ? (enum order)byte : ORDER_NONE;
+}
+
+/* Follow the interfaces and, in the second way, adopt, until the responder ends, and say how it did. */
+static enum order work_until_end(struct interfaces *interfaces,
+				 const struct keeper_options *options, struct adopter *adopter,
+				 int link_events_fd, int channel_fd)
 {
 	struct pollfd polled[] = {
 		{.fd = channel_fd, .events = POLLIN},
 		{.fd = link_events_fd, .events = POLLIN},
-		{.fd = adopter ? adopter_fd(adopter) : -1, .events = POLLIN},
+		{.fd = adopter && !options->waits ? adopter_fd(adopter) : -1, .events = POLLIN},
 	};
-	char byte;
+	bool waits = options->waits;
+	enum order order;
 
 	/* Between the attaching and the opening of the socket something may have come. */
 	follow_links(link_events_fd, interfaces, options->steer);
-	while (!polled[0].revents) {
-		if (poll(polled, sizeof(polled) / sizeof(polled[0]), -1) < 0) {
-			polled[0].revents = 0; /* a signal that is ignored */
-			continue;
-		}
+	for (;;) {
+		if (poll(polled, sizeof(polled) / sizeof(polled[0]), -1) < 0)
+			continue; /* a signal that is ignored */
 		if (polled[1].revents)
 			follow_links(link_events_fd, interfaces, options->steer);
 		if (polled[2].revents)
 			adopter_work(adopter);
+		if (!polled[0].revents)
+			continue;
+		order = read_order(channel_fd);
+		if (order != ORDER_TAKE_OVER)
+			/* One that dies before its turn has changed nothing. */
+			return order == ORDER_NONE && waits ? ORDER_LEAVE : order;
+		waits = false;
+		if (adopter)
+			polled[2].fd = adopter_fd(adopter);
 	}
-	return read(channel_fd, &byte, sizeof(byte)) > 0;
 }
 
 /* The keeper's whole life. */
@@ -139,8 +154,8 @@ static _Noreturn void keep(struct interfaces *interfaces, const struct keeper_op
 			   int channel_fd)
 {
 	struct adopter *adopter = NULL;
+	enum order order = ORDER_DETACH;
 	int err = 0, link_events_fd;
-	bool in_good_order = true;
 
 	/* It ends with the responder, not with a signal that was meant for the responder. */
 	signal(SIGINT, SIG_IGN);
@@ -160,10 +175,10 @@ static _Noreturn void keep(struct interfaces *interfaces, const struct keeper_op
 	if (err)
 		log_error("the keeper cannot work: %s", strerror(-err));
 	else
-		in_good_order =
-			work_until_end(interfaces, options, adopter, link_events_fd, channel_fd);
-	__atomic_store_n(&options->control->alive_until_ns, 0, __ATOMIC_RELAXED);
-	if (in_good_order)
+		order = work_until_end(interfaces, options, adopter, link_events_fd, channel_fd);
+	if (order != ORDER_LEAVE)
+		__atomic_store_n(&options->control->alive_until_ns, 0, __ATOMIC_RELAXED);
+	if (order == ORDER_DETACH)
 		attachment_detach_all(options->steer->paths);
 	adopter_free(adopter);
 	_exit(err ? 1 : 0);
@@ -191,16 +206,27 @@ int keeper_start(struct keeper *ret_keeper, struct interfaces *interfaces,
 	return 0;
 }
 
-void keeper_stop(struct keeper *keeper)
+static void give_order(const struct keeper *keeper, enum order order)
 {
-	char byte = 0;
-	ssize_t size;
+	const char byte = (char)order;
 
-	/* A dead keeper hears nothing: the next responder, or --unload, detaches then. */
+	/* A dead keeper hears nothing: the next responder, or --unload, clears up then. */
 	if (send(keeper->channel_fd, &byte, sizeof(byte), MSG_NOSIGNAL) < 0)
 		log_debug("the keeper is gone already: %s", strerror(errno));
+}
+
+void keeper_take_over(const struct keeper *keeper)
+{
+	give_order(keeper, ORDER_TAKE_OVER);
+}
+
+void keeper_stop(struct keeper *keeper, bool detach)
+{
+	ssize_t size;
+	char byte;
+
+	give_order(keeper, detach ? ORDER_DETACH : ORDER_LEAVE);
 	/* Its end of the channel closes when it exits, which may be as another process's child. */
-	shutdown(keeper->channel_fd, SHUT_WR);
 	do
 		size = read(keeper->channel_fd, &byte, 1);
 	while (size > 0 || (size < 0 && errno == EINTR));

@@ -11,6 +11,7 @@
 #ifndef KEEPER_H
 #define KEEPER_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct interfaces;
@@ -20,6 +21,7 @@ struct steer_options;
 struct keeper_options {
 	const struct steer_options *steer;
 	struct steer_control *control; /* mapped, shared */
+	bool waits; /* for keeper_take_over(): another keeper is still at work */
 	/* What the second way needs: the ring buffer, -1 in the first, and a channel a thread. */
 	int adoption_map_fd;
 	const int *adoption_fds;
@@ -34,7 +36,10 @@ struct keeper {
 int keeper_start(struct keeper *ret_keeper, struct interfaces *interfaces,
 		 const struct keeper_options *options);
 
-/* Have it detach everything, and wait until it has. */
-void keeper_stop(struct keeper *keeper);
+/* The other keeper has stopped: adopt from now on, and clear up should the responder die. */
+void keeper_take_over(const struct keeper *keeper);
+
+/* Have it detach everything, or leave all to another responder, and wait until it has ended. */
+void keeper_stop(struct keeper *keeper, bool detach);
 
 #endif

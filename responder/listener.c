@@ -150,21 +150,32 @@ static int open_families(struct listeners *listeners, uint16_t port)
 	return -EADDRNOTAVAIL;
 }
 
-int listeners_open(struct listeners *ret_listeners, unsigned int threads, uint16_t port)
+int listeners_init(struct listeners *ret_listeners, unsigned int threads)
 {
 	struct listeners listeners = {
 		.fds = calloc(threads, sizeof(*listeners.fds)),
 		.threads = threads,
 	};
-	int err;
 
-	if (!listeners.fds) {
-		log_error("no memory for %u listeners", threads);
+	if (!listeners.fds)
 		return -ENOMEM;
-	}
 	for (unsigned int thread = 0; thread < threads; thread++)
 		for (int family = 0; family < STEER_FAMILIES; family++)
 			listeners.fds[thread][family] = -1;
+	*ret_listeners = listeners;
+	return 0;
+}
+
+int listeners_open(struct listeners *ret_listeners, unsigned int threads, uint16_t port)
+{
+	struct listeners listeners;
+	int err;
+
+	err = listeners_init(&listeners, threads);
+	if (err) {
+		log_error("no memory for %u listeners", threads);
+		return err;
+	}
 	err = open_families(&listeners, port);
 	if (err) {
 		listeners_close(&listeners);
@@ -174,24 +185,40 @@ int listeners_open(struct listeners *ret_listeners, unsigned int threads, uint16
 	return 0;
 }
 
+/* Close all descriptors, each by `close_one`. */
+static void close_each(struct listeners *listeners, void (*close_one)(int fd))
+{
+	for (unsigned int thread = 0; listeners->fds && thread < listeners->threads; thread++)
+		for (int family = 0; family < STEER_FAMILIES; family++)
+			if (listeners->fds[thread][family] >= 0)
+				close_one(listeners->fds[thread][family]);
+	free(listeners->fds);
+	listeners->fds = NULL;
+	listeners->threads = 0;
+}
+
 /*
  * A ring that accepts on a socket lets go of it only some time after its own
  * end.  Shut down, the socket listens no longer from this moment on, and the port
  * is free for whoever starts next.
  */
-static void close_listener(int fd)
+static void shut_down(int fd)
 {
 	shutdown(fd, SHUT_RDWR);
 	close(fd);
 }
 
+static void leave(int fd)
+{
+	close(fd);
+}
+
 void listeners_close(struct listeners *listeners)
 {
-	for (unsigned int thread = 0; listeners->fds && thread < listeners->threads; thread++)
-		for (int family = 0; family < STEER_FAMILIES; family++)
-			if (listeners->fds[thread][family] >= 0)
-				close_listener(listeners->fds[thread][family]);
-	free(listeners->fds);
-	listeners->fds = NULL;
-	listeners->threads = 0;
+	close_each(listeners, shut_down);
+}
+
+void listeners_leave(struct listeners *listeners)
+{
+	close_each(listeners, leave);
 }

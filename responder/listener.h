@@ -23,6 +23,14 @@ struct listeners {
  * -EADDRINUSE also when a server that holds the port is willing to share it.
  */
 int listeners_open(struct listeners *ret_listeners, unsigned int threads, uint16_t port);
+
+/* None open yet, for who receives them.  0 or -ENOMEM. */
+int listeners_init(struct listeners *ret_listeners, unsigned int threads);
+
+/* Stop listening, at once and for every process that has the sockets. */
 void listeners_close(struct listeners *listeners);
+
+/* Close our descriptors; another process goes on listening. */
+void listeners_leave(struct listeners *listeners);
 
 #endif

@@ -29,6 +29,7 @@ enum option_code {
 	CODE_WAY,
 	CODE_ATTACH,
 	CODE_STANDALONE,
+	CODE_REPLACE,
 	CODE_FOREGROUND,
 	CODE_VERBOSE,
 	CODE_CHECK,
@@ -50,6 +51,7 @@ static const struct option long_options[] = {
 	{"way", required_argument, NULL, CODE_WAY},
 	{"attach", required_argument, NULL, CODE_ATTACH},
 	{"standalone", no_argument, NULL, CODE_STANDALONE},
+	{"replace", no_argument, NULL, CODE_REPLACE},
 	{"foreground", no_argument, NULL, CODE_FOREGROUND},
 	{"verbose", no_argument, NULL, CODE_VERBOSE},
 	{"check", no_argument, NULL, CODE_CHECK},
@@ -80,6 +82,7 @@ static const char help_text[] =
 	"  --user USER      user to run as, once everything is open (default: sidestep)\n"
 	"  --group GROUP    group that may publish challenges (default: sidestep)\n"
 	"  --root DIR       keep everything below DIR instead of /: another instance\n"
+	"  --replace        take over from the responder that runs, without a gap; it then ends\n"
 	"  --foreground     stay in the foreground, and log to standard error\n"
 	"  --verbose        log more\n"
 	"\n"
@@ -230,6 +233,9 @@ static void take_flag(struct options *options, int code)
 	switch (code) {
 	case CODE_STANDALONE:
 		options->standalone = true;
+		break;
+	case CODE_REPLACE:
+		options->replace = true;
 		break;
 	case CODE_FOREGROUND:
 		options->foreground = true;

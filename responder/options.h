@@ -25,7 +25,7 @@ struct options {
 	struct steer_address *addresses;
 	size_t address_count; /* 0: all */
 	const char *netns; /* NULL: the one that we are started in */
-	bool standalone, foreground, verbose;
+	bool standalone, replace, foreground, verbose;
 };
 
 /*

@@ -412,21 +412,20 @@ bool pins_fit_steering(const struct paths *paths, uint64_t netns, const struct b
 	       fit(paths, CONFIGURATION, object);
 }
 
-int pins_open_steering(const struct paths *paths, bool reuse, const struct bpf_object *object)
+int pins_open_steering(const struct paths *paths, enum pins_reuse reuse,
+		       const struct bpf_object *object)
 {
 	int err;
 
-	if (!reuse)
+	if (reuse == PINS_NONE)
 		unpin(paths, false);
-	err = open_maps(paths, CONNECTIONS, reuse, object);
-	return err ? err : open_maps(paths, CONFIGURATION, false, object);
+	err = open_maps(paths, CONNECTIONS, reuse >= PINS_CONNECTIONS, object);
+	return err ? err : open_maps(paths, CONFIGURATION, reuse == PINS_ALL, object);
 }
 
 int pins_use_running(const struct paths *paths, const struct bpf_object *object)
 {
-	int err = 0;
+	int err = open_maps(paths, FEED, true, object);
 
-	for (enum purpose purpose = FEED; !err && purpose <= CONFIGURATION; purpose++)
-		err = open_maps(paths, purpose, true, object);
-	return err;
+	return err ? err : pins_open_steering(paths, PINS_ALL, object);
 }

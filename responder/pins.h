@@ -30,11 +30,16 @@ int pins_open_feed(const struct paths *paths, gid_t group, const uint64_t hash_k
 
 /*
  * The others, after those: do the pinned ones fit this build, and belong to this network
- * namespace (its inode)?  Then reuse what connections on their way need; what a
- * responder fills in is always new.  0 or -errno, logged.
+ * namespace (its inode)?  Then some or all of them can be reused.  0 or -errno, logged.
  */
+enum pins_reuse {
+	PINS_NONE, /* all are made anew, and all other pins go */
+	PINS_CONNECTIONS, /* what connections on their way need: after a responder's death */
+	PINS_ALL, /* also what a running responder has filled in */
+};
 bool pins_fit_steering(const struct paths *paths, uint64_t netns, const struct bpf_object *object);
-int pins_open_steering(const struct paths *paths, bool reuse, const struct bpf_object *object);
+int pins_open_steering(const struct paths *paths, enum pins_reuse reuse,
+		       const struct bpf_object *object);
 
 /* Give all maps to `object` as the running responder uses them; they must fit.  0 or -errno, logged. */
 int pins_use_running(const struct paths *paths, const struct bpf_object *object);

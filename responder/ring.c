@@ -247,6 +247,14 @@ void ring_accept(struct ring *ring, int listener_fd, uint32_t listener)
 	sqe->user_data = pack(RING_ACCEPT, listener, 0);
 }
 
+void ring_stop_accept(struct ring *ring, uint32_t listener)
+{
+	struct io_uring_sqe *sqe = next_sqe(ring);
+
+	io_uring_prep_cancel64(sqe, pack(RING_ACCEPT, listener, 0), 0);
+	sqe->user_data = pack(RING_CANCEL, 0, 0);
+}
+
 void ring_receive(struct ring *ring, uint32_t slot, uint32_t generation)
 {
 	struct io_uring_sqe *sqe = next_sqe(ring);

@@ -58,6 +58,9 @@ void ring_wake(struct ring *ring);
 /* Accept on a listening descriptor, until an event says `more` no longer. */
 void ring_accept(struct ring *ring, int listener_fd, uint32_t listener);
 
+/* Accept no more on it: the last event of ring_accept() says so. */
+void ring_stop_accept(struct ring *ring, uint32_t listener);
+
 /* Receive from a slot, until an event says `more` no longer. */
 void ring_receive(struct ring *ring, uint32_t slot, uint32_t generation);
 

@@ -56,6 +56,8 @@ struct worker {
 	uint32_t oldest, youngest; /* open slots, NO_SLOT: none */
 	bool accepting[STEER_FAMILIES];
 	uint64_t accept_again_ns; /* while paused; 0: not paused */
+	bool retired; /* accepts no more */
+	_Atomic uint32_t open_count;
 	_Atomic uint64_t progress_ns;
 	_Atomic uint64_t results[SERVER_RESULTS];
 };
@@ -63,7 +65,7 @@ struct worker {
 struct server {
 	unsigned int worker_count;
 	struct worker *workers;
-	atomic_bool stopping;
+	atomic_bool stopping, retiring;
 	int failure_fd;
 };
 
@@ -141,6 +143,7 @@ static void act(struct worker *worker, uint32_t number, const struct conn_todo *
 	queue_remove(worker, number);
 	conn_end(&slot->conn);
 	slot->open = false;
+	worker->open_count--;
 	ring_close(worker->ring, number, slot->generation);
 }
 
@@ -156,7 +159,7 @@ static void step(struct worker *worker, uint32_t number, enum conn_event event,
 
 static void accept_where_not(struct worker *worker)
 {
-	if (worker->accept_again_ns)
+	if (worker->accept_again_ns || worker->retired)
 		return;
 	for (uint32_t family = 0; family < STEER_FAMILIES; family++) {
 		if (worker->listener_fds[family] < 0 || worker->accepting[family])
@@ -178,6 +181,7 @@ static void open_slot(struct worker *worker, uint32_t number)
 		return;
 	}
 	slot->open = true;
+	worker->open_count++;
 	slot->deadline_ns = ring_clock_ns() + DEADLINE_NS;
 	queue_append(worker, number);
 	ring_receive(worker->ring, number, slot->generation);
@@ -189,7 +193,7 @@ static void on_accept(struct worker *worker, const struct ring_event *event)
 		worker->accepting[event->slot] = false;
 	if (event->result >= 0) {
 		open_slot(worker, (uint32_t)event->result);
-	} else {
+	} else if (!worker->retired) {
 		/*
 		 * No slot, no memory, or another reason of the kernel's, which may last: that
 		 * connection is closed, the next wait for their turn.
@@ -287,6 +291,14 @@ static void on_event(void *owner, const struct ring_event *event)
 
 /* --- a thread's life --------------------------------------------------------------- */
 
+static void retire(struct worker *worker)
+{
+	worker->retired = true;
+	for (uint32_t family = 0; family < STEER_FAMILIES; family++)
+		if (worker->accepting[family])
+			ring_stop_accept(worker->ring, family);
+}
+
 /* End what is overdue; returns when to look again. */
 static uint64_t expire(struct worker *worker)
 {
@@ -316,8 +328,11 @@ static void *work(void *argument)
 	accept_where_not(worker);
 	if (worker->adoption_fd >= 0)
 		ring_watch(worker->ring, worker->adoption_fd, 0);
-	while (!err && !atomic_load(&worker->server->stopping))
+	while (!err && !atomic_load(&worker->server->stopping)) {
+		if (!worker->retired && atomic_load(&worker->server->retiring))
+			retire(worker);
 		err = ring_run(worker->ring, expire(worker), on_event, worker);
+	}
 	if (err) {
 		log_error("answering thread %u: io_uring failed: %s", worker->number,
 			  strerror(-err));
@@ -469,6 +484,21 @@ bool server_makes_progress(const struct server *server)
 		if (atomic_load_explicit(&server->workers[i].progress_ns, memory_order_relaxed) +
 			    HUNG_NS <
 		    now)
+			return false;
+	return true;
+}
+
+void server_retire(struct server *server)
+{
+	atomic_store(&server->retiring, true);
+	for (unsigned int i = 0; i < server->worker_count; i++)
+		ring_wake(server->workers[i].ring);
+}
+
+bool server_is_idle(const struct server *server)
+{
+	for (unsigned int i = 0; i < server->worker_count; i++)
+		if (server->workers[i].open_count)
 			return false;
 	return true;
 }

@@ -58,6 +58,12 @@ int server_failure_fd(const struct server *server);
 /* Has every thread gone round its loop within the last second?  If not, one hangs. */
 bool server_makes_progress(const struct server *server);
 
+/* Accept no more connections, and go on with those that are open. */
+void server_retire(struct server *server);
+
+/* Is no connection open? */
+bool server_is_idle(const struct server *server);
+
 /* The sum over all threads since the start. */
 void server_results(const struct server *server, uint64_t ret_counts[SERVER_RESULTS]);
 

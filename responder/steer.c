@@ -32,7 +32,7 @@ struct steer {
 	int *send_fds, *receive_fds; /* of adopted sockets, one pair a thread; NULL: not this way */
 	struct keeper keeper;
 	struct interfaces interfaces; /* as they were at the start: the keeper's count */
-	bool attached;
+	bool attached, succeeds;
 };
 
 static int map_fd(const struct steer *steer, const char *name)
@@ -46,6 +46,13 @@ int steer_check(FILE *out)
 }
 
 /* --- loading and attaching ----------------------------------------------------- */
+
+static int refuse_succession(void)
+{
+	log_error("this version needs other maps than those of the responder that runs: end that "
+		  "one, and start without --replace");
+	return -ESTALE;
+}
 
 int steer_open_maps(const struct steer_options *options, const uint64_t hash_key[2],
 		    struct steer **ret_steer)
@@ -64,7 +71,9 @@ int steer_open_maps(const struct steer_options *options, const uint64_t hash_key
 	if (err)
 		goto out;
 	reuse = pins_fit_feed(options->paths, hash_key, steer->object);
-	if (!reuse)
+	if (!reuse && options->succeeds)
+		err = refuse_succession();
+	else if (!reuse)
 		err = attachment_detach_all(options->paths);
 	if (!err)
 		err = pins_open_feed(options->paths, options->group, hash_key, reuse,
@@ -81,7 +90,8 @@ out:
 /* The maps of steering itself, with what an earlier responder left attached, or without. */
 static int open_steering_maps(struct steer *steer, const struct steer_options *options)
 {
-	bool reuse;
+	enum pins_reuse reuse = PINS_NONE;
+	bool fits;
 	int err;
 
 	err = netns_inode(&steer->netns);
@@ -89,8 +99,12 @@ static int open_steering_maps(struct steer *steer, const struct steer_options *o
 		log_error("cannot tell the network namespaces apart: %s", strerror(-err));
 		return err;
 	}
-	reuse = pins_fit_steering(options->paths, steer->netns, steer->object);
-	if (!reuse)
+	fits = pins_fit_steering(options->paths, steer->netns, steer->object);
+	if (fits)
+		reuse = options->succeeds ? PINS_ALL : PINS_CONNECTIONS;
+	else if (options->succeeds)
+		err = refuse_succession();
+	else
 		err = attachment_detach_all(options->paths);
 	return err ? err : pins_open_steering(options->paths, reuse, steer->object);
 }
@@ -128,50 +142,84 @@ static int set_listeners(struct steer *steer, const int listener_fds[STEER_FAMIL
 	return 0;
 }
 
-static int set_addresses(struct steer *steer, const struct steer_options *options)
+static bool is_wanted(const struct steer_options *options, const struct steer_address *address)
 {
-	const __u8 present = 1;
-	int err;
-
-	for (size_t i = 0; i < options->address_count; i++) {
-		err = bpf_map_update_elem(map_fd(steer, "addresses"), &options->addresses[i],
-					  &present, BPF_ANY);
-		if (err) {
-			log_error("the kernel does not take the addresses to watch: %s",
-				  strerror(-err));
-			return err;
-		}
-	}
-	return 0;
+	for (size_t i = 0; i < options->address_count; i++)
+		if (!memcmp(&options->addresses[i], address, sizeof(*address)))
+			return true;
+	return false;
 }
 
-/* Tell the programs what they cannot know. */
+static int add_addresses(int addresses_fd, const struct steer_options *options)
+{
+	const __u8 present = 1;
+	int err = 0;
+
+	for (size_t i = 0; !err && i < options->address_count; i++)
+		err = bpf_map_update_elem(addresses_fd, &options->addresses[i], &present, BPF_ANY);
+	if (err)
+		log_error("the kernel does not take the addresses to watch: %s", strerror(-err));
+	return err;
+}
+
+/* Those that a predecessor watched. */
+static void remove_other_addresses(int addresses_fd, const struct steer_options *options)
+{
+	struct steer_address address, next;
+	bool more = !bpf_map_get_next_key(addresses_fd, NULL, &address);
+
+	while (more) {
+		more = !bpf_map_get_next_key(addresses_fd, &address, &next);
+		if (!is_wanted(options, &address))
+			bpf_map_delete_elem(addresses_fd, &address);
+		address = next;
+	}
+}
+
+static int map_control(struct steer *steer)
+{
+	int err;
+
+	steer->control = mmap(NULL, sizeof(*steer->control), PROT_READ | PROT_WRITE, MAP_SHARED,
+			      map_fd(steer, "control_map"), 0);
+	if (steer->control != MAP_FAILED)
+		return 0;
+	err = -errno;
+	steer->control = NULL;
+	log_error("cannot configure the BPF programs: %s", strerror(errno));
+	return err;
+}
+
+/*
+ * Tell the programs what they cannot know.  Those of a predecessor may be at work with it
+ * all: each word changes at once, and to what is true already.
+ */
 static int configure(struct steer *steer, const struct steer_options *options,
 		     const int listener_fds[STEER_FAMILIES])
 {
 	struct steer_control *control;
 	int err;
 
-	control = mmap(NULL, sizeof(*control), PROT_READ | PROT_WRITE, MAP_SHARED,
-		       map_fd(steer, "control_map"), 0);
-	if (control == MAP_FAILED) {
-		err = -errno;
-		log_error("cannot configure the BPF programs: %s", strerror(errno));
+	err = map_control(steer);
+	if (err)
 		return err;
-	}
-	steer->control = control;
-	*control = (struct steer_control){
-		.abi_version = STEER_ABI_VERSION,
-		.address_count = (__u32)options->address_count,
-		.hash_key = {steer->hash_key[0], steer->hash_key[1]},
-		.netns = steer->netns,
-		.responder_port = {listener_port(listener_fds[STEER_V4]),
-				   listener_port(listener_fds[STEER_V6])},
-	};
+	control = steer->control;
+	if (!options->succeeds)
+		__atomic_store_n(&control->alive_until_ns, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&control->netns, steer->netns, __ATOMIC_RELAXED);
 	for (size_t i = 0; i < STEER_PORTS_MAX; i++)
-		control->watched_port[i] = options->ports[i < options->port_count ? i : 0];
-	err = set_addresses(steer, options);
-	if (!err && steer->way == STEER_WAY_SK_LOOKUP)
+		__atomic_store_n(&control->watched_port[i],
+				 options->ports[i < options->port_count ? i : 0], __ATOMIC_RELAXED);
+	err = add_addresses(map_fd(steer, "addresses"), options);
+	if (err)
+		return err;
+	__atomic_store_n(&control->address_count, (__u32)options->address_count, __ATOMIC_RELAXED);
+	remove_other_addresses(map_fd(steer, "addresses"), options);
+	for (int family = 0; family < STEER_FAMILIES; family++)
+		__atomic_store_n(&control->responder_port[family],
+				 listener_port(listener_fds[family]), __ATOMIC_RELAXED);
+	/* A successor's are its predecessor's, and in the map. */
+	if (steer->way == STEER_WAY_SK_LOOKUP && !options->succeeds)
 		err = set_listeners(steer, listener_fds);
 	return err;
 }
@@ -210,6 +258,7 @@ static int start_keeper(struct steer *steer, const struct steer_options *options
 	struct keeper_options keeper_options = {
 		.steer = options,
 		.control = steer->control,
+		.waits = options->succeeds,
 		.adoption_map_fd = adopts ? map_fd(steer, "adoptions") : -1,
 		.adoption_fds = steer->send_fds,
 	};
@@ -247,6 +296,24 @@ static int attach_programs(struct steer *steer, const struct steer_options *opti
 	return interfaces_attach(options, &steer->interfaces);
 }
 
+/* The same, and tell of it; a predecessor's keeper, or an upgrade, has to wait meanwhile. */
+static int attach_and_tell(struct steer *steer, const struct steer_options *options)
+{
+	int err, lock_fd = pins_lock(options->paths);
+
+	if (lock_fd < 0) {
+		log_error("cannot lock %s: %s", options->paths->pins, strerror(-lock_fd));
+		return lock_fd;
+	}
+	err = attach_programs(steer, options);
+	if (!err)
+		err = programs_write(steer->object, steer->way, options->paths);
+	if (!err)
+		err = interfaces_write(&steer->interfaces, options->paths);
+	close(lock_fd);
+	return err;
+}
+
 int steer_attach(struct steer *steer, const struct steer_options *options,
 		 const int listener_fds[STEER_FAMILIES])
 {
@@ -260,16 +327,28 @@ int steer_attach(struct steer *steer, const struct steer_options *options,
 	if (!err && steer->way == STEER_WAY_REPAIR)
 		err = open_adoption_channels(steer, options->threads);
 	if (!err)
-		err = attach_programs(steer, options);
-	if (!err)
-		err = programs_write(steer->object, steer->way, options->paths);
-	if (!err)
-		err = interfaces_write(&steer->interfaces, options->paths);
+		err = attach_and_tell(steer, options);
 	if (!err)
 		err = start_keeper(steer, options);
-	if (err)
+	/* A predecessor can go on with this build's programs, as all maps are its own. */
+	if (err && !options->succeeds)
 		attachment_detach_all(options->paths);
+	steer->succeeds = options->succeeds;
 	return err;
+}
+
+void steer_take_over(struct steer *steer)
+{
+	steer->succeeds = false;
+	if (steer->attached)
+		keeper_take_over(&steer->keeper);
+}
+
+void steer_leave(struct steer *steer)
+{
+	if (steer->attached)
+		keeper_stop(&steer->keeper, false);
+	steer->attached = false;
 }
 
 const int *steer_adoption_fds(const struct steer *steer)
@@ -295,10 +374,10 @@ void steer_free(struct steer *steer)
 	if (!steer)
 		return;
 	/* Should the keeper be dead, nothing is detached: then this makes everything pass. */
-	if (steer->control)
+	if (steer->attached && !steer->succeeds)
 		__atomic_store_n(&steer->control->alive_until_ns, 0, __ATOMIC_RELAXED);
 	if (steer->attached)
-		keeper_stop(&steer->keeper);
+		keeper_stop(&steer->keeper, !steer->succeeds);
 	interfaces_done(&steer->interfaces);
 	if (steer->control)
 		munmap(steer->control, sizeof(*steer->control));

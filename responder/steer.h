@@ -44,6 +44,7 @@ struct steer_options {
 	const struct steer_address *addresses; /* watched */
 	size_t address_count; /* at most STEER_ADDRESSES_MAX; 0: all */
 	gid_t group; /* may write the maps that the agent needs */
+	bool succeeds; /* another responder runs, and goes on until steer_take_over() */
 };
 
 /*
@@ -74,13 +75,19 @@ int steer_attach(struct steer *steer, const struct steer_options *options,
 /* Where each answering thread receives adopted sockets (adopter.h); NULL: the way needs none. */
 const int *steer_adoption_fds(const struct steer *steer);
 
+/* The predecessor has let go (steer_leave()): from here on all is this responder's. */
+void steer_take_over(struct steer *steer);
+
+/* Leave all that is attached to a successor, which answers already. */
+void steer_leave(struct steer *steer);
+
 /*
  * Vouch for the responder for another `for_ms`: who does not do so in time is taken
  * for hung, and all connections pass to production.
  */
 void steer_keep_alive(struct steer *steer, uint32_t for_ms);
 
-/* Readable (EOF) when the keeper has died; -1 before steer_attach(). */
+/* Readable (EOF) when the keeper has died; -1 before steer_attach() and after steer_leave(). */
 int steer_keeper_fd(const struct steer *steer);
 
 /* Detach everything, wait for the keeper to have done so, free.  Pinned maps stay.  NULL is fine. */

@@ -22,6 +22,7 @@ static void test_system(void **state)
 	assert_string_equal(paths.lock, "/run/sidestep/responder.lock");
 	assert_string_equal(paths.status, "/run/sidestep/responder.json");
 	assert_string_equal(paths.interfaces, "/run/sidestep/interfaces.json");
+	assert_string_equal(paths.control, "/run/sidestep/responder.sock");
 	assert_string_equal(paths.programs, "/run/sidestep/programs.json");
 }
 

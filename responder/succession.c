@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "responder/succession.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/paths.h"
+
+#define PROTOCOL_VERSION 1
+#define PATIENCE_MS      10000
+#define DESCRIPTORS_MAX  STEER_FAMILIES
+
+/* The first message, which carries the lock. */
+struct greeting {
+	uint32_t version;
+	uint32_t threads; /* so many messages follow, each of a thread's listeners */
+	uint32_t standalone_port;
+};
+
+/* The others: which families the descriptors are of. */
+struct thread_listeners {
+	uint32_t has_family[STEER_FAMILIES];
+};
+
+enum word { WORD_RETIRE = 'r', WORD_RETIRED = 'd' };
+
+/* --- messages ---------------------------------------------------------------------- */
+
+union control_buffer {
+	struct cmsghdr header;
+	char bytes[CMSG_SPACE(sizeof(int) * DESCRIPTORS_MAX)];
+};
+
+static int send_message(int channel_fd, const void *data, size_t size, const int *fds,
+			size_t fd_count)
+{
+	struct iovec part = {.iov_base = (void *)data, .iov_len = size};
+	union control_buffer control = {0};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+
+	if (fd_count) {
+		message.msg_control = control.bytes;
+		message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(fd_count * sizeof(int));
+		memcpy(CMSG_DATA(&control.header), fds, fd_count * sizeof(int));
+	}
+	return sendmsg(channel_fd, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+static int wait_for_message(int channel_fd)
+{
+	struct pollfd polled = {.fd = channel_fd, .events = POLLIN};
+	int count;
+
+	do
+		count = poll(&polled, 1, PATIENCE_MS);
+	while (count < 0 && errno == EINTR);
+	if (count < 0)
+		return -errno;
+	return count ? 0 : -ETIMEDOUT;
+}
+
+static void close_all(const int *fds, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		close(fds[i]);
+}
+
+/* Receive a message of just this size, and just so many descriptors.  0 or -errno. */
+static int receive_message(int channel_fd, void *data, size_t size, int *ret_fds, size_t *ret_count)
+{
+	struct iovec part = {.iov_base = data, .iov_len = size};
+	union control_buffer control = {0};
+	struct msghdr message = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
+	};
+	const struct cmsghdr *header;
+	ssize_t received;
+	size_t count = 0;
+	int err;
+
+	err = wait_for_message(channel_fd);
+	if (err)
+		return err;
+	received = recvmsg(channel_fd, &message, MSG_CMSG_CLOEXEC);
+	if (received < 0)
+		return -errno;
+	header = CMSG_FIRSTHDR(&message);
+	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
+		count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		memcpy(ret_fds, CMSG_DATA(header), count * sizeof(int));
+	}
+	if ((size_t)received != size || message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
+		close_all(ret_fds, count);
+		return received ? -EPROTO : -EPIPE;
+	}
+	*ret_count = count;
+	return 0;
+}
+
+/* --- the socket's name ------------------------------------------------------------- */
+
+/*
+ * A Unix socket's name has room for 107 bytes, which a path can exceed: it is named
+ * through a descriptor of its directory.  Returns that, to be closed, or -errno.
+ */
+static int name_socket(const struct paths *paths, struct sockaddr_un *ret_name)
+{
+	char copy[PATHS_MAX];
+	int directory_fd = open(paths->run, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (directory_fd < 0)
+		return -errno;
+	strcpy(copy, paths->control);
+	*ret_name = (struct sockaddr_un){.sun_family = AF_UNIX};
+	snprintf(ret_name->sun_path, sizeof(ret_name->sun_path), "/proc/self/fd/%d/%s",
+		 directory_fd, basename(copy));
+	return directory_fd;
+}
+
+static int open_socket(const struct paths *paths, bool listening)
+{
+	int directory_fd, err = 0, fd;
+	struct sockaddr_un name;
+	mode_t mask;
+
+	directory_fd = name_socket(paths, &name);
+	if (directory_fd < 0)
+		return directory_fd;
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0) {
+		err = -errno;
+	} else if (listening) {
+		mask = umask(0177);
+		if ((unlink(paths->control) && errno != ENOENT) ||
+		    bind(fd, (struct sockaddr *)&name, sizeof(name)) || listen(fd, 1))
+			err = -errno;
+		umask(mask);
+	} else if (connect(fd, (struct sockaddr *)&name, sizeof(name))) {
+		err = -errno;
+	}
+	close(directory_fd);
+	if (err && fd >= 0)
+		close(fd);
+	return err ? err : fd;
+}
+
+/* --- the predecessor's side -------------------------------------------------------- */
+
+int succession_listen(const struct paths *paths)
+{
+	return open_socket(paths, true);
+}
+
+static int offer_listeners(int channel_fd, const struct listeners *listeners)
+{
+	for (unsigned int thread = 0; thread < listeners->threads; thread++) {
+		struct thread_listeners message = {0};
+		int err, fds[STEER_FAMILIES];
+		size_t count = 0;
+
+		for (int family = 0; family < STEER_FAMILIES; family++) {
+			if (listeners->fds[thread][family] < 0)
+				continue;
+			message.has_family[family] = 1;
+			fds[count++] = listeners->fds[thread][family];
+		}
+		err = send_message(channel_fd, &message, sizeof(message), fds, count);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int succession_offer(int listen_fd, const struct estate *estate)
+{
+	const struct greeting greeting = {
+		.version = PROTOCOL_VERSION,
+		.threads = estate->listeners.threads,
+		.standalone_port = estate->standalone_port,
+	};
+	socklen_t size = sizeof(struct ucred);
+	struct ucred peer;
+	int channel_fd, err = 0;
+
+	channel_fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	if (channel_fd < 0)
+		return -errno;
+	if (getsockopt(channel_fd, SOL_SOCKET, SO_PEERCRED, &peer, &size))
+		err = -errno;
+	else if (peer.uid)
+		err = -EPERM;
+	if (!err)
+		err = send_message(channel_fd, &greeting, sizeof(greeting), &estate->lock_fd, 1);
+	if (!err)
+		err = offer_listeners(channel_fd, &estate->listeners);
+	if (err)
+		close(channel_fd);
+	return err ? err : channel_fd;
+}
+
+int succession_hear(int channel_fd)
+{
+	char word;
+	ssize_t size = recv(channel_fd, &word, sizeof(word), MSG_DONTWAIT);
+
+	if (size < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	if (!size)
+		return -EPIPE;
+	return word == WORD_RETIRE ? 1 : -EPROTO;
+}
+
+int succession_say_retired(int channel_fd)
+{
+	const char word = WORD_RETIRED;
+
+	return send_message(channel_fd, &word, sizeof(word), NULL, 0);
+}
+
+/* --- the successor's side ---------------------------------------------------------- */
+
+static int claim_listeners(int channel_fd, struct listeners *listeners)
+{
+	for (unsigned int thread = 0; thread < listeners->threads; thread++) {
+		int err, fds[DESCRIPTORS_MAX];
+		struct thread_listeners message;
+		size_t count, taken = 0;
+
+		err = receive_message(channel_fd, &message, sizeof(message), fds, &count);
+		if (err)
+			return err;
+		for (int family = 0; family < STEER_FAMILIES; family++)
+			if (message.has_family[family] && taken < count)
+				listeners->fds[thread][family] = fds[taken++];
+		close_all(fds + taken, count - taken);
+	}
+	return 0;
+}
+
+static int claim(int channel_fd, struct estate *ret_estate)
+{
+	struct estate estate = {.lock_fd = -1};
+	struct greeting greeting;
+	int err, fds[DESCRIPTORS_MAX];
+	size_t count;
+
+	err = receive_message(channel_fd, &greeting, sizeof(greeting), fds, &count);
+	if (err)
+		return err;
+	if (count != 1 || greeting.version != PROTOCOL_VERSION) {
+		close_all(fds, count);
+		return -EPROTO;
+	}
+	estate.lock_fd = fds[0];
+	estate.standalone_port = (uint16_t)greeting.standalone_port;
+	err = listeners_init(&estate.listeners, greeting.threads);
+	if (!err)
+		err = claim_listeners(channel_fd, &estate.listeners);
+	if (err) {
+		close(estate.lock_fd);
+		listeners_leave(&estate.listeners);
+		return err;
+	}
+	*ret_estate = estate;
+	return 0;
+}
+
+int succession_claim(const struct paths *paths, struct estate *ret_estate)
+{
+	int err, channel_fd = open_socket(paths, false);
+
+	if (channel_fd < 0)
+		return channel_fd;
+	err = claim(channel_fd, ret_estate);
+	if (err)
+		close(channel_fd);
+	return err ? err : channel_fd;
+}
+
+int succession_complete(int channel_fd)
+{
+	char word = WORD_RETIRE;
+	size_t count;
+	int err, fds[DESCRIPTORS_MAX];
+
+	err = send_message(channel_fd, &word, sizeof(word), NULL, 0);
+	if (!err)
+		err = receive_message(channel_fd, &word, sizeof(word), fds, &count);
+	if (!err)
+		close_all(fds, count);
+	if (!err && word != WORD_RETIRED)
+		err = -EPROTO;
+	return err;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One responder after another without a gap: the successor (--replace) gets the
+ * instance's lock and the listening sockets from the one that runs, which then
+ * answers what it has accepted and ends.  They talk over a Unix socket at
+ * paths->control that only root may use.
+ *
+ *	successor			predecessor
+ *	connects		->
+ *				<-	the lock, the listeners
+ *	attaches, answers
+ *	"retire"		->
+ *				<-	"retired": accepts and adopts no more
+ *
+ * Whichever dies in between, the other goes on as if nothing had been.
+ * Used by service.c.
+ */
+#ifndef SUCCESSION_H
+#define SUCCESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "responder/listener.h"
+
+struct paths;
+
+/* What passes from one to the other. */
+struct estate {
+	int lock_fd;
+	struct listeners listeners;
+	uint16_t standalone_port; /* 0: it steers */
+};
+
+/* --- the predecessor's side --- */
+
+/* As root: listen for a successor.  The descriptor, or -errno. */
+int succession_listen(const struct paths *paths);
+
+/*
+ * One has connected: give it the estate, which stays ours, too.  Returns the channel to it,
+ * which is readable when it has something to say; or -errno (-EPERM: it is not root).
+ */
+int succession_offer(int listen_fd, const struct estate *estate);
+
+/* What it says: 1: to retire, 0: nothing yet, -EPIPE: it is gone, or -errno. */
+int succession_hear(int channel_fd);
+
+/* Tell it that we have retired.  0 or -errno. */
+int succession_say_retired(int channel_fd);
+
+/* --- the successor's side --- */
+
+/*
+ * Get the estate from the running responder; the caller owns it.  Returns the channel,
+ * -ENOENT or -ECONNREFUSED when none runs, -EPROTO when it is of another version,
+ * -ETIMEDOUT when it does not answer, or -errno.
+ */
+int succession_claim(const struct paths *paths, struct estate *ret_estate);
+
+/* Have the predecessor retire, and wait until it has.  0 or -errno (-EPIPE: it has died). */
+int succession_complete(int channel_fd);
+
+#endif
