@@ -34,6 +34,9 @@ char LICENSE[] SEC("license") = "GPL"; /* the kernel's word for what it lets cal
 #define STASHES_MAX 512
 #define STASH_SIZE  4096 /* a power of two, one more than bpf_skb_adjust_room() can add */
 
+/* Of struct tcp_request_sock, whatever the kernel's configuration; 312 bytes in 6.18. */
+#define REQUEST_SIZE_MAX 512
+
 /* What a SYN cookie's timestamp carries: net/ipv4/syncookies.c, TSBITS. */
 #define COOKIE_WSCALE_MASK 0xf
 #define COOKIE_WSCALE_NONE 0xf
@@ -81,6 +84,7 @@ struct scratch {
 	__u8 payload[CLIENT_HELLO_BUFFER_SIZE];
 	struct steer_stash stash;
 	__u8 tcp_header[64]; /* zero behind its end: sums are taken over all of it */
+	__u64 request[REQUEST_SIZE_MAX / 8]; /* a copy of struct tcp_request_sock */
 	struct client_hello hello;
 	__u64 name[NAME_BUFFER_SIZE / 8];
 	__u8 tcp_options[TCP_OPTIONS_BUFFER_SIZE];
@@ -451,6 +455,21 @@ INLINE struct bpf_sock *look_up(struct segment *segment)
 				  sizeof(segment->packet.flow.tuple.ipv6), CURRENT_NETNS, 0);
 }
 
+/*
+ * A copy of a request socket.  bpf_skc_to_tcp_request_sock() would refuse those of
+ * a listener that another program keeps in a SOCKMAP, for they inherit its protocol.
+ */
+INLINE const struct tcp_request_sock *read_request(const struct segment *segment,
+						   const struct bpf_sock *sk)
+{
+	__u64 *copy = segment->scratch->request;
+	__u32 size = bpf_core_type_size(struct tcp_request_sock);
+
+	if (size > REQUEST_SIZE_MAX || bpf_probe_read_kernel(copy, size, sk))
+		return NULL;
+	return (const struct tcp_request_sock *)copy;
+}
+
 /* --- steering --------------------------------------------------------------- */
 
 /* Set or clear the RST flag, and keep the checksum right for drivers that left it to us. */
@@ -597,7 +616,7 @@ INLINE int on_first_data(struct segment *segment, const struct tcp_request_sock 
 /* Rules 5 to 8: production's request socket waits for the rest of the handshake. */
 INLINE int on_request(struct segment *segment, struct bpf_sock *sk, struct steer_flow *flow)
 {
-	const struct tcp_request_sock *request = bpf_skc_to_tcp_request_sock(sk);
+	const struct tcp_request_sock *request = read_request(segment, sk);
 
 	if (!request)
 		return PASS;
