@@ -32,7 +32,7 @@ INLINE struct bpf_sock *way_look_up(struct segment *segment)
 	return sk;
 }
 
-INLINE bool way_is_ours(const struct segment *segment, const struct bpf_sock *sk)
+INLINE bool is_ours(const struct segment *segment, const struct bpf_sock *sk)
 {
 	return sk->state == BPF_TCP_LISTEN &&
 	       sk->src_port == segment->control->responder_port[segment->packet.flow.family & 1];
@@ -94,6 +94,27 @@ INLINE int assign(struct segment *segment, struct bpf_sock *listener,
 	return bpf_sk_assign_tcp_reqsk(segment->skb, (struct sock *)sk, &attrs, sizeof(attrs));
 }
 
+/*
+ * The same with what way_look_up() found.  When that is not the responder's, another
+ * sk_lookup program, attached after ours, has the last word: then to the one of the map.
+ */
+INLINE int assign_found(struct segment *segment, struct bpf_sock *found,
+			const struct bpf_tcp_req_attrs *negotiated)
+{
+	__u32 key = segment->packet.flow.family;
+	struct bpf_sock *listener;
+	int err;
+
+	if (is_ours(segment, found))
+		return assign(segment, found, negotiated);
+	listener = bpf_map_lookup_elem(&listeners, &key);
+	if (!listener)
+		return -1;
+	err = assign(segment, listener, negotiated);
+	bpf_sk_release(listener);
+	return err;
+}
+
 /* Rule 5: the RST before this segment is still on its way up. */
 INLINE int way_on_taken_request(struct segment *segment, struct steer_flow *flow)
 {
@@ -106,13 +127,13 @@ INLINE int way_on_taken_request(struct segment *segment, struct steer_flow *flow
 }
 
 /* Rule 9: production's request socket is gone, the responder's listener takes over. */
-INLINE int way_on_taken_listener(struct segment *segment, struct bpf_sock *listener,
+INLINE int way_on_taken_listener(struct segment *segment, struct bpf_sock *found,
 				 struct steer_flow *flow)
 {
 	const struct packet *packet = &segment->packet;
 
 	if (!packet->payload_size || packet->sequence != flow->client_isn + 1 ||
-	    assign(segment, listener, &flow->attrs)) {
+	    assign_found(segment, found, &flow->attrs)) {
 		count(STEER_DROPPED);
 		return DROP;
 	}
@@ -123,20 +144,18 @@ INLINE int way_on_taken_listener(struct segment *segment, struct bpf_sock *liste
 /* The end of rule 10: there is no request socket in the way. */
 INLINE int way_take_cookie(struct segment *segment, const struct steer_flow *flow)
 {
-	struct bpf_sock *listener = way_look_up(segment);
+	struct bpf_sock *found = way_look_up(segment);
 	int action = PASS;
 
-	if (!listener)
+	if (!found)
 		return pass_for_good(segment, STEER_PASSED_NO_RESPONDER);
-	if (!way_is_ours(segment, listener)) {
-		action = pass_for_good(segment, STEER_PASSED_NO_RESPONDER);
-	} else if (assign(segment, listener, &flow->attrs)) {
+	if (assign_found(segment, found, &flow->attrs)) {
 		action = pass_for_good(segment, STEER_PASSED_FAILED);
 	} else {
 		count(STEER_COOKIE_STEERED);
 		count(STEER_STEERED);
 	}
-	bpf_sk_release(listener);
+	bpf_sk_release(found);
 	return action;
 }
 

@@ -27,12 +27,6 @@ INLINE struct bpf_sock *way_look_up(struct segment *segment)
 	return look_up(segment);
 }
 
-/* A listener, while this very connection is being taken: it is the wrong one. */
-INLINE bool way_is_ours(const struct segment *segment, const struct bpf_sock *sk)
-{
-	return true;
-}
-
 /* Describe the connection for user space. */
 INLINE void describe(struct segment *segment, const struct steer_flow *flow, __u16 window)
 {
@@ -104,7 +98,7 @@ INLINE int way_on_taken_request(struct segment *segment, struct steer_flow *flow
 }
 
 /* Rule 9: the new socket does not stand yet. */
-INLINE int way_on_taken_listener(struct segment *segment, struct bpf_sock *listener,
+INLINE int way_on_taken_listener(struct segment *segment, struct bpf_sock *found,
 				 struct steer_flow *flow)
 {
 	count(STEER_DROPPED);
