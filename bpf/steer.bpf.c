@@ -62,6 +62,7 @@ struct steer_flow {
 	__u32 client_isn;
 	__u32 server_isn;
 	__u32 reentries;
+	__u32 assignments; /* first way */
 	__u32 server_window; /* bytes, as production's SYN-ACK announced it */
 	struct bpf_tcp_req_attrs attrs; /* what production's SYN-ACK negotiated */
 };
@@ -705,7 +706,9 @@ INLINE void on_syn(struct segment *segment, __u64 armed_until_ns)
 
 	if (armed_until_ns <= now_ns || segment->control->alive_until_ns <= now_ns)
 		return;
-	*segment->bucket = *segment->bucket << 8 | segment->tag;
+	/* The same SYN comes by twice on a bridge, and takes one place. */
+	if ((__u8)*segment->bucket != segment->tag)
+		*segment->bucket = *segment->bucket << 8 | segment->tag;
 	count(STEER_NEWBORN);
 }
 

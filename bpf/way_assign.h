@@ -137,7 +137,9 @@ INLINE int way_on_taken_listener(struct segment *segment, struct bpf_sock *found
 		count(STEER_DROPPED);
 		return DROP;
 	}
-	count(STEER_STEERED);
+	/* A bridge's port and the bridge both see the segment, and the port's choice may not last. */
+	if (!flow->assignments++)
+		count(STEER_STEERED);
 	return PASS;
 }
 
