@@ -49,6 +49,7 @@ PROGRAMS = $(O)/sidestep-responder $(O)/sidestep
 UNIT_SHARED = $(patsubst %.c,$(O)/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
 UNIT_TESTS = $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 BPF_TESTS = $(patsubst tests/bpf/%.c,$(O)/tests/bpf/%,$(wildcard tests/bpf/test_*.c))
+NET_PROGRAMS = $(O)/tests/net/company.bpf.o
 SKELETON = $(O)/bpf/steer.skel.h $(O)/bpf/steer_repair.skel.h
 
 .DELETE_ON_ERROR:
@@ -120,14 +121,14 @@ $(BPF_TESTS:=.o): $(SKELETON) $(O)/tests/bpf/client_hello.skel.h
 check: $(O)/setup.stamp
 	$(Q)$(MAKE) --no-print-directory check-run
 
-check-run: all $(UNIT_TESTS) $(BPF_TESTS)
+check-run: all $(UNIT_TESTS) $(BPF_TESTS) $(NET_PROGRAMS)
 	$(Q)O=$(O) PYTHON=$(PYTHON) tests/run.sh unit bpf net
 
 check-unit: $(UNIT_TESTS)
 	$(Q)O=$(O) tests/run.sh unit
 check-bpf: $(BPF_TESTS)
 	$(Q)O=$(O) tests/run.sh bpf
-check-net: all
+check-net: all $(NET_PROGRAMS)
 	$(Q)O=$(O) PYTHON=$(PYTHON) tests/run.sh net
 
 $(O)/tests/kernels/verify: $(O)/tests/kernels/verify.o

@@ -160,10 +160,10 @@ class Host:
         """Whether a TCP socket listens on this port, of either family."""
         return bool(self.run("ss", "-Hltn", f"sport = :{port}").stdout.strip())
 
-    def accepts(self, port):
-        """Whether a connection to this port opens, over both families."""
+    def accepts(self, port, addresses=()):
+        """Whether a connection to this port opens, over both families or at these addresses."""
         with self.entered():
-            for address in (self.ipv4, self.ipv6):
+            for address in addresses or (self.ipv4, self.ipv6):
                 try:
                     socket.create_connection((str(address), port), PATIENCE_S).close()
                 except OSError:

@@ -11,17 +11,20 @@ PROGRAM = hosts.SOURCE / "deploy/demo/load.py"
 
 
 class Load:
-    """Runs on the validator host, against both addresses of the server."""
+    """Runs on the validator host, against both addresses of the server, or against others."""
 
-    def __init__(self, lab, server, name="www.example.org", certificate_files=()):
+    def __init__(
+        self, lab, server, name="www.example.org", certificate_files=(), addresses=()
+    ):
         self.file = lab.directory / "load.json"
         page = lab.directory / "load.page"
         page.write_bytes(production.BODY)
+        addresses = addresses or (lab.server.ipv4, lab.server.ipv6)
         files = [server.identity.cert_file, *certificate_files]
         self.process = lab.validator.start(
             "load",
             *(sys.executable, PROGRAM, "--name", name, "--page", page),
-            *("--connect", lab.server.ipv4, "--connect", lab.server.ipv6),
+            *(word for address in addresses for word in ("--connect", address)),
             *(word for file in files for word in ("--certificate", file)),
             *("--report", self.file),
         )

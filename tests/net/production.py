@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Production servers that hold port 443: the real ones, each configured in a few lines."""
 
+import ipaddress
+
 import certificates
 from hosts import PEERS
 
@@ -8,20 +10,36 @@ BODY = b"production\n"
 
 
 class Production:
-    """One server on a lab's server host, with a self-signed certificate."""
+    """One server on a lab's server host, or another, with a self-signed certificate.
+
+    Nginx and HAProxy can listen elsewhere than at port 443 of all addresses."""
 
     name = None  # of the program
 
-    def __init__(self, lab):
+    def __init__(self, lab, host=None, addresses=(), ports=(443,)):
         self.lab = lab
-        self.directory = lab.make_directory(self.name)
+        host = host or lab.server
+        self.addresses = addresses
+        self.ports = ports
+        name = "-".join([self.name, *map(str, addresses)]).replace(":", ".")
+        self.directory = lab.make_directory(name)
         self.identity = certificates.SelfSigned(
-            self.directory / "tls", "www.example.org", lab.server.ipv4, lab.server.ipv6
+            self.directory / "tls", "www.example.org", host.ipv4, host.ipv6
         )
         self.config = self.directory / "server.conf"
         self.config.write_text(self.configuration(), encoding="ascii")
-        self.process = lab.server.start(self.name, *self.command())
-        self.process.wait_until(lambda: lab.server.accepts(443), "port 443")
+        self.process = host.start(name, *self.command())
+        for port in ports:
+            self.process.wait_until(lambda: host.accepts(port, addresses), f"port {port}")
+
+    def endpoints(self):
+        """Where to listen, as most configurations write it."""
+        addresses = self.addresses or (ipaddress.ip_address("0.0.0.0"), ipaddress.ip_address("::"))
+        return [
+            f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
+            for port in self.ports
+            for address in addresses
+        ]
 
     @property
     def certificate(self):
@@ -38,14 +56,8 @@ class Production:
 class Nginx(Production):
     name = "nginx"
 
-    def __init__(self, lab, ports=(443,)):
-        self.ports = ports
-        super().__init__(lab)
-
     def configuration(self):
-        listen = "\n".join(
-            f"\t\tlisten {address}{port} ssl;" for port in self.ports for address in ("", "[::]:")
-        )
+        listen = "\n".join(f"\t\tlisten {endpoint} ssl;" for endpoint in self.endpoints())
         temporary = "\n".join(
             f"\t{kind}_temp_path {self.directory}/{kind};"
             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -87,6 +99,8 @@ class Haproxy(Production):
     alpn = "h2,http/1.1"
 
     def configuration(self):
+        tls = f"ssl crt {self.identity.bundle_file} alpn {self.alpn}"
+        bind = "\n".join(f"\tbind {endpoint} v6only {tls}" for endpoint in self.endpoints())
         return f"""
 global
 	log stderr local0 notice
@@ -98,8 +112,7 @@ defaults
 	timeout client 30s
 	timeout server 30s
 frontend https
-	bind 0.0.0.0:443 ssl crt {self.identity.bundle_file} alpn {self.alpn}
-	bind [::]:443 v6only ssl crt {self.identity.bundle_file} alpn {self.alpn}
+{bind}
 	http-request return status 200 content-type text/plain string "production\\n"
 """
 
