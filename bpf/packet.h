@@ -58,15 +58,11 @@ struct packet {
 	bool syn, ack, rst, fin;
 };
 
-/* Make sure that the headers are linear, which nearly always they are. */
-PACKET_INLINE void packet_pull(struct __sk_buff *skb)
-{
-	__u32 linear = skb->data_end - skb->data;
-
-	if (linear < PACKET_HEADERS_MAX && linear < skb->len)
-		bpf_skb_pull_data(skb,
-				  skb->len < PACKET_HEADERS_MAX ? skb->len : PACKET_HEADERS_MAX);
-}
+enum packet_read {
+	PACKET_READ, /* a whole TCP segment */
+	PACKET_NOT_LINEAR, /* pull its headers, and read again */
+	PACKET_FOREIGN, /* anything else */
+};
 
 PACKET_INLINE bool packet_is_ipv6_extension(__u8 next_header)
 {
@@ -74,29 +70,30 @@ PACKET_INLINE bool packet_is_ipv6_extension(__u8 next_header)
 	       next_header == IPPROTO_DSTOPTS;
 }
 
-/* IPv4: RFC 791 section 3.1.  Sets tcp_offset; returns where IP ends, 0 when not for us. */
-PACKET_INLINE __u32 packet_parse_ipv4(const struct __sk_buff *skb, __u32 ip_offset,
-				      struct packet *ret)
+/* IPv4: RFC 791 section 3.1.  Sets tcp_offset, and where IP ends. */
+PACKET_INLINE enum packet_read packet_read_ipv4(const struct __sk_buff *skb, __u32 ip_offset,
+						struct packet *ret, __u32 *ret_ip_end)
 {
 	const struct iphdr *ip = (void *)(long)skb->data + ip_offset;
 	__u32 header_size;
 
 	if ((void *)(ip + 1) > (void *)(long)skb->data_end)
-		return 0;
+		return PACKET_NOT_LINEAR;
 	header_size = ip->ihl * 4;
 	if (ip->version != 4 || header_size < sizeof(*ip) || ip->protocol != IPPROTO_TCP ||
 	    ip->frag_off & bpf_htons(IPV4_FRAGMENT_MASK))
-		return 0;
+		return PACKET_FOREIGN;
 	ret->flow.family = STEER_V4;
 	ret->flow.tuple.ipv4.saddr = ip->saddr;
 	ret->flow.tuple.ipv4.daddr = ip->daddr;
 	ret->tcp_offset = ip_offset + header_size;
-	return ip_offset + bpf_ntohs(ip->tot_len);
+	*ret_ip_end = ip_offset + bpf_ntohs(ip->tot_len);
+	return PACKET_READ;
 }
 
 /* IPv6: RFC 8200 sections 3 and 4.  A fragment header ends the walk: not for us. */
-PACKET_INLINE __u32 packet_parse_ipv6(const struct __sk_buff *skb, __u32 ip_offset,
-				      struct packet *ret)
+PACKET_INLINE enum packet_read packet_read_ipv6(const struct __sk_buff *skb, __u32 ip_offset,
+						struct packet *ret, __u32 *ret_ip_end)
 {
 	const struct ipv6hdr *ip = (void *)(long)skb->data + ip_offset;
 	const struct ipv6_opt_hdr *extension;
@@ -105,57 +102,42 @@ PACKET_INLINE __u32 packet_parse_ipv6(const struct __sk_buff *skb, __u32 ip_offs
 	int i;
 
 	if ((void *)(ip + 1) > (void *)(long)skb->data_end)
-		return 0;
+		return PACKET_NOT_LINEAR;
 	if (ip->version != 6)
-		return 0;
+		return PACKET_FOREIGN;
 	next_header = ip->nexthdr;
 	for (i = 0; i < PACKET_IPV6_EXTENSIONS_MAX && packet_is_ipv6_extension(next_header); i++) {
 		extension = (void *)(long)skb->data + (offset & 0xff);
-		if (offset > PACKET_HEADERS_MAX ||
-		    (void *)(extension + 1) > (void *)(long)skb->data_end)
-			return 0;
+		if (offset > PACKET_HEADERS_MAX)
+			return PACKET_FOREIGN;
+		if ((void *)(extension + 1) > (void *)(long)skb->data_end)
+			return PACKET_NOT_LINEAR;
 		next_header = extension->nexthdr;
 		offset += (extension->hdrlen + 1) * 8;
 	}
 	if (next_header != IPPROTO_TCP)
-		return 0;
+		return PACKET_FOREIGN;
 	ret->flow.family = STEER_V6;
 	__builtin_memcpy(ret->flow.tuple.ipv6.saddr, &ip->saddr, sizeof(ip->saddr));
 	__builtin_memcpy(ret->flow.tuple.ipv6.daddr, &ip->daddr, sizeof(ip->daddr));
 	ret->tcp_offset = offset;
-	return ip_offset + sizeof(*ip) + bpf_ntohs(ip->payload_len);
+	*ret_ip_end = ip_offset + sizeof(*ip) + bpf_ntohs(ip->payload_len);
+	return PACKET_READ;
 }
 
-/*
- * Read the headers; `ip_offset` is the size of the link-layer header.  False
- * for all that is not a whole TCP segment.  The skb's data pointers are valid
- * only until the next helper that changes the skb: nothing here keeps one.
- */
-PACKET_INLINE bool packet_parse(struct __sk_buff *skb, __u32 ip_offset, struct packet *ret)
+/* RFC 9293 section 3.1. */
+PACKET_INLINE enum packet_read packet_read_tcp(const struct __sk_buff *skb, __u32 ip_end,
+					       struct packet *ret)
 {
-	const struct tcphdr *tcp;
-	__u32 ip_end;
+	const struct tcphdr *tcp = (void *)(long)skb->data + (ret->tcp_offset & 0xff);
 
-	/* A tagged frame comes by again on the VLAN's own device. */
-	if (skb->vlan_present)
-		return false;
-	packet_pull(skb);
-	__builtin_memset(&ret->flow, 0, sizeof(ret->flow));
-	if (skb->protocol == bpf_htons(ETH_P_IP))
-		ip_end = packet_parse_ipv4(skb, ip_offset, ret);
-	else if (skb->protocol == bpf_htons(ETH_P_IPV6))
-		ip_end = packet_parse_ipv6(skb, ip_offset, ret);
-	else
-		return false;
-	if (!ip_end || ret->tcp_offset > PACKET_HEADERS_MAX)
-		return false;
-
-	tcp = (void *)(long)skb->data + (ret->tcp_offset & 0xff);
+	if (ret->tcp_offset > PACKET_HEADERS_MAX)
+		return PACKET_FOREIGN;
 	if ((void *)(tcp + 1) > (void *)(long)skb->data_end)
-		return false;
+		return PACKET_NOT_LINEAR;
 	ret->payload_offset = ret->tcp_offset + tcp->doff * 4;
 	if (tcp->doff * 4 < sizeof(*tcp) || ret->payload_offset > ip_end || ip_end > skb->len)
-		return false;
+		return PACKET_FOREIGN;
 	ret->payload_size = ip_end - ret->payload_offset;
 	ret->sequence = bpf_ntohl(tcp->seq);
 	ret->acknowledgment = bpf_ntohl(tcp->ack_seq);
@@ -170,7 +152,43 @@ PACKET_INLINE bool packet_parse(struct __sk_buff *skb, __u32 ip_offset, struct p
 	ret->ack = tcp->ack;
 	ret->rst = tcp->rst;
 	ret->fin = tcp->fin;
-	return true;
+	return PACKET_READ;
+}
+
+/* Read what lies in the skb's linear part.  Its pointers live until a helper changes the skb. */
+PACKET_INLINE enum packet_read packet_read(const struct __sk_buff *skb, __u32 ip_offset,
+					   struct packet *ret)
+{
+	enum packet_read result = PACKET_FOREIGN;
+	__u32 ip_end = 0;
+
+	if (skb->protocol == bpf_htons(ETH_P_IP))
+		result = packet_read_ipv4(skb, ip_offset, ret, &ip_end);
+	else if (skb->protocol == bpf_htons(ETH_P_IPV6))
+		result = packet_read_ipv6(skb, ip_offset, ret, &ip_end);
+	return result == PACKET_READ ? packet_read_tcp(skb, ip_end, ret) : result;
+}
+
+/*
+ * Read the headers; `ip_offset` is the size of the link-layer header.  False
+ * for all that is not a whole TCP segment.
+ *
+ * Headers are linear nearly always, and then nothing more is pulled there: payload in
+ * the linear part would keep TCP from joining the segments that production is yet to read.
+ */
+PACKET_INLINE bool packet_parse(struct __sk_buff *skb, __u32 ip_offset, struct packet *ret)
+{
+	enum packet_read result;
+
+	/* A tagged frame comes by again on the VLAN's own device. */
+	if (skb->vlan_present)
+		return false;
+	__builtin_memset(&ret->flow, 0, sizeof(ret->flow));
+	result = packet_read(skb, ip_offset, ret);
+	if (result == PACKET_NOT_LINEAR &&
+	    !bpf_skb_pull_data(skb, skb->len < PACKET_HEADERS_MAX ? skb->len : PACKET_HEADERS_MAX))
+		result = packet_read(skb, ip_offset, ret);
+	return result == PACKET_READ;
 }
 
 /* Host order. */
