@@ -4,6 +4,7 @@
 #   make demo       the main job, shown       make check      all tests (root)
 #   make lint       style and static checks   make format     clang-format in place
 #   make check-kernels   other kernels, in emulated machines (root)
+#   make bench-steering  what steering costs, rule by rule and for production (root)
 #   make install    PREFIX=/usr DESTDIR=      make clean
 #
 # Settings: O=build  V=1  SAN=1 (ASan and UBSan, in build-san)  WERROR=1
@@ -55,7 +56,7 @@ SKELETON = $(O)/bpf/steer.skel.h $(O)/bpf/steer_repair.skel.h
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all setup demo demo-run check check-run check-unit check-bpf check-net \
-	check-kernels check-kernels-run lint format install clean
+	check-kernels check-kernels-run bench-steering bench-steering-run lint format install clean
 
 all: $(PROGRAMS)
 
@@ -143,6 +144,28 @@ check-kernels: $(O)/setup.stamp
 check-kernels-run: all $(BPF_TESTS) $(O)/tests/kernels/verify
 	$(Q)O=$(O) $(PYTHON) -B tests/kernels/run.py $(KERNELS)
 
+# --- measurements -----------------------------------------------------------
+
+STEERING_BENCH = $(O)/bench/classifier $(O)/bench/arm
+
+$(O)/bench/classifier: $(O)/bench/classifier.o $(O)/bench/subject.o $(O)/bench/wire.o \
+		$(O)/tests/hello_vectors.o
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pkg_libs,libbpf)
+
+$(O)/bench/arm: $(O)/bench/arm.o $(O)/libcommon.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(COMMON_LIBS)
+
+$(O)/bench/subject.o: $(SKELETON)
+
+bench-steering: $(O)/setup.stamp
+	$(Q)$(MAKE) --no-print-directory bench-steering-run
+bench-steering-run: all $(STEERING_BENCH)
+	$(Q)O=$(O) PYTHONPATH=tests/net $(PYTHON) -B bench/steering.py
+
+# --- the demonstration ------------------------------------------------------
+
 demo: $(O)/setup.stamp
 	$(Q)$(MAKE) --no-print-directory demo-run
 demo-run: all
@@ -164,6 +187,6 @@ format:
 	$(Q)clang-format -i $(C_FILES)
 
 clean:
-	rm -rf $(O)/*.a $(O)/acme $(O)/bpf $(O)/common $(O)/responder $(O)/tests $(PROGRAMS) $(O)/setup.stamp
+	rm -rf $(O)/*.a $(O)/acme $(O)/bench $(O)/bpf $(O)/common $(O)/responder $(O)/tests $(PROGRAMS) $(O)/setup.stamp
 
 -include $(shell find $(O) -path $(PEERS) -prune -o -name '*.d' -type f -print 2>/dev/null)

@@ -56,6 +56,10 @@ class Production:
 class Nginx(Production):
     name = "nginx"
 
+    def server_lines(self):
+        """What its server gets beside what all need."""
+        return ""
+
     def configuration(self):
         listen = "\n".join(f"\t\tlisten {endpoint} ssl;" for endpoint in self.endpoints())
         temporary = "\n".join(
@@ -79,6 +83,7 @@ http {{
 	server {{
 {listen}
 		default_type text/plain;
+{self.server_lines()}
 		location / {{
 			return 200 "production\\n";
 		}}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The programs under measurement, of one way, loaded as the responder does but
+ * attached to nothing, with a table of pending names beside them.  Runs the classifier by
+ * BPF_PROG_TEST_RUN.  Used by classifier.c.
+ */
+#ifndef SUBJECT_H
+#define SUBJECT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bpf/steer_abi.h"
+
+struct bpf_object;
+struct ring_buffer;
+struct wire;
+struct wire_frame;
+
+#define SUBJECT_PASS     (-1) /* TCX_NEXT */
+#define SUBJECT_DROP     2 /* TC_ACT_SHOT */
+#define SUBJECT_REDIRECT 7 /* TC_ACT_REDIRECT */
+
+enum subject_way { SUBJECT_ASSIGN, SUBJECT_REPAIR, SUBJECT_WAYS };
+
+struct subject {
+	enum subject_way way;
+	struct bpf_object *object;
+	struct ring_buffer *adoptions; /* second way only */
+	int classifier_fd; /* steer_ethernet */
+	int empty_fd; /* a program that only passes */
+	int production_fd, responder_fd; /* listeners */
+};
+
+/*
+ * Load the programs of `way`, with `names` armed names beside `server_name`, and open the
+ * listeners of a production server and a responder on the wire, which must be open.  0 or -errno; the libraries
+ * print what they have to say.
+ */
+int subject_open(enum subject_way way, const char *server_name, unsigned int names,
+		 struct subject *ret_subject);
+void subject_close(struct subject *subject);
+
+/* Arm, or let nothing be pending (rule 0).  0 or -errno. */
+int subject_arm(const struct subject *subject, bool armed);
+
+/* Forget all newborn marks.  0 or -errno. */
+int subject_forget(const struct subject *subject);
+
+/*
+ * Run the classifier, or the empty program, `repeat` times over the frame as it would arrive
+ * on the wire.  *ret_ns is the mean of a run's time, *ret_action what the last returned.  0 or
+ * -errno.
+ */
+int subject_run(int program_fd, const struct wire *wire, const struct wire_frame *frame,
+		uint32_t repeat, uint32_t *ret_ns, int *ret_action);
+
+/* Take what the programs left for user space (second way). */
+void subject_drain(const struct subject *subject);
+
+/* Sum up the counters.  0 or -errno. */
+int subject_counters(const struct subject *subject, uint64_t ret_values[STEER_COUNTERS]);
+
+/* Let `visit` see what the kernel tells of each program. */
+struct bpf_prog_info;
+int subject_describe(const struct subject *subject,
+		     void (*visit)(void *context, const struct bpf_prog_info *info), void *context);
+
+#endif
