@@ -36,10 +36,9 @@ struct responder {
 	const struct paths *paths;
 	struct identity identity;
 	int signal_fd;
-	struct estate estate; /* the lock and the listeners */
+	struct estate estate; /* the lock and the sockets */
 	struct steer *steer;
 	struct server *server;
-	int control_fd; /* where a successor comes in */
 	int predecessor_fd, successor_fd; /* channels to them; -1: none */
 	bool retired;
 	unsigned int idle_rounds; /* since it is retired and has no connection open */
@@ -218,6 +217,12 @@ static int open_estate(struct responder *responder)
 	responder->estate.lock_fd = lock_instance(responder->paths);
 	if (responder->estate.lock_fd < 0)
 		return responder->estate.lock_fd;
+	responder->estate.control_fd = succession_listen(responder->paths);
+	if (responder->estate.control_fd < 0) {
+		log_error("cannot listen at %s: %s", responder->paths->control,
+			  strerror(-responder->estate.control_fd));
+		return responder->estate.control_fd;
+	}
 	if (options->standalone)
 		responder->estate.standalone_port = options->ports[0];
 	return listeners_open(&responder->estate.listeners, options->threads,
@@ -285,17 +290,6 @@ static int open_all(struct responder *responder)
 	return err;
 }
 
-/* From here on a successor can come. */
-static int open_control(struct responder *responder)
-{
-	responder->control_fd = succession_listen(responder->paths);
-	if (responder->control_fd >= 0)
-		return 0;
-	log_error("cannot listen at %s: %s", responder->paths->control,
-		  strerror(-responder->control_fd));
-	return responder->control_fd;
-}
-
 static int start_server(struct responder *responder)
 {
 	struct server_options server_options = {
@@ -309,8 +303,6 @@ static int start_server(struct responder *responder)
 	err = server_new(&server_options, &responder->server);
 	if (!err)
 		err = write_status(responder);
-	if (!err)
-		err = open_control(responder);
 	if (!err)
 		err = drop_privileges(responder);
 	if (!err)
@@ -421,7 +413,7 @@ static void leave_successor(struct responder *responder)
 /* It wants the estate. */
 static void meet_successor(struct responder *responder)
 {
-	int channel_fd = succession_offer(responder->control_fd, &responder->estate);
+	int channel_fd = succession_offer(&responder->estate);
 
 	if (channel_fd >= 0)
 		responder->successor_fd = channel_fd;
@@ -462,7 +454,7 @@ static void set_polled(const struct responder *responder, struct pollfd polled[P
 		[POLLED_SIGNALS] = responder->signal_fd,
 		[POLLED_KEEPER] = steer_keeper_fd(responder->steer),
 		[POLLED_FAILURE] = server_failure_fd(responder->server),
-		[POLLED_CONTROL] = meets ? responder->control_fd : -1,
+		[POLLED_CONTROL] = meets ? responder->estate.control_fd : -1,
 		[POLLED_SUCCESSOR] = responder->successor_fd,
 	};
 
@@ -523,8 +515,8 @@ static bool shares_listeners(const struct responder *responder)
 static void close_all(struct responder *responder)
 {
 	const int fds[] = {
-		responder->signal_fd,    responder->control_fd,     responder->predecessor_fd,
-		responder->successor_fd, responder->estate.lock_fd,
+		responder->signal_fd,      responder->predecessor_fd,    responder->successor_fd,
+		responder->estate.lock_fd, responder->estate.control_fd,
 	};
 
 	steer_free(responder->steer);
@@ -554,7 +546,7 @@ int service_run(const struct options *options, const struct paths *paths)
 		.paths = paths,
 		.estate.lock_fd = -1,
 		.signal_fd = -1,
-		.control_fd = -1,
+		.estate.control_fd = -1,
 		.predecessor_fd = -1,
 		.successor_fd = -1,
 	};

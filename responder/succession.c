@@ -19,7 +19,7 @@
 #define PATIENCE_MS      10000
 #define DESCRIPTORS_MAX  STEER_FAMILIES
 
-/* The first message, which carries the lock. */
+/* The first message, which carries the lock and the socket for successors. */
 struct greeting {
 	uint32_t version;
 	uint32_t threads; /* so many messages follow, each of a thread's listeners */
@@ -186,8 +186,9 @@ static int offer_listeners(int channel_fd, const struct listeners *listeners)
 	return 0;
 }
 
-int succession_offer(int listen_fd, const struct estate *estate)
+int succession_offer(const struct estate *estate)
 {
+	const int fds[] = {estate->lock_fd, estate->control_fd};
 	const struct greeting greeting = {
 		.version = PROTOCOL_VERSION,
 		.threads = estate->listeners.threads,
@@ -197,7 +198,7 @@ int succession_offer(int listen_fd, const struct estate *estate)
 	struct ucred peer;
 	int channel_fd, err = 0;
 
-	channel_fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	channel_fd = accept4(estate->control_fd, NULL, NULL, SOCK_CLOEXEC);
 	if (channel_fd < 0)
 		return -errno;
 	if (getsockopt(channel_fd, SOL_SOCKET, SO_PEERCRED, &peer, &size))
@@ -205,7 +206,7 @@ int succession_offer(int listen_fd, const struct estate *estate)
 	else if (peer.uid)
 		err = -EPERM;
 	if (!err)
-		err = send_message(channel_fd, &greeting, sizeof(greeting), &estate->lock_fd, 1);
+		err = send_message(channel_fd, &greeting, sizeof(greeting), fds, 2);
 	if (!err)
 		err = offer_listeners(channel_fd, &estate->listeners);
 	if (err)
@@ -254,7 +255,7 @@ static int claim_listeners(int channel_fd, struct listeners *listeners)
 
 static int claim(int channel_fd, struct estate *ret_estate)
 {
-	struct estate estate = {.lock_fd = -1};
+	struct estate estate = {0};
 	struct greeting greeting;
 	int err, fds[DESCRIPTORS_MAX];
 	size_t count;
@@ -262,17 +263,18 @@ static int claim(int channel_fd, struct estate *ret_estate)
 	err = receive_message(channel_fd, &greeting, sizeof(greeting), fds, &count);
 	if (err)
 		return err;
-	if (count != 1 || greeting.version != PROTOCOL_VERSION) {
+	if (count != 2 || greeting.version != PROTOCOL_VERSION) {
 		close_all(fds, count);
 		return -EPROTO;
 	}
 	estate.lock_fd = fds[0];
+	estate.control_fd = fds[1];
 	estate.standalone_port = (uint16_t)greeting.standalone_port;
 	err = listeners_init(&estate.listeners, greeting.threads);
 	if (!err)
 		err = claim_listeners(channel_fd, &estate.listeners);
 	if (err) {
-		close(estate.lock_fd);
+		close_all(fds, count);
 		listeners_leave(&estate.listeners);
 		return err;
 	}

@@ -7,7 +7,7 @@
  *
  *	successor			predecessor
  *	connects		->
- *				<-	the lock, the listeners
+ *				<-	the lock, this socket, the listeners
  *	attaches, answers
  *	"retire"		->
  *				<-	"retired": accepts and adopts no more
@@ -28,6 +28,7 @@ struct paths;
 /* What passes from one to the other. */
 struct estate {
 	int lock_fd;
+	int control_fd; /* where a successor comes in; -1: not yet open */
 	struct listeners listeners;
 	uint16_t standalone_port; /* 0: it steers */
 };
@@ -41,7 +42,7 @@ int succession_listen(const struct paths *paths);
  * One has connected: give it the estate, which stays ours, too.  Returns the channel to it,
  * which is readable when it has something to say; or -errno (-EPERM: it is not root).
  */
-int succession_offer(int listen_fd, const struct estate *estate);
+int succession_offer(const struct estate *estate);
 
 /* What it says: 1: to retire, 0: nothing yet, -EPIPE: it is gone, or -errno. */
 int succession_hear(int channel_fd);

@@ -104,6 +104,8 @@ def test_killed_on_its_way(lab, nginx, instance, way):
             instance.start("--way", way)
         check_challenge(lab)
         assert attached.attachments(lab.server) == places
+    replace(instance, "--way", way)
+    check_challenge(lab)
     clients_coming.finish()
 
 
