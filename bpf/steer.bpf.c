@@ -37,15 +37,11 @@ char LICENSE[] SEC("license") = "GPL"; /* the kernel's word for what it lets cal
 /* Of struct tcp_request_sock, whatever the kernel's configuration; 312 bytes in 6.18. */
 #define REQUEST_SIZE_MAX 512
 
-/* What a SYN cookie's timestamp carries: net/ipv4/syncookies.c, TSBITS. */
-#define COOKIE_WSCALE_MASK 0xf
-#define COOKIE_WSCALE_NONE 0xf
-#define COOKIE_SACK        0x10
-#define COOKIE_ECN         0x20
-#define COOKIE_MSS_V4      536
-#define COOKIE_MSS_V6      1220
-/* What a listener with the default net.ipv4.tcp_rmem announces. */
-#define COOKIE_RCV_WSCALE 7
+/* Of a connection that began with a SYN cookie: what any client can take. */
+#define COOKIE_MSS_V4     536
+#define COOKIE_MSS_V6     1220
+#define COOKIE_SND_WSCALE 14 /* the largest: RFC 7323 section 2.3 */
+#define COOKIE_RCV_WSCALE 0
 #define COOKIE_WINDOW     65535
 
 /*
@@ -510,22 +506,23 @@ INLINE void attrs_from_request(struct bpf_tcp_req_attrs *ret_attrs,
 		ret_attrs->usec_ts_ok = request->req_usec_ts;
 }
 
-/* What the kernel itself would restore from a SYN cookie: net/ipv4/syncookies.c. */
+/*
+ * What was negotiated beside the MSS is in the timestamp that the client echoes, but
+ * behind an offset that is the kernel's secret (net/ipv4/syncookies.c).  So: no SACK,
+ * no ECN; the client's window as large as it may be, and ours as small, for both would
+ * only matter to more than the few kilobytes of a handshake.
+ */
 INLINE void attrs_from_cookie(struct bpf_tcp_req_attrs *ret_attrs, enum steer_family family,
-			      bool has_timestamps, __u32 echo)
+			      bool has_timestamps)
 {
 	__builtin_memset(ret_attrs, 0, sizeof(*ret_attrs));
 	ret_attrs->mss = family == STEER_V4 ? COOKIE_MSS_V4 : COOKIE_MSS_V6;
-	if (!has_timestamps)
+	if (!has_timestamps) /* then that was all */
 		return;
 	ret_attrs->tstamp_ok = 1;
-	ret_attrs->sack_ok = !!(echo & COOKIE_SACK);
-	ret_attrs->ecn_ok = !!(echo & COOKIE_ECN);
-	if ((echo & COOKIE_WSCALE_MASK) != COOKIE_WSCALE_NONE) {
-		ret_attrs->wscale_ok = 1;
-		ret_attrs->snd_wscale = echo & COOKIE_WSCALE_MASK;
-		ret_attrs->rcv_wscale = COOKIE_RCV_WSCALE;
-	}
+	ret_attrs->wscale_ok = 1;
+	ret_attrs->snd_wscale = COOKIE_SND_WSCALE;
+	ret_attrs->rcv_wscale = COOKIE_RCV_WSCALE;
 }
 
 /*
@@ -669,8 +666,7 @@ INLINE int on_listener(struct segment *segment, struct bpf_sock *sk)
 		return pass_for_good(segment, reason);
 	if (!way_is_open(segment))
 		return pass_for_good(segment, STEER_PASSED_NO_RESPONDER);
-	attrs_from_cookie(&flow.attrs, segment->packet.flow.family, segment_timestamps(segment),
-			  segment->scratch->timestamp_echo);
+	attrs_from_cookie(&flow.attrs, segment->packet.flow.family, segment_timestamps(segment));
 	return way_take_cookie(segment, &flow);
 }
 
