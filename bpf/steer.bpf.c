@@ -687,7 +687,7 @@ INLINE int on_newborn(struct segment *segment)
 		action = on_request(segment, sk, flow);
 	else if (sk->state != BPF_TCP_LISTEN)
 		action = (newborn_clear(segment), PASS);
-	else if (flow && way_is_open(segment))
+	else if (flow && way_goes_on(segment))
 		action = way_on_taken_listener(segment, sk, flow);
 	else
 		action = on_listener(segment, sk);

@@ -38,19 +38,22 @@ INLINE bool is_ours(const struct segment *segment, const struct bpf_sock *sk)
 	       sk->src_port == segment->control->responder_port[segment->packet.flow.family & 1];
 }
 
-/* Does a live responder listen for this family?  Its socket leaves the map when it closes. */
-INLINE bool way_is_open(const struct segment *segment)
+/* Does the responder listen for this family?  Its socket leaves the map when it closes. */
+INLINE bool way_goes_on(const struct segment *segment)
 {
 	__u32 key = segment->packet.flow.family;
-	struct bpf_sock *sk;
+	struct bpf_sock *sk = bpf_map_lookup_elem(&listeners, &key);
 
-	if (segment->control->alive_until_ns <= bpf_ktime_get_boot_ns())
-		return false;
-	sk = bpf_map_lookup_elem(&listeners, &key);
 	if (!sk)
 		return false;
 	bpf_sk_release(sk);
 	return true;
+}
+
+/* And is it alive?  Asked before a connection is taken: one that was taken goes on anyway. */
+INLINE bool way_is_open(const struct segment *segment)
+{
+	return segment->control->alive_until_ns > bpf_ktime_get_boot_ns() && way_goes_on(segment);
 }
 
 /*

@@ -22,6 +22,12 @@ INLINE bool way_is_open(const struct segment *segment)
 	return segment->control->alive_until_ns > bpf_ktime_get_boot_ns();
 }
 
+/* A connection that was taken is waited for, as long as its client does. */
+INLINE bool way_goes_on(const struct segment *segment)
+{
+	return true;
+}
+
 INLINE struct bpf_sock *way_look_up(struct segment *segment)
 {
 	return look_up(segment);
