@@ -2,12 +2,13 @@
 """What production delivers with the classifier in its way, against nothing in its way.
 
 A lab's server host runs nginx, its validator host wrk, and both take all that the
-machine gives.  Under that load the classifier is attached and detached many times a
-second, in three states:
+machine gives.  Under that load the classifier is attached and detached some times a
+second, in four states:
 
-  none   nothing is attached
-  idle   attached, nothing is armed
-  armed  attached, many names are armed
+  none     nothing is attached
+  control  the same once more: how much the machine alone makes of a difference
+  idle     attached, nothing is armed
+  armed    attached, many names are armed
 
 A round is one block of time in each state, in random order.  Only blocks of one round are
 compared, so that what else the machine does falls on both sides.  Two responders on a
@@ -34,7 +35,8 @@ import production
 import sidestep
 import spread
 
-STATES = ("none", "idle", "armed")
+STATES = ("none", "control", "idle", "armed")
+ATTACHED = ("idle", "armed")
 NAMES = 100_000
 BLOCK_S = 0.2
 SETTLE_S = 0.03  # from a change of state until its block begins
@@ -162,7 +164,7 @@ class Meter:
         return int(words[0]), int(words[8])
 
     def cpu_ns(self):
-        """Of nginx, wrk and what the kernel does for them: packets arrive while one of them runs."""
+        """Of nginx, wrk and the kernel for them: packets arrive while one of the two runs."""
         return sum(int((task / "schedstat").read_text().split()[0]) for task in self.tasks)
 
     def read(self):
@@ -194,19 +196,19 @@ class Bench:
         self.lab = lab
         self.nginx = Nginx(lab)
         elsewhere = lab.add_host("elsewhere", "192.0.2.3", "2001:db8::3")
-        instances = {state: sidestep.Sidestep(lab, elsewhere, state) for state in STATES[1:]}
-        self.attachments = {"none": None}
-        for state, instance in instances.items():
+        self.instances = {state: sidestep.Sidestep(lab, elsewhere, state) for state in ATTACHED}
+        self.attachments = {}
+        for state, instance in self.instances.items():
             instance.start("--way", "sk_lookup")
             self.attachments[state] = Attachment(lab.server, instance)
         arm = hosts.BUILD / "bench/arm"
-        hosts.run(arm, instances["armed"].root, NAMES, timeout=ARM_PATIENCE_S)
+        hosts.run(arm, self.instances["armed"].root, NAMES, timeout=ARM_PATIENCE_S)
         self.random = random.Random(1)
 
     def switch(self, state):
-        for attachment in filter(None, self.attachments.values()):
+        for attachment in self.attachments.values():
             attachment.detach()
-        if self.attachments[state]:
+        if state in self.attachments:
             self.attachments[state].attach()
 
     def run_round(self, meter):
@@ -243,7 +245,7 @@ class Bench:
         """
         run_ns = {}
         with statistics_enabled():
-            for state in ("idle", "armed"):
+            for state in ATTACHED:
                 self.switch(state)
                 before = self.classifier_counts(state)
                 block = meter.measure(STATISTICS_S)
@@ -261,6 +263,13 @@ class Bench:
         program = self.attachments[state].classifier
         shown = json.loads(hosts.run("bpftool", "-j", "prog", "show", "id", program).stdout)
         return shown.get("run_time_ns", 0), shown.get("run_cnt", 0)
+
+    def check(self):
+        """Only the armed classifier looked at connections, and left each to production."""
+        counters = {state: instance.counters() for state, instance in self.instances.items()}
+        held = counters["armed"]["bare_ack_held"]
+        if any(counters["idle"].values()) or not held or counters["armed"]["steered"]:
+            raise RuntimeError(f"the classifier did not do what was to be measured: {counters}")
 
     @staticmethod
     def end(wrk):
@@ -303,9 +312,10 @@ def describe(load, blocks):
     members = {
         f"{load.key}_ratio": ratio(rate, "armed"),
         f"{load.key}_cpu_ratio": ratio(thrift, "armed"),
-        f"{load.key}_idle_ratio": ratio(rate, "idle"),
-        f"{load.key}_idle_cpu_ratio": ratio(thrift, "idle"),
     }
+    for state in ("idle", "control"):
+        members[f"{load.key}_{state}_ratio"] = ratio(rate, state)
+        members[f"{load.key}_{state}_cpu_ratio"] = ratio(thrift, state)
     for state in STATES:
         rates = [rate(load, block[state]) for block in blocks]
         members[f"{load.key}_{state}_per_s"] = spread.describe(rates, 0)
@@ -322,6 +332,7 @@ def measure():
             blocks, own = bench.measure(load)
             members |= describe(load, blocks)
             members |= {f"{load.key}_classifier_{key}": value for key, value in own.items()}
+        bench.check()
     finally:
         problems = lab.close()
     if problems:

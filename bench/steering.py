@@ -86,7 +86,8 @@ def range_text(series, digits):
 
 
 def print_rules(classifier):
-    print("\nclassifier, ns a segment      median  quartiles             over empty   second way")
+    print("\nthe classifier, ns a segment")
+    print(f"{'median':>36}  {'quartiles':<20} {'over empty':>10} {'second way':>12}")
     for key, series in classifier.items():
         if not key.endswith("_ns") or key.endswith("_over_empty_ns"):
             continue
@@ -102,13 +103,18 @@ def print_rules(classifier):
 
 def print_ratios(production):
     print(f"\nproduction, {production['armed_names']} names armed, against nothing attached")
-    print("                                  median  quartiles             median's 95 %     idle")
+    print(f"{'median':>42}  {'quartiles':<20} {'95 % of medians':<16} {'idle':>7} {'control':>8}")
     for load in ratios.LOADS:
         for kind, text in (("ratio", "rate"), ("cpu_ratio", "per cpu time")):
             series = production[f"{load.key}_{kind}"]
-            idle = production[f"{load.key}_idle_{kind}"]["median"]
             surely = f"{series['median_low']:.3f} .. {series['median_high']:.3f}"
-            print(f"  {f'{load.key}, {text}':<30}{range_text(series, 3)} {surely}  {idle:>7.3f}")
+            idle, control = (
+                production[f"{load.key}_{state}_{kind}"]["median"] for state in ("idle", "control")
+            )
+            print(
+                f"  {f'{load.key}, {text}':<31}{range_text(series, 3)} {surely:<16}"
+                f" {idle:>7.3f} {control:>8.3f}"
+            )
     print("\nthe classifier itself, in that traffic   ns a run: idle   armed   share of cpu time")
     for load in ratios.LOADS:
         idle, armed, share = (

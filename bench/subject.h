@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The programs under measurement, of one way, loaded as the responder does but
- * attached to nothing, with a table of pending names beside them.  Runs the classifier by
+ * attached to nothing, with names that are pending.  Runs the classifier by
  * BPF_PROG_TEST_RUN.  Used by classifier.c.
  */
 #ifndef SUBJECT_H
@@ -13,6 +13,7 @@
 #include "bpf/steer_abi.h"
 
 struct bpf_object;
+struct bpf_prog_info;
 struct ring_buffer;
 struct wire;
 struct wire_frame;
@@ -34,8 +35,8 @@ struct subject {
 
 /*
  * Load the programs of `way`, with `names` armed names beside `server_name`, and open the
- * listeners of a production server and a responder on the wire, which must be open.  0 or -errno; the libraries
- * print what they have to say.
+ * listeners of a production server and a responder on the wire, which must be open.
+ * 0 or -errno; the libraries print what they have to say.
  */
 int subject_open(enum subject_way way, const char *server_name, unsigned int names,
 		 struct subject *ret_subject);
@@ -61,8 +62,7 @@ void subject_drain(const struct subject *subject);
 /* Sum up the counters.  0 or -errno. */
 int subject_counters(const struct subject *subject, uint64_t ret_values[STEER_COUNTERS]);
 
-/* Let `visit` see what the kernel tells of each program. */
-struct bpf_prog_info;
+/* Let `visit` see what the kernel tells of each program.  0 or -errno. */
 int subject_describe(const struct subject *subject,
 		     void (*visit)(void *context, const struct bpf_prog_info *info), void *context);
 
