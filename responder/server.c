@@ -28,7 +28,7 @@
 #define DEADLINE_NS     ((uint64_t)CONN_DEADLINE_MS * 1000000u)
 /* A thread goes round its loop at least this often, busy or idle; one that does not for HUNG_NS hangs. */
 #define ROUND_NS 250000000u
-#define HUNG_NS  1000000000u
+#define HUNG_NS  3000000000u
 #define NO_SLOT  UINT32_MAX
 
 struct slot {

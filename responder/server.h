@@ -55,7 +55,7 @@ int server_start(struct server *server);
 /* Readable when a thread has ended by itself, which is an error that it has logged. */
 int server_failure_fd(const struct server *server);
 
-/* Has every thread gone round its loop within the last second?  If not, one hangs. */
+/* Has every thread gone round its loop within the last three seconds?  If not, one hangs. */
 bool server_makes_progress(const struct server *server);
 
 /* Accept no more connections, and go on with those that are open. */

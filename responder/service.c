@@ -29,7 +29,7 @@
 
 /* How often the responder is vouched for, and for how long: a hung one steers no longer. */
 #define VOUCH_MS 250
-#define ALIVE_MS 2000
+#define ALIVE_MS 5000
 
 struct responder {
 	const struct options *options;
