@@ -58,6 +58,8 @@ struct packet {
 	bool syn, ack, rst, fin;
 };
 
+#define VLAN_ID_MASK 0xfff
+
 enum packet_read {
 	PACKET_READ, /* a whole TCP segment */
 	PACKET_NOT_LINEAR, /* pull its headers, and read again */
@@ -180,8 +182,8 @@ PACKET_INLINE bool packet_parse(struct __sk_buff *skb, __u32 ip_offset, struct p
 {
 	enum packet_read result;
 
-	/* A tagged frame comes by again on the VLAN's own device. */
-	if (skb->vlan_present)
+	/* Comes by again on the VLAN's own device; without an id (IEEE 802.1Q) it is but a priority. */
+	if (skb->vlan_tci & VLAN_ID_MASK)
 		return false;
 	__builtin_memset(&ret->flow, 0, sizeof(ret->flow));
 	result = packet_read(skb, ip_offset, ret);

@@ -55,6 +55,7 @@ __u64 newborn[NEWBORN_BUCKETS];
 
 /* A connection that is on its way to the responder. */
 struct steer_flow {
+	__u64 taken_ns; /* CLOCK_BOOTTIME */
 	__u32 client_isn;
 	__u32 server_isn;
 	__u32 reentries;
@@ -606,6 +607,7 @@ INLINE int on_first_data(struct segment *segment, const struct tcp_request_sock 
 		return pass_for_good(segment, STEER_PASSED_NO_RESPONDER);
 	attrs_from_request(&flow.attrs, request);
 	flow.server_window = request->req.req.__req_common.skc_rcv_wnd;
+	flow.taken_ns = bpf_ktime_get_boot_ns();
 	if (bpf_map_update_elem(&flows, &segment->packet.flow, &flow, BPF_ANY))
 		return pass_for_good(segment, STEER_PASSED_FAILED);
 	return way_take_request(segment, &flow);
@@ -620,7 +622,8 @@ INLINE int on_request(struct segment *segment, struct bpf_sock *sk, struct steer
 		return PASS;
 	if (!segment->packet.payload_size)
 		return on_bare_ack(segment, request);
-	if (!flow || flow->client_isn != request->rcv_isn || flow->server_isn != request->snt_isn)
+	if (!flow || flow->client_isn != request->rcv_isn || flow->server_isn != request->snt_isn ||
+	    (segment->packet.sequence == flow->client_isn + 1 && way_has_failed(flow)))
 		return on_first_data(segment, request);
 	return way_on_taken_request(segment, flow);
 }

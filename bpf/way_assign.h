@@ -9,6 +9,8 @@
 #define LOOPBACK_IFINDEX 1
 /* A segment waits this often for the RST before it, then for its retransmission. */
 #define REENTRIES_MAX 8
+/* All of that is over by then, and no client has sent anything again yet (RFC 6298, RTO). */
+#define REENTRIES_NS 20000000u
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKMAP);
@@ -116,6 +118,13 @@ INLINE int assign_found(struct segment *segment, struct bpf_sock *found,
 	err = assign(segment, listener, negotiated);
 	bpf_sk_release(listener);
 	return err;
+}
+
+/* Was the RST in vain?  The stack refuses it when the client's segment was corrupt. */
+INLINE bool way_has_failed(const struct steer_flow *flow)
+{
+	return flow->reentries >= REENTRIES_MAX &&
+	       bpf_ktime_get_boot_ns() - flow->taken_ns > REENTRIES_NS;
 }
 
 /* Rule 5: the RST before this segment is still on its way up. */

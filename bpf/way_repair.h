@@ -96,11 +96,20 @@ INLINE int way_take_request(struct segment *segment, const struct steer_flow *fl
 	return write_rst(segment, true) ? DROP : PASS;
 }
 
-/* Rule 5: the RST was lost on its way up, or is still there. */
+/*
+ * The RST went up at once: a request that still stands has not believed it, as the
+ * stack does when the client's segment was corrupt, and nobody has got the connection.
+ */
+INLINE bool way_has_failed(const struct steer_flow *flow)
+{
+	return true;
+}
+
+/* Rule 5: what comes behind such a beginning must wait until that comes again. */
 INLINE int way_on_taken_request(struct segment *segment, struct steer_flow *flow)
 {
 	count(STEER_DROPPED);
-	return write_rst(segment, true) ? DROP : PASS;
+	return DROP;
 }
 
 /* Rule 9: the new socket does not stand yet. */
