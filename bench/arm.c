@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 /*
- * Arm many names at once, as the agent does with each: arm ROOT COUNT.  Run by
- * steering.py beside an instance whose responder has made the table.
+ * Arm many names at once, as the agent does with each: arm ROOT COUNT.  Prints how many
+ * seconds it took.  Run by ratios.py and publishing.py beside an instance whose
+ * responder has made the table.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/challenge_table.h"
 #include "common/identifier.h"
@@ -14,6 +16,14 @@
 
 #define TTL_S     3600
 #define COUNT_MAX 1000000
+
+static double clock_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
 
 static int arm(struct challenge_table *table, unsigned long count)
 {
@@ -46,7 +56,11 @@ int main(int argc, char **argv)
 	if (!err)
 		err = challenge_table_open(&table, &paths, CHALLENGE_TABLE_WRITE);
 	if (!err) {
+		double began_s = clock_s();
+
 		err = arm(table, count);
+		if (!err)
+			printf("%.6f\n", clock_s() - began_s);
 		challenge_table_free(table);
 	}
 	if (err)
