@@ -30,8 +30,8 @@ char LICENSE[] SEC("license") = "GPL"; /* the kernel's word for what it lets cal
 #define CURRENT_NETNS ((__u64)-1) /* BPF_F_CURRENT_NETNS */
 /* Connections steered and not yet established, at most; the oldest make room. */
 #define FLOWS_MAX 16384
-/* Undecided beginnings kept at once, at most; the oldest make room. */
-#define STASHES_MAX 512
+/* Undecided beginnings kept at once, at most; the oldest make room, 128 at a time. */
+#define STASHES_MAX 1024
 #define STASH_SIZE  4096 /* a power of two, one more than bpf_skb_adjust_room() can add */
 
 /* Of struct tcp_request_sock, whatever the kernel's configuration; 312 bytes in 6.18. */
@@ -595,6 +595,8 @@ INLINE int on_first_data(struct segment *segment, const struct tcp_request_sock 
 		count(STEER_DROPPED);
 		return DROP;
 	}
+	if (offset)
+		bpf_map_delete_elem(&stashes, &segment->packet.flow);
 	reason = classify_segment(segment);
 	/* A beginning that comes again was kept in vain once: no client waits twice. */
 	if (reason == STEER_PASSED_UNDECIDED && (offset || !kept) && !stash(segment, request)) {
@@ -673,6 +675,17 @@ INLINE int on_listener(struct segment *segment, struct bpf_sock *sk)
 	return way_take_cookie(segment, &flow);
 }
 
+/* Rule 4. */
+INLINE int on_established(struct segment *segment, const struct steer_flow *flow)
+{
+	if (flow && way_is_in_the_making()) {
+		count(STEER_DROPPED);
+		return DROP;
+	}
+	newborn_clear(segment);
+	return PASS;
+}
+
 /* Rules 4 to 10: a segment of a connection whose SYN came while a name was pending. */
 INLINE int on_newborn(struct segment *segment)
 {
@@ -689,7 +702,7 @@ INLINE int on_newborn(struct segment *segment)
 	if (sk->state == BPF_TCP_NEW_SYN_RECV)
 		action = on_request(segment, sk, flow);
 	else if (sk->state != BPF_TCP_LISTEN)
-		action = (newborn_clear(segment), PASS);
+		action = on_established(segment, flow);
 	else if (flow && way_goes_on(segment))
 		action = way_on_taken_listener(segment, sk, flow);
 	else

@@ -12,7 +12,7 @@
  * Maps outlive the programs and the processes that use them: whoever changes a
  * structure here, or a map's value in steer.bpf.c, counts this up.
  */
-#define STEER_ABI_VERSION 4
+#define STEER_ABI_VERSION 5
 
 /* Names armed at once, at most.  Memory is taken as names are armed. */
 #define STEER_CHALLENGES_MAX (1u << 20)
@@ -74,8 +74,11 @@ struct steer_address {
  * listener has lost, with all that is needed to go on with it in user space.
  */
 #define STEER_ADOPTION_BYTES 4096
+#define STEER_FLOW_KEY_SIZE  40
 
 struct steer_adoption {
+	/* In the map "flows": as long as it is there, the connection's segments are dropped. */
+	__u8 flow_key[STEER_FLOW_KEY_SIZE];
 	__u32 family; /* enum steer_family */
 	__u32 ifindex;
 	__u32 remote_address[4], local_address[4]; /* network order; IPv4 in the first word */

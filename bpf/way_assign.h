@@ -120,6 +120,12 @@ INLINE int assign_found(struct segment *segment, struct bpf_sock *found,
 	return err;
 }
 
+/* What is established is finished. */
+INLINE bool way_is_in_the_making(void)
+{
+	return false;
+}
+
 /* Was the RST in vain?  The stack refuses it when the client's segment was corrupt. */
 INLINE bool way_has_failed(const struct steer_flow *flow)
 {

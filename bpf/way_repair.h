@@ -4,9 +4,10 @@
  * which makes a socket of it by TCP_REPAIR (responder/adopter.c).  Part of
  * steer.bpf.c.
  *
- * Between the moment when production's request socket goes and the moment when
- * the new socket stands, the stack would answer the client's segments with a
- * RST: they are dropped, and the client sends them again.
+ * From the moment when production's request socket goes until the new socket
+ * stands, the client's segments are dropped, and the client sends them again: the
+ * stack would answer them with a RST, and a socket that is still being made would
+ * take them for later than they are.  User space ends that by deleting the flow.
  */
 #ifndef WAY_REPAIR_H
 #define WAY_REPAIR_H
@@ -39,6 +40,8 @@ INLINE void describe(struct segment *segment, const struct steer_flow *flow, __u
 	struct steer_adoption *adoption = &segment->scratch->adoption;
 	const struct bpf_sock_tuple *tuple = &segment->packet.flow.tuple;
 
+	_Static_assert(sizeof(segment->packet.flow) == STEER_FLOW_KEY_SIZE, "it is the map's key");
+	__builtin_memcpy(adoption->flow_key, &segment->packet.flow, STEER_FLOW_KEY_SIZE);
 	adoption->family = segment->packet.flow.family;
 	adoption->ifindex = segment->skb->ifindex;
 	if (segment->packet.flow.family == STEER_V4) {
@@ -94,6 +97,11 @@ INLINE int way_take_request(struct segment *segment, const struct steer_flow *fl
 	}
 	count(STEER_STEERED);
 	return write_rst(segment, true) ? DROP : PASS;
+}
+
+INLINE bool way_is_in_the_making(void)
+{
+	return true;
 }
 
 /*

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #include "bpf/steer_abi.h"
@@ -27,6 +28,7 @@
 
 struct adopter {
 	struct ring_buffer *ring;
+	int flows_fd;
 	const int *send_fds;
 	size_t threads, next_thread;
 };
@@ -218,12 +220,15 @@ int adopter_receive(int receive_fd)
 
 static int adopt(void *context, void *data, size_t size)
 {
+	const struct steer_adoption *adoption = data;
 	struct adopter *adopter = context;
 	int err, fd;
 
-	if (size < sizeof(struct steer_adoption))
+	if (size < sizeof(*adoption))
 		return 0;
-	fd = make_socket(data);
+	fd = make_socket(adoption);
+	/* Also without a socket: what the client sends again is then judged anew, or refused. */
+	bpf_map_delete_elem(adopter->flows_fd, adoption->flow_key);
 	if (fd < 0) {
 		/* The client's handshake fails, nothing else; a stranger can cause it. */
 		log_debug("cannot adopt a connection: %s", strerror(-fd));
@@ -239,16 +244,18 @@ static int adopt(void *context, void *data, size_t size)
 
 /* --- the object ----------------------------------------------------------------------- */
 
-int adopter_new(struct adopter **ret_adopter, int map_fd, const int *send_fds, size_t threads)
+int adopter_new(struct adopter **ret_adopter, const struct adopter_maps *maps, const int *send_fds,
+		size_t threads)
 {
 	struct adopter *adopter = calloc(1, sizeof(*adopter));
 	int err;
 
 	if (!adopter)
 		return -ENOMEM;
+	adopter->flows_fd = maps->flows_fd;
 	adopter->send_fds = send_fds;
 	adopter->threads = threads;
-	adopter->ring = ring_buffer__new(map_fd, adopt, adopter, NULL);
+	adopter->ring = ring_buffer__new(maps->adoptions_fd, adopt, adopter, NULL);
 	if (!adopter->ring) {
 		err = -errno;
 		free(adopter);

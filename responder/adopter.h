@@ -13,12 +13,18 @@
 
 struct adopter;
 
+/* The second way's maps; the descriptors stay the caller's. */
+struct adopter_maps {
+	int adoptions_fd; /* what comes; -1: not this way */
+	int flows_fd; /* whose segments are held back meanwhile */
+};
+
 /*
- * Adopt what comes by the ring buffer `map_fd`; `send_fds` are the keeper's ends of
- * one SOCK_SEQPACKET pair for each answering thread.  The descriptors stay the
- * caller's.  0 or -errno.
+ * Adopt what comes; `send_fds` are the keeper's ends of one SOCK_SEQPACKET pair for each
+ * answering thread.  The descriptors stay the caller's.  0 or -errno.
  */
-int adopter_new(struct adopter **ret_adopter, int map_fd, const int *send_fds, size_t threads);
+int adopter_new(struct adopter **ret_adopter, const struct adopter_maps *maps, const int *send_fds,
+		size_t threads);
 void adopter_free(struct adopter *adopter);
 
 /* Readable when there is something to adopt. */

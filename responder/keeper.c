@@ -16,7 +16,6 @@
 
 #include "common/log.h"
 #include "common/paths.h"
-#include "responder/adopter.h"
 #include "responder/attachment.h"
 #include "responder/interfaces.h"
 #include "responder/pins.h"
@@ -26,9 +25,12 @@
 
 static bool is_needed(int fd, const struct keeper_options *options, int channel_fd)
 {
-	if (fd == STDERR_FILENO || fd == channel_fd || fd == options->adoption_map_fd)
+	const struct adopter_maps *maps = &options->adopter_maps;
+
+	if (fd == STDERR_FILENO || fd == channel_fd || fd == maps->adoptions_fd ||
+	    fd == maps->flows_fd)
 		return true;
-	for (size_t i = 0; options->adoption_map_fd >= 0 && i < options->steer->threads; i++)
+	for (size_t i = 0; maps->adoptions_fd >= 0 && i < options->steer->threads; i++)
 		if (fd == options->adoption_fds[i])
 			return true;
 	return false;
@@ -55,7 +57,7 @@ static int keep_only_needed_capabilities(const struct keeper_options *options)
 
 	data[CAP_TO_INDEX(CAP_NET_ADMIN)].permitted |= CAP_TO_MASK(CAP_NET_ADMIN);
 	data[CAP_TO_INDEX(CAP_BPF)].permitted |= CAP_TO_MASK(CAP_BPF);
-	if (options->adoption_map_fd >= 0)
+	if (options->adopter_maps.adoptions_fd >= 0)
 		data[CAP_TO_INDEX(CAP_NET_BIND_SERVICE)].permitted |=
 			CAP_TO_MASK(CAP_NET_BIND_SERVICE);
 	for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
@@ -167,8 +169,8 @@ static _Noreturn void keep(struct interfaces *interfaces, const struct keeper_op
 	link_events_fd = open_link_events();
 	if (link_events_fd < 0)
 		err = link_events_fd;
-	if (!err && options->adoption_map_fd >= 0)
-		err = adopter_new(&adopter, options->adoption_map_fd, options->adoption_fds,
+	if (!err && options->adopter_maps.adoptions_fd >= 0)
+		err = adopter_new(&adopter, &options->adopter_maps, options->adoption_fds,
 				  options->steer->threads);
 	if (!err)
 		err = keep_only_needed_capabilities(options);

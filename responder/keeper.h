@@ -14,6 +14,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "responder/adopter.h"
+
 struct interfaces;
 struct steer_control;
 struct steer_options;
@@ -22,8 +24,8 @@ struct keeper_options {
 	const struct steer_options *steer;
 	struct steer_control *control; /* mapped, shared */
 	bool waits; /* for keeper_take_over(): another keeper is still at work */
-	/* What the second way needs: the ring buffer, -1 in the first, and a channel a thread. */
-	int adoption_map_fd;
+	/* What the second way needs: maps, and a channel a thread. */
+	struct adopter_maps adopter_maps;
 	const int *adoption_fds;
 };
 

@@ -259,7 +259,8 @@ static int start_keeper(struct steer *steer, const struct steer_options *options
 		.steer = options,
 		.control = steer->control,
 		.waits = options->succeeds,
-		.adoption_map_fd = adopts ? map_fd(steer, "adoptions") : -1,
+		.adopter_maps = {.adoptions_fd = adopts ? map_fd(steer, "adoptions") : -1,
+				 .flows_fd = adopts ? map_fd(steer, "flows") : -1},
 		.adoption_fds = steer->send_fds,
 	};
 	int err = keeper_start(&steer->keeper, &steer->interfaces, &keeper_options);
