@@ -194,7 +194,7 @@ class Bench:
 
     def __init__(self, lab):
         self.lab = lab
-        self.nginx = Nginx(lab)
+        self.nginx = self.make_production(lab)
         elsewhere = lab.add_host("elsewhere", "192.0.2.3", "2001:db8::3")
         self.instances = {state: sidestep.Sidestep(lab, elsewhere, state) for state in ATTACHED}
         self.attachments = {}
@@ -204,6 +204,9 @@ class Bench:
         arm = hosts.BUILD / "bench/arm"
         hosts.run(arm, self.instances["armed"].root, NAMES, timeout=ARM_PATIENCE_S)
         self.random = random.Random(1)
+
+    def make_production(self, lab):
+        return Nginx(lab)
 
     def switch(self, state):
         for attachment in self.attachments.values():

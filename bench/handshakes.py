@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a validator's handshake costs the one who answers it.
+
+Each answerer has one worker on one core, the validators (sidestep-bench) have the other.
+A round gives every answerer one block of time, in random order, so that what else the
+machine does falls on all of them.
+"""
+
+import ipaddress
+import json
+import pathlib
+import random
+import re
+import socket
+import time
+
+import fronts
+import hosts
+import production
+import sidestep
+import spread
+
+VALIDATORS = 16  # at once
+SERVER_CPU, CLIENT_CPU = "0", "1"
+OPEN_CONNECTIONS = 500  # for the memory of an open handshake
+HALF_A_HELLO = bytes.fromhex("1603010200010001fc0303") + bytes(200)
+PATIENCE_S = 60
+SETTLE_S = 0.5
+PAGE = 4096
+
+
+class Responder:
+    """Ours: alone on its host, or beside nginx, which has the port."""
+
+    answers_acme = True
+
+    def __init__(self, lab, host, name, *options):
+        self.name = name
+        self.address = host.ipv4
+        self.options = options
+        self.instance = sidestep.Sidestep(lab, host, name)
+
+    def start(self):
+        self.instance.start("--threads", "1", *self.options)
+        self.instance.publish(fronts.NAME, ttl_s=86400)
+        return self
+
+    def pids(self):
+        return {self.instance.responder.pid}
+
+
+def add_wire(lab, host, validator_address):
+    """Another wire from the validator host, to a host that has none yet."""
+    name = f"eth-{host.name}"
+    hosts.run(
+        *("ip", "link", "add", name, "netns", lab.validator.namespace, "type", "veth"),
+        *("peer", "name", "eth0", "netns", host.namespace),
+    )
+    for end, interface, address in (
+        (lab.validator, name, f"{validator_address}/32 peer {host.ipv4}"),
+        (host, "eth0", f"{host.ipv4}/32 peer {validator_address}"),
+    ):
+        end.run("ip", "address", "add", *address.split(), "dev", interface)
+        end.run("ethtool", "-K", interface, "tso", "off", "gso", "off", "gro", "off")
+        end.run("ip", "link", "set", interface, "up")
+
+
+def make_answerers(lab):
+    """All of them, running; the contenders on addresses of their own of the server host."""
+    alone = lab.add_host("alone", "198.51.100.2", "2001:db8:2::2")
+    add_wire(lab, alone, "198.51.100.1")
+    production.Nginx(lab, addresses=(lab.server.ipv4,))
+    # Validators close first, and their ports must be free again at once.
+    lab.validator.run("sysctl", "-qw", "net.ipv4.tcp_tw_reuse=1")
+    lab.validator.run("sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65535")
+    answerers = [
+        Responder(lab, alone, "sidestep", "--standalone"),
+        # The others have addresses of the same host: theirs it must leave alone.
+        Responder(lab, lab.server, "sidestep_steered", "--address", lab.server.ipv4),
+    ]
+    contenders = (fronts.NginxStream, fronts.Ualpn, fronts.Caddy, fronts.OpensslServer)
+    for number, contender in enumerate(contenders, start=10):
+        address = ipaddress.ip_address(f"192.0.2.{number}")
+        lab.server.run("ip", "address", "add", f"{address}/24", "dev", "eth0")
+        answerers.append(contender(lab, address, sidestep.DIGEST))
+    for answerer in answerers:
+        for pid in answerer.start().pids():
+            hosts.run("taskset", "--all-tasks", "-cp", SERVER_CPU, pid)
+    return answerers
+
+
+def cpu_ns(pids):
+    """The processor time that these processes have taken so far."""
+    tasks = (task for pid in pids for task in pathlib.Path(f"/proc/{pid}/task").iterdir())
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
+
+
+def resident_bytes(pids):
+    return sum(
+        int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE for pid in pids
+    )
+
+
+def validate(lab, address, seconds):
+    """Let the validators come; what sidestep-bench says of it.
+
+    A certificate that the strictest validator would refuse (ualpn's has an extension too
+    many) was a handshake all the same.
+    """
+    run = lab.validator.run(
+        *("taskset", "-c", CLIENT_CPU, hosts.BUILD / "sidestep-bench", "--json", "--quiet"),
+        *("--name", fronts.NAME, "--key-authorization", sidestep.KEY_AUTHORIZATION),
+        *("--concurrency", VALIDATORS, "--duration", seconds, "--max-rate", 1_000_000),
+        *("--hello", "small", f"{address}:443"),
+        check=False,
+        timeout=seconds + PATIENCE_S,
+    )
+    result = json.loads(run.stdout or "{}")
+    refused = [key for key in result.get("failures", ()) if key.startswith("certificate_")]
+    result["handshakes"] = result.get("validated", 0) + sum(
+        result["failures"].pop(key) for key in refused
+    )
+    if not result["handshakes"] or result["failures"]:
+        raise RuntimeError(f"{address} did not answer every validator: {run.stdout}{run.stderr}")
+    return result
+
+
+def shake_hands(lab, address, seconds):
+    """Plain handshakes, one after the other: how many there were."""
+    output = lab.validator.run(
+        *("taskset", "-c", CLIENT_CPU, "openssl", "s_time", "-new", "-time", seconds),
+        *("-connect", f"{address}:443"),
+        timeout=seconds + PATIENCE_S,
+    ).stdout
+    return int(re.search(r"(\d+) connections in \d+ real seconds", output).group(1))
+
+
+def measure_block(lab, answerer, seconds):
+    pids = answerer.pids()
+    before = cpu_ns(pids)
+    if not answerer.answers_acme:
+        count = shake_hands(lab, answerer.address, seconds)
+        return {"cpu_us": (cpu_ns(pids) - before) / count / 1000}
+    result = validate(lab, answerer.address, seconds)
+    return {
+        "cpu_us": (cpu_ns(pids) - before) / result["handshakes"] / 1000,
+        "per_s": result["handshakes"] / result["elapsed_s"],
+        "p99_ms": result["latency_us"]["p99"] / 1000,
+    }
+
+
+def measure_memory(lab, answerer):
+    """Resident bytes for each connection that has begun its handshake and says no more."""
+    before = resident_bytes(answerer.pids())
+    with lab.validator.entered():
+        connections = [
+            socket.create_connection((str(answerer.address), 443), PATIENCE_S)
+            for _ in range(OPEN_CONNECTIONS)
+        ]
+    for connection in connections:
+        connection.sendall(HALF_A_HELLO)
+    time.sleep(SETTLE_S)
+    used = resident_bytes(answerer.pids()) - before
+    for connection in connections:
+        connection.close()
+    return round(used / OPEN_CONNECTIONS)
+
+
+def crypto_floor_us(rounds):
+    """What wolfCrypt's primitives alone take for one handshake."""
+    program = ("taskset", "-c", SERVER_CPU, hosts.BUILD / "bench/floor")
+    return [float(hosts.run(*program).stdout.split()[-1]) for _ in range(rounds)]
+
+
+def measure(rounds, seconds):
+    """The members of results.json's "handshake"."""
+    order = random.Random(1)
+    lab = hosts.Lab()
+    try:
+        answerers = make_answerers(lab)
+        blocks = {answerer.name: [] for answerer in answerers}
+        floors = []
+        for _ in range(rounds):
+            floors += crypto_floor_us(1)
+            for answerer in order.sample(answerers, len(answerers)):
+                blocks[answerer.name].append(measure_block(lab, answerer, seconds))
+        # A server that takes one connection at a time has no open handshakes.
+        memory = {
+            answerer.name: measure_memory(lab, answerer)
+            for answerer in answerers
+            if not isinstance(answerer, fronts.OpensslServer)
+        }
+    finally:
+        problems = lab.close()
+    if problems:
+        raise RuntimeError("; ".join(problems))
+    members = {"crypto_floor_us": spread.describe(floors, 2)}
+    for name, series in blocks.items():
+        members[name] = {
+            key: spread.describe([block[key] for block in series], 2) for key in series[0]
+        }
+        members[name]["cpu_over_floor"] = spread.describe(
+            [block["cpu_us"] / floor for block, floor in zip(series, floors)], 2
+        )
+        if name in memory:
+            members[name]["bytes_per_open_handshake"] = memory[name]
+    return members
