@@ -101,14 +101,14 @@ def handshake_lines(handshake):
 
 def production_lines(production):
     head = ("way", "new connections/s", "ratio", "requests/s", "ratio", "bulk MB/s", "ratio",
-            "p99 ms", "cpu µs a connection")
+            "p99 ms", "cpu µs a connection", "failed")
     rows = [
         (
             name,
             *(cell(way["new_connections_per_s"], 0), cell(way["ratio_new_connections"], 3)),
             *(cell(way["requests_per_s"], 0), cell(way["ratio_requests"], 3)),
             *(cell(way["bulk_mb_per_s"], 0), cell(way["ratio_bulk_mb"], 3)),
-            *(cell(way["p99_ms"], 2), cell(way["cpu_us_new_connections"], 0)),
+            *(cell(way["p99_ms"], 2), cell(way["cpu_us_new_connections"], 0), str(way["failed"])),
         )
         for name, way in production.items()
         if isinstance(way, dict)

@@ -179,7 +179,7 @@ protocols: (
         }
 
     def command(self):
-        return ["sslh-select", "-F", self.directory / "sslh.cfg"]
+        return ["sslh-select", f"-F{self.directory}/sslh.cfg"]
 
 
 PROXIES = (NginxPreread, HaproxyTcp, UalpnProxy, Sslh)
