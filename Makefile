@@ -30,10 +30,11 @@ endif
 comma = ,
 CFLAGS ?= -O2 -g
 SAN_FLAGS = $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+WOLFSSL_CFLAGS = -isystem $(WOLFSSL_PREFIX)/include -include wolfssl/options.h
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Wvla -Wpointer-arith \
 	-Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
 	$(if $(WERROR),-Werror) -fstack-protector-strong -I. -I$(O) \
-	-isystem $(WOLFSSL_PREFIX)/include -include wolfssl/options.h $(SAN_FLAGS) $(CFLAGS)
+	$(WOLFSSL_CFLAGS) $(SAN_FLAGS) $(CFLAGS)
 ALL_LDFLAGS = $(SAN_FLAGS) $(LDFLAGS)
 BPF_CFLAGS = -target bpf -mcpu=v2 -O2 -g -Wall -Wextra -Wno-unused-parameter $(if $(WERROR),-Werror) \
 	-I. -isystem /usr/include/$(shell uname -m)-linux-gnu
@@ -43,10 +44,11 @@ WOLFSSL_LIBS = $(WOLFSSL_PREFIX)/lib/libwolfssl.a -lm -lpthread
 COMMON_LIBS = $(call pkg_libs,libbpf) $(WOLFSSL_LIBS)
 RESPONDER_LIBS = $(call pkg_libs,liburing) $(COMMON_LIBS)
 ACME_LIBS = $(call pkg_libs,libcurl jansson) $(COMMON_LIBS)
+BENCH_LIBS = $(call pkg_libs,libssl libcrypto jansson) -lm -lpthread
 
 # One archive a directory; a program is its main.o and the archives below it.
 objects = $(patsubst %.c,$(O)/%.o,$(filter-out %/main.c,$(wildcard $(1)/*.c)))
-PROGRAMS = $(O)/sidestep-responder $(O)/sidestep
+PROGRAMS = $(O)/sidestep-responder $(O)/sidestep $(O)/sidestep-bench
 UNIT_SHARED = $(patsubst %.c,$(O)/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
 UNIT_TESTS = $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 BPF_TESTS = $(patsubst tests/bpf/%.c,$(O)/tests/bpf/%,$(wildcard tests/bpf/test_*.c))
@@ -83,12 +85,20 @@ $(O)/sidestep: $(O)/acme/main.o $(O)/libacme.a $(O)/libcommon.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ACME_LIBS)
 
+$(O)/sidestep-bench: $(O)/bench/validators/main.o $(O)/libvalidators.a $(O)/libcommon.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(BENCH_LIBS)
+
+# A judge of what wolfSSL answers does not come near it.
+$(O)/bench/validators/%.o: WOLFSSL_CFLAGS =
+
 $(O)/lib%.a:
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 $(O)/libcommon.a: $(call objects,common)
 $(O)/libresponder.a: $(call objects,responder)
 $(O)/libacme.a: $(call objects,acme)
+$(O)/libvalidators.a: $(call objects,bench/validators)
 
 $(O)/%.o: %.c $(WOLFSSL_PREFIX)/lib/libwolfssl.a
 	@mkdir -p $(@D)
@@ -108,9 +118,11 @@ $(O)/responder/programs.o: $(SKELETON)
 
 # --- tests ------------------------------------------------------------------
 
-$(O)/tests/unit/%: $(O)/tests/unit/%.o $(UNIT_SHARED) $(O)/libresponder.a $(O)/libacme.a $(O)/libcommon.a
+$(O)/tests/unit/%: $(O)/tests/unit/%.o $(UNIT_SHARED) $(O)/libresponder.a $(O)/libacme.a \
+		$(O)/libvalidators.a $(O)/libcommon.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pkg_libs,cmocka liburing libcurl jansson) $(COMMON_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ \
+		$(call pkg_libs,cmocka liburing libcurl jansson libssl libcrypto) $(COMMON_LIBS)
 
 $(O)/tests/bpf/%: $(O)/tests/bpf/%.o $(O)/libresponder.a $(O)/libcommon.a
 	$(call say,LD,$@)
@@ -173,11 +185,12 @@ demo-run: all
 
 # --- upkeep -----------------------------------------------------------------
 
-C_FILES = $(wildcard bpf/*.[ch] common/*.[ch] responder/*.[ch] acme/*.[ch] bench/*.[ch] tests/*.[ch] tests/*/*.[ch])
+C_FILES = $(wildcard bpf/*.[ch] common/*.[ch] responder/*.[ch] acme/*.[ch] bench/*.[ch] bench/*/*.[ch] \
+	tests/*.[ch] tests/*/*.[ch])
 
 install: all
 	install -D -m 755 $(O)/sidestep-responder $(DESTDIR)$(PREFIX)/sbin/sidestep-responder
-	install -D -m 755 $(O)/sidestep $(DESTDIR)$(PREFIX)/bin/sidestep
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(O)/sidestep $(O)/sidestep-bench
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/share/sidestep/hooks deploy/hooks/*
 
 lint:
