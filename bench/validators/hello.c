@@ -8,10 +8,12 @@
 #include <openssl/x509.h>
 
 /*
- * The longer of the key shares that Go offers since 1.24: an X25519MLKEM768 KeyShareEntry
- * of 2 + 2 + 1,216 bytes.
+ * Go has offered X25519MLKEM768 since 1.24: a key share of 1,216 bytes.  With this much
+ * in its place a hello is as long as Go 1.26's to the byte: 1,525 and the server name.
  */
-#define FILLER_SIZE 1220
+#define GO_FILLER_SIZE 1239
+/* Chrome's hello has 1.7 KB: what comes behind the long extension is in a second segment. */
+#define SHUFFLED_FILLER_SIZE 1420
 
 /* RFC 8701: values of this kind are reserved for what servers must ignore. */
 #define GREASE_EXTENSION 0x3a3a
@@ -30,14 +32,15 @@
 
 /* One of each kind that a server of either key may need. */
 #define SMALL_CIPHERS    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256"
-#define SMALL_GROUPS     "X25519"
+#define SMALL_GROUPS     "X25519:P-256"
 #define SMALL_SIGNATURES "ECDSA+SHA256:rsa_pss_rsae_sha256:RSA+SHA256"
 #define SMALL_CIPHERS_13 "TLS_AES_128_GCM_SHA256"
 
 static const unsigned char protocols[] = "\x0a"
 					 "acme-tls/1";
 
-static const uint8_t filler[FILLER_SIZE];
+static const uint8_t filler[SHUFFLED_FILLER_SIZE];
+_Static_assert(GO_FILLER_SIZE <= sizeof(filler), "room for both");
 
 const char *hello_shape_name(enum hello_shape shape)
 {
@@ -84,14 +87,14 @@ static int add_grease(SSL *ssl, unsigned int type, unsigned int where, const uns
  * RFC 8446 section 4.2.4: certificate_authorities, which OpenSSL writes behind the key
  * shares.  One name, of one attribute as long as the filler.
  */
-static int fill_behind(SSL_CTX *context)
+static int fill_behind(SSL_CTX *context, int size)
 {
 	STACK_OF(X509_NAME) *names = sk_X509_NAME_new_null();
 	X509_NAME *name = X509_NAME_new();
 
 	if (!names || !name ||
-	    !X509_NAME_add_entry_by_NID(name, NID_organizationName, V_ASN1_OCTET_STRING, filler,
-					FILLER_SIZE, -1, 0) ||
+	    !X509_NAME_add_entry_by_NID(name, NID_organizationName, V_ASN1_UTF8STRING, filler, size,
+					-1, 0) ||
 	    !sk_X509_NAME_push(names, name)) {
 		X509_NAME_free(name);
 		sk_X509_NAME_free(names);
@@ -101,23 +104,40 @@ static int fill_behind(SSL_CTX *context)
 	return 0;
 }
 
-static int fill(SSL_CTX *context, enum hello_filler where)
+/*
+ * RFC 6066 section 8: an OCSP request with a nonce as long as the filler, in
+ * status_request, which OpenSSL writes between server name and ALPN.  No server that
+ * staples looks at it.
+ */
+static int fill_between(SSL *client)
 {
-	switch (where) {
-	case HELLO_FILLER_FRONT:
-		return SSL_CTX_add_custom_ext(context, GREASE_EXTENSION, SSL_EXT_CLIENT_HELLO,
-					      add_grease, NULL, NULL, NULL, NULL) == 1
-			       ? 0
-			       : -ENOTSUP;
-	case HELLO_FILLER_MIDDLE: /* as a session ticket: hello_client() */
-		SSL_CTX_clear_options(context, SSL_OP_NO_TICKET);
-		return 0;
-	case HELLO_FILLER_BEHIND:
-		return fill_behind(context);
-	case HELLO_FILLER_NONE:
-		break;
+	STACK_OF(X509_EXTENSION) *extensions = NULL;
+	ASN1_OCTET_STRING *nonce = ASN1_OCTET_STRING_new();
+	X509_EXTENSION *extension = NULL;
+	int err = -ENOMEM;
+
+	if (nonce && ASN1_OCTET_STRING_set(nonce, filler, sizeof(filler)))
+		extension = X509_EXTENSION_create_by_NID(NULL, NID_id_pkix_OCSP_Nonce, 0, nonce);
+	if (extension && X509v3_add_ext(&extensions, extension, -1)) {
+		SSL_set_tlsext_status_type(client, TLSEXT_STATUSTYPE_ocsp);
+		SSL_set_tlsext_status_exts(client, extensions); /* which owns them now */
+		err = 0;
 	}
-	return 0;
+	X509_EXTENSION_free(extension);
+	ASN1_OCTET_STRING_free(nonce);
+	return err;
+}
+
+/* As far as it is of the context; hello_client() does the rest. */
+static int fill(SSL_CTX *context, enum hello_shape shape, enum hello_filler where)
+{
+	if (where == HELLO_FILLER_FRONT &&
+	    SSL_CTX_add_custom_ext(context, GREASE_EXTENSION, SSL_EXT_CLIENT_HELLO, add_grease,
+				   NULL, NULL, NULL, NULL) != 1)
+		return -ENOTSUP;
+	if (where != HELLO_FILLER_BEHIND)
+		return 0;
+	return fill_behind(context, shape == HELLO_GO ? GO_FILLER_SIZE : SHUFFLED_FILLER_SIZE);
 }
 
 /* In place of the search for a trusted issuer: validators trust nobody, and look themselves. */
@@ -167,7 +187,7 @@ static int make_context(SSL_CTX **ret_context, enum hello_shape shape, enum hell
 	/* 0: done, as nowhere else. */
 	if (set_lists(context, shape) && set_versions(context, tls) &&
 	    SSL_CTX_set_alpn_protos(context, protocols, sizeof(protocols) - 1) == 0)
-		err = fill(context, where);
+		err = fill(context, shape, where);
 	if (err) {
 		ERR_clear_error();
 		SSL_CTX_free(context);
@@ -177,20 +197,35 @@ static int make_context(SSL_CTX **ret_context, enum hello_shape shape, enum hell
 	return 0;
 }
 
+/* Whether a shape's hellos may have their filler there. */
+static bool may_fill(enum hello_shape shape, enum hello_tls tls, enum hello_filler where)
+{
+	/* certificate_authorities and long key shares are TLS 1.3's. */
+	bool tls13 = tls != HELLO_TLS_12;
+
+	if (shape == HELLO_SHUFFLED)
+		return where == HELLO_FILLER_FRONT || where == HELLO_FILLER_BETWEEN ||
+		       (where == HELLO_FILLER_BEHIND && tls13);
+	if (shape == HELLO_GO && tls13 && !hello_has_mlkem())
+		return where == HELLO_FILLER_BEHIND;
+	return where == HELLO_FILLER_NONE;
+}
+
 int hello_init(struct hello *ret_hello, enum hello_shape shape, enum hello_tls tls)
 {
 	struct hello hello = {.shape = shape};
-	enum hello_filler first = HELLO_FILLER_NONE, last = HELLO_FILLER_NONE, where;
+	enum hello_filler where;
 	int err = 0;
 
-	if (shape == HELLO_GO && !hello_has_mlkem())
-		first = last = HELLO_FILLER_BEHIND;
-	if (shape == HELLO_SHUFFLED) {
-		first = HELLO_FILLER_FRONT;
-		last = HELLO_FILLER_BEHIND;
+	for (where = 0; !err && where < HELLO_FILLERS; where++) {
+		struct hello_variant *variant = &hello.variants[hello.variant_count];
+
+		if (!may_fill(shape, tls, where))
+			continue;
+		variant->where = where;
+		err = make_context(&variant->context, shape, tls, where);
+		hello.variant_count += !err;
 	}
-	for (where = first; !err && where <= last; where++)
-		err = make_context(&hello.contexts[where], shape, tls, where);
 	if (err) {
 		hello_done(&hello);
 		return err;
@@ -201,29 +236,21 @@ int hello_init(struct hello *ret_hello, enum hello_shape shape, enum hello_tls t
 
 void hello_done(struct hello *hello)
 {
-	for (size_t i = 0; i < HELLO_FILLERS; i++) {
-		SSL_CTX_free(hello->contexts[i]);
-		hello->contexts[i] = NULL;
-	}
+	while (hello->variant_count)
+		SSL_CTX_free(hello->variants[--hello->variant_count].context);
 }
 
 int hello_client(const struct hello *hello, const char *server_name, uint64_t random,
 		 SSL **ret_client)
 {
-	enum hello_filler where = HELLO_FILLER_FRONT + random % HELLO_FILLER_BEHIND;
-	SSL *client;
+	const struct hello_variant *variant = &hello->variants[random % hello->variant_count];
+	SSL *client = SSL_new(variant->context);
 
-	/* Only a shuffled one has several. */
-	if (hello->shape != HELLO_SHUFFLED)
-		for (where = 0; !hello->contexts[where]; where++)
-			;
-	client = SSL_new(hello->contexts[where]);
 	if (!client)
 		return -ENOMEM;
 	SSL_set_connect_state(client);
 	if (SSL_set_tlsext_host_name(client, server_name) != 1 ||
-	    (where == HELLO_FILLER_MIDDLE &&
-	     SSL_set_session_ticket_ext(client, (void *)filler, FILLER_SIZE) != 1)) {
+	    (variant->where == HELLO_FILLER_BETWEEN && fill_between(client))) {
 		SSL_free(client);
 		return -ENOMEM;
 	}

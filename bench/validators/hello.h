@@ -8,6 +8,7 @@
 #define BENCH_HELLO_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <openssl/ssl.h>
@@ -16,7 +17,7 @@ enum hello_shape {
 	HELLO_GO, /* as long as Go 1.26's, server name and ALPN in front */
 	HELLO_SMALL, /* one cipher suite, group and signature algorithm of each kind */
 	HELLO_SPLIT, /* as small, in two segments: the cut is within the server name */
-	HELLO_SHUFFLED, /* as long as Go's; where the long extension lies is drawn */
+	HELLO_SHUFFLED, /* as long as Chrome's; where the long extension lies is drawn */
 	HELLO_SHAPES
 };
 
@@ -26,19 +27,23 @@ enum hello_tls { HELLO_TLS_ANY, HELLO_TLS_12, HELLO_TLS_13, HELLO_TLS };
 const char *hello_shape_name(enum hello_shape shape);
 const char *hello_tls_name(enum hello_tls tls);
 
-/* Where the bytes lie that make a hello long. */
+/* Where the bytes lie that make a hello long: before, between or behind server name and ALPN. */
 enum hello_filler {
 	HELLO_FILLER_NONE,
 	HELLO_FILLER_FRONT,
-	HELLO_FILLER_MIDDLE,
-	HELLO_FILLER_BEHIND
+	HELLO_FILLER_BETWEEN,
+	HELLO_FILLER_BEHIND,
+	HELLO_FILLERS
 };
-#define HELLO_FILLERS (HELLO_FILLER_BEHIND + 1)
 
-/* What clients of one thread are made with. */
+/* What clients of one thread are made with: a shape has as many variants as places for filler. */
 struct hello {
 	enum hello_shape shape;
-	SSL_CTX *contexts[HELLO_FILLERS]; /* NULL: not of this shape */
+	struct hello_variant {
+		SSL_CTX *context;
+		enum hello_filler where;
+	} variants[HELLO_FILLERS];
+	size_t variant_count; /* at least 1 */
 };
 
 /* Whether this OpenSSL offers X25519MLKEM768 itself (3.5 and newer), so that nothing need fill. */
