@@ -108,7 +108,7 @@ static void end_flight(struct worker *worker, struct flight *flight, enum outcom
 	flight->times.done_ns = outcome == OUTCOME_OK
 					? flight->validator.done_ns - worker->load->start_ns
 					: since_start_ns(worker->load);
-	validator_end(&flight->validator);
+	validator_end(&flight->validator, worker->load->settings->close == SETTINGS_CLOSE_RESET);
 	tally_end(&worker->tally, outcome, version, &flight->times);
 	raise_count(outcome == OUTCOME_OK ? &worker->validated : &worker->failed);
 	TAILQ_REMOVE(&worker->open, flight, link);
@@ -140,7 +140,7 @@ static int start_flight(struct worker *worker, uint64_t turn, uint64_t due_ns)
 	subjects_get(settings->subjects, subject, &flight->validator.subject);
 	step = validator_begin(&flight->validator, route,
 			       &worker->hellos[random % settings->shape_count], random >> 32,
-			       settings->close == SETTINGS_CLOSE_RESET, &outcome);
+			       &outcome);
 	event.data.ptr = flight;
 	if (step == VALIDATOR_GOES_ON &&
 	    epoll_ctl(worker->epoll, EPOLL_CTL_ADD, flight->validator.fd, &event)) {
@@ -302,7 +302,7 @@ static void done_worker(struct worker *worker)
 
 	while ((flight = TAILQ_FIRST(&worker->open))) {
 		TAILQ_REMOVE(&worker->open, flight, link);
-		validator_end(&flight->validator);
+		validator_end(&flight->validator, false);
 		free(flight);
 	}
 	while ((flight = TAILQ_FIRST(&worker->unused))) {

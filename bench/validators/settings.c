@@ -104,8 +104,8 @@ static const struct option_entry {
 	 "several, chosen at random (default: go)"},
 	{"tls", OPTION_TLS, 0, 0, "VERSION", "1.2, 1.3 or any (default: any)"},
 	{"close", OPTION_CLOSE, 0, 0, "HOW",
-	 "now: after the handshake, as validators do (default);\n"
-	 "reset: when the server has closed, and leaving no TIME_WAIT here"},
+	 "after the handshake: now, as validators do (default), or\n"
+	 "reset, which leaves no TIME_WAIT here"},
 	{"report", OPTION_TEXT, FIELD(settings.report), 0, "DIR",
 	 "write report.md with plots (by gnuplot), and all figures"},
 	{"json", OPTION_FLAG, FIELD(settings.json), 0, NULL,

@@ -171,7 +171,8 @@ static enum outcome judge(const struct validator *validator)
 	if (validator->chain_length != 1)
 		return OUTCOME_CHAIN;
 	expected = subject_expected(&validator->subject);
-	result = verify_certificate(validator->leaf, validator->leaf_size, &expected);
+	result = verify_parsed(SSL_get0_peer_certificate(validator->ssl), validator->leaf,
+			       validator->leaf_size, &expected);
 	return result == VERIFY_OK ? OUTCOME_OK : OUTCOME_CERTIFICATE + (enum outcome)result;
 }
 
@@ -228,13 +229,11 @@ static enum validator_step shake(struct validator *validator, enum outcome *ret_
 	}
 	err = flush(validator);
 	if (done == 1) {
-		validator->state = VALIDATOR_CLOSING;
 		*ret_outcome = judge(validator);
 		/* The server never got the Finished: it was reset, or something broke. */
 		if (err && err != -EAGAIN && *ret_outcome == OUTCOME_OK)
 			*ret_outcome = outcome_of_errno(-err);
-		return validator->wait_for_close && *ret_outcome == OUTCOME_OK ? VALIDATOR_GOES_ON
-									       : VALIDATOR_ENDED;
+		return VALIDATOR_ENDED;
 	}
 	if (SSL_get_error(validator->ssl, done) != SSL_ERROR_WANT_READ)
 		return end_with(outcome_of_tls_error(), ret_outcome);
@@ -254,15 +253,10 @@ static enum validator_step receive(struct validator *validator, enum outcome *re
 		size = recv(validator->fd, buffer, sizeof(buffer), 0);
 		if (size < 0 && errno == EAGAIN)
 			return VALIDATOR_GOES_ON;
-		/* A validated connection may end in any way. */
-		if (size <= 0 && validator->state == VALIDATOR_CLOSING)
-			return end_with(OUTCOME_OK, ret_outcome);
 		if (size < 0)
 			return end_with(outcome_of_errno(errno), ret_outcome);
 		if (!size)
 			return end_with(OUTCOME_CLOSED, ret_outcome);
-		if (validator->state == VALIDATOR_CLOSING)
-			continue; /* session tickets, an alert: of no interest */
 		validator->in.at = buffer;
 		validator->in.end = buffer + size;
 		step = shake(validator, ret_outcome);
@@ -307,14 +301,13 @@ static int open_socket(struct validator *validator, const struct route *route)
 }
 
 enum validator_step validator_begin(struct validator *validator, const struct route *route,
-				    const struct hello *hello, uint64_t random, bool wait_for_close,
+				    const struct hello *hello, uint64_t random,
 				    enum outcome *ret_outcome)
 {
 	int err;
 
 	validator->state = VALIDATOR_CONNECTING;
 	validator->ssl = NULL;
-	validator->wait_for_close = wait_for_close;
 	validator->leaf = NULL;
 	validator->leaf_size = 0;
 	validator->chain_length = 0;
@@ -342,24 +335,17 @@ enum validator_step validator_begin(struct validator *validator, const struct ro
 
 enum outcome validator_timeout(const struct validator *validator)
 {
-	switch (validator->state) {
-	case VALIDATOR_CONNECTING:
-		return OUTCOME_CONNECT_TIMEOUT;
-	case VALIDATOR_SHAKING:
-		return OUTCOME_HANDSHAKE_TIMEOUT;
-	case VALIDATOR_CLOSING: /* it was validated */
-		break;
-	}
-	return OUTCOME_OK;
+	return validator->state == VALIDATOR_CONNECTING ? OUTCOME_CONNECT_TIMEOUT
+							: OUTCOME_HANDSHAKE_TIMEOUT;
 }
 
-void validator_end(struct validator *validator)
+void validator_end(struct validator *validator, bool reset)
 {
-	struct linger reset = {.l_onoff = 1};
+	static const struct linger at_once = {.l_onoff = 1};
 
 	if (validator->fd >= 0) {
-		if (validator->wait_for_close)
-			setsockopt(validator->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+		if (reset)
+			setsockopt(validator->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 		close(validator->fd);
 	}
 	SSL_free(validator->ssl);

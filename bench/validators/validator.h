@@ -21,7 +21,7 @@ struct route;
 
 #define VALIDATOR_OUT_SIZE 4096 /* the longest flight is a hello */
 
-enum validator_state { VALIDATOR_CONNECTING, VALIDATOR_SHAKING, VALIDATOR_CLOSING };
+enum validator_state { VALIDATOR_CONNECTING, VALIDATOR_SHAKING };
 
 struct validator {
 	struct subject subject; /* set by the owner before validator_begin() */
@@ -29,7 +29,6 @@ struct validator {
 	enum validator_state state;
 	SSL *ssl;
 	bool split; /* the first flight, into two segments */
-	bool wait_for_close; /* after success, see validator_begin() */
 	uint8_t *leaf; /* the server's first certificate in DER, as it came; NULL: none yet */
 	size_t leaf_size;
 	unsigned int chain_length;
@@ -47,11 +46,10 @@ enum validator_step { VALIDATOR_GOES_ON, VALIDATOR_ENDED };
 
 /*
  * Begin to connect.  When it goes on, `fd` is to be watched for reading and writing,
- * edge-triggered.  With `wait_for_close` a validated connection stays until the server
- * closes it, and is then reset, which leaves nothing behind here.
+ * edge-triggered.
  */
 enum validator_step validator_begin(struct validator *validator, const struct route *route,
-				    const struct hello *hello, uint64_t random, bool wait_for_close,
+				    const struct hello *hello, uint64_t random,
 				    enum outcome *ret_outcome);
 
 /* The socket is writable; or `readable`, which an error or an end is too. */
@@ -61,7 +59,10 @@ enum validator_step validator_proceed(struct validator *validator, bool readable
 /* Its time is over: what that means. */
 enum outcome validator_timeout(const struct validator *validator);
 
-/* After the end: close the connection, free everything. */
-void validator_end(struct validator *validator);
+/*
+ * After the end: close the connection, free everything.  With `reset` by RST: what was
+ * sent is on its way, and nothing is left of the connection here.
+ */
+void validator_end(struct validator *validator, bool reset);
 
 #endif

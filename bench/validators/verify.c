@@ -339,10 +339,24 @@ static enum verify_result check_extensions(const X509 *certificate,
 	return result == VERIFY_OK ? check_acme(acme, expected->digest) : result;
 }
 
-static enum verify_result check_parsed(X509 *certificate, const struct verify_expected *expected)
+/* What comes before parsing: one structure, DER to its last byte, and nothing behind it. */
+static enum verify_result check_encoding(const uint8_t *der, size_t size)
 {
-	enum verify_result result;
+	struct der whole = {der, der + size};
+	struct element element;
 
+	if (!der_next(&whole, &element) || !all_is_der((struct der){der, whole.at}))
+		return VERIFY_NOT_DER;
+	return der_size(&whole) ? VERIFY_TRAILING_BYTES : VERIFY_OK;
+}
+
+enum verify_result verify_parsed(X509 *certificate, const uint8_t *der, size_t size,
+				 const struct verify_expected *expected)
+{
+	enum verify_result result = check_encoding(der, size);
+
+	if (result != VERIFY_OK)
+		return result;
 	if (X509_get_version(certificate) != X509_VERSION_3)
 		return VERIFY_VERSION;
 	result = check_serial(certificate);
@@ -356,20 +370,16 @@ static enum verify_result check_parsed(X509 *certificate, const struct verify_ex
 enum verify_result verify_certificate(const uint8_t *der, size_t size,
 				      const struct verify_expected *expected)
 {
-	struct der whole = {der, der + size};
 	const unsigned char *at = der;
-	enum verify_result result;
-	struct element element;
+	enum verify_result result = check_encoding(der, size);
 	X509 *certificate;
 
-	if (!der_next(&whole, &element) || !all_is_der((struct der){der, whole.at}))
-		return VERIFY_NOT_DER;
-	if (der_size(&whole))
-		return VERIFY_TRAILING_BYTES;
+	if (result != VERIFY_OK)
+		return result;
 	certificate = d2i_X509(NULL, &at, (long)size);
 	if (!certificate)
 		return VERIFY_NOT_A_CERTIFICATE;
-	result = check_parsed(certificate, expected);
+	result = verify_parsed(certificate, der, size, expected);
 	X509_free(certificate);
 	return result;
 }

@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <time.h>
 
+struct x509_st; /* OpenSSL's X509 */
+
 #define VERIFY_DIGEST_SIZE 32
 
 /* In the order in which they are looked at: the first that fails is the verdict. */
@@ -58,6 +60,9 @@ struct verify_expected {
 
 enum verify_result verify_certificate(const uint8_t *der, size_t size,
 				      const struct verify_expected *expected);
+/* The same with what a TLS library has parsed of these very bytes already, to save the time. */
+enum verify_result verify_parsed(struct x509_st *certificate, const uint8_t *der, size_t size,
+				 const struct verify_expected *expected);
 
 /* A word for tables and JSON ("san_other"), and a sentence for the user; static storage. */
 const char *verify_name(enum verify_result result);
