@@ -70,6 +70,7 @@ enum outcome outcome_of_errno(int error)
 struct outcome_name outcome_name(enum outcome outcome)
 {
 	struct outcome_name name;
+	const char *alert;
 	char *at;
 
 	if (outcome < OUTCOME_ALERT) {
@@ -78,8 +79,10 @@ struct outcome_name outcome_name(enum outcome outcome)
 		snprintf(name.text, sizeof(name.text), "certificate_%s",
 			 verify_name((enum verify_result)(outcome - OUTCOME_CERTIFICATE)));
 	} else {
-		snprintf(name.text, sizeof(name.text), "alert_%s",
-			 SSL_alert_desc_string_long(outcome - OUTCOME_ALERT));
+		alert = SSL_alert_desc_string_long(outcome - OUTCOME_ALERT);
+		snprintf(name.text, sizeof(name.text), "alert_%s", alert);
+		if (strcmp(alert, "unknown") == 0) /* to OpenSSL */
+			snprintf(name.text, sizeof(name.text), "alert_%d", outcome - OUTCOME_ALERT);
 		while ((at = strchr(name.text, ' ')))
 			*at = '_';
 	}
