@@ -286,8 +286,6 @@ static enum verify_result check_acme(X509_EXTENSION *extension, const uint8_t *d
 	struct der value;
 	struct element element;
 
-	if (!extension)
-		return VERIFY_ACME_MISSING;
 	if (!X509_EXTENSION_get_critical(extension))
 		return VERIFY_ACME_NOT_CRITICAL;
 	value = value_of(extension);
@@ -313,8 +311,8 @@ static enum verify_result check_extensions(const X509 *certificate,
 	static const uint8_t san_oid[] = {0x55, 0x1d, 0x11}; /* 2.5.29.17 */
 	/* 1.3.6.1.5.5.7.1.31, RFC 8737 section 6.1 */
 	static const uint8_t acme_oid[] = {0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x01, 0x1f};
-	X509_EXTENSION *san = NULL, *acme = NULL, **found;
-	enum verify_result result = VERIFY_OK;
+	X509_EXTENSION *san = NULL, *acme = NULL, *other = NULL, **found;
+	enum verify_result result;
 
 	for (int i = 0; i < X509_get_ext_count(certificate); i++) {
 		X509_EXTENSION *extension = X509_get_ext(certificate, i);
@@ -323,19 +321,17 @@ static enum verify_result check_extensions(const X509 *certificate,
 			found = &san;
 		else if (is_extension(extension, acme_oid, sizeof(acme_oid)))
 			found = &acme;
-		else {
-			result = VERIFY_EXTENSION_OTHER;
-			continue;
-		}
-		if (*found)
+		else
+			found = &other;
+		if (*found && found != &other)
 			return VERIFY_EXTENSION_TWICE;
 		*found = extension;
 	}
-	/* What marks another server's certificate says more than what it has besides. */
-	if (result == VERIFY_EXTENSION_OTHER && !acme)
+	if (!acme)
 		return VERIFY_ACME_MISSING;
-	if (result == VERIFY_OK)
-		result = check_san(san, expected);
+	if (other)
+		return VERIFY_EXTENSION_OTHER;
+	result = check_san(san, expected);
 	return result == VERIFY_OK ? check_acme(acme, expected->digest) : result;
 }
 
