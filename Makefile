@@ -4,6 +4,7 @@
 #   make demo       the main job, shown       make check      all tests (root)
 #   make lint       style and static checks   make format     clang-format in place
 #   make check-kernels   other kernels, in emulated machines (root)
+#   make bench           beside what people would use instead; bench-quick: in some minutes (root)
 #   make bench-steering  what steering costs, rule by rule and for production (root)
 #   make install    PREFIX=/usr DESTDIR=      make clean
 #
@@ -58,7 +59,8 @@ SKELETON = $(O)/bpf/steer.skel.h $(O)/bpf/steer_repair.skel.h
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all setup demo demo-run check check-run check-unit check-bpf check-net \
-	check-kernels check-kernels-run bench-steering bench-steering-run lint format install clean
+	check-kernels check-kernels-run bench-steering bench-steering-run bench bench-run \
+	bench-quick bench-quick-run lint format install clean
 
 all: $(PROGRAMS)
 
@@ -169,12 +171,28 @@ $(O)/bench/arm: $(O)/bench/arm.o $(O)/libcommon.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(COMMON_LIBS)
 
+$(O)/bench/answerable: $(O)/bench/answerable.o $(O)/libcommon.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(COMMON_LIBS)
+
+$(O)/bench/floor: $(O)/bench/floor.o
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(WOLFSSL_LIBS)
+
 $(O)/bench/subject.o: $(SKELETON)
 
 bench-steering: $(O)/setup.stamp
 	$(Q)$(MAKE) --no-print-directory bench-steering-run
 bench-steering-run: all $(STEERING_BENCH)
 	$(Q)O=$(O) PYTHONPATH=tests/net $(PYTHON) -B bench/steering.py
+
+COMPARISON = $(STEERING_BENCH) $(O)/bench/answerable $(O)/bench/floor
+
+bench bench-quick: $(O)/setup.stamp
+	$(Q)deploy/setup.sh $(WOLFSSL_PREFIX) $(PEERS) bench
+	$(Q)$(MAKE) --no-print-directory $@-run
+bench-run bench-quick-run: all $(COMPARISON)
+	$(Q)O=$(O) PYTHONPATH=tests/net $(PYTHON) -B bench/compare.py $(if $(findstring quick,$@),--quick)
 
 # --- the demonstration ------------------------------------------------------
 

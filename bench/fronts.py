@@ -222,6 +222,7 @@ class Answerer(Front):
     """Answers acme-tls/1 for NAME, with one worker."""
 
     answers_acme = True
+    holds_connections = True
 
     def __init__(self, lab, address, digest):
         super().__init__(lab, address)
@@ -330,6 +331,7 @@ class OpensslServer(Answerer):
     """OpenSSL's own program, one connection after the other: as little as can be around it."""
 
     name = "openssl"
+    holds_connections = False
 
     def command(self):
         return [

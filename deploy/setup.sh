@@ -1,12 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Install and fetch all that building and testing need: setup.sh WOLFSSL_PREFIX PEERS_DIR
+# Install and fetch all that building and testing need, and with "bench" what Sidestep is
+# compared with: setup.sh WOLFSSL_PREFIX PEERS_DIR [bench]
 # For Debian 12 or 13, as root.  What is there already is left alone.
 set -eu
 
-wolfssl_prefix=${1:?usage: setup.sh WOLFSSL_PREFIX PEERS_DIR}
-peers_dir=${2:?usage: setup.sh WOLFSSL_PREFIX PEERS_DIR}
+wolfssl_prefix=${1:?usage: setup.sh WOLFSSL_PREFIX PEERS_DIR [bench]}
+peers_dir=${2:?usage: setup.sh WOLFSSL_PREFIX PEERS_DIR [bench]}
 here=$(cd "$(dirname "$0")" && pwd)
 
 build_packages="gcc make clang llvm pkg-config libc6-dev linux-libc-dev bpftool
@@ -16,9 +17,12 @@ test_packages="libcmocka-dev clang-format cppcheck shellcheck iproute2 iputils-p
 	util-linux openssl gnutls-bin curl nginx haproxy apache2-bin wrk valgrind gnuplot-nox
 	python3 python3-pytest python3-cryptography python3-scapy pyflakes3"
 
+bench_packages=
+[ "${3:-}" != bench ] || bench_packages="uacme sslh libnginx-mod-stream"
+
 missing()
 {
-	for package in $build_packages $test_packages; do
+	for package in $build_packages $test_packages $bench_packages; do
 		dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
 			printf '%s ' "$package"
 	done
