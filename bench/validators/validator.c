@@ -231,7 +231,7 @@ static enum validator_step shake(struct validator *validator, enum outcome *ret_
 	if (done == 1) {
 		*ret_outcome = judge(validator);
 		/* The server never got the Finished: it was reset, or something broke. */
-		if (err && err != -EAGAIN && *ret_outcome == OUTCOME_OK)
+		if (err && *ret_outcome == OUTCOME_OK)
 			*ret_outcome = outcome_of_errno(-err);
 		return VALIDATOR_ENDED;
 	}

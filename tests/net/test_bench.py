@@ -87,7 +87,7 @@ def test_closed_loop_standalone(lab, standalone):
     )
     assert result["validated"] == result["started"] > 8
     assert result["run"]["concurrency"] == 8
-    assert 1 <= result["elapsed_s"] < 5
+    assert 0.9 < result["elapsed_s"] < 5  # the next start may be due behind the end
 
 
 @pytest.mark.parametrize("arrivals", ("fixed", "poisson"))
