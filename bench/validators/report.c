@@ -27,7 +27,7 @@ extern char **environ;
 static const char plot_script[] =
 	"set terminal svg size 900,450 dynamic font 'sans,12' background 'white'\n"
 	"set grid\n"
-	"set key left top\n"
+	"set key below\n"
 	"set output 'latency.svg'\n"
 	"set title 'Latency of validations'\n"
 	"set xlabel 'percentile'\n"
