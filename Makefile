@@ -44,7 +44,7 @@ pkg_libs = $(shell pkg-config --libs $(1) 2>/dev/null)
 WOLFSSL_LIBS = $(WOLFSSL_PREFIX)/lib/libwolfssl.a -lm -lpthread
 COMMON_LIBS = $(call pkg_libs,libbpf) $(WOLFSSL_LIBS)
 RESPONDER_LIBS = $(call pkg_libs,liburing) $(COMMON_LIBS)
-ACME_LIBS = $(call pkg_libs,libcurl jansson) $(COMMON_LIBS)
+ACME_LIBS = $(call pkg_libs,libcurl jansson sqlite3 inih libcares) $(COMMON_LIBS)
 BENCH_LIBS = $(call pkg_libs,libssl libcrypto jansson) -lm -lpthread
 
 # One archive a directory; a program is its main.o and the archives below it.
@@ -124,7 +124,7 @@ $(O)/tests/unit/%: $(O)/tests/unit/%.o $(UNIT_SHARED) $(O)/libresponder.a $(O)/l
 		$(O)/libvalidators.a $(O)/libcommon.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ \
-		$(call pkg_libs,cmocka liburing libcurl jansson libssl libcrypto) $(COMMON_LIBS)
+		$(call pkg_libs,cmocka liburing libssl libcrypto) $(ACME_LIBS)
 
 $(O)/tests/bpf/%: $(O)/tests/bpf/%.o $(O)/libresponder.a $(O)/libcommon.a
 	$(call say,LD,$@)
