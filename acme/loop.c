@@ -5,12 +5,14 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #define NS_PER_MS            1000000ULL
 #define WAIT_MAX_MS          60000
+#define EVENTS_AT_ONCE       64 /* then timers and transfers have their turn */
 #define CONNECTIONS_PER_HOST 8L /* where HTTP/2 does not make one enough */
 
 struct loop {
@@ -18,6 +20,7 @@ struct loop {
 	TAILQ_HEAD(timer_list, timer) timers; /* by due_ns */
 	sigset_t old_signals;
 	int signal_fd;
+	int epoll; /* all watches are one descriptor to libcurl */
 	bool stopped;
 };
 
@@ -29,10 +32,22 @@ uint64_t loop_clock_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+/* Whatever is there of it; a descriptor that is not is -1. */
+static void destroy(struct loop *loop)
+{
+	curl_multi_cleanup(loop->multi);
+	if (loop->signal_fd >= 0)
+		close(loop->signal_fd);
+	if (loop->epoll >= 0)
+		close(loop->epoll);
+	free(loop);
+}
+
 int loop_new(struct loop **ret_loop)
 {
 	struct loop *loop = calloc(1, sizeof(*loop));
 	sigset_t signals;
+	int error = 0;
 
 	if (!loop)
 		return -ENOMEM;
@@ -40,16 +55,18 @@ int loop_new(struct loop **ret_loop)
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
+	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (loop->epoll < 0)
+		error = -errno;
 	loop->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (loop->signal_fd < 0) {
-		free(loop);
-		return -errno;
-	}
+	if (loop->signal_fd < 0 && !error)
+		error = -errno;
 	loop->multi = curl_multi_init();
-	if (!loop->multi) {
-		close(loop->signal_fd);
-		free(loop);
-		return -ENOMEM;
+	if (!loop->multi && !error)
+		error = -ENOMEM;
+	if (error) {
+		destroy(loop);
+		return error;
 	}
 	curl_multi_setopt(loop->multi, CURLMOPT_MAX_HOST_CONNECTIONS, CONNECTIONS_PER_HOST);
 	sigprocmask(SIG_BLOCK, &signals, &loop->old_signals);
@@ -59,13 +76,14 @@ int loop_new(struct loop **ret_loop)
 
 void loop_free(struct loop *loop)
 {
+	sigset_t old_signals;
+
 	if (!loop)
 		return;
 	assert(TAILQ_EMPTY(&loop->timers));
-	curl_multi_cleanup(loop->multi);
-	close(loop->signal_fd);
-	sigprocmask(SIG_SETMASK, &loop->old_signals, NULL);
-	free(loop);
+	old_signals = loop->old_signals;
+	destroy(loop);
+	sigprocmask(SIG_SETMASK, &old_signals, NULL);
 }
 
 void loop_timer_start(struct loop *loop, struct timer *timer, uint64_t delay_ms,
@@ -107,6 +125,29 @@ void loop_transfer_stop(struct loop *loop, struct transfer *transfer)
 	curl_multi_remove_handle(loop->multi, transfer->easy);
 }
 
+int loop_watch_start(struct loop *loop, struct watch *watch, int fd, uint32_t events,
+		     void (*ready)(void *context, uint32_t events), void *context)
+{
+	struct epoll_event event = {.events = events, .data.ptr = watch};
+
+	assert(!watch->running || watch->fd == fd);
+	if (epoll_ctl(loop->epoll, watch->running ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event))
+		return -errno;
+	watch->fd = fd;
+	watch->ready = ready;
+	watch->context = context;
+	watch->running = true;
+	return 0;
+}
+
+void loop_watch_stop(struct loop *loop, struct watch *watch)
+{
+	if (!watch->running)
+		return;
+	epoll_ctl(loop->epoll, EPOLL_CTL_DEL, watch->fd, NULL);
+	watch->running = false;
+}
+
 static void fire_timers(struct loop *loop)
 {
 	uint64_t now_ns = loop_clock_ns();
@@ -142,6 +183,21 @@ static void finish_transfers(struct loop *loop)
 	}
 }
 
+/* One at a time: what a callback stops, or frees, is not told of any more. */
+static void tell_watches(struct loop *loop)
+{
+	struct epoll_event event;
+	struct watch *watch;
+	int i;
+
+	for (i = 0; i < EVENTS_AT_ONCE && !loop->stopped; i++) {
+		if (epoll_wait(loop->epoll, &event, 1, 0) != 1)
+			return;
+		watch = event.data.ptr;
+		watch->ready(watch->context, event.events);
+	}
+}
+
 /* How long nothing is due, at most; libcurl knows of its own timers. */
 static int wait_ms(const struct loop *loop)
 {
@@ -159,10 +215,13 @@ static int wait_ms(const struct loop *loop)
 /* Sleep until something is to do.  0, -EINTR when a signal has come, or -EIO. */
 static int wait_for_events(struct loop *loop)
 {
-	struct curl_waitfd signals = {.fd = loop->signal_fd, .events = CURL_WAIT_POLLIN};
+	struct curl_waitfd others[] = {
+		{.fd = loop->signal_fd, .events = CURL_WAIT_POLLIN},
+		{.fd = loop->epoll, .events = CURL_WAIT_POLLIN},
+	};
 	struct signalfd_siginfo info;
 
-	if (curl_multi_poll(loop->multi, &signals, 1, wait_ms(loop), NULL))
+	if (curl_multi_poll(loop->multi, others, 2, wait_ms(loop), NULL))
 		return -EIO;
 	return read(loop->signal_fd, &info, sizeof(info)) == sizeof(info) ? -EINTR : 0;
 }
@@ -179,6 +238,7 @@ int loop_run(struct loop *loop)
 		if (curl_multi_perform(loop->multi, &running))
 			return -EIO;
 		finish_transfers(loop);
+		tell_watches(loop);
 		if (loop->stopped)
 			return 0;
 		error = wait_for_events(loop);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The one event loop: timers, SIGINT and SIGTERM, and the transfers of http.c.
- * The only file that calls curl_multi_*.  Everything runs on the caller's
- * thread; callbacks may start and stop timers and transfers.
+ * The one event loop: timers, SIGINT and SIGTERM, the transfers of http.c, and
+ * descriptors of others.  The only file that calls curl_multi_*.  Everything runs
+ * on the caller's thread; callbacks may start and stop timers, transfers and watches.
  */
 #ifndef LOOP_H
 #define LOOP_H
@@ -29,13 +29,21 @@ struct transfer {
 	void (*finish)(struct transfer *transfer, CURLcode result);
 };
 
+/* Embedded in its user: a descriptor that is waited for; all zero: stopped. */
+struct watch {
+	int fd; /* the user's, who stops the watch before closing it */
+	void (*ready)(void *context, uint32_t events);
+	void *context;
+	bool running;
+};
+
 /*
  * From here on SIGINT and SIGTERM are blocked and end loop_run().  One loop a
  * process.  0, -ENOMEM or -errno.
  */
 int loop_new(struct loop **ret_loop);
 
-/* All timers and transfers must be stopped.  Gives the signals back. */
+/* All timers, transfers and watches must be stopped.  Gives the signals back. */
 void loop_free(struct loop *loop);
 
 /* Call `fire` once, `delay_ms` from now; a running timer is set anew. */
@@ -46,6 +54,14 @@ void loop_timer_stop(struct loop *loop, struct timer *timer);
 /* Set off; `finish` is called once, unless stopped before.  0 or -ENOMEM. */
 int loop_transfer_start(struct loop *loop, struct transfer *transfer);
 void loop_transfer_stop(struct loop *loop, struct transfer *transfer);
+
+/*
+ * Call `ready` whenever one of `events` (as epoll's, EPOLLET too) has come for
+ * `fd`; for a running watch of the same `fd`, from now on for these.  0 or -errno.
+ */
+int loop_watch_start(struct loop *loop, struct watch *watch, int fd, uint32_t events,
+		     void (*ready)(void *context, uint32_t events), void *context);
+void loop_watch_stop(struct loop *loop, struct watch *watch);
 
 /* Run until loop_stop(): 0; until a signal comes: -EINTR; or -errno. */
 int loop_run(struct loop *loop);
