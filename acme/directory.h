@@ -4,6 +4,7 @@
 #define DIRECTORY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct json_t;
 
@@ -13,6 +14,8 @@ struct directory {
 	char *new_order;
 	char *terms_of_service; /* any text, mostly a URL; NULL: the CA has none */
 	bool external_account_required;
+	char **caa_identities; /* what CAA records call the CA; none: it does not say */
+	size_t caa_identity_count;
 };
 
 /*
