@@ -7,7 +7,8 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
-#define MAPPINGS_MAX 16
+/* One a thread of the responder, and some. */
+#define MAPPINGS_MAX 2048
 
 static _Atomic(struct mapping *) mappings[MAPPINGS_MAX];
 static struct sigaction previous_action;

@@ -14,6 +14,7 @@ struct paths {
 	char run[PATHS_MAX]; /* ROOT/run/sidestep: table, lock, status */
 	char pins[PATHS_MAX]; /* ROOT/run/sidestep/bpf: a bpffs of our own */
 	char table[PATHS_MAX]; /* ROOT/run/sidestep/challenges */
+	char evidence[PATHS_MAX]; /* ROOT/run/sidestep/evidence: what came for pending names */
 	char control[PATHS_MAX]; /* ROOT/run/sidestep/responder.sock: for a successor */
 	char lock[PATHS_MAX]; /* ROOT/run/sidestep/responder.lock: held while a responder runs */
 	char status

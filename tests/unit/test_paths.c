@@ -19,6 +19,7 @@ static void test_system(void **state)
 	assert_string_equal(paths.run, "/run/sidestep");
 	assert_string_equal(paths.pins, "/run/sidestep/bpf");
 	assert_string_equal(paths.table, "/run/sidestep/challenges");
+	assert_string_equal(paths.evidence, "/run/sidestep/evidence");
 	assert_string_equal(paths.lock, "/run/sidestep/responder.lock");
 	assert_string_equal(paths.status, "/run/sidestep/responder.json");
 	assert_string_equal(paths.interfaces, "/run/sidestep/interfaces.json");
