@@ -44,7 +44,7 @@ pkg_libs = $(shell pkg-config --libs $(1) 2>/dev/null)
 WOLFSSL_LIBS = $(WOLFSSL_PREFIX)/lib/libwolfssl.a -lm -lpthread
 COMMON_LIBS = $(call pkg_libs,libbpf) $(WOLFSSL_LIBS)
 RESPONDER_LIBS = $(call pkg_libs,liburing) $(COMMON_LIBS)
-ACME_LIBS = $(call pkg_libs,libcurl jansson sqlite3 inih libcares) $(COMMON_LIBS)
+ACME_LIBS = $(call pkg_libs,libcurl jansson sqlite3 inih libcares libssl libcrypto) $(COMMON_LIBS)
 BENCH_LIBS = $(call pkg_libs,libssl libcrypto jansson) -lm -lpthread
 
 # One archive a directory; a program is its main.o and the archives below it.
@@ -83,7 +83,7 @@ $(O)/sidestep-responder: $(O)/responder/main.o $(O)/libresponder.a $(O)/libcommo
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(RESPONDER_LIBS)
 
-$(O)/sidestep: $(O)/acme/main.o $(O)/libacme.a $(O)/libcommon.a
+$(O)/sidestep: $(O)/acme/main.o $(O)/libacme.a $(O)/libvalidators.a $(O)/libcommon.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ACME_LIBS)
 
@@ -92,7 +92,7 @@ $(O)/sidestep-bench: $(O)/bench/validators/main.o $(O)/libvalidators.a $(O)/libc
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(BENCH_LIBS)
 
 # A judge of what wolfSSL answers does not come near it.
-$(O)/bench/validators/%.o: WOLFSSL_CFLAGS =
+$(O)/bench/validators/%.o $(O)/acme/probe.o: WOLFSSL_CFLAGS =
 
 $(O)/lib%.a:
 	$(call say,AR,$@)
