@@ -37,7 +37,7 @@ struct dns {
 	ares_channel channel; /* NULL: not open */
 	uint64_t opened_ns;
 	size_t under_way; /* queries that c-ares still knows */
-	LIST_HEAD(, dns_socket) sockets;
+	LIST_HEAD(dns_socket_list, dns_socket) sockets;
 	struct timer timer; /* c-ares' next */
 };
 
