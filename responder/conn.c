@@ -3,8 +3,9 @@
 
 #include <assert.h>
 
-int conn_begin(struct conn *conn, struct tls_context *context)
+int conn_begin(struct conn *conn, struct tls_context *context, const struct peer *peer)
 {
+	conn->peer = *peer;
 	conn->state = CONN_HANDSHAKE;
 	conn->result = SERVER_CLIENT_LEFT;
 	conn->input_size = 0;

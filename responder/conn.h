@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "responder/peer.h"
 #include "responder/server.h"
 #include "responder/tls.h"
 
@@ -41,6 +42,7 @@ enum conn_state {
 
 struct conn {
 	enum conn_state state;
+	struct peer peer;
 	enum server_result result; /* valid from CONN_GOODBYE or CONN_CLOSED on */
 	struct tls tls;
 	size_t input_size; /* received so far */
@@ -58,7 +60,7 @@ struct conn_todo {
 };
 
 /* Begin a life in a slot that conn_end() has left, or a zeroed one.  0 or -ENOMEM. */
-int conn_begin(struct conn *conn, struct tls_context *context);
+int conn_begin(struct conn *conn, struct tls_context *context, const struct peer *peer);
 
 /* `bytes` and `size` belong to CONN_RECEIVED; `size` alone to CONN_SENT. */
 struct conn_todo conn_step(struct conn *conn, enum conn_event event, const uint8_t *bytes,

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <netinet/in.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -21,6 +22,18 @@
 #define BUFFER_GROUP 0
 #define BATCH        64
 
+struct accepting {
+	bool under_way;
+	socklen_t size;
+	struct sockaddr_storage address; /* the kernel writes the peer's here */
+};
+
+struct installing {
+	int fd; /* -1: none is under way */
+	int slot; /* the kernel writes it here */
+	struct peer peer;
+};
+
 struct ring {
 	struct io_uring uring;
 	struct io_uring_buf_ring *buffer_ring;
@@ -29,8 +42,8 @@ struct ring {
 	uint64_t wake_count;
 	int error; /* the kernel refused submissions */
 	struct io_uring_sqe nowhere; /* takes those */
-	int installs[RING_INSTALLS_MAX]; /* the kernel writes the slots here */
-	int installed_fds[RING_INSTALLS_MAX]; /* -1: free */
+	struct accepting accepts[RING_ACCEPTS_MAX];
+	struct installing installs[RING_INSTALLS_MAX];
 };
 
 /* --- user_data: operation, slot and generation in 8, 24 and 32 bits ------------ */
@@ -138,7 +151,7 @@ int ring_new(struct ring **ret_ring, uint32_t slots, const char **ret_missing)
 	if (!ring)
 		return -ENOMEM;
 	for (int i = 0; i < RING_INSTALLS_MAX; i++)
-		ring->installed_fds[i] = -1;
+		ring->installs[i].fd = -1;
 	*ret_missing = "io_uring with DEFER_TASKRUN (Linux 6.1)";
 	err = init_uring(&ring->uring);
 	if (err) {
@@ -174,8 +187,8 @@ void ring_free(struct ring *ring)
 		return;
 	io_uring_queue_exit(&ring->uring);
 	for (int i = 0; i < RING_INSTALLS_MAX; i++)
-		if (ring->installed_fds[i] >= 0)
-			close(ring->installed_fds[i]);
+		if (ring->installs[i].fd >= 0)
+			close(ring->installs[i].fd);
 	if (ring->wake_fd >= 0)
 		close(ring->wake_fd);
 	if (ring->buffer_ring)
@@ -242,16 +255,27 @@ void ring_wake(struct ring *ring)
 void ring_accept(struct ring *ring, int listener_fd, uint32_t listener)
 {
 	struct io_uring_sqe *sqe = next_sqe(ring);
+	struct accepting *accepting;
+	uint32_t number = 0;
 
-	io_uring_prep_multishot_accept_direct(sqe, listener_fd, NULL, NULL, 0);
-	sqe->user_data = pack(RING_ACCEPT, listener, 0);
+	while (ring->accepts[number].under_way)
+		number++;
+	assert(number < RING_ACCEPTS_MAX);
+	accepting = &ring->accepts[number];
+	accepting->under_way = true;
+	accepting->size = sizeof(accepting->address);
+	io_uring_prep_accept(sqe, listener_fd, (struct sockaddr *)&accepting->address,
+			     &accepting->size, 0);
+	/* liburing 2.3 takes this value for "not a direct descriptor". */
+	sqe->file_index = IORING_FILE_INDEX_ALLOC;
+	sqe->user_data = pack(RING_ACCEPT, listener, number);
 }
 
-void ring_stop_accept(struct ring *ring, uint32_t listener)
+void ring_stop_accept(struct ring *ring, int listener_fd)
 {
 	struct io_uring_sqe *sqe = next_sqe(ring);
 
-	io_uring_prep_cancel64(sqe, pack(RING_ACCEPT, listener, 0), 0);
+	io_uring_prep_cancel_fd(sqe, listener_fd, IORING_ASYNC_CANCEL_ALL);
 	sqe->user_data = pack(RING_CANCEL, 0, 0);
 }
 
@@ -286,13 +310,21 @@ void ring_watch(struct ring *ring, int fd, uint32_t number)
 void ring_install(struct ring *ring, int fd)
 {
 	struct io_uring_sqe *sqe = next_sqe(ring);
+	struct sockaddr_storage address = {0};
+	socklen_t size = sizeof(address);
+	struct installing *installing;
 	uint32_t number = 0;
 
-	while (ring->installed_fds[number] >= 0)
+	while (ring->installs[number].fd >= 0)
 		number++;
 	assert(number < RING_INSTALLS_MAX);
-	ring->installed_fds[number] = ring->installs[number] = fd;
-	io_uring_prep_files_update(sqe, &ring->installs[number], 1, (int)IORING_FILE_INDEX_ALLOC);
+	installing = &ring->installs[number];
+	installing->fd = installing->slot = fd;
+	/* It may have been reset meanwhile: then nobody is there, which its first event tells. */
+	if (getpeername(fd, (struct sockaddr *)&address, &size))
+		address.ss_family = AF_UNSPEC;
+	installing->peer = peer_from_address(&address);
+	io_uring_prep_files_update(sqe, &installing->slot, 1, (int)IORING_FILE_INDEX_ALLOC);
 	sqe->user_data = pack(RING_INSTALL, number, 0);
 }
 
@@ -312,12 +344,26 @@ void ring_close(struct ring *ring, uint32_t slot, uint32_t generation)
 
 /* --- completing ------------------------------------------------------------------ */
 
-/* The kernel has written the slot where the descriptor was.  Returns it, or -errno. */
-static int finish_install(struct ring *ring, uint32_t number, int result)
+static void finish_accept(struct ring *ring, struct ring_event *event)
 {
-	close(ring->installed_fds[number]);
-	ring->installed_fds[number] = -1;
-	return result < 0 ? result : ring->installs[number];
+	struct accepting *accepting = &ring->accepts[event->generation];
+
+	accepting->under_way = false;
+	if (event->result >= 0)
+		event->peer = peer_from_address(&accepting->address);
+	event->generation = 0;
+}
+
+/* The kernel has written the slot. */
+static void finish_install(struct ring *ring, struct ring_event *event)
+{
+	struct installing *installing = &ring->installs[event->slot];
+
+	close(installing->fd);
+	installing->fd = -1;
+	if (event->result >= 0)
+		event->result = installing->slot;
+	event->peer = installing->peer;
 }
 
 static void handle(struct ring *ring, const struct io_uring_cqe *cqe, ring_handler *handler,
@@ -328,8 +374,10 @@ static void handle(struct ring *ring, const struct io_uring_cqe *cqe, ring_handl
 
 	event.result = cqe->res;
 	event.more = cqe->flags & IORING_CQE_F_MORE;
-	if (event.operation == RING_INSTALL)
-		event.result = finish_install(ring, event.slot, event.result);
+	if (event.operation == RING_ACCEPT)
+		finish_accept(ring, &event);
+	else if (event.operation == RING_INSTALL)
+		finish_install(ring, &event);
 	if (cqe->flags & IORING_CQE_F_BUFFER)
 		event.data = ring->buffers + (size_t)buffer * RING_BUFFER_SIZE;
 	handler(owner, &event);

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "responder/peer.h"
+
 struct ring;
 
 enum ring_operation {
@@ -31,7 +33,8 @@ struct ring_event {
 	uint32_t generation; /* as given when the operation was submitted */
 	int result;
 	const uint8_t *data; /* of RING_RECEIVE; valid until the handler returns */
-	bool more; /* accept and receive go on by themselves */
+	struct peer peer; /* of RING_ACCEPT and RING_INSTALL, with a socket as the result */
+	bool more; /* receive goes on by itself */
 };
 
 typedef void ring_handler(void *owner, const struct ring_event *event);
@@ -55,11 +58,16 @@ int ring_enable(struct ring *ring);
 /* From any thread: an event RING_WAKE. */
 void ring_wake(struct ring *ring);
 
-/* Accept on a listening descriptor, until an event says `more` no longer. */
+/*
+ * Accept one connection on a listening descriptor: one event.  (An accept that
+ * goes on by itself could not tell who the peers are.)  No more than
+ * RING_ACCEPTS_MAX may be under way in all.
+ */
+#define RING_ACCEPTS_MAX 64
 void ring_accept(struct ring *ring, int listener_fd, uint32_t listener);
 
-/* Accept no more on it: the last event of ring_accept() says so. */
-void ring_stop_accept(struct ring *ring, uint32_t listener);
+/* Accept no more on it: what is under way ends with -ECANCELED, or a last socket. */
+void ring_stop_accept(struct ring *ring, int listener_fd);
 
 /* Receive from a slot, until an event says `more` no longer. */
 void ring_receive(struct ring *ring, uint32_t slot, uint32_t generation);

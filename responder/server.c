@@ -3,69 +3,24 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
-#include <sched.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "common/challenge_table.h"
 #include "common/log.h"
-#include "common/paths.h"
-#include "responder/adopter.h"
-#include "responder/conn.h"
 #include "responder/ring.h"
-#include "responder/tls.h"
+#include "responder/worker.h"
 
 /* Connections of one thread at once.  More wait in the listener's backlog. */
 #define SLOTS 4096
-/* When descriptors or memory run out: accept again after this, or when a connection ends. */
-#define ACCEPT_PAUSE_NS 100000000u
-#define DEADLINE_NS     ((uint64_t)CONN_DEADLINE_MS * 1000000u)
-/* A thread goes round its loop at least this often, busy or idle; one that does not for HUNG_NS hangs. */
-#define ROUND_NS 250000000u
-#define HUNG_NS  3000000000u
-#define NO_SLOT  UINT32_MAX
-
-struct slot {
-	struct conn conn;
-	bool open;
-	uint32_t generation;
-	uint64_t deadline_ns;
-	/* All deadlines are equally far, so that the order of arrival is the order of expiry. */
-	uint32_t older, younger;
-};
-
-struct worker {
-	struct server *server;
-	pthread_t thread;
-	bool started;
-	unsigned int number;
-	int listener_fds[STEER_FAMILIES];
-	int adoption_fd; /* -1: none */
-	unsigned int installing;
-	struct ring *ring;
-	struct challenge_table *table;
-	struct tls_context *tls;
-	struct slot *slots;
-	uint32_t slot_count;
-	uint32_t oldest, youngest; /* open slots, NO_SLOT: none */
-	bool accepting[STEER_FAMILIES];
-	uint64_t accept_again_ns; /* while paused; 0: not paused */
-	bool retired; /* accepts no more */
-	_Atomic uint32_t open_count;
-	_Atomic uint64_t progress_ns;
-	_Atomic uint64_t results[SERVER_RESULTS];
-};
+/* A thread that has not gone round its loop for so long hangs. */
+#define HUNG_NS 3000000000u
 
 struct server {
 	unsigned int worker_count;
-	struct worker *workers;
-	atomic_bool stopping, retiring;
+	struct worker **workers;
 	int failure_fd;
 };
 
@@ -88,319 +43,12 @@ const char *server_result_name(enum server_result result)
 
 void server_results(const struct server *server, uint64_t ret_counts[SERVER_RESULTS])
 {
-	for (int result = 0; result < SERVER_RESULTS; result++) {
-		ret_counts[result] = 0;
-		for (unsigned int i = 0; i < server->worker_count; i++)
-			ret_counts[result] += atomic_load_explicit(
-				&server->workers[i].results[result], memory_order_relaxed);
-	}
-}
-
-static void count(struct worker *worker, enum server_result result)
-{
-	atomic_fetch_add_explicit(&worker->results[result], 1, memory_order_relaxed);
-}
-
-/* --- slots ----------------------------------------------------------------------- */
-
-static void queue_append(struct worker *worker, uint32_t number)
-{
-	struct slot *slot = &worker->slots[number];
-
-	slot->older = worker->youngest;
-	slot->younger = NO_SLOT;
-	if (worker->youngest == NO_SLOT)
-		worker->oldest = number;
-	else
-		worker->slots[worker->youngest].younger = number;
-	worker->youngest = number;
-}
-
-static void queue_remove(struct worker *worker, uint32_t number)
-{
-	struct slot *slot = &worker->slots[number];
-
-	if (slot->older == NO_SLOT)
-		worker->oldest = slot->younger;
-	else
-		worker->slots[slot->older].younger = slot->younger;
-	if (slot->younger == NO_SLOT)
-		worker->youngest = slot->older;
-	else
-		worker->slots[slot->younger].older = slot->older;
-}
-
-/* Do what the connection has decided. */
-static void act(struct worker *worker, uint32_t number, const struct conn_todo *todo)
-{
-	struct slot *slot = &worker->slots[number];
-
-	if (todo->send)
-		ring_send(worker->ring, number, slot->generation, todo->send, todo->send_size);
-	if (!todo->close)
-		return;
-	count(worker, slot->conn.result);
-	queue_remove(worker, number);
-	conn_end(&slot->conn);
-	slot->open = false;
-	worker->open_count--;
-	ring_close(worker->ring, number, slot->generation);
-}
-
-static void step(struct worker *worker, uint32_t number, enum conn_event event,
-		 const uint8_t *bytes, size_t size)
-{
-	struct conn_todo todo = conn_step(&worker->slots[number].conn, event, bytes, size);
-
-	act(worker, number, &todo);
-}
-
-/* --- events ---------------------------------------------------------------------- */
-
-static void accept_where_not(struct worker *worker)
-{
-	if (worker->accept_again_ns || worker->retired)
-		return;
-	for (uint32_t family = 0; family < STEER_FAMILIES; family++) {
-		if (worker->listener_fds[family] < 0 || worker->accepting[family])
-			continue;
-		ring_accept(worker->ring, worker->listener_fds[family], family);
-		worker->accepting[family] = true;
-	}
-}
-
-static void open_slot(struct worker *worker, uint32_t number)
-{
-	struct slot *slot = &worker->slots[number];
-
-	assert(number < worker->slot_count && !slot->open);
-	slot->generation++;
-	if (conn_begin(&slot->conn, worker->tls)) {
-		count(worker, SERVER_REFUSED);
-		ring_close(worker->ring, number, slot->generation);
-		return;
-	}
-	slot->open = true;
-	worker->open_count++;
-	slot->deadline_ns = ring_clock_ns() + DEADLINE_NS;
-	queue_append(worker, number);
-	ring_receive(worker->ring, number, slot->generation);
-}
-
-static void on_accept(struct worker *worker, const struct ring_event *event)
-{
-	if (!event->more)
-		worker->accepting[event->slot] = false;
-	if (event->result >= 0) {
-		open_slot(worker, (uint32_t)event->result);
-	} else if (!worker->retired) {
-		/*
-		 * No slot, no memory, or another reason of the kernel's, which may last: that
-		 * connection is closed, the next wait for their turn.
-		 */
-		count(worker, SERVER_REFUSED);
-		worker->accept_again_ns = ring_clock_ns() + ACCEPT_PAUSE_NS;
-	}
-	accept_where_not(worker);
-}
-
-/* Take what the keeper has adopted, and look again when there may be more. */
-static void receive_adopted(struct worker *worker)
-{
-	while (worker->installing < RING_INSTALLS_MAX) {
-		int fd = adopter_receive(worker->adoption_fd);
-
-		if (fd == -EAGAIN) {
-			ring_watch(worker->ring, worker->adoption_fd, 0);
-			return;
-		}
-		if (fd == -EMFILE) {
-			count(worker, SERVER_REFUSED);
-			continue;
-		}
-		if (fd < 0)
-			return; /* the keeper's end, which the main thread sees, too, and tells */
-		ring_install(worker->ring, fd);
-		worker->installing++;
-	}
-}
-
-static void on_install(struct worker *worker, const struct ring_event *event)
-{
-	bool was_full = worker->installing-- == RING_INSTALLS_MAX;
-
-	if (event->result >= 0)
-		open_slot(worker, (uint32_t)event->result);
-	else
-		count(worker, SERVER_REFUSED);
-	if (was_full)
-		receive_adopted(worker);
-}
-
-static void on_receive(struct worker *worker, const struct ring_event *event)
-{
-	struct slot *slot = &worker->slots[event->slot];
-
-	if (event->result > 0)
-		step(worker, event->slot, CONN_RECEIVED, event->data, (size_t)event->result);
-	else if (!event->result)
-		step(worker, event->slot, CONN_EOF, NULL, 0);
-	else if (event->result != -ENOBUFS) /* buffers are back as soon as this round is over */
-		step(worker, event->slot, CONN_BROKEN, NULL, 0);
-	if (slot->open && !event->more)
-		ring_receive(worker->ring, event->slot, slot->generation);
-}
-
-static void on_event(void *owner, const struct ring_event *event)
-{
-	struct worker *worker = owner;
-	struct slot *slot = &worker->slots[event->slot];
-
-	switch (event->operation) {
-	case RING_ACCEPT:
-		on_accept(worker, event);
-		break;
-	case RING_RECEIVE:
-		/* A late word of a connection that the slot has forgotten. */
-		if (slot->open && slot->generation == event->generation)
-			on_receive(worker, event);
-		break;
-	case RING_SEND:
-		if (!slot->open || slot->generation != event->generation)
-			break;
-		if (event->result >= 0)
-			step(worker, event->slot, CONN_SENT, NULL, (size_t)event->result);
-		else
-			step(worker, event->slot, CONN_BROKEN, NULL, 0);
-		break;
-	case RING_CLOSE:
-		worker->accept_again_ns = 0;
-		accept_where_not(worker);
-		break;
-	case RING_READABLE:
-		receive_adopted(worker);
-		break;
-	case RING_INSTALL:
-		on_install(worker, event);
-		break;
-	case RING_CANCEL:
-	case RING_WAKE:
-		break;
-	}
-}
-
-/* --- a thread's life --------------------------------------------------------------- */
-
-static void retire(struct worker *worker)
-{
-	worker->retired = true;
-	for (uint32_t family = 0; family < STEER_FAMILIES; family++)
-		if (worker->accepting[family])
-			ring_stop_accept(worker->ring, family);
-}
-
-/* End what is overdue; returns when to look again. */
-static uint64_t expire(struct worker *worker)
-{
-	uint64_t now = ring_clock_ns(), next = now + ROUND_NS;
-
-	atomic_store_explicit(&worker->progress_ns, now, memory_order_relaxed);
-	while (worker->oldest != NO_SLOT && worker->slots[worker->oldest].deadline_ns <= now)
-		step(worker, worker->oldest, CONN_EXPIRED, NULL, 0);
-	if (worker->accept_again_ns && worker->accept_again_ns <= now) {
-		worker->accept_again_ns = 0;
-		accept_where_not(worker);
-	}
-	if (worker->oldest != NO_SLOT && worker->slots[worker->oldest].deadline_ns < next)
-		next = worker->slots[worker->oldest].deadline_ns;
-	if (worker->accept_again_ns && worker->accept_again_ns < next)
-		next = worker->accept_again_ns;
-	return next;
-}
-
-static void *work(void *argument)
-{
-	struct worker *worker = argument;
-	uint64_t one = 1;
-	int err;
-
-	err = ring_enable(worker->ring);
-	accept_where_not(worker);
-	if (worker->adoption_fd >= 0)
-		ring_watch(worker->ring, worker->adoption_fd, 0);
-	while (!err && !atomic_load(&worker->server->stopping)) {
-		if (!worker->retired && atomic_load(&worker->server->retiring))
-			retire(worker);
-		err = ring_run(worker->ring, expire(worker), on_event, worker);
-	}
-	if (err) {
-		log_error("answering thread %u: io_uring failed: %s", worker->number,
-			  strerror(-err));
-		if (write(worker->server->failure_fd, &one, sizeof(one)) < 0)
-			abort(); /* an eventfd takes a 1 always; without it nobody would notice */
-	}
-	return NULL;
+	memset(ret_counts, 0, SERVER_RESULTS * sizeof(ret_counts[0]));
+	for (unsigned int i = 0; i < server->worker_count; i++)
+		worker_add_results(server->workers[i], ret_counts);
 }
 
 /* --- making and unmaking ------------------------------------------------------------ */
-
-static int worker_init(struct worker *worker, const struct server_options *options,
-		       uint32_t slot_count)
-{
-	const char *missing;
-	int err;
-
-	worker->oldest = worker->youngest = NO_SLOT;
-	worker->adoption_fd = -1;
-	if (options->adoption_fds) {
-		/* Our own: the caller may close its descriptors while the threads still run. */
-		worker->adoption_fd =
-			fcntl(options->adoption_fds[worker->number], F_DUPFD_CLOEXEC, 0);
-		if (worker->adoption_fd < 0) {
-			err = -errno;
-			log_error("no descriptor for thread %u: %s", worker->number,
-				  strerror(errno));
-			return err;
-		}
-	}
-	worker->slot_count = slot_count;
-	worker->slots = calloc(slot_count, sizeof(*worker->slots));
-	if (!worker->slots) {
-		log_error("no memory for %u connections", slot_count);
-		return -ENOMEM;
-	}
-	err = challenge_table_open(&worker->table, options->paths, CHALLENGE_TABLE_READ);
-	if (err) {
-		log_error("cannot open the challenge table %s: %s", options->paths->table,
-			  strerror(-err));
-		return err;
-	}
-	err = tls_context_new(worker->table, &worker->tls);
-	if (err) {
-		log_error("cannot set up TLS: %s; remove %s and start again", strerror(-err),
-			  options->paths->table);
-		return err;
-	}
-	err = ring_new(&worker->ring, slot_count, &missing);
-	if (err)
-		log_error("cannot make an io_uring: %s: %s; 'sidestep-responder --check' tells "
-			  "what is missing",
-			  missing, strerror(-err));
-	return err;
-}
-
-static void worker_done(struct worker *worker)
-{
-	ring_free(worker->ring);
-	for (uint32_t number = worker->oldest; number != NO_SLOT;
-	     number = worker->slots[number].younger)
-		conn_end(&worker->slots[number].conn);
-	if (worker->adoption_fd >= 0)
-		close(worker->adoption_fd);
-	tls_context_free(worker->tls);
-	challenge_table_free(worker->table);
-	free(worker->slots);
-}
 
 /* As many connections as the limit of open files lets a ring have. */
 static uint32_t slots_by_limit(void)
@@ -421,19 +69,18 @@ int server_new(const struct server_options *options, struct server **ret_server)
 	if (!server)
 		return err;
 	server->failure_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	server->workers = calloc(options->threads, sizeof(*server->workers));
+	server->workers = calloc(options->threads, sizeof(server->workers[0]));
 	if (server->failure_fd < 0 || !server->workers) {
 		log_error("no memory or descriptors for %u threads", options->threads);
 		goto out;
 	}
-	for (err = 0; !err && server->worker_count < options->threads; server->worker_count++) {
-		struct worker *worker = &server->workers[server->worker_count];
+	for (err = 0; !err && server->worker_count < options->threads;) {
+		unsigned int number = server->worker_count;
 
-		worker->server = server;
-		worker->number = server->worker_count;
-		memcpy(worker->listener_fds, options->listener_fds[worker->number],
-		       sizeof(worker->listener_fds));
-		err = worker_init(worker, options, slots_by_limit());
+		err = worker_new(&server->workers[number], options, number, slots_by_limit(),
+				 server->failure_fd);
+		if (!err)
+			server->worker_count++;
 	}
 out:
 	if (err) {
@@ -444,61 +91,35 @@ out:
 	return 0;
 }
 
-/* The thread's own CPU, of those that the process may use. */
-static void pin_to_cpu(pthread_t thread, unsigned int number)
-{
-	cpu_set_t allowed, own;
-	unsigned int nth = 0;
-
-	if (sched_getaffinity(0, sizeof(allowed), &allowed))
-		return;
-	number %= (unsigned int)CPU_COUNT(&allowed);
-	CPU_ZERO(&own);
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
-		if (CPU_ISSET(cpu, &allowed) && nth++ == number)
-			CPU_SET(cpu, &own);
-	pthread_setaffinity_np(thread, sizeof(own), &own); /* without it only speed is lost */
-}
-
 int server_start(struct server *server)
 {
-	for (unsigned int i = 0; i < server->worker_count; i++) {
-		struct worker *worker = &server->workers[i];
-		int err = pthread_create(&worker->thread, NULL, work, worker);
+	int err = 0;
 
-		if (err) {
-			log_error("cannot start thread %u: %s", i, strerror(err));
-			return -err;
-		}
-		worker->started = true;
-		pin_to_cpu(worker->thread, i);
-	}
-	return 0;
+	for (unsigned int i = 0; !err && i < server->worker_count; i++)
+		err = worker_start(server->workers[i]);
+	return err;
 }
 
 bool server_makes_progress(const struct server *server)
 {
-	uint64_t now = ring_clock_ns();
+	uint64_t since_ns = ring_clock_ns() - HUNG_NS;
 
 	for (unsigned int i = 0; i < server->worker_count; i++)
-		if (atomic_load_explicit(&server->workers[i].progress_ns, memory_order_relaxed) +
-			    HUNG_NS <
-		    now)
+		if (!worker_makes_progress(server->workers[i], since_ns))
 			return false;
 	return true;
 }
 
 void server_retire(struct server *server)
 {
-	atomic_store(&server->retiring, true);
 	for (unsigned int i = 0; i < server->worker_count; i++)
-		ring_wake(server->workers[i].ring);
+		worker_retire(server->workers[i]);
 }
 
 bool server_is_idle(const struct server *server)
 {
 	for (unsigned int i = 0; i < server->worker_count; i++)
-		if (server->workers[i].open_count)
+		if (!worker_is_idle(server->workers[i]))
 			return false;
 	return true;
 }
@@ -512,16 +133,11 @@ void server_free(struct server *server)
 {
 	if (!server)
 		return;
-	atomic_store(&server->stopping, true);
-	for (unsigned int i = 0; i < server->worker_count; i++) {
-		struct worker *worker = &server->workers[i];
-
-		if (worker->started) {
-			ring_wake(worker->ring);
-			pthread_join(worker->thread, NULL);
-		}
-		worker_done(worker);
-	}
+	/* All at once, and then wait for each. */
+	for (unsigned int i = 0; i < server->worker_count; i++)
+		worker_stop(server->workers[i]);
+	for (unsigned int i = 0; i < server->worker_count; i++)
+		worker_free(server->workers[i]);
 	free(server->workers);
 	if (server->failure_fd >= 0)
 		close(server->failure_fd);

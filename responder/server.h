@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/*
- * The threads that answer: one ring and one listener of each family a thread.
- * Used by main.c.
- */
+/* All threads that answer (worker.h), as one.  Used by service.c. */
 #ifndef SERVER_H
 #define SERVER_H
 

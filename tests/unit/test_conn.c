@@ -23,6 +23,7 @@ static const struct tls_client_options validator = {
 static struct fixture fixture;
 static struct challenge_table *reader;
 static struct tls_context *context;
+static const struct peer peer = {STEER_V4, {192, 0, 2, 1}};
 
 /* One connection, and the client at its other end. */
 static struct conn conn;
@@ -55,7 +56,7 @@ static int teardown(void **state)
 
 static void begin(const struct tls_client_options *options)
 {
-	assert_int_equal(conn_begin(&conn, context), 0);
+	assert_int_equal(conn_begin(&conn, context, &peer), 0);
 	tls_client_init(&client, options);
 }
 

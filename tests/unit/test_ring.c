@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/filter.h>
 #include <linux/io_uring.h>
@@ -32,9 +33,10 @@
 static struct ring *ring;
 static int listener_fd;
 static struct sockaddr_in address;
+static const uint8_t loopback[16] = {127, 0, 0, 1};
 
 /* What the handler has seen and nobody has asked for yet; the bytes of one are kept. */
-static struct ring_event events[64];
+static struct ring_event events[2 * RING_ACCEPTS_MAX];
 static size_t event_count;
 static uint8_t received[RING_BUFFER_SIZE];
 
@@ -113,11 +115,14 @@ static struct ring_event expect(enum ring_operation operation)
 
 static uint32_t accept_client(void)
 {
-	struct ring_event event = expect(RING_ACCEPT);
+	struct ring_event event;
 
+	ring_accept(ring, listener_fd, LISTENER);
+	event = expect(RING_ACCEPT);
 	assert_int_equal(event.slot, LISTENER);
 	assert_in_range(event.result, 0, SLOTS - 1);
-	assert_true(event.more);
+	assert_int_equal(event.peer.family, STEER_V4);
+	assert_memory_equal(event.peer.address, loopback, sizeof(loopback));
 	return (uint32_t)event.result;
 }
 
@@ -129,7 +134,6 @@ static void test_carries_bytes(void **state)
 	int fd;
 
 	(void)state;
-	ring_accept(ring, listener_fd, LISTENER);
 	fd = connect_client();
 	slot = accept_client();
 	ring_receive(ring, slot, GENERATION);
@@ -164,7 +168,6 @@ static void test_closes_what_is_under_way(void **state)
 	int fd;
 
 	(void)state;
-	ring_accept(ring, listener_fd, LISTENER);
 	fd = connect_client();
 	slot = accept_client();
 	ring_receive(ring, slot, GENERATION);
@@ -192,7 +195,6 @@ static void test_tells_of_a_reset(void **state)
 	int fd;
 
 	(void)state;
-	ring_accept(ring, listener_fd, LISTENER);
 	fd = connect_client();
 	slot = accept_client();
 	ring_receive(ring, slot, GENERATION);
@@ -212,25 +214,80 @@ static void test_tells_when_slots_run_out(void **state)
 	int fds[SLOTS + 1];
 
 	(void)state;
-	ring_accept(ring, listener_fd, LISTENER);
 	for (int i = 0; i < SLOTS; i++) {
 		fds[i] = connect_client();
 		slots[i] = accept_client();
 	}
 	fds[SLOTS] = connect_client();
+	ring_accept(ring, listener_fd, LISTENER);
 	event = expect(RING_ACCEPT);
 	assert_int_equal(event.result, -ENFILE);
-	assert_false(event.more);
 	assert_true(is_closed(fds[SLOTS]));
 	/* With one free again it goes on. */
 	ring_close(ring, slots[2], GENERATION);
 	assert_int_equal(expect(RING_CLOSE).result, 0);
-	ring_accept(ring, listener_fd, LISTENER);
 	close(fds[SLOTS]);
 	fds[SLOTS] = connect_client();
 	assert_int_equal(accept_client(), slots[2]);
 	for (int i = 0; i <= SLOTS; i++)
 		close(fds[i]);
+}
+
+/* As many as may wait do, each with the address of its own peer, until they are stopped. */
+static void test_accepts_many_and_stops(void **state)
+{
+	struct sockaddr_in from = {.sin_family = AF_INET};
+	struct ring_event event;
+	bool seen[SLOTS] = {false};
+	int fds[SLOTS];
+
+	(void)state;
+	for (int i = 0; i < RING_ACCEPTS_MAX; i++)
+		ring_accept(ring, listener_fd, LISTENER);
+	assert_int_equal(ring_run(ring, 0, handle, &events), 0);
+	for (int i = 0; i < SLOTS; i++) {
+		from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + (uint32_t)i);
+		fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		assert_int_equal(bind(fds[i], (struct sockaddr *)&from, sizeof(from)), 0);
+		assert_int_equal(connect(fds[i], (struct sockaddr *)&address, sizeof(address)), 0);
+	}
+	for (int i = 0; i < SLOTS; i++) {
+		event = expect(RING_ACCEPT);
+		assert_memory_equal(event.peer.address, loopback, 3);
+		assert_in_range(event.peer.address[3], 2, 1 + SLOTS);
+		assert_false(seen[event.peer.address[3] - 2]);
+		seen[event.peer.address[3] - 2] = true;
+	}
+	ring_stop_accept(ring, listener_fd);
+	for (int i = SLOTS; i < RING_ACCEPTS_MAX; i++)
+		assert_int_equal(expect(RING_ACCEPT).result, -ECANCELED);
+	/* And then as many may wait again. */
+	for (int i = 0; i < RING_ACCEPTS_MAX; i++)
+		ring_accept(ring, listener_fd, LISTENER);
+	for (int i = 0; i < SLOTS; i++)
+		close(fds[i]);
+}
+
+/* A socket that somebody else accepted: whose it is is known, and it works like the others. */
+static void test_installs_a_socket(void **state)
+{
+	struct ring_event event;
+	int fd = connect_client(), accepted;
+	char byte;
+
+	(void)state;
+	accepted = accept(listener_fd, NULL, NULL);
+	assert_true(accepted >= 0);
+	ring_install(ring, accepted);
+	event = expect(RING_INSTALL);
+	assert_in_range(event.result, 0, SLOTS - 1);
+	assert_int_equal(event.peer.family, STEER_V4);
+	assert_memory_equal(event.peer.address, loopback, sizeof(loopback));
+	assert_int_equal(fcntl(accepted, F_GETFD), -1);
+	ring_send(ring, (uint32_t)event.result, GENERATION, (const uint8_t *)"x", 1);
+	assert_int_equal(expect(RING_SEND).result, 1);
+	assert_int_equal(read(fd, &byte, 1), 1);
+	close(fd);
 }
 
 static void test_waits_no_longer_than_told(void **state)
@@ -352,6 +409,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_closes_what_is_under_way, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tells_of_a_reset, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tells_when_slots_run_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_accepts_many_and_stops, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_installs_a_socket, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_waits_no_longer_than_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_can_be_woken, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_is_restricted, setup, teardown),

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One thread that answers: a ring, a listener of each family, and the
+ * connections that it has open.  Used by server.c, which makes as many as there
+ * are processors, and from whose thread all functions here are called.
+ */
+#ifndef WORKER_H
+#define WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "responder/server.h"
+
+struct worker;
+
+/*
+ * Make the worker with this number for up to `connections` at once.  An error is
+ * logged with its next step; returns -errno.  `failure_fd`, an eventfd, becomes
+ * readable should the thread end by itself.
+ */
+int worker_new(struct worker **ret_worker, const struct server_options *options,
+	       unsigned int number, uint32_t connections, int failure_fd);
+
+/* Start the thread, on a processor of its own where there are enough.  0 or -errno, logged. */
+int worker_start(struct worker *worker);
+
+/* Has it gone round its loop since `since_ns` of ring_clock_ns()? */
+bool worker_makes_progress(const struct worker *worker, uint64_t since_ns);
+
+/* Accept no more connections, and go on with those that are open. */
+void worker_retire(struct worker *worker);
+
+/* Is no connection open? */
+bool worker_is_idle(const struct worker *worker);
+
+/* Add how its connections have ended so far. */
+void worker_add_results(const struct worker *worker, uint64_t counts[SERVER_RESULTS]);
+
+/* Tell it to stop; worker_free() waits until it has. */
+void worker_stop(struct worker *worker);
+
+/* Stop the thread, close its connections, free.  NULL is fine. */
+void worker_free(struct worker *worker);
+
+#endif
