@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* When a certificate is renewed, its window asked for, a failure tried again. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "acme/schedule.h"
+
+#define START INT64_C(1800000000)
+#define HOUR  3600
+#define DAY   86400
+#define LOOPS 20000
+
+static int64_t at(int64_t now_s, int64_t life_s, double random)
+{
+	const struct schedule_facts facts = {
+		.now_s = now_s, .not_before_s = START, .not_after_s = START + life_s};
+
+	return schedule_renewal(&facts, random);
+}
+
+static int64_t at_window(int64_t now_s, int64_t start_s, int64_t end_s, double random)
+{
+	const struct schedule_facts facts = {.now_s = now_s,
+					     .not_before_s = START,
+					     .not_after_s = START + 90 * DAY,
+					     .has_window = true,
+					     .window_start_s = start_s,
+					     .window_end_s = end_s};
+
+	return schedule_renewal(&facts, random);
+}
+
+static void test_at_two_thirds_of_its_life(void **state)
+{
+	(void)state;
+	assert_int_equal(at(START, 90 * DAY, 0), START + 60 * DAY);
+	assert_int_equal(at(START, 45 * DAY, 0), START + 30 * DAY);
+	/* Spread over a twentieth of it, to the early side. */
+	assert_int_equal(at(START, 90 * DAY, 0.5), START + 60 * DAY - 90 * DAY / 40);
+	/* 160 hours: under ten days, at half. */
+	assert_int_equal(at(START, 160 * HOUR, 0), START + 80 * HOUR);
+	assert_int_equal(at(START, 160 * HOUR, 0.5), START + 76 * HOUR);
+}
+
+static void test_what_is_over_is_due_now(void **state)
+{
+	(void)state;
+	assert_int_equal(at(START + 61 * DAY, 90 * DAY, 0), START + 61 * DAY);
+	assert_int_equal(at(START + 200 * DAY, 90 * DAY, 0.3), START + 200 * DAY);
+	/* A certificate that makes no sense. */
+	assert_int_equal(at(START, -5, 0.3), START);
+	assert_int_equal(at_window(START + 9, START + 1, START + 5, 0.9), START + 9);
+}
+
+static void test_inside_the_window(void **state)
+{
+	const int64_t start_s = START + 50 * DAY, end_s = START + 52 * DAY;
+
+	(void)state;
+	assert_int_equal(at_window(START, start_s, end_s, 0), start_s);
+	assert_int_equal(at_window(START, start_s, end_s, 0.5), START + 51 * DAY);
+	/* A moment that has passed is now, though the window is still open. */
+	assert_int_equal(at_window(START + 51 * DAY + 5, start_s, end_s, 0.5),
+			 START + 51 * DAY + 5);
+	/* One that ends before it begins is none. */
+	assert_int_equal(at_window(START, end_s, start_s, 0), START + 60 * DAY);
+	/* Whatever the CA suggests, a tenth of the life is left. */
+	assert_int_equal(at_window(START, START + 89 * DAY, START + 95 * DAY, 0), START + 81 * DAY);
+}
+
+static void test_the_window_is_in_the_past(void **state)
+{
+	struct schedule_facts facts = {.now_s = START, .window_end_s = START - 1};
+
+	(void)state;
+	assert_false(schedule_is_early(&facts));
+	facts.has_window = true;
+	assert_true(schedule_is_early(&facts));
+	facts.window_end_s = START + 1;
+	assert_false(schedule_is_early(&facts));
+}
+
+/* Whatever comes: not before now, not into the last tenth unless that is now. */
+static void test_any_window_and_life(void **state)
+{
+	struct schedule_facts facts = {.not_before_s = START};
+	int64_t at_s, life_s, start_s;
+	int i;
+
+	(void)state;
+	srand48(1);
+	for (i = 0; i < LOOPS; i++) {
+		life_s = lrand48() % (400 * DAY);
+		start_s = START + lrand48() % (500 * DAY) - 50 * DAY;
+		facts.not_after_s = START + life_s;
+		facts.now_s = START + lrand48() % (500 * DAY) - 50 * DAY;
+		facts.has_window = i % 2;
+		facts.window_start_s = start_s;
+		facts.window_end_s = start_s + lrand48() % (10 * DAY);
+		at_s = schedule_renewal(&facts, drand48());
+		assert_true(at_s >= facts.now_s);
+		assert_true(at_s == facts.now_s || at_s <= facts.not_after_s - life_s / 10);
+		if (facts.has_window && at_s > facts.now_s)
+			assert_true(at_s < facts.window_end_s);
+	}
+}
+
+static void test_when_to_ask_again(void **state)
+{
+	struct schedule_facts facts = {
+		.now_s = START, .not_before_s = START, .not_after_s = START + 90 * DAY};
+	int64_t wait_s;
+	int i;
+
+	(void)state;
+	assert_int_equal(schedule_check(&facts, 0, 0), START + SCHEDULE_CHECK_DEFAULT_S);
+	assert_int_equal(schedule_check(&facts, 3 * HOUR, 0), START + 3 * HOUR);
+	assert_int_equal(schedule_check(&facts, 1, 0), START + 60);
+	assert_int_equal(schedule_check(&facts, INT64_MAX, 0), START + DAY);
+	/* The CA leaves it to us: a short life is looked at more often. */
+	facts.not_after_s = START + 20 * HOUR;
+	assert_int_equal(schedule_check(&facts, 0, 0), START + HOUR);
+	assert_int_equal(schedule_check(&facts, 6 * HOUR, 0), START + 6 * HOUR);
+	srand48(2);
+	for (i = 0; i < LOOPS; i++) {
+		facts.not_after_s = START + lrand48() % (100 * DAY);
+		wait_s = schedule_check(&facts, lrand48() % (3 * DAY), drand48()) - START;
+		assert_in_range(wait_s, SCHEDULE_CHECK_MIN_S, SCHEDULE_CHECK_MAX_S);
+	}
+}
+
+static void test_after_failures(void **state)
+{
+	const int64_t waits_s[] = {60, 600, 6000, DAY, DAY, DAY};
+	int64_t not_after_s, wait_s;
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 6; i++) {
+		assert_int_equal(schedule_retry(START, i + 1, 0, 0, 0), START + waits_s[i]);
+		/* Up to a fifth longer. */
+		assert_int_equal(schedule_retry(START, i + 1, 0, 0, 0.5),
+				 START + waits_s[i] + waits_s[i] / 10);
+	}
+	assert_int_equal(schedule_retry(START, UINT32_MAX, 0, 0, 0), START + DAY);
+	/* What the CA asks for comes first, when it is later. */
+	assert_int_equal(schedule_retry(START, 1, START + 7777, 0, 0.5), START + 7777);
+	assert_int_equal(schedule_retry(START, 2, START + 7, 0, 0), START + 600);
+	/* The nearer the end, the sooner, but hourly at most. */
+	assert_int_equal(schedule_retry(START, 9, 0, START + 2 * DAY, 0), START + DAY / 2);
+	assert_int_equal(schedule_retry(START, 9, 0, START + 2 * HOUR, 0), START + HOUR);
+	assert_int_equal(schedule_retry(START, 1, 0, START + 100, 0), START + 60);
+	/* Expired: no hurry any more. */
+	assert_int_equal(schedule_retry(START, 9, 0, START - 5, 0), START + DAY);
+	srand48(3);
+	for (i = 0; i < LOOPS; i++) {
+		not_after_s = START + lrand48() % (100 * DAY) - 10 * DAY;
+		wait_s = schedule_retry(START, 1 + (unsigned int)(lrand48() % 10), 0, not_after_s,
+					drand48()) -
+			 START;
+		assert_in_range(wait_s, 60, DAY + DAY / 5);
+	}
+}
+
+static void test_drawing(void **state)
+{
+	double sum = 0, draw;
+	int i;
+
+	(void)state;
+	for (i = 0; i < LOOPS; i++) {
+		draw = schedule_draw();
+		assert_true(draw >= 0 && draw < 1);
+		sum += draw;
+	}
+	assert_true(sum > 0.45 * LOOPS && sum < 0.55 * LOOPS);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_at_two_thirds_of_its_life),
+		cmocka_unit_test(test_what_is_over_is_due_now),
+		cmocka_unit_test(test_inside_the_window),
+		cmocka_unit_test(test_the_window_is_in_the_past),
+		cmocka_unit_test(test_any_window_and_life),
+		cmocka_unit_test(test_when_to_ask_again),
+		cmocka_unit_test(test_after_failures),
+		cmocka_unit_test(test_drawing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
