@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the agent remembers: <state>/state.db, an SQLite database.  Keys, accounts
+ * and certificates are PEM files and not in here; if the database is lost, it is
+ * made again from live/.  Only state*.c call SQLite.
+ *
+ * A row is a *lineage*: a certificate's name on disk, what is wanted of it, what
+ * there is of it, and when something is to be done about it.  What is due is found
+ * by index: the cost of looking is in what is due, not in what is stored.
+ *
+ * Opened by every verb that changes something; several processes (certonly beside
+ * run) are normal.  Not for several threads.  All times are Unix time in seconds, the
+ * wall clock's.
+ *
+ * Every function returns 0 or -errno: -ENOSPC (disk or quota full), -EBUSY (another
+ * process kept the database for longer than STATE_BUSY_MS), -EIO, -EROFS, -EBADMSG
+ * (damaged), -ENOMEM; state_explain() puts that into words.  After an error nothing of
+ * the call, or of the batch that it was in, is kept.  A function that writes outside of
+ * a batch has its rows on the disk when it returns: that costs one sync, some
+ * milliseconds on a real disk.
+ *
+ * The life of an order, for the engine:
+ *
+ *	state_due_orders()      which lineages to order for, at the CAs that may be asked
+ *	state_order_begin()     on the disk before newOrder is sent; the lineage is no longer due
+ *	state_order_created()   the CA has told the order's URL; on the disk before all that follows
+ *	state_order_succeeded() with the certificate's data: the order is gone and the next
+ *	                        renewal set, in one transaction
+ *	state_order_failed()    the order is gone and the next attempt set
+ *	state_orders()          what was in flight when the last process died
+ */
+#ifndef STATE_H
+#define STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct failure;
+struct paths;
+struct state;
+
+#define STATE_FILE     "state.db"
+#define STATE_BUSY_MS  10000
+#define STATE_ATTEMPTS 20 /* that are remembered of a lineage */
+
+/* --- opening, batches ------------------------------------------------------------------------ */
+
+/*
+ * Open the database below paths->state; make it, and fill it from live/, when it is not
+ * there.  0, or -1 with `failure` filled in: not writable, damaged, of a newer version.
+ */
+int state_open(struct state **ret_state, const struct paths *paths, struct failure *failure);
+
+/* What was not committed is rolled back. */
+void state_free(struct state *state);
+
+/* Say why a call failed (`error` is what it returned) and what to do about it. */
+void state_explain(const struct state *state, int error, struct failure *failure);
+
+/*
+ * Several writes that are kept together or not at all, with one sync.  Batches do not
+ * nest.  state_commit() fails, and nothing is kept, when any write within failed.
+ */
+int state_begin(struct state *state);
+int state_commit(struct state *state);
+void state_rollback(struct state *state);
+
+/* --- lineages -------------------------------------------------------------------------------- */
+
+/* What is wanted of a certificate.  Text is NULL where nothing is wanted, unless it says otherwise. */
+struct state_wish {
+	const char *name; /* of the certificate on disk; never NULL */
+	const char *identifiers; /* as ACME spells them, a blank between; never NULL */
+	const char *cas; /* in the order to be tried, a blank between: names in the configuration,
+			    or directory URLs; never NULL */
+	const char *account; /* NULL: the CA's default account */
+	const char *key_type; /* as key_type_parse() takes it; NULL: the default */
+	const char *preferred_profile;
+	const char *required_profile;
+	const char *preferred_chain;
+	const char *tenant; /* who shares budgets with others; NULL is a tenant too */
+	const char *deploy_hook;
+	const char *source; /* "cli", "config", "domains", "import", "disk"; never NULL */
+	bool reuse_key;
+	bool bundle; /* also a file with full chain and key, for HAProxy */
+};
+
+/* How soon one due lineage is taken before another. */
+enum state_priority {
+	STATE_NORMAL,
+	STATE_EARLY, /* the CA wants it replaced: its ARI window is in the past */
+	STATE_URGENT, /* revoked, or about to be */
+};
+
+struct state_lineage {
+	int64_t id; /* never used again for another */
+	struct state_wish wish;
+
+	/* The certificate that there is; all zero or NULL when there is none. */
+	const char *server; /* directory URL of the CA that issued it; NULL: unknown */
+	const char *ari_id; /* RFC 9773 section 4.1; NULL: unknown */
+	int64_t not_before_s;
+	int64_t not_after_s;
+
+	/* What the CA suggests (ARI); zero: it has not been asked. */
+	int64_t window_start_s;
+	int64_t window_end_s;
+	const char *explanation_url;
+	int64_t check_at_s; /* when to ask it again; 0: never */
+
+	/* What is next. */
+	const char *ca; /* of wish.cas, to be asked next */
+	int64_t renew_at_s; /* 0: at once */
+	int64_t next_attempt_s; /* not before this, after failures; 0: none */
+	int64_t issue_at_s; /* the later of both, at least 1; 0: never, as it is paused or retired, or
+			       an order is in flight */
+	unsigned int failures; /* in a row */
+	const char *last_failure; /* in words; NULL: none since the last certificate */
+	const char *last_problem; /* its ACME error type; NULL: none */
+	const char *paused; /* why an operator must act first; NULL: not paused */
+	bool retired; /* no longer in the configuration: kept, not renewed */
+	enum state_priority priority;
+	bool in_flight;
+
+	void *storage; /* what the texts are kept in; state_lineage_done() frees it */
+};
+
+/*
+ * Insert the lineage, or change what is wanted of it; a wish that is the same as
+ * before writes nothing.  Other identifiers make it due at once; they or other CAs make
+ * its failures forgotten.  A retired one is back.  *ret_id may be NULL.
+ */
+int state_wish(struct state *state, const struct state_wish *wish, int64_t *ret_id);
+
+/* -ENOENT: there is none. */
+int state_lineage_read(struct state *state, int64_t id, struct state_lineage *ret_lineage);
+int state_lineage_find(struct state *state, const char *name, struct state_lineage *ret_lineage);
+void state_lineage_done(struct state_lineage *lineage);
+
+/* With its attempts and its order.  -ENOENT. */
+int state_lineage_delete(struct state *state, int64_t id);
+
+int state_lineage_count(struct state *state, int64_t *ret_count);
+
+/*
+ * Read a source (a domains.txt) anew: between these two every state_wish() says that a
+ * lineage is still wanted, and state_source_end() retires the source's others and tells
+ * how many.  Both within one batch.
+ */
+int state_source_begin(struct state *state, const char *source);
+int state_source_end(struct state *state, int64_t *ret_retired);
+
+/* A certificate that is there; `certificate` texts may be NULL. */
+struct state_certificate {
+	const char *server;
+	const char *ari_id;
+	int64_t not_before_s;
+	int64_t not_after_s;
+	int64_t renew_at_s; /* of schedule_renewal() */
+	int64_t check_at_s; /* when to ask for the ARI window first; 0: never */
+};
+
+/* Note a certificate that no order of state.h brought: found on disk, imported. */
+int state_set_certificate(struct state *state, int64_t id,
+			  const struct state_certificate *certificate);
+
+/* Due at this moment at the earliest, for another reason than a failure: 0 is at once. */
+int state_set_renewal(struct state *state, int64_t id, int64_t renew_at_s,
+		      enum state_priority priority);
+
+/* Not before this moment, and perhaps at another CA (NULL: the same); no failure is counted. */
+int state_postpone(struct state *state, int64_t id, int64_t until_s, const char *ca);
+
+/* An operator must act first, and `reason` says how; NULL: has acted. */
+int state_pause(struct state *state, int64_t id, const char *reason);
+
+/* What the CA said about when to renew. */
+struct state_window {
+	int64_t start_s;
+	int64_t end_s;
+	const char *explanation_url; /* NULL: none */
+	int64_t check_at_s;
+	int64_t renew_at_s;
+	enum state_priority priority;
+};
+
+int state_set_window(struct state *state, int64_t id, const struct state_window *window);
+
+/* The CA did not say: ask again at this moment. */
+int state_set_check(struct state *state, int64_t id, int64_t check_at_s);
+
+/*
+ * Make due now what the filter chooses, most urgent first: after a mass revocation.  One
+ * statement, whatever their number.  All that is zero or NULL chooses everything.
+ */
+struct state_filter {
+	const char *ca; /* that would be asked next */
+	const char *server; /* that issued it */
+	int64_t issued_after_s;
+	int64_t issued_before_s;
+	int64_t window_before_s; /* its ARI window ended before this */
+};
+
+int state_mark_due(struct state *state, const struct state_filter *filter, int64_t now_s,
+		   enum state_priority priority, int64_t *ret_count);
+
+/* --- what is due ------------------------------------------------------------------------------ */
+
+/*
+ * Lists go through a callback.  Texts live until it returns; it must not call state.h.  It
+ * returns 0 to go on, anything else to end, which the list then returns.
+ */
+struct state_due {
+	int64_t id;
+	const char *tenant; /* never NULL */
+	const char *ari_id; /* of state_due_checks(): or NULL */
+	const char *server; /* of state_due_checks() */
+	enum state_priority priority;
+	int64_t due_at_s;
+	int64_t not_after_s; /* 0: there is no certificate */
+};
+
+/*
+ * At most `max` lineages whose next order would go to `ca` and is due: the highest
+ * priority first, then the longest due, then the first to expire.  When more than `max`
+ * are due, each tenant gets the same share of `max`.  Lineages with an order in flight
+ * are not among them; those that the engine has taken and not begun are.
+ */
+int state_due_orders(struct state *state, const char *ca, int64_t now_s, size_t max,
+		     int (*each)(void *context, const struct state_due *due), void *context);
+
+/* At most `max` lineages whose ARI window is to be asked for, the longest due first. */
+int state_due_checks(struct state *state, int64_t now_s, size_t max,
+		     int (*each)(void *context, const struct state_due *due), void *context);
+
+/* When the next order at `ca`, or the next check, will be due, perhaps in the past; 0: never. */
+int state_next_order(struct state *state, const char *ca, int64_t *ret_at_s);
+int state_next_check(struct state *state, int64_t *ret_at_s);
+
+/* Every CA that a lineage would be ordered from next. */
+int state_cas(struct state *state, int (*each)(void *context, const char *ca), void *context);
+
+/* Lineages in the order in which they are due, up to `until_s` and `max`; for `plan`. */
+int state_plan(struct state *state, int64_t until_s, size_t max,
+	       int (*each)(void *context, const struct state_lineage *lineage), void *context);
+
+/* Every lineage, by name. */
+int state_lineages(struct state *state,
+		   int (*each)(void *context, const struct state_lineage *lineage), void *context);
+
+/*
+ * The latest notBefore of all certificates that were ever recorded; 0: none.  A clock that is
+ * behind it is wrong.
+ */
+int state_newest_not_before(struct state *state, int64_t *ret_not_before_s);
+
+/* --- orders in flight -------------------------------------------------------------------------- */
+
+struct state_order {
+	int64_t lineage;
+	const char *name; /* the lineage's */
+	const char *ca; /* as in state_wish.cas */
+	const char *server; /* directory URL */
+	const char *account; /* as in state_wish; NULL: the default */
+	const char *identifiers; /* as ordered: the wish may have changed since */
+	const char *url; /* NULL: the CA had not told it when the process died, if it ever heard */
+	int64_t made_at_s;
+};
+
+/*
+ * To be called before newOrder is sent.  -EEXIST: there is one of this lineage already.  `name`
+ * and `url` are not looked at.  Put taking the budget into the same batch.
+ */
+int state_order_begin(struct state *state, const struct state_order *order);
+
+/* As soon as the CA has told the URL.  -ENOENT: there is no order of this lineage. */
+int state_order_created(struct state *state, int64_t lineage, const char *url);
+
+/* The certificate is in use: records it, forgets failures and window, takes the order away. */
+int state_order_succeeded(struct state *state, int64_t lineage,
+			  const struct state_certificate *certificate, int64_t now_s);
+
+/* How an attempt failed.  Texts may be NULL. */
+struct state_failure {
+	const char *text; /* in words */
+	const char *problem; /* ACME error type */
+	int64_t next_attempt_s; /* of schedule_retry() */
+	const char *next_ca; /* to be asked then; NULL: the same */
+};
+
+/* Also for a lineage of which no order was begun: a preflight failed. */
+int state_order_failed(struct state *state, int64_t lineage, const struct state_failure *failure,
+		       int64_t now_s);
+
+/* Take the order away, and nothing else: it was found to be void, the lineage is as due as before. */
+int state_order_drop(struct state *state, int64_t lineage);
+
+/* Every order in flight, the oldest first.  Those of other living processes are among them: their
+ * lineages are locked (lineage.h). */
+int state_orders(struct state *state, int (*each)(void *context, const struct state_order *order),
+		 void *context);
+
+/* An attempt that was ended, of state_order_succeeded() and state_order_failed(). */
+struct state_attempt {
+	int64_t at_s;
+	const char *ca; /* NULL: no order was begun */
+	const char *url; /* the order's; NULL: none */
+	const char *failure; /* NULL: it succeeded */
+	const char *problem;
+};
+
+/* The last STATE_ATTEMPTS of a lineage, the newest first. */
+int state_attempts(struct state *state, int64_t lineage,
+		   int (*each)(void *context, const struct state_attempt *attempt), void *context);
+
+/* --- limits of CAs ------------------------------------------------------------------------------ */
+
+/*
+ * A bucket of budget.h: the moment, in microseconds of Unix time, at which it is full again.  0:
+ * it is full, as it is when there is no row.  allowance.c calls these.
+ */
+int state_bucket_read(struct state *state, const char *server, const char *account,
+		      const char *limit, const char *scope, int64_t *ret_full_at_us);
+int state_bucket_write(struct state *state, const char *server, const char *account,
+		       const char *limit, const char *scope, int64_t full_at_us);
+/* Remove those that are full.  Cheap: once in a while. */
+int state_buckets_prune(struct state *state, int64_t now_us);
+
+/* The CA told this account to wait (Retry-After); `account` "" is all of them.  0: it may go on. */
+int state_hold_read(struct state *state, const char *server, const char *account,
+		    int64_t *ret_until_s);
+int state_hold_write(struct state *state, const char *server, const char *account, int64_t until_s);
+
+/* --- configuration files ------------------------------------------------------------------------- */
+
+/* The fingerprint under which a file was last read; *ret_fingerprint is "" when it never was, and the
+ * caller's to free. */
+int state_fingerprint_read(struct state *state, const char *path, char **ret_fingerprint);
+int state_fingerprint_write(struct state *state, const char *path, const char *fingerprint);
+
+#endif

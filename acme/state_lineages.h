@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What state_lineages.c offers to the other state*.c. */
+#ifndef STATE_LINEAGES_H
+#define STATE_LINEAGES_H
+
+#include <stdint.h>
+
+struct sqlite3_stmt;
+struct state;
+struct state_certificate;
+struct state_lineage;
+
+/* What state_lineage_fill() reads, in its order. */
+#define STATE_LINEAGE_COLUMNS                                                                  \
+	"id, name, identifiers, cas, account, key_type, preferred_profile, required_profile, " \
+	"preferred_chain, tenant, deploy_hook, source, reuse_key, bundle, server, ari_id, "    \
+	"not_before, not_after, window_start, window_end, explanation_url, check_at, ca, "     \
+	"renew_at, next_attempt, issue_at, failures, last_failure, last_problem, paused, "     \
+	"retired, priority, in_flight"
+
+/* From a row; the texts are the row's. */
+void state_lineage_fill(struct state_lineage *lineage, struct sqlite3_stmt *row);
+
+/* Within state_enter().  -ENOENT: there is no such lineage. */
+int state_certificate_write(struct state *state, int64_t id,
+			    const struct state_certificate *certificate);
+
+#endif
