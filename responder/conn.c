@@ -21,6 +21,17 @@ void conn_end(struct conn *conn)
 	tls_end(&conn->tls);
 }
 
+bool conn_is_waiting(const struct conn *conn)
+{
+	return conn->state == CONN_HANDSHAKE && !conn->tls.has_certificate;
+}
+
+bool conn_is_done(const struct conn *conn)
+{
+	/* What is still to be sent is our goodbye, which nobody needs. */
+	return conn->state == CONN_GOODBYE;
+}
+
 static enum server_result result_of_failure(const struct conn *conn)
 {
 	switch (conn->tls.failure) {
@@ -109,6 +120,11 @@ struct conn_todo conn_step(struct conn *conn, enum conn_event event, const uint8
 		/* A validator that has its answer may take its time to leave. */
 		if (conn->state == CONN_HANDSHAKE)
 			conn->result = SERVER_DEADLINE;
+		conn->state = CONN_CLOSED;
+		break;
+	case CONN_CROWDED_OUT:
+		if (conn->state == CONN_HANDSHAKE)
+			conn->result = SERVER_MADE_ROOM;
 		conn->state = CONN_CLOSED;
 		break;
 	case CONN_EOF:

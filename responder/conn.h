@@ -31,6 +31,7 @@ enum conn_event {
 	CONN_EOF, /* the client will send no more */
 	CONN_BROKEN, /* reset, or any other error of the socket */
 	CONN_EXPIRED, /* the deadline has passed */
+	CONN_CROWDED_OUT, /* others need its place more */
 };
 
 enum conn_state {
@@ -65,6 +66,12 @@ int conn_begin(struct conn *conn, struct tls_context *context, const struct peer
 /* `bytes` and `size` belong to CONN_RECEIVED; `size` alone to CONN_SENT. */
 struct conn_todo conn_step(struct conn *conn, enum conn_event event, const uint8_t *bytes,
 			   size_t size);
+
+/* Has it yet to send a ClientHello that is worth an answer? */
+bool conn_is_waiting(const struct conn *conn);
+
+/* Has it got what it came for, so that nothing is lost when it is closed? */
+bool conn_is_done(const struct conn *conn);
 
 void conn_end(struct conn *conn);
 

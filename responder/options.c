@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/version.h"
+#include "responder/limits.h"
 
 #define PROGRAM      "sidestep-responder"
 #define DEFAULT_NAME "sidestep" /* of the user and of the group */
@@ -26,6 +27,8 @@ enum option_code {
 	CODE_USER,
 	CODE_GROUP,
 	CODE_THREADS,
+	CODE_CONNECTIONS,
+	CODE_CONNECTIONS_PER_SOURCE,
 	CODE_WAY,
 	CODE_ATTACH,
 	CODE_STANDALONE,
@@ -48,6 +51,8 @@ static const struct option long_options[] = {
 	{"user", required_argument, NULL, CODE_USER},
 	{"group", required_argument, NULL, CODE_GROUP},
 	{"threads", required_argument, NULL, CODE_THREADS},
+	{"connections", required_argument, NULL, CODE_CONNECTIONS},
+	{"connections-per-source", required_argument, NULL, CODE_CONNECTIONS_PER_SOURCE},
 	{"way", required_argument, NULL, CODE_WAY},
 	{"attach", required_argument, NULL, CODE_ATTACH},
 	{"standalone", no_argument, NULL, CODE_STANDALONE},
@@ -79,6 +84,10 @@ static const char help_text[] =
 	"  --attach HOW     how to attach to interfaces: auto, tcx or clsact (default: auto)\n"
 	"  --standalone     do not steer: listen on the port, where no other server does\n"
 	"  --threads N      threads that answer (default: one a CPU)\n"
+	"  --connections N  connections at once, 6 KB each (default: 16384)\n"
+	"  --connections-per-source N\n"
+	"                   of one IPv4 address or IPv6 /64; twice as many of one /24 or /48\n"
+	"                   (default: a quarter of all)\n"
 	"  --user USER      user to run as, once everything is open (default: sidestep)\n"
 	"  --group GROUP    group that may publish challenges (default: sidestep)\n"
 	"  --root DIR       keep everything below DIR instead of /: another instance\n"
@@ -191,6 +200,16 @@ static int parse_way(const char *text, enum steer_way *ret_way)
 	return 0;
 }
 
+static int parse_connections(const char *what, const char *text, unsigned int *ret_number)
+{
+	unsigned int number = parse_number(text, LIMITS_CONNECTIONS_MAX);
+
+	if (!number)
+		return usage_error(what, text);
+	*ret_number = number;
+	return 0;
+}
+
 /* An option with a value.  0 or -EINVAL, told. */
 static int take_value(struct options *options, int code, const char *value)
 {
@@ -220,6 +239,12 @@ static int take_value(struct options *options, int code, const char *value)
 	case CODE_THREADS:
 		options->threads = parse_number(value, THREADS_MAX);
 		return options->threads ? 0 : usage_error("--threads is 1 to 1024, not", value);
+	case CODE_CONNECTIONS:
+		return parse_connections("--connections is 1 to 1048576, not", value,
+					 &options->connections);
+	case CODE_CONNECTIONS_PER_SOURCE:
+		return parse_connections("--connections-per-source is 1 to 1048576, not", value,
+					 &options->connections_per_source);
 	case CODE_WAY:
 		return parse_way(value, &options->way);
 	default:
@@ -301,6 +326,9 @@ static int parse_all(struct options *options, int argc, char **argv)
 		return usage_error("unexpected argument", argv[optind]);
 	if (!options->port_count)
 		options->ports[options->port_count++] = DEFAULT_PORT;
+	if (!options->connections_per_source)
+		options->connections_per_source =
+			(options->connections - 1) / LIMITS_SOURCE_PART + 1;
 	return check_standalone(options);
 }
 
@@ -314,6 +342,7 @@ int options_parse(struct options *ret_options, int argc, char **argv)
 		.interfaces = calloc((size_t)argc + 1, sizeof(*options.interfaces)),
 		.addresses = calloc((size_t)argc + 1, sizeof(*options.addresses)),
 		.threads = usable_cpus(),
+		.connections = LIMITS_CONNECTIONS,
 	};
 	int err = -ENOMEM;
 

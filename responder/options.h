@@ -20,6 +20,7 @@ struct options {
 	enum steer_way way;
 	enum steer_attach_way attach_way;
 	unsigned int threads; /* at least 1 */
+	unsigned int connections, connections_per_source; /* at once; at least 1 */
 	uint16_t ports[STEER_PORTS_MAX]; /* each once */
 	size_t port_count; /* at least 1 */
 	struct steer_address *addresses;

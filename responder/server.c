@@ -6,21 +6,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/log.h"
+#include "responder/limits.h"
 #include "responder/ring.h"
 #include "responder/worker.h"
 
-/* Connections of one thread at once.  More wait in the listener's backlog. */
-#define SLOTS 4096
 /* A thread that has not gone round its loop for so long hangs. */
 #define HUNG_NS 3000000000u
 
 struct server {
 	unsigned int worker_count;
 	struct worker **workers;
+	struct limits *limits; /* for all threads */
 	int failure_fd;
 };
 
@@ -35,6 +36,9 @@ const char *server_result_name(enum server_result result)
 		[SERVER_HANDSHAKE_FAILED] = "handshake_failed",
 		[SERVER_CLIENT_LEFT] = "client_left",
 		[SERVER_DEADLINE] = "deadline",
+		[SERVER_MADE_ROOM] = "made_room",
+		[SERVER_SOURCE_LIMIT] = "source_limit",
+		[SERVER_OVERLOAD] = "overload",
 		[SERVER_REFUSED] = "refused",
 	};
 
@@ -50,14 +54,53 @@ void server_results(const struct server *server, uint64_t ret_counts[SERVER_RESU
 
 /* --- making and unmaking ------------------------------------------------------------ */
 
-/* As many connections as the limit of open files lets a ring have. */
-static uint32_t slots_by_limit(void)
+/* A thread's share, as far as the limit of open files lets a ring have it. */
+static uint32_t connections_per_thread(const struct server_options *options)
 {
+	uint32_t share = (options->connections - 1) / options->threads + 1;
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur > SLOTS)
-		return SLOTS;
-	return (uint32_t)limit.rlim_cur;
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= share + WORKER_SPARE_SLOTS)
+		return share;
+	if (limit.rlim_cur > 2u * WORKER_SPARE_SLOTS)
+		share = (uint32_t)limit.rlim_cur - WORKER_SPARE_SLOTS;
+	else
+		share = (uint32_t)limit.rlim_cur / 2;
+	log_warning("the limit of open files, %llu, lets each thread have %u connections only; "
+		    "raise it ('ulimit -n', LimitNOFILE=) for more",
+		    (unsigned long long)limit.rlim_cur, share);
+	return share;
+}
+
+static int make_limits(struct server *server, const struct server_options *options)
+{
+	uint64_t seed[2];
+	int err;
+
+	if (getrandom(seed, sizeof(seed), 0) != sizeof(seed))
+		return -errno;
+	err = limits_new(&server->limits, options->connections, options->connections_per_source,
+			 seed);
+	if (err)
+		log_error("no memory to count %u connections: give fewer with --connections",
+			  options->connections);
+	return err;
+}
+
+static int make_workers(struct server *server, const struct server_options *options)
+{
+	uint32_t share = connections_per_thread(options);
+	int err = 0;
+
+	while (!err && server->worker_count < options->threads) {
+		unsigned int number = server->worker_count;
+
+		err = worker_new(&server->workers[number], options, number, share, server->limits,
+				 server->failure_fd);
+		if (!err)
+			server->worker_count++;
+	}
+	return err;
 }
 
 int server_new(const struct server_options *options, struct server **ret_server)
@@ -65,24 +108,17 @@ int server_new(const struct server_options *options, struct server **ret_server)
 	struct server *server = calloc(1, sizeof(*server));
 	int err = -ENOMEM;
 
-	assert(options->threads > 0);
+	assert(options->threads && options->connections && options->connections_per_source);
 	if (!server)
 		return err;
 	server->failure_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	server->workers = calloc(options->threads, sizeof(server->workers[0]));
-	if (server->failure_fd < 0 || !server->workers) {
+	if (server->failure_fd < 0 || !server->workers)
 		log_error("no memory or descriptors for %u threads", options->threads);
-		goto out;
-	}
-	for (err = 0; !err && server->worker_count < options->threads;) {
-		unsigned int number = server->worker_count;
-
-		err = worker_new(&server->workers[number], options, number, slots_by_limit(),
-				 server->failure_fd);
-		if (!err)
-			server->worker_count++;
-	}
-out:
+	else
+		err = make_limits(server, options);
+	if (!err)
+		err = make_workers(server, options);
 	if (err) {
 		server_free(server);
 		return err;
@@ -139,6 +175,7 @@ void server_free(struct server *server)
 	for (unsigned int i = 0; i < server->worker_count; i++)
 		worker_free(server->workers[i]);
 	free(server->workers);
+	limits_free(server->limits);
 	if (server->failure_fd >= 0)
 		close(server->failure_fd);
 	free(server);

@@ -20,13 +20,18 @@ enum server_result {
 	SERVER_HANDSHAKE_FAILED, /* any other TLS failure, the client's alert included */
 	SERVER_CLIENT_LEFT, /* closed or reset before the handshake was complete */
 	SERVER_DEADLINE, /* not complete in time */
-	SERVER_REFUSED, /* no connection slot was free, or no memory */
+	SERVER_MADE_ROOM, /* ended before its handshake was complete, for others to come */
+	SERVER_SOURCE_LIMIT, /* not let in: its source has as many as one may have */
+	SERVER_OVERLOAD, /* not let in: too many shake hands already */
+	SERVER_REFUSED, /* not let in: no descriptor or no memory */
 	SERVER_RESULTS,
 };
 
 struct server_options {
 	const struct paths *paths;
 	unsigned int threads;
+	/* At once: in all, of which each thread has its share, and of one source (limits.h). */
+	uint32_t connections, connections_per_source;
 	/* [thread][family], -1 for a family that is not there; the caller keeps and closes them */
 	const int (*listener_fds)[STEER_FAMILIES];
 	/* Where each thread receives adopted sockets (adopter.h), or NULL; the caller's, too. */

@@ -295,6 +295,8 @@ static int start_server(struct responder *responder)
 	struct server_options server_options = {
 		.paths = responder->paths,
 		.threads = responder->options->threads,
+		.connections = responder->options->connections,
+		.connections_per_source = responder->options->connections_per_source,
 		.listener_fds = (const int(*)[STEER_FAMILIES])responder->estate.listeners.fds,
 		.adoption_fds = steer_adoption_fds(responder->steer),
 	};

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "common/challenge_table.h"
@@ -16,25 +17,36 @@
 #include "common/paths.h"
 #include "responder/adopter.h"
 #include "responder/conn.h"
+#include "responder/limits.h"
 #include "responder/ring.h"
 #include "responder/tls.h"
 
 /* When descriptors or memory run out: accept again after this, or when a connection ends. */
 #define ACCEPT_PAUSE_NS 100000000u
-#define DEADLINE_NS     ((uint64_t)CONN_DEADLINE_MS * 1000000u)
+#define NS_PER_MS       UINT64_C(1000000)
 /* A thread goes round its loop at least this often, busy or idle. */
 #define ROUND_NS 250000000u
 #define NO_SLOT  UINT32_MAX
 /* Accepts that wait at each listener: what one round can take from it. */
 #define ACCEPTS (RING_ACCEPTS_MAX / STEER_FAMILIES)
 
+/* A slot is in the first as long as it is open, and in one of the others or none. */
+enum queue { QUEUE_OPEN, QUEUE_WAITING, QUEUE_DONE, QUEUE_NONE, QUEUES = QUEUE_NONE };
+
+/* By slots' numbers; NO_SLOT: none. */
+struct queue_ends {
+	uint32_t oldest, youngest;
+};
+
 struct slot {
 	struct conn conn;
 	bool open;
 	uint32_t generation;
-	uint64_t deadline_ns;
-	/* All deadlines are equally far, so that the order of arrival is the order of expiry. */
-	uint32_t older, younger;
+	uint64_t opened_ns;
+	enum queue queue; /* beside QUEUE_OPEN */
+	struct {
+		uint32_t older, younger;
+	} links[QUEUES];
 };
 
 struct worker {
@@ -51,7 +63,11 @@ struct worker {
 	struct tls_context *tls;
 	struct slot *slots;
 	uint32_t slot_count;
-	uint32_t oldest, youngest; /* open slots, NO_SLOT: none */
+	struct queue_ends queues[QUEUES]; /* each in the order of arrival there */
+	uint32_t most; /* connections */
+	uint32_t evictable; /* those that wait for a hello, or have had their answer */
+	struct limits *limits;
+	uint64_t random;
 	uint64_t accept_again_ns; /* while paused; 0: not paused */
 	bool retired; /* accepts no more */
 	atomic_bool stopping, retiring;
@@ -67,31 +83,62 @@ static void count(struct worker *worker, enum server_result result)
 
 /* --- slots ----------------------------------------------------------------------- */
 
-static void queue_append(struct worker *worker, uint32_t number)
+static void queue_append(struct worker *worker, enum queue queue, uint32_t number)
 {
-	struct slot *slot = &worker->slots[number];
+	struct queue_ends *ends = &worker->queues[queue];
+	struct slot *slots = worker->slots;
 
-	slot->older = worker->youngest;
-	slot->younger = NO_SLOT;
-	if (worker->youngest == NO_SLOT)
-		worker->oldest = number;
+	slots[number].links[queue].older = ends->youngest;
+	slots[number].links[queue].younger = NO_SLOT;
+	if (ends->youngest == NO_SLOT)
+		ends->oldest = number;
 	else
-		worker->slots[worker->youngest].younger = number;
-	worker->youngest = number;
+		slots[ends->youngest].links[queue].younger = number;
+	ends->youngest = number;
 }
 
-static void queue_remove(struct worker *worker, uint32_t number)
+static void queue_remove(struct worker *worker, enum queue queue, uint32_t number)
+{
+	struct queue_ends *ends = &worker->queues[queue];
+	struct slot *slots = worker->slots;
+	uint32_t older = slots[number].links[queue].older;
+	uint32_t younger = slots[number].links[queue].younger;
+
+	if (older == NO_SLOT)
+		ends->oldest = younger;
+	else
+		slots[older].links[queue].younger = younger;
+	if (younger == NO_SLOT)
+		ends->youngest = older;
+	else
+		slots[younger].links[queue].older = older;
+}
+
+/* Keep the slot in the queue that fits what its connection is at. */
+static void requeue(struct worker *worker, uint32_t number, enum queue queue)
 {
 	struct slot *slot = &worker->slots[number];
 
-	if (slot->older == NO_SLOT)
-		worker->oldest = slot->younger;
-	else
-		worker->slots[slot->older].younger = slot->younger;
-	if (slot->younger == NO_SLOT)
-		worker->youngest = slot->older;
-	else
-		worker->slots[slot->younger].older = slot->older;
+	if (queue == slot->queue)
+		return;
+	if (slot->queue != QUEUE_NONE)
+		queue_remove(worker, slot->queue, number);
+	if (queue != QUEUE_NONE)
+		queue_append(worker, queue, number);
+	worker->evictable += (queue != QUEUE_NONE) - (slot->queue != QUEUE_NONE);
+	slot->queue = queue;
+}
+
+static enum queue fitting_queue(const struct conn *conn)
+{
+	if (conn_is_waiting(conn))
+		return QUEUE_WAITING;
+	return conn_is_done(conn) ? QUEUE_DONE : QUEUE_NONE;
+}
+
+static uint32_t busy(const struct worker *worker)
+{
+	return worker->open_count - worker->evictable;
 }
 
 /* Do what the connection has decided. */
@@ -101,10 +148,14 @@ static void act(struct worker *worker, uint32_t number, const struct conn_todo *
 
 	if (todo->send)
 		ring_send(worker->ring, number, slot->generation, todo->send, todo->send_size);
-	if (!todo->close)
+	if (!todo->close) {
+		requeue(worker, number, fitting_queue(&slot->conn));
 		return;
+	}
 	count(worker, slot->conn.result);
-	queue_remove(worker, number);
+	requeue(worker, number, QUEUE_NONE);
+	queue_remove(worker, QUEUE_OPEN, number);
+	limits_leave(worker->limits, &slot->conn.peer);
 	conn_end(&slot->conn);
 	slot->open = false;
 	worker->open_count--;
@@ -133,21 +184,63 @@ static void accept_more(struct worker *worker)
 	}
 }
 
+static uint32_t next_random(struct worker *worker)
+{
+	/* xorshift64* (Vigna 2014): good enough to be fair, and nothing secret depends on it. */
+	worker->random ^= worker->random >> 12;
+	worker->random ^= worker->random << 25;
+	worker->random ^= worker->random >> 27;
+	return (uint32_t)(worker->random * UINT64_C(0x2545f4914f6cdd1d) >> 32);
+}
+
+/* Of those that nobody misses the oldest: first who has had an answer, then who says nothing. */
+static bool make_room(struct worker *worker)
+{
+	uint32_t number = worker->queues[QUEUE_DONE].oldest;
+
+	if (number == NO_SLOT)
+		number = worker->queues[QUEUE_WAITING].oldest;
+	if (number == NO_SLOT)
+		return false;
+	step(worker, number, CONN_CROWDED_OUT, NULL, 0);
+	return true;
+}
+
+/* Let it in, or say why not: SERVER_RESULTS when it may come. */
+static enum server_result admit(struct worker *worker, const struct peer *peer)
+{
+	if (limits_drop(busy(worker), worker->most, next_random(worker)))
+		return SERVER_OVERLOAD;
+	if (!limits_enter(worker->limits, peer))
+		return SERVER_SOURCE_LIMIT;
+	if (worker->open_count < worker->most || make_room(worker))
+		return SERVER_RESULTS;
+	limits_leave(worker->limits, peer);
+	return SERVER_OVERLOAD;
+}
+
 static void open_slot(struct worker *worker, uint32_t number, const struct peer *peer)
 {
 	struct slot *slot = &worker->slots[number];
+	enum server_result refusal = admit(worker, peer);
 
 	assert(number < worker->slot_count && !slot->open);
 	slot->generation++;
-	if (conn_begin(&slot->conn, worker->tls, peer)) {
-		count(worker, SERVER_REFUSED);
+	if (refusal == SERVER_RESULTS && conn_begin(&slot->conn, worker->tls, peer)) {
+		limits_leave(worker->limits, peer);
+		refusal = SERVER_REFUSED;
+	}
+	if (refusal != SERVER_RESULTS) {
+		count(worker, refusal);
 		ring_close(worker->ring, number, slot->generation);
 		return;
 	}
 	slot->open = true;
 	worker->open_count++;
-	slot->deadline_ns = ring_clock_ns() + DEADLINE_NS;
-	queue_append(worker, number);
+	slot->opened_ns = ring_clock_ns();
+	slot->queue = QUEUE_NONE;
+	queue_append(worker, QUEUE_OPEN, number);
+	requeue(worker, number, QUEUE_WAITING);
 	ring_receive(worker->ring, number, slot->generation);
 }
 
@@ -262,23 +355,36 @@ static void retire(struct worker *worker)
 			ring_stop_accept(worker->ring, worker->listener_fds[family]);
 }
 
+/* When the oldest connection is overdue; UINT64_MAX without one. */
+static uint64_t first_deadline_ns(const struct worker *worker)
+{
+	uint32_t oldest = worker->queues[QUEUE_OPEN].oldest;
+
+	if (oldest == NO_SLOT)
+		return UINT64_MAX;
+	return worker->slots[oldest].opened_ns +
+	       NS_PER_MS * limits_deadline_ms(busy(worker), worker->most, CONN_DEADLINE_MS);
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* End what is overdue; returns when to look again. */
 static uint64_t expire(struct worker *worker)
 {
 	uint64_t now = ring_clock_ns(), next = now + ROUND_NS;
 
 	atomic_store_explicit(&worker->progress_ns, now, memory_order_relaxed);
-	while (worker->oldest != NO_SLOT && worker->slots[worker->oldest].deadline_ns <= now)
-		step(worker, worker->oldest, CONN_EXPIRED, NULL, 0);
+	while (first_deadline_ns(worker) <= now)
+		step(worker, worker->queues[QUEUE_OPEN].oldest, CONN_EXPIRED, NULL, 0);
 	if (worker->accept_again_ns && worker->accept_again_ns <= now) {
 		worker->accept_again_ns = 0;
 		accept_more(worker);
 	}
-	if (worker->oldest != NO_SLOT && worker->slots[worker->oldest].deadline_ns < next)
-		next = worker->slots[worker->oldest].deadline_ns;
-	if (worker->accept_again_ns && worker->accept_again_ns < next)
-		next = worker->accept_again_ns;
-	return next;
+	next = earlier(next, first_deadline_ns(worker));
+	return worker->accept_again_ns ? earlier(next, worker->accept_again_ns) : next;
 }
 
 static void *work(void *argument)
@@ -332,6 +438,9 @@ static int open_all(struct worker *worker, const struct server_options *options)
 		log_error("no memory for %u connections", worker->slot_count);
 		return -ENOMEM;
 	}
+	if (getrandom(&worker->random, sizeof(worker->random), 0) != sizeof(worker->random))
+		return -errno;
+	worker->random |= 1; /* 0 would stay 0 */
 	err = keep_adoption_fd(worker, options->adoption_fds);
 	if (err)
 		return err;
@@ -356,7 +465,7 @@ static int open_all(struct worker *worker, const struct server_options *options)
 }
 
 int worker_new(struct worker **ret_worker, const struct server_options *options,
-	       unsigned int number, uint32_t connections, int failure_fd)
+	       unsigned int number, uint32_t connections, struct limits *limits, int failure_fd)
 {
 	struct worker *worker = calloc(1, sizeof(*worker));
 	int err;
@@ -368,8 +477,12 @@ int worker_new(struct worker **ret_worker, const struct server_options *options,
 	worker->number = number;
 	worker->failure_fd = failure_fd;
 	worker->adoption_fd = -1;
-	worker->oldest = worker->youngest = NO_SLOT;
-	worker->slot_count = connections;
+	for (int queue = 0; queue < QUEUES; queue++)
+		worker->queues[queue] = (struct queue_ends){NO_SLOT, NO_SLOT};
+	worker->limits = limits;
+	worker->most = connections;
+	worker->slot_count =
+		connections + (connections < WORKER_SPARE_SLOTS ? connections : WORKER_SPARE_SLOTS);
 	memcpy(worker->listener_fds, options->listener_fds[number], sizeof(worker->listener_fds));
 	err = open_all(worker, options);
 	if (err) {
@@ -395,8 +508,8 @@ void worker_free(struct worker *worker)
 	if (worker->started)
 		pthread_join(worker->thread, NULL);
 	ring_free(worker->ring);
-	for (uint32_t number = worker->oldest; number != NO_SLOT;
-	     number = worker->slots[number].younger)
+	for (uint32_t number = worker->queues[QUEUE_OPEN].oldest; number != NO_SLOT;
+	     number = worker->slots[number].links[QUEUE_OPEN].younger)
 		conn_end(&worker->slots[number].conn);
 	if (worker->adoption_fd >= 0)
 		close(worker->adoption_fd);

@@ -12,15 +12,20 @@
 
 #include "responder/server.h"
 
+struct limits;
 struct worker;
 
+/* What a ring has beyond them, so that whether to let one in is ours to decide. */
+#define WORKER_SPARE_SLOTS 64
+
 /*
- * Make the worker with this number for up to `connections` at once.  An error is
- * logged with its next step; returns -errno.  `failure_fd`, an eventfd, becomes
- * readable should the thread end by itself.
+ * Make the worker with this number for up to `connections` at once, as far as
+ * `limits`, which must outlive it, lets them in.  An error is logged with its next
+ * step; returns -errno.  `failure_fd`, an eventfd, becomes readable should the thread
+ * end by itself.
  */
 int worker_new(struct worker **ret_worker, const struct server_options *options,
-	       unsigned int number, uint32_t connections, int failure_fd);
+	       unsigned int number, uint32_t connections, struct limits *limits, int failure_fd);
 
 /* Start the thread, on a processor of its own where there are enough.  0 or -errno, logged. */
 int worker_start(struct worker *worker);

@@ -43,6 +43,8 @@ static void start_server(void)
 	const struct server_options options = {
 		.paths = &fixture.paths,
 		.threads = THREADS,
+		.connections = 4096,
+		.connections_per_source = 4096,
 		.listener_fds = (const int(*)[STEER_FAMILIES])listeners.fds,
 	};
 
@@ -253,10 +255,10 @@ static void test_serves_many_at_once(void **state)
 	expect_ended(1u << SERVER_ANSWERED, MANY + 1);
 }
 
-/* Silent, slow, and those who stay after the goodbye: all are gone after the deadline. */
+/* Silent, slow, deaf to our answer, and those who stay after the goodbye: all are gone after the deadline. */
 static void test_ends_everyone_at_the_deadline(void **state)
 {
-	enum { SILENT, HALF_HELLO, STAYING, KINDS };
+	enum { SILENT, HALF_HELLO, DEAF, STAYING, KINDS };
 	static struct tls_client client;
 	uint64_t start_ns;
 	int fds[KINDS];
@@ -268,6 +270,7 @@ static void test_ends_everyone_at_the_deadline(void **state)
 		fds[kind] = connect_client(STEER_V4);
 	tls_client_init(&client, &validator);
 	assert_int_equal(send(fds[HALF_HELLO], client.output, 100, 0), 100);
+	assert_int_equal(send(fds[DEAF], client.output, client.output_size, 0), client.output_size);
 	assert_true(say(&client, fds[STAYING]));
 	assert_true(hear_to_the_end(&client, fds[STAYING]));
 	tls_client_done(&client);
@@ -276,7 +279,7 @@ static void test_ends_everyone_at_the_deadline(void **state)
 				CONN_DEADLINE_MS + 1000);
 		close(fds[kind]);
 	}
-	expect_ended(1u << SERVER_DEADLINE, 2);
+	expect_ended(1u << SERVER_DEADLINE, 3);
 	expect_ended(1u << SERVER_ANSWERED, 1);
 }
 
@@ -284,6 +287,7 @@ static void test_ends_everyone_at_the_deadline(void **state)
 static void test_refuses_when_full_and_recovers(void **state)
 {
 	enum { SLOTS = 32, MORE = 2 * THREADS * SLOTS };
+	const unsigned int refusals = 1u << SERVER_REFUSED | 1u << SERVER_MADE_ROOM;
 	struct rlimit old, few;
 	int fds[MORE];
 
@@ -296,13 +300,13 @@ static void test_refuses_when_full_and_recovers(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 	for (int i = 0; i < MORE; i++)
 		fds[i] = connect_client(STEER_V4);
-	for (int tries = 0; !ended(1u << SERVER_REFUSED) && tries < 1000; tries++)
+	for (int tries = 0; !ended(refusals) && tries < 1000; tries++)
 		usleep(1000);
-	assert_true(ended(1u << SERVER_REFUSED) > 0);
+	assert_true(ended(refusals) > 0);
 	for (int i = 0; i < MORE; i++)
 		close(fds[i]);
 	/* None is forgotten in a backlog. */
-	expect_ended(1u << SERVER_CLIENT_LEFT | 1u << SERVER_REFUSED, MORE);
+	expect_ended(1u << SERVER_CLIENT_LEFT | refusals, MORE);
 	for (int i = 0; i < 4 * SLOTS; i++)
 		assert_true(is_answered(&validator, i % STEER_FAMILIES));
 	expect_ended(1u << SERVER_ANSWERED, 4 * SLOTS);
