@@ -42,10 +42,17 @@ struct inet_request_sock {
 /* include/linux/tcp.h */
 struct tcp_request_sock {
 	struct inet_request_sock req;
-	_Bool is_mptcp; /* only with CONFIG_MPTCP */
+	_Bool is_mptcp; /* the listener is MPTCP's; only with CONFIG_MPTCP */
 	_Bool req_usec_ts; /* since 6.7 */
 	__u32 rcv_isn;
 	__u32 snt_isn;
+};
+
+/* net/mptcp/protocol.h: each request of an MPTCP listener is one */
+struct mptcp_subflow_request_sock {
+	struct tcp_request_sock sk;
+	__u32 mp_capable : 1;
+	__u32 mp_join : 1;
 };
 
 #pragma clang attribute pop

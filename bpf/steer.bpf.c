@@ -82,7 +82,7 @@ struct scratch {
 	__u8 payload[CLIENT_HELLO_BUFFER_SIZE];
 	struct steer_stash stash;
 	__u8 tcp_header[64]; /* zero behind its end: sums are taken over all of it */
-	__u64 request[REQUEST_SIZE_MAX / 8]; /* a copy of struct tcp_request_sock */
+	__u64 request[REQUEST_SIZE_MAX / 8]; /* a copy of struct tcp_request_sock, or MPTCP's */
 	struct client_hello hello;
 	__u64 name[NAME_BUFFER_SIZE / 8];
 	__u8 tcp_options[TCP_OPTIONS_BUFFER_SIZE];
@@ -468,6 +468,24 @@ INLINE const struct tcp_request_sock *read_request(const struct segment *segment
 	return (const struct tcp_request_sock *)copy;
 }
 
+/*
+ * Whether the client speaks MPTCP, too.  A listener of MPTCP's (Go's are, by default) takes
+ * plain TCP as well, and makes requests of the same kind for it.
+ */
+INLINE bool is_mptcp(struct segment *segment, const struct bpf_sock *sk,
+		     const struct tcp_request_sock *request)
+{
+	struct mptcp_subflow_request_sock *copy = (void *)segment->scratch->request;
+	__u32 size = bpf_core_type_size(struct mptcp_subflow_request_sock);
+
+	if (!bpf_core_field_exists(request->is_mptcp) || !request->is_mptcp)
+		return false;
+	if (!bpf_core_type_exists(struct mptcp_subflow_request_sock) || size > REQUEST_SIZE_MAX ||
+	    bpf_probe_read_kernel(copy, size, sk))
+		return true;
+	return BPF_CORE_READ_BITFIELD(copy, mp_capable) || BPF_CORE_READ_BITFIELD(copy, mp_join);
+}
+
 /* --- steering --------------------------------------------------------------- */
 
 /* Set or clear the RST flag, and keep the checksum right for drivers that left it to us. */
@@ -557,15 +575,15 @@ INLINE bool segment_timestamps(const struct segment *segment)
 /* --- the rules -------------------------------------------------------------- */
 
 /* Rule 6: the third ACK, without data. */
-INLINE int on_bare_ack(struct segment *segment, const struct tcp_request_sock *request)
+INLINE int on_bare_ack(struct segment *segment, const struct bpf_sock *sk,
+		       const struct tcp_request_sock *request)
 {
 	const struct packet *packet = &segment->packet;
 	const struct request_sock *req = &request->req.req;
 
 	/* A client that says nothing for a second is production's: so is one that says goodbye. */
 	if (packet->fin || BPF_CORE_READ_BITFIELD(req, num_timeout) ||
-	    (bpf_core_field_exists(request->is_mptcp) && request->is_mptcp) ||
-	    packet->sequence != request->rcv_isn + 1 ||
+	    is_mptcp(segment, sk, request) || packet->sequence != request->rcv_isn + 1 ||
 	    packet->acknowledgment != request->snt_isn + 1) {
 		count(STEER_BARE_ACK_PASSED);
 		return PASS;
@@ -575,7 +593,8 @@ INLINE int on_bare_ack(struct segment *segment, const struct tcp_request_sock *r
 }
 
 /* Rules 7 and 8: data of a connection that has not been decided. */
-INLINE int on_first_data(struct segment *segment, const struct tcp_request_sock *request)
+INLINE int on_first_data(struct segment *segment, const struct bpf_sock *sk,
+			 const struct tcp_request_sock *request)
 {
 	struct steer_flow flow = {
 		.client_isn = request->rcv_isn,
@@ -585,7 +604,7 @@ INLINE int on_first_data(struct segment *segment, const struct tcp_request_sock 
 	__u32 offset = segment->packet.sequence - flow.client_isn - 1;
 	enum steer_counter reason;
 
-	if (bpf_core_field_exists(request->is_mptcp) && request->is_mptcp)
+	if (is_mptcp(segment, sk, request))
 		return pass_for_good(segment, STEER_PASSED_MPTCP);
 	if (segment->packet.acknowledgment != flow.server_isn + 1 ||
 	    (offset && (!kept || offset > kept->size)))
@@ -623,10 +642,10 @@ INLINE int on_request(struct segment *segment, struct bpf_sock *sk, struct steer
 	if (!request)
 		return PASS;
 	if (!segment->packet.payload_size)
-		return on_bare_ack(segment, request);
+		return on_bare_ack(segment, sk, request);
 	if (!flow || flow->client_isn != request->rcv_isn || flow->server_isn != request->snt_isn ||
 	    (segment->packet.sequence == flow->client_isn + 1 && way_has_failed(flow)))
-		return on_first_data(segment, request);
+		return on_first_data(segment, sk, request);
 	return way_on_taken_request(segment, flow);
 }
 
