@@ -107,7 +107,8 @@ run_network()
 
 	# The interrupt lets pytest end its processes and remove its namespaces.
 	O=$(realpath "$O") timeout --signal=INT --kill-after=60 "$network_limit_s" \
-		"$PYTHON" -B -m pytest -p no:cacheprovider -v --tb=short --junitxml="$report" \
+		"$PYTHON" -B -m pytest -p no:cacheprovider -o junit_family=legacy -v --tb=short \
+		--junitxml="$report" \
 		tests/net
 	status=$?
 	[ ! -s "$report" ] || mapfile -t tally < <("$PYTHON" -B tests/tally.py "$report")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """TLS clients: one in this process, and real ones."""
 
+import contextlib
 import re
 import socket
 import ssl
@@ -63,6 +64,15 @@ def validate(host, address, name, version=None, alpn=(ACME,), port=443):
         connection, server_hostname=name
     ) as tls:
         return Answer(tls.getpeercert(binary_form=True), tls.selected_alpn_protocol())
+
+
+def client_hello(name, alpn=(ACME,)):
+    """The bytes that OpenSSL would send first."""
+    hello, nothing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context(list(alpn)).wrap_bio(nothing, hello, server_hostname=name)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        tls.do_handshake()
+    return hello.read()
 
 
 # --- real clients: each returns the certificate that it was shown -------------------------------

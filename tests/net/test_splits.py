@@ -17,6 +17,7 @@ import struct
 import sys
 import time
 
+import echo
 import hosts
 import pytest
 
@@ -31,9 +32,7 @@ PATIENCE_S = 60  # for one connection
 PAUSE_S = 0.02
 # Longer than the pause on whatever machine: a beginning that comes again goes to production.
 RTO_MIN = "1s"
-MARK = b"production says: "  # TLS records begin otherwise
 RECORD_HEADER = 5
-TLS_RECORDS = (0x15, 0x16)  # alert, handshake
 SEED = 8737
 
 
@@ -81,50 +80,13 @@ class Trial:
     def is_over(self):
         if self.hello.is_pending:
             return bool(self.answer)
-        return len(self.answer) >= len(MARK) + len(self.hello.data)
+        return len(self.answer) >= len(echo.MARK) + len(self.hello.data)
 
     def is_right(self):
         """The responder answers in TLS; production says what it is, and returns what it got."""
         if self.hello.is_pending:
-            return self.answer[0] in TLS_RECORDS
-        return self.answer == MARK + self.hello.data
-
-
-class Echo:
-    """Production: returns what it gets."""
-
-    def __init__(self, host, selector):
-        self.selector = selector
-        self.accepted = 0
-        with host.entered():
-            self.listeners = [
-                socket.create_server((str(host.ipv4), 443), backlog=1024),
-                socket.create_server((str(host.ipv6), 443), backlog=1024, family=socket.AF_INET6),
-            ]
-        for listener in self.listeners:
-            listener.setblocking(False)
-            selector.register(listener, selectors.EVENT_READ, self.accept)
-
-    def accept(self, listener, _):
-        connection, _ = listener.accept()
-        self.accepted += 1
-        connection.sendall(MARK)
-        self.selector.register(connection, selectors.EVENT_READ, self.answer)
-
-    def answer(self, connection, _):
-        try:
-            data = connection.recv(65536)
-            if data:
-                connection.sendall(data)
-                return
-        except ConnectionResetError:
-            pass
-        self.selector.unregister(connection)
-        connection.close()
-
-    def close(self):
-        for listener in self.listeners:
-            listener.close()
+            return echo.is_of_responder(self.answer)
+        return self.answer == echo.MARK + self.hello.data
 
 
 class Splitter:
@@ -134,7 +96,7 @@ class Splitter:
         self.instance = instance
         self.lab = lab = instance.lab
         self.selector = selectors.DefaultSelector()
-        self.echo = Echo(lab.server, self.selector)
+        self.echo = echo.Echo(self.selector, echo.listeners(lab.server))
         self.due = []  # (when, number, trial): the next piece of it
         self.running = 0
         self.wrong = []
@@ -206,9 +168,7 @@ class Splitter:
 
     def turn(self):
         """Handle what has happened, and what is due."""
-        for key, _ in self.selector.select(0.005 if self.due else 1):
-            if key.fileobj.fileno() >= 0:
-                key.data(key.fileobj, None)
+        echo.turn(self.selector, 0.005 if self.due else 1)
         now = time.monotonic()
         while self.due and self.due[0][0] <= now:
             trial = heapq.heappop(self.due)[2]
