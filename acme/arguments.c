@@ -21,7 +21,7 @@
 
 static const struct {
 	const char *name;
-	const char *operand; /* NULL: takes none */
+	const char *operand; /* NULL: takes none; in brackets: may be left out */
 	const char *summary;
 	const char *text; /* for its own help */
 } verbs[VERBS] = {
@@ -44,8 +44,12 @@ static const struct {
 			  "  sidestep publish example.org --key-authorization TOKEN.THUMBPRINT\n"},
 	[VERB_WITHDRAW] = {"withdraw", "NAME", "disarm a name",
 			   "  sidestep withdraw example.org\n"},
-	[VERB_STATUS] = {"status", NULL, "show the responder, armed names and counters",
-			 "Exits with 1 when no responder runs.\n\n  sidestep status --json\n"},
+	[VERB_STATUS] =
+		{"status", "[NAME]", "show the responder, armed names and counters",
+		 "Of a NAME: whether it is armed, and what came for it since it was armed "
+		 "last, which\ntells a CA that never arrived from one whose handshake failed.  "
+		 "Without one, exits with 1\nwhen no responder runs.\n\n"
+		 "  sidestep status --json\n  sidestep status example.org\n"},
 };
 
 #define BIT(verb) (1u << (verb))
@@ -277,9 +281,9 @@ static void take_verb(struct parsing *parsing, int argc, char **argv,
 	if (argc > (verbs[verb].operand ? 2 : 1))
 		failure_set(failure, "names of a certificate are given with -d",
 			    "'%s' is too much for %s", argv[argc - 1], argv[0]);
-	if (verbs[verb].operand && argc < 2 && !parsing->help)
+	if (verbs[verb].operand && verbs[verb].operand[0] != '[' && argc < 2 && !parsing->help)
 		failure_set(failure, NULL, "%s needs a %s", argv[0], verbs[verb].operand);
-	else if (verbs[verb].operand)
+	else if (verbs[verb].operand && argc > 1)
 		parsing->arguments.name = argv[1];
 	for (option = 0; option < OPTION_COUNT; option++)
 		if (given[option] && !(options[option].verbs & BIT(verb)))

@@ -24,7 +24,7 @@ enum verb {
 /* Strings are those of argv; NULL: not given. */
 struct arguments {
 	enum verb verb;
-	const char *name; /* of publish and withdraw */
+	const char *name; /* of publish, withdraw and status */
 	struct paths paths;
 	const char *server;
 	const char *cacert;

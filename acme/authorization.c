@@ -17,7 +17,9 @@
 #include "acme/loop.h"
 #include "acme/output.h"
 #include "acme/poll.h"
+#include "acme/testimony.h"
 #include "common/challenge_table.h"
+#include "common/evidence.h"
 #include "common/identifier.h"
 
 #define CHALLENGE_TYPE "tls-alpn-01" /* RFC 8737 section 3 */
@@ -32,6 +34,7 @@ struct authorization {
 	char *url;
 	const struct identifier *identifier;
 	bool armed;
+	uint64_t armed_ns; /* not before this; CLOCK_BOOTTIME */
 	struct ca_request *request;
 	struct poll poll;
 	struct timer timer;
@@ -48,6 +51,7 @@ static bool arm(struct authorization *authorization, const char *token)
 	uint8_t digest[CHALLENGE_DIGEST_SIZE];
 	int error;
 
+	authorization->armed_ns = challenge_clock_ns();
 	_Static_assert(CHALLENGE_DIGEST_SIZE == JWS_DIGEST_SIZE, "both are SHA-256");
 	error = jws_key_authorization_digest(digest, ca_account_key(order->ca), token);
 	if (!error)
@@ -219,6 +223,20 @@ static const struct identifier *match_identifier(const struct authorization_orde
 	return NULL;
 }
 
+/* Which tells a CA that never arrived from one that something went wrong with. */
+static void tell_what_came(struct authorization *authorization)
+{
+	struct evidence_of_name seen;
+	int error;
+
+	if (!authorization->armed)
+		return;
+	error = testimony_read(&seen, authorization->order->paths, authorization->identifier,
+			       authorization->armed_ns);
+	if (!error || error == -ENOENT)
+		testimony_sum_up(authorization->failure.seen, error ? NULL : &seen);
+}
+
 static void explain_invalid(struct authorization *authorization, const json_t *object,
 			    const char *status)
 {
@@ -252,6 +270,7 @@ static void read_object(struct authorization *authorization, const struct ca_rep
 			begin(authorization, reply->object);
 	} else {
 		explain_invalid(authorization, reply->object, status);
+		tell_what_came(authorization);
 		enter(authorization, AUTHORIZATION_FAILED);
 	}
 }

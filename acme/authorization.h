@@ -16,6 +16,7 @@ struct ca;
 struct challenge_table;
 struct failure;
 struct identifier;
+struct paths;
 
 enum authorization_state {
 	AUTHORIZATION_FETCHING,
@@ -28,6 +29,7 @@ enum authorization_state {
 struct authorization_order {
 	struct ca *ca;
 	struct challenge_table *table;
+	const struct paths *paths; /* where what came for the name is told */
 	const struct identifier *identifiers; /* of the order: one of them it must be for */
 	size_t identifier_count;
 	/* Called at each change of state; in a final one it may free the authorization. */

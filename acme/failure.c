@@ -80,7 +80,8 @@ void failure_move(struct failure *to, struct failure *from)
 
 json_t *failure_to_json(const struct failure *failure)
 {
-	return json_pack("{s:o, s:o, s:O?}", "cause", json_new_text(failure->cause), "next_step",
+	return json_pack("{s:o, s:o, s:o, s:O?}", "cause", json_new_text(failure->cause), "seen",
+			 json_new_text(failure->seen), "next_step",
 			 json_new_text(failure->next_step), "problem", failure->problem);
 }
 

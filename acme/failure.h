@@ -13,6 +13,7 @@ struct json_t;
 /* All zero: no failure. */
 struct failure {
 	char cause[768]; /* one sentence, without a full stop */
+	char seen[384]; /* what this host saw of it; "" when that is nothing, or not known */
 	char next_step[384]; /* what the user can do; "" when there is nothing */
 	struct json_t *problem; /* the CA's problem document (RFC 7807), or NULL */
 };
@@ -33,7 +34,7 @@ void failure_set_problem(struct failure *failure, struct json_t *problem);
 /* Hand over: `from` is empty afterwards.  Does nothing when `to` is already set. */
 void failure_move(struct failure *to, struct failure *from);
 
-/* A new object {"cause", "next_step", "problem"}; NULL when out of memory. */
+/* A new object {"cause", "seen", "next_step", "problem"}; NULL when out of memory. */
 struct json_t *failure_to_json(const struct failure *failure);
 
 /* Empty it; it can be used again. */

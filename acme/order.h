@@ -16,6 +16,7 @@ struct challenge_table;
 struct failure;
 struct identifier;
 struct order;
+struct paths;
 
 /* As many as the most generous CA takes in one certificate. */
 #define ORDER_NAMES_MAX 100
@@ -35,6 +36,7 @@ enum order_state {
 struct order_wish {
 	struct ca *ca; /* with an account */
 	struct challenge_table *table;
+	const struct paths *paths; /* where what came for the names is told */
 	const struct identifier *identifiers;
 	size_t identifier_count; /* 1 to ORDER_NAMES_MAX */
 	const uint8_t *csr; /* DER, for these names; its key is already on the disk */

@@ -154,6 +154,8 @@ void output_failure(const char *subject, const struct failure *failure)
 			log_error("    and %zu more",
 				  json_array_size(subproblems) - SUBPROBLEMS_SHOWN);
 	}
+	if (failure->seen[0])
+		log_error("  seen here: %s", failure->seen);
 	if (failure->next_step[0])
 		log_error("  next: %s", failure->next_step);
 }

@@ -12,10 +12,13 @@
 #include "acme/feed.h"
 #include "acme/file.h"
 #include "acme/json.h"
+#include "acme/names.h"
 #include "acme/output.h"
+#include "acme/testimony.h"
 #include "acme/verbs.h"
 #include "common/challenge_table.h"
 #include "common/counters.h"
+#include "common/evidence.h"
 
 #define STATUS_FILE_MAX 65536
 #define NS_PER_S        1000000000ULL
@@ -157,6 +160,61 @@ static void show_counters(const json_t *counters)
 	}
 }
 
+/* --- of one name ------------------------------------------------------------------------------ */
+
+/* Whether it is armed, as describe_challenge() has it, or NULL. */
+static json_t *find_armed(const struct paths *paths, const struct identifier *name,
+			  struct failure *failure)
+{
+	struct challenge_table *table;
+	struct challenge challenge;
+	json_t *found = NULL;
+	int error;
+
+	error = challenge_table_open(&table, paths, CHALLENGE_TABLE_READ);
+	if (error) {
+		feed_explain_open(failure, error, paths);
+		return NULL;
+	}
+	if (!challenge_table_find(table, name->sni, strlen(name->sni), &challenge))
+		found = describe_challenge(&challenge, challenge_clock_ns());
+	challenge_table_free(table);
+	return found;
+}
+
+static int status_of_name(const struct arguments *arguments)
+{
+	struct evidence_of_name seen = {0};
+	char text[TESTIMONY_MAX];
+	struct failure failure = {0};
+	struct identifier name;
+	json_t *armed;
+	int error;
+
+	if (names_parse_one(&name, arguments->name, &failure)) {
+		output_fatal(&failure);
+		failure_done(&failure);
+		return EXIT_USAGE;
+	}
+	armed = find_armed(&arguments->paths, &name, &failure);
+	error = testimony_read(&seen, &arguments->paths, &name, 0);
+	if (error && error != -ENOENT)
+		feed_explain_open(&failure, error, &arguments->paths);
+	if (failure_is_set(&failure)) {
+		output_fatal(&failure);
+		failure_done(&failure);
+		json_decref(armed);
+		return EXIT_FAILED;
+	}
+	output_line("%s is %sarmed.", name.value, armed ? "" : "not ");
+	testimony_sum_up(text, error ? NULL : &seen);
+	output_line("Since it was armed last: %s.", text);
+	testimony_show(&seen);
+	output_document(json_pack("{s:b, s:s, s:o?, s:o}", "ok", 1, "name", name.value, "challenge",
+				  armed, "evidence", testimony_to_json(error ? NULL : &seen)));
+	return EXIT_DONE;
+}
+
 int verb_status(const struct arguments *arguments)
 {
 	const struct paths *paths = &arguments->paths;
@@ -164,6 +222,8 @@ int verb_status(const struct arguments *arguments)
 	struct failure failure = {0};
 	bool running, ok;
 
+	if (arguments->name)
+		return status_of_name(arguments);
 	running = !feed_check_responder(paths, &failure);
 	responder = running ? gather_responder(paths) : NULL;
 	challenges = gather_challenges(paths, &failure);

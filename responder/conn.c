@@ -2,6 +2,9 @@
 #include "responder/conn.h"
 
 #include <assert.h>
+#include <string.h>
+
+#include "responder/hello_traits.h"
 
 int conn_begin(struct conn *conn, struct tls_context *context, const struct peer *peer)
 {
@@ -9,6 +12,8 @@ int conn_begin(struct conn *conn, struct tls_context *context, const struct peer
 	conn->state = CONN_HANDSHAKE;
 	conn->result = SERVER_CLIENT_LEFT;
 	conn->input_size = 0;
+	conn->hello_size = conn->hello_traits = 0;
+	conn->hello_pieces = 0;
 	conn->sending = false;
 	conn->sent = 0;
 	conn->output = (struct tls_output){.bytes = conn->output_bytes,
@@ -62,6 +67,20 @@ static void shake_hands(struct conn *conn, const uint8_t *bytes, size_t size)
 	}
 }
 
+/* Look at a piece of the hello before TLS takes it; nothing is to be sent before it is whole. */
+static void note_hello(struct conn *conn, const uint8_t *bytes, size_t size)
+{
+	size_t room = sizeof(conn->output_bytes) - conn->hello_size;
+
+	if (size > room)
+		size = room;
+	memcpy(conn->output_bytes + conn->hello_size, bytes, size);
+	conn->hello_size += (uint16_t)size;
+	if (conn->hello_pieces < UINT8_MAX)
+		conn->hello_pieces++;
+	conn->hello_traits = hello_traits(conn->output_bytes, conn->hello_size);
+}
+
 static void on_received(struct conn *conn, const uint8_t *bytes, size_t size)
 {
 	conn->input_size += size;
@@ -70,6 +89,8 @@ static void on_received(struct conn *conn, const uint8_t *bytes, size_t size)
 			conn->result = SERVER_HANDSHAKE_FAILED;
 		conn->state = CONN_CLOSED;
 	} else if (conn->state == CONN_HANDSHAKE) {
+		if (conn_is_waiting(conn) && !conn->output.end)
+			note_hello(conn, bytes, size);
 		shake_hands(conn, bytes, size);
 	}
 	/* After the handshake a validator has nothing to say but goodbye. */

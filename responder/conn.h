@@ -47,6 +47,9 @@ struct conn {
 	enum server_result result; /* valid from CONN_GOODBYE or CONN_CLOSED on */
 	struct tls tls;
 	size_t input_size; /* received so far */
+	/* Of the ClientHello, for evidence; its bytes are kept in output_bytes until it is whole. */
+	uint16_t hello_size, hello_traits;
+	uint8_t hello_pieces;
 	bool sending; /* a send is under way; its bytes must not move */
 	size_t sent; /* of output */
 	struct tls_output output;

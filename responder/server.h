@@ -29,6 +29,7 @@ enum server_result {
 
 struct server_options {
 	const struct paths *paths;
+	bool standalone; /* the listeners are the port's own: nothing is steered */
 	unsigned int threads;
 	/* At once: in all, of which each thread has its share, and of one source (limits.h). */
 	uint32_t connections, connections_per_source;

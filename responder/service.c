@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/challenge_table.h"
+#include "common/evidence.h"
 #include "common/instance.h"
 #include "common/log.h"
 #include "common/paths.h"
@@ -184,6 +185,13 @@ static int open_feed(struct responder *responder, const struct steer_options *st
 			  strerror(-err));
 		return err;
 	}
+	/* Beside a predecessor there are two that write. */
+	err = evidence_create(responder->paths->evidence, responder->identity.shared_gid,
+			      !responder->options->replace);
+	if (err) {
+		log_error("cannot make %s: %s", responder->paths->evidence, strerror(-err));
+		return err;
+	}
 	return steer_open_maps(steer_options, hash_key, &responder->steer);
 }
 
@@ -294,6 +302,7 @@ static int start_server(struct responder *responder)
 {
 	struct server_options server_options = {
 		.paths = responder->paths,
+		.standalone = responder->options->standalone,
 		.threads = responder->options->threads,
 		.connections = responder->options->connections,
 		.connections_per_source = responder->options->connections_per_source,
@@ -611,6 +620,8 @@ int service_unload(const struct paths *paths)
 	err = steer_unload(paths);
 	if (!err)
 		err = remove_file(paths->table);
+	if (!err)
+		err = remove_file(paths->evidence);
 	if (!err)
 		err = remove_file(paths->status);
 	if (!err)

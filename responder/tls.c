@@ -11,8 +11,13 @@
 
 #include "common/challenge_cert.h"
 #include "common/challenge_table.h"
+#include "common/evidence.h"
 
 #define ACME_TLS_1 "acme-tls/1" /* RFC 8737 section 3 */
+
+/* RFC 5246 section 6.2.1, RFC 8446 section 4.2.1 */
+#define TLS_1_2 0x0303
+#define TLS_1_3 0x0304
 
 /* RFC 8446 section 6.2 */
 #define ALERT_UNRECOGNIZED_NAME       112
@@ -84,6 +89,7 @@ static int use_certificate(struct tls *tls)
 	if (wolfSSL_use_certificate_buffer(tls->ssl, der, (long)size, WOLFSSL_FILETYPE_ASN1) !=
 	    WOLFSSL_SUCCESS)
 		return -EIO;
+	tls->armed_ns = challenge.published_ns;
 	return 0;
 }
 
@@ -244,6 +250,47 @@ void tls_say_goodbye(struct tls *tls)
 {
 	tls->input_size = 0;
 	wolfSSL_shutdown(tls->ssl);
+}
+
+static uint16_t agreed_version(const struct tls *tls)
+{
+	switch (wolfSSL_GetVersion(tls->ssl)) {
+	case WOLFSSL_TLSV1_2:
+		return TLS_1_2;
+	case WOLFSSL_TLSV1_3:
+		return TLS_1_3;
+	default:
+		return 0;
+	}
+}
+
+static uint8_t alert_code(const WOLFSSL_ALERT *alert)
+{
+	return alert->code >= 0 && alert->code < EVIDENCE_NO_ALERT ? (uint8_t)alert->code
+								   : EVIDENCE_NO_ALERT;
+}
+
+bool tls_describe(const struct tls *tls, struct tls_facts *ret_facts)
+{
+	WOLFSSL_ALERT_HISTORY alerts = {.last_rx = {.code = -1}, .last_tx = {.code = -1}};
+	void *name = NULL;
+	int size;
+
+	if (!tls->has_certificate)
+		return false;
+	size = wolfSSL_SNI_GetRequest(tls->ssl, WOLFSSL_SNI_HOST_NAME, &name);
+	if (size <= 0)
+		return false;
+	wolfSSL_get_alert_history(tls->ssl, &alerts);
+	*ret_facts = (struct tls_facts){
+		.server_name = name,
+		.server_name_size = (size_t)size,
+		.armed_ns = tls->armed_ns,
+		.version = agreed_version(tls),
+		.alert_received = alert_code(&alerts.last_rx),
+		.alert_sent = alert_code(&alerts.last_tx),
+	};
+	return true;
 }
 
 void tls_end(struct tls *tls)

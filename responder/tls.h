@@ -36,6 +36,16 @@ struct tls {
 	struct tls_output *output;
 	enum tls_failure failure;
 	bool has_certificate; /* the one for the name that the client asks for */
+	uint64_t armed_ns; /* when that name was published; CLOCK_BOOTTIME */
+};
+
+/* What there is to tell of a handshake for a pending name.  Texts are the handshake's. */
+struct tls_facts {
+	const char *server_name; /* as the client spelled it; not terminated */
+	size_t server_name_size; /* at least 1 */
+	uint64_t armed_ns;
+	uint16_t version; /* agreed: 0x0303 or 0x0304; 0: none */
+	uint8_t alert_received, alert_sent; /* RFC 8446 section 6, or EVIDENCE_NO_ALERT */
 };
 
 /*
@@ -53,6 +63,9 @@ enum tls_status tls_step(struct tls *tls, const uint8_t *input, size_t size);
 
 /* Put a close_notify into the output, after TLS_DONE. */
 void tls_say_goodbye(struct tls *tls);
+
+/* False: it was not, or not yet, for a pending name. */
+bool tls_describe(const struct tls *tls, struct tls_facts *ret_facts);
 
 /* Forget the handshake; fine on one that never began. */
 void tls_end(struct tls *tls);

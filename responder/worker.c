@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/challenge_table.h"
+#include "common/evidence.h"
 #include "common/log.h"
 #include "common/paths.h"
 #include "responder/adopter.h"
@@ -20,6 +21,7 @@
 #include "responder/limits.h"
 #include "responder/ring.h"
 #include "responder/tls.h"
+#include "responder/witness.h"
 
 /* When descriptors or memory run out: accept again after this, or when a connection ends. */
 #define ACCEPT_PAUSE_NS 100000000u
@@ -41,6 +43,8 @@ struct queue_ends {
 struct slot {
 	struct conn conn;
 	bool open;
+	bool is_told; /* what came of its handshake */
+	enum evidence_way way;
 	uint32_t generation;
 	uint64_t opened_ns;
 	enum queue queue; /* beside QUEUE_OPEN */
@@ -60,6 +64,8 @@ struct worker {
 	unsigned int installing;
 	struct ring *ring;
 	struct challenge_table *table;
+	struct evidence *evidence;
+	enum evidence_way accept_way; /* of what comes by the listeners */
 	struct tls_context *tls;
 	struct slot *slots;
 	uint32_t slot_count;
@@ -165,8 +171,14 @@ static void act(struct worker *worker, uint32_t number, const struct conn_todo *
 static void step(struct worker *worker, uint32_t number, enum conn_event event,
 		 const uint8_t *bytes, size_t size)
 {
-	struct conn_todo todo = conn_step(&worker->slots[number].conn, event, bytes, size);
+	struct slot *slot = &worker->slots[number];
+	struct conn_todo todo = conn_step(&slot->conn, event, bytes, size);
 
+	if (!slot->is_told && slot->conn.state != CONN_HANDSHAKE) {
+		slot->is_told = true;
+		witness_tell(worker->evidence, &slot->conn, slot->way, slot->opened_ns,
+			     ring_clock_ns());
+	}
 	act(worker, number, &todo);
 }
 
@@ -219,7 +231,8 @@ static enum server_result admit(struct worker *worker, const struct peer *peer)
 	return SERVER_OVERLOAD;
 }
 
-static void open_slot(struct worker *worker, uint32_t number, const struct peer *peer)
+static void open_slot(struct worker *worker, uint32_t number, const struct peer *peer,
+		      enum evidence_way way)
 {
 	struct slot *slot = &worker->slots[number];
 	enum server_result refusal = admit(worker, peer);
@@ -236,6 +249,8 @@ static void open_slot(struct worker *worker, uint32_t number, const struct peer 
 		return;
 	}
 	slot->open = true;
+	slot->is_told = false;
+	slot->way = way;
 	worker->open_count++;
 	slot->opened_ns = ring_clock_ns();
 	slot->queue = QUEUE_NONE;
@@ -248,7 +263,7 @@ static void on_accept(struct worker *worker, const struct ring_event *event)
 {
 	worker->accepts[event->slot]--;
 	if (event->result >= 0) {
-		open_slot(worker, (uint32_t)event->result, &event->peer);
+		open_slot(worker, (uint32_t)event->result, &event->peer, worker->accept_way);
 	} else if (event->result != -ECANCELED) {
 		/*
 		 * No slot, no memory, or another reason of the kernel's, which may last: that
@@ -286,7 +301,7 @@ static void on_install(struct worker *worker, const struct ring_event *event)
 	bool was_full = worker->installing-- == RING_INSTALLS_MAX;
 
 	if (event->result >= 0)
-		open_slot(worker, (uint32_t)event->result, &event->peer);
+		open_slot(worker, (uint32_t)event->result, &event->peer, EVIDENCE_ADOPTED);
 	else
 		count(worker, SERVER_REFUSED);
 	if (was_full)
@@ -450,6 +465,12 @@ static int open_all(struct worker *worker, const struct server_options *options)
 			  strerror(-err));
 		return err;
 	}
+	err = evidence_open(&worker->evidence, options->paths->evidence, true);
+	if (err) {
+		log_error("cannot open the evidence %s: %s", options->paths->evidence,
+			  strerror(-err));
+		return err;
+	}
 	err = tls_context_new(worker->table, &worker->tls);
 	if (err) {
 		log_error("cannot set up TLS: %s; remove %s and start again", strerror(-err),
@@ -480,6 +501,7 @@ int worker_new(struct worker **ret_worker, const struct server_options *options,
 	for (int queue = 0; queue < QUEUES; queue++)
 		worker->queues[queue] = (struct queue_ends){NO_SLOT, NO_SLOT};
 	worker->limits = limits;
+	worker->accept_way = options->standalone ? EVIDENCE_STANDALONE : EVIDENCE_STEERED;
 	worker->most = connections;
 	worker->slot_count =
 		connections + (connections < WORKER_SPARE_SLOTS ? connections : WORKER_SPARE_SLOTS);
@@ -514,6 +536,7 @@ void worker_free(struct worker *worker)
 	if (worker->adoption_fd >= 0)
 		close(worker->adoption_fd);
 	tls_context_free(worker->tls);
+	evidence_free(worker->evidence);
 	challenge_table_free(worker->table);
 	free(worker->slots);
 	free(worker);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "common/evidence.h"
 #include "tests/unit/fixture.h"
 
 #include <bpf/bpf.h>
@@ -18,6 +19,7 @@
 #include <wolfssl/wolfcrypt/sha256.h>
 
 #include "bpf/steer_abi.h"
+#include "common/evidence.h"
 
 /* End the test program: without the fixture nothing can be tested. */
 static void need(int condition, const char *what)
@@ -81,6 +83,8 @@ void fixture_make_table(struct fixture *fixture, uint32_t slots)
 	need(errno == 0, "create the table");
 	errno = -challenge_table_open(&fixture->writer, &fixture->paths, CHALLENGE_TABLE_WRITE);
 	need(errno == 0, "open the table");
+	errno = -evidence_create(fixture->paths.evidence, getegid(), true);
+	need(errno == 0, "create the evidence");
 }
 
 void fixture_done(struct fixture *fixture)

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What this host saw of a name's validation, from the responder's evidence
+ * (common/evidence.h), in words: whether a CA that failed never arrived here, or failed
+ * in the handshake, or was answered.
+ */
+#ifndef TESTIMONY_H
+#define TESTIMONY_H
+
+#include <stdint.h>
+
+struct evidence_of_name;
+struct identifier;
+struct json_t;
+struct paths;
+
+#define TESTIMONY_MAX 384
+
+/*
+ * Read what came for the name since it was armed, which was not before `since_ns`
+ * (CLOCK_BOOTTIME; 0: whenever).  0; -ENOENT: nothing came; or why that cannot be known: -EACCES,
+ * -EPROTO, -EAGAIN, -EBADMSG or -errno.
+ */
+int testimony_read(struct evidence_of_name *ret_seen, const struct paths *paths,
+		   const struct identifier *identifier, uint64_t since_ns);
+
+/* One sentence without a full stop; `seen` is NULL when nothing came. */
+void testimony_sum_up(char ret_text[TESTIMONY_MAX], const struct evidence_of_name *seen);
+
+/* Each record on a line of standard output, the first to come first. */
+void testimony_show(const struct evidence_of_name *seen);
+
+/* The same as a new object; `seen` may be NULL.  NULL when out of memory. */
+struct json_t *testimony_to_json(const struct evidence_of_name *seen);
+
+#endif
