@@ -15,7 +15,9 @@
 #include "common/paths.h"
 
 #define TABLE_MAGIC 0x5349444553544550ULL /* "SIDESTEP" */
-#define SLOT_WORDS  (SLOT_SIZE / sizeof(uint32_t))
+/* Memory is got for so many: whole pages, and a system call less for most. */
+#define SLOTS_AT_ONCE 32
+#define SLOT_WORDS    (SLOT_SIZE / sizeof(uint32_t))
 
 /*
  * A slot as it lies in the file: words, for then copying one while another
@@ -27,6 +29,8 @@ struct shared_slot {
 
 _Static_assert(SLOTS_MAX == STEER_CHALLENGES_MAX, "one slot for each map entry");
 _Static_assert(sizeof(struct slot) == SLOT_SIZE, "slot size");
+_Static_assert(SLOTS_HEADER_SIZE % 4096 == 0 && SLOTS_AT_ONCE * SLOT_SIZE % 4096 == 0,
+	       "no page belongs to slots of two allocations");
 _Static_assert(sizeof(struct shared_slot) == SLOT_SIZE, "shared slot size");
 _Static_assert(offsetof(struct slot, sequence) == 0, "the sequence is the first word");
 _Static_assert(offsetof(struct slot, checksum) == 4, "slot layout");
@@ -328,6 +332,17 @@ int slots_write(struct slots *slots, uint32_t index, struct slot *slot)
 
 /* --- which are free ------------------------------------------------------------ */
 
+/* Memory for slots from `first` on.  0 or -errno. */
+static int allocate(const struct slots *slots, uint32_t first)
+{
+	uint32_t count = slots->constants.slot_count - first;
+
+	if (count > SLOTS_AT_ONCE)
+		count = SLOTS_AT_ONCE;
+	return fallocate(slots->fd, 0, (off_t)slot_offset(first), (off_t)count * SLOT_SIZE) ? -errno
+											    : 0;
+}
+
 int slots_take(struct slots *slots, uint32_t *ret_index)
 {
 	uint32_t first = slots->state->first_free, high_water = slots_high_water(slots);
@@ -342,8 +357,12 @@ int slots_take(struct slots *slots, uint32_t *ret_index)
 		if (high_water == slots->constants.slot_count)
 			return -ENOSPC;
 		/* Get the memory here, where lacking it is an error and not a SIGBUS. */
-		if (fallocate(slots->fd, 0, (off_t)slot_offset(high_water), SLOT_SIZE))
-			return -errno;
+		if (high_water % SLOTS_AT_ONCE == 0) {
+			int error = allocate(slots, high_water);
+
+			if (error)
+				return error;
+		}
 		slots->state->high_water = high_water + 1;
 		*ret_index = high_water;
 	}
@@ -368,6 +387,7 @@ static void empty(struct slots *slots)
 	slots->state->first_free = 0;
 	slots->state->sweep_hand = 0;
 	slots->state->high_water = 0;
+	slots->state->earliest_expiry_ns = UINT64_MAX;
 	/* A file system that cannot do it keeps the memory; nothing else changes. */
 	fallocate(slots->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, SLOTS_HEADER_SIZE,
 		  (off_t)slots->constants.slot_count * SLOT_SIZE);

@@ -71,7 +71,7 @@ struct slots_state {
 	_Atomic uint32_t armed_count; /* names neither withdrawn nor found expired */
 	_Atomic uint32_t reserved;
 	_Atomic uint64_t grace_until_ns; /* no withdrawn name stays armed longer */
-	_Atomic uint64_t earliest_expiry_ns; /* until then a full table stays full */
+	_Atomic uint64_t earliest_expiry_ns; /* until then sweeping finds nothing */
 };
 
 struct slots {

@@ -281,7 +281,8 @@ static int recover(struct challenge_table *table)
 		slots_reset(&table->slots, recovery.kept);
 		table->slots.state->armed_count = recovery.armed_count;
 		table->slots.state->grace_until_ns = recovery.grace_until_ns;
-		table->slots.state->earliest_expiry_ns = 0;
+		table->slots.state->earliest_expiry_ns =
+			slots_high_water(&table->slots) ? 0 : UINT64_MAX;
 	}
 	free(recovery.kept);
 	return error;
@@ -354,10 +355,11 @@ static int sweep_slot(struct challenge_table *table, uint64_t now_ns, uint64_t *
 static int sweep_some(struct challenge_table *table, uint64_t now_ns)
 {
 	uint64_t earliest_ns = UINT64_MAX;
-	unsigned int count;
+	/* As long as nothing can have expired one is enough, to find what is damaged. */
+	unsigned int count = now_ns < table->slots.state->earliest_expiry_ns ? 1 : SWEEP_SLOTS;
 	int result = 0;
 
-	for (count = SWEEP_SLOTS; count && result >= 0; count--)
+	for (; count && result >= 0; count--)
 		if (slots_high_water(&table->slots))
 			result = sweep_slot(table, now_ns, &earliest_ns);
 	return result < 0 ? result : 0;
