@@ -186,7 +186,11 @@ bench-steering: $(O)/setup.stamp
 bench-steering-run: all $(STEERING_BENCH)
 	$(Q)O=$(O) PYTHONPATH=tests/net $(PYTHON) -B bench/steering.py
 
-COMPARISON = $(STEERING_BENCH) $(O)/bench/answerable $(O)/bench/floor
+$(O)/bench/strangers: $(O)/bench/strangers.o
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
+
+COMPARISON = $(STEERING_BENCH) $(O)/bench/answerable $(O)/bench/floor $(O)/bench/strangers
 
 bench bench-quick: $(O)/setup.stamp
 	$(Q)deploy/setup.sh $(WOLFSSL_PREFIX) $(PEERS) bench

@@ -19,11 +19,12 @@ import handshakes
 import hosts
 import plots
 import publishing
+import storm
 import ways
 
-# Rounds of handshakes, of production and of publishing, and the seconds of a block.
-FULL = {"handshakes": (12, 2), "ways": (10, 2), "publishing": 5}
-QUICK = {"handshakes": (3, 1), "ways": (3, 1), "publishing": 2}
+# Rounds of handshakes, of production, of storms and of publishing, and the seconds of a block.
+FULL = {"handshakes": (12, 2), "ways": (10, 2), "storm": (5, 5), "publishing": 5}
+QUICK = {"handshakes": (3, 1), "ways": (3, 1), "storm": (2, 2), "publishing": 2}
 
 VERSIONS = {
     "nginx": ("nginx", "-v"),
@@ -52,6 +53,7 @@ def measure(plan):
     result = {
         "handshake": handshakes.measure(*plan["handshakes"]),
         "production": ways.measure(*plan["ways"]),
+        "storm": storm.measure(*plan["storm"]),
         "publish": publishing.measure(plan["publishing"]),
     }
     result["machine"] = {
@@ -117,6 +119,34 @@ def production_lines(production):
     yield from table(head, rows)
 
 
+STORMS = {
+    "none": "no storm",
+    "not_pending": "for a name that is not pending: production's",
+    "pending": "for a pending name: the responder's",
+}
+
+
+def storm_lines(result):
+    head = ("strangers", "offered/s", "connected/s", "validators through", "production requests/s",
+            "p99 ms", "failed", "responder MiB")
+    rows = [
+        (
+            *(text, cell(of_kind.get("offered_per_s"), 0), cell(of_kind.get("connected_per_s"), 0)),
+            f"{of_kind['validated']} of {of_kind['validators']}",
+            *(cell(of_kind["requests_per_s"], 0), cell(of_kind["p99_ms"], 2)),
+            *(str(of_kind["failed"]), str(of_kind["responder_mib"])),
+        )
+        for kind, text in STORMS.items()
+        for of_kind in (result[kind],)
+    ]
+    yield from table(head, rows)
+    held = result["open_handshakes"]
+    yield (
+        f"\nWith {held['count']} handshakes open at once the responder takes {held['mib']} MiB; "
+        f"{held['before_mib']} MiB without."
+    )
+
+
 def publish_lines(publish):
     rows = [
         ("names a second, one core", cell(publish["per_s"], 0)),
@@ -124,6 +154,8 @@ def publish_lines(publish):
         ("µs until it can be answered, p99", cell(publish["answerable_p99_us"], 0)),
     ]
     yield from table(("publishing", f"{publish['names']} names"), rows)
+    everything = publish["full"]
+    yield f"\nWith {everything['names']} names armed all of it takes {everything['mib']} MiB."
 
 
 def machine_lines(machine):
@@ -145,7 +177,9 @@ def document(result):
     yield from handshake_lines(result["handshake"])
     yield "\n![handshakes](handshake.svg)\n\n## Production, by each way\n"
     yield from production_lines(result["production"])
-    yield "\n![production](production.svg)\n\n## Publishing\n"
+    yield "\n![production](production.svg)\n\n## In a storm\n"
+    yield from storm_lines(result["storm"])
+    yield "\n## Publishing\n"
     yield from publish_lines(result["publish"])
 
 

@@ -11,9 +11,11 @@ import json
 import pathlib
 import random
 import re
+import resource
 import socket
 import time
 
+import clients
 import fronts
 import hosts
 import production
@@ -23,7 +25,6 @@ import spread
 VALIDATORS = 16  # at once
 SERVER_CPU, CLIENT_CPU = "0", "1"
 OPEN_CONNECTIONS = 500  # for the memory of an open handshake
-HALF_A_HELLO = bytes.fromhex("1603010200010001fc0303") + bytes(200)
 PATIENCE_S = 60
 SETTLE_S = 0.5
 PAGE = 4096
@@ -155,17 +156,27 @@ def measure_block(lab, answerer, seconds):
     return block | ({"p99_ms": result["latency_us"]["p99"] / 1000} if result["validated"] else {})
 
 
-def measure_memory(lab, answerer):
-    """Resident bytes for each connection that has begun its handshake and says no more."""
-    before = resident_bytes(answerer.pids())
+def open_handshakes(lab, address, count):
+    """Connections that have had the server's flight, and say no more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 2 * count)), hard))
+    hello = clients.client_hello(fronts.NAME)
+    connections = []
     with lab.validator.entered():
-        connections = [
-            socket.create_connection((str(answerer.address), 443), PATIENCE_S)
-            for _ in range(OPEN_CONNECTIONS)
-        ]
+        for _ in range(count):
+            connections.append(socket.create_connection((str(address), 443), PATIENCE_S))
+            connections[-1].sendall(hello)
     for connection in connections:
-        connection.sendall(HALF_A_HELLO)
+        if not connection.recv(1):
+            raise RuntimeError(f"{address} closed a handshake that was open")
     time.sleep(SETTLE_S)
+    return connections
+
+
+def measure_memory(lab, answerer):
+    """Resident bytes for each handshake that waits for the client's last flight."""
+    before = resident_bytes(answerer.pids())
+    connections = open_handshakes(lab, answerer.address, OPEN_CONNECTIONS)
     used = resident_bytes(answerer.pids()) - before
     for connection in connections:
         connection.close()
@@ -193,7 +204,7 @@ def measure(rounds, seconds):
         memory = {
             answerer.name: measure_memory(lab, answerer)
             for answerer in answerers
-            if answerer.holds_connections
+            if answerer.answers_acme and answerer.holds_connections
         }
     finally:
         problems = lab.close()
