@@ -323,11 +323,11 @@ static bool may_create(struct account *account)
 {
 	const struct directory *directory = ca_directory(account->ca);
 
-	if (directory->external_account_required)
+	if (directory->external_account_required && !account->wish->eab.key_id)
 		failure_set(&account->failure,
-			    "use a CA without that requirement, or another ACME client",
-			    "%s wants an account made on its web site (external account binding), "
-			    "which this version cannot give",
+			    "get a key id and an HMAC key there, and give them with --eab-kid and "
+			    "--eab-hmac-key-file",
+			    "%s wants an account made on its web site (external account binding)",
 			    ca_server(account->ca));
 	else if (directory->terms_of_service && !account->wish->agree_tos)
 		failure_set(&account->failure, "read them, and add --agree-tos if you agree",
@@ -357,8 +357,12 @@ static void create(struct account *account)
 	}
 	account->creating = true;
 	payload = email ? json_pack("{s:[s+]}", "contact", "mailto:", email) : json_object();
-	if (account->wish->agree_tos &&
-	    json_object_set_new(payload, "termsOfServiceAgreed", json_true())) {
+	if ((account->wish->agree_tos &&
+	     json_object_set_new(payload, "termsOfServiceAgreed", json_true())) ||
+	    (account->wish->eab.key_id &&
+	     json_object_set_new(payload, "externalAccountBinding",
+				 eab_bind(&account->wish->eab, account->key,
+					  ca_directory(account->ca)->new_account)))) {
 		json_decref(payload);
 		payload = NULL;
 	}

@@ -9,6 +9,8 @@
 
 #include <stdbool.h>
 
+#include "acme/eab.h"
+
 struct account;
 struct ca;
 struct failure;
@@ -18,6 +20,7 @@ struct account_wish {
 	bool agree_tos; /* the user agrees to the CA's terms of service */
 	bool ask_ca; /* even when the URL is known */
 	const char *email; /* NULL: none */
+	struct eab eab; /* for a new account, where the CA wants it */
 };
 
 /*

@@ -36,8 +36,29 @@ static const struct {
 		 "kept.\n\n"
 		 "  sidestep certonly --agree-tos -d example.org -d www.example.org \\\n"
 		 "      --deploy-hook 'systemctl reload nginx'\n"},
+	[VERB_RENEW] =
+		{"renew", NULL, "renew all certificates that are due",
+		 "Once, for a timer; `sidestep run` does it by itself.  What is due is told by "
+		 "`sidestep plan`;\nnothing due is no failure.  --cert-name looks at one only.\n\n"
+		 "  sidestep renew\n  sidestep renew --cert-name example.org --force-renewal\n"},
+	[VERB_RUN] =
+		{"run", NULL, "renew certificates when they are due, until stopped",
+		 "The daemon.  It does what `sidestep renew` does, at the moments that `sidestep "
+		 "plan` shows.\nSIGTERM ends it; orders under way are gone on with by the next."
+		 "\n\n  sidestep run\n"},
+	[VERB_PLAN] = {"plan", NULL, "show when which certificate is renewed",
+		       "  sidestep plan --json\n"},
 	[VERB_CERTIFICATES] = {"certificates", NULL, "list the certificates that are there",
 			       "  sidestep certificates --json\n"},
+	[VERB_REVOKE] =
+		{"revoke", "NAME", "have a certificate revoked by the CA that issued it",
+		 "NAME is what `sidestep certificates` calls it.  It stays on the disk, and "
+		 "is not renewed\nuntil `sidestep certonly` asks for it again.\n\n"
+		 "  sidestep revoke example.org --reason keyCompromise\n"},
+	[VERB_DELETE] = {"delete", "NAME", "remove a certificate from the disk",
+			 "With its key and all earlier ones.  It is not revoked: `sidestep revoke` "
+			 "first, if its key\nmay be known to others.\n\n"
+			 "  sidestep delete example.org\n"},
 	[VERB_PUBLISH] = {"publish", "NAME", "arm a name for a challenge that another client has",
 			  "The name is answered from now on until --ttl is over or it is "
 			  "withdrawn.\n\n"
@@ -52,9 +73,11 @@ static const struct {
 		 "  sidestep status --json\n  sidestep status example.org\n"},
 };
 
-#define BIT(verb) (1u << (verb))
-#define ALL_VERBS (BIT(VERBS) - 1)
-#define CA_VERBS  (BIT(VERB_REGISTER) | BIT(VERB_CERTONLY))
+#define BIT(verb)     (1u << (verb))
+#define ALL_VERBS     (BIT(VERBS) - 1)
+#define CHOICE_VERBS  (BIT(VERB_REGISTER) | BIT(VERB_CERTONLY)) /* say which CA */
+#define CA_VERBS      (CHOICE_VERBS | BIT(VERB_RENEW) | BIT(VERB_RUN) | BIT(VERB_REVOKE))
+#define RENEWAL_VERBS (BIT(VERB_CERTONLY) | BIT(VERB_RENEW))
 
 /* --- the options ----------------------------------------------------------------------------- */
 
@@ -62,6 +85,7 @@ static const struct {
 struct parsing {
 	struct arguments arguments;
 	const char *root;
+	const char *eab_hmac_key;
 	bool staging;
 	bool help;
 	bool version;
@@ -88,16 +112,16 @@ static const struct {
 } options[] = {
 	{"domain", 'd', OPTION_DOMAIN, 0, 0, "NAME", BIT(VERB_CERTONLY),
 	 "a domain name or IP address; again for each, or commas between"},
-	{"cert-name", 0, OPTION_TEXT, FIELD(arguments.cert_name), 0, "NAME", BIT(VERB_CERTONLY),
-	 "what the certificate is called on disk (default: the first name)"},
+	{"cert-name", 0, OPTION_TEXT, FIELD(arguments.cert_name), 0, "NAME", RENEWAL_VERBS,
+	 "what the certificate is called on disk (certonly's default: the first name)"},
 	{"deploy-hook", 0, OPTION_TEXT, FIELD(arguments.deploy_hook), 0, "COMMAND",
 	 BIT(VERB_CERTONLY),
 	 "run for a new certificate, with RENEWED_LINEAGE and RENEWED_DOMAINS set"},
-	{"force-renewal", 0, OPTION_FLAG, FIELD(arguments.force_renewal), 0, NULL,
-	 BIT(VERB_CERTONLY), "get a new certificate even if the present one is not due"},
-	{"server", 0, OPTION_TEXT, FIELD(arguments.server), 0, "URL", CA_VERBS,
+	{"force-renewal", 0, OPTION_FLAG, FIELD(arguments.force_renewal), 0, NULL, RENEWAL_VERBS,
+	 "get a new certificate even if the present one is not due"},
+	{"server", 0, OPTION_TEXT, FIELD(arguments.server), 0, "URL", CHOICE_VERBS,
 	 "the CA's directory (default: Let's Encrypt)"},
-	{"staging", 0, OPTION_FLAG, FIELD(staging), 0, NULL, CA_VERBS,
+	{"staging", 0, OPTION_FLAG, FIELD(staging), 0, NULL, CHOICE_VERBS,
 	 "use Let's Encrypt's staging environment"},
 	{"cacert", 0, OPTION_TEXT, FIELD(arguments.cacert), 0, "FILE", CA_VERBS,
 	 "PEM file of the only root certificates to trust the CA's server by"},
@@ -105,6 +129,14 @@ static const struct {
 	 "agree to the CA's terms of service"},
 	{"email", 0, OPTION_TEXT, FIELD(arguments.email), 0, "ADDRESS", CA_VERBS,
 	 "contact address of a new account"},
+	{"eab-kid", 0, OPTION_TEXT, FIELD(arguments.eab_kid), 0, "ID", CHOICE_VERBS,
+	 "key id from the CA's web site, for a new account there"},
+	{"eab-hmac-key-file", 0, OPTION_TEXT, FIELD(arguments.eab_hmac_key_file), 0, "FILE",
+	 CHOICE_VERBS, "file with the HMAC key that belongs to it"},
+	{"eab-hmac-key", 0, OPTION_TEXT, FIELD(eab_hmac_key), 0, "KEY", CHOICE_VERBS,
+	 "refused: a secret on a command line is none"},
+	{"reason", 0, OPTION_TEXT, FIELD(arguments.reason), 0, "REASON", BIT(VERB_REVOKE),
+	 "why: keyCompromise, superseded, cessationOfOperation, ... (default: none given)"},
 	{"timeout", 0, OPTION_SECONDS, FIELD(arguments.timeout_s), TIMEOUT_MAX_S, "SECONDS",
 	 CA_VERBS, "for one request to the CA (default: 30)"},
 	{"digest", 0, OPTION_TEXT, FIELD(arguments.digest), 0, "HEX", BIT(VERB_PUBLISH),
@@ -298,6 +330,14 @@ static void conclude(struct parsing *parsing, struct failure *failure)
 
 	if (paths_init(&arguments->paths, parsing->root))
 		failure_set(failure, NULL, "the directory of --root has too long a name");
+	if (parsing->eab_hmac_key)
+		failure_set(failure,
+			    "write it into a file that only you can read, and give "
+			    "--eab-hmac-key-file",
+			    "an HMAC key on the command line can be read by every user of this "
+			    "host");
+	if (!arguments->eab_kid != !arguments->eab_hmac_key_file)
+		failure_set(failure, NULL, "--eab-kid and --eab-hmac-key-file go together");
 	if (arguments->server && parsing->staging)
 		failure_set(failure, NULL, "--server and --staging exclude each other");
 	if (!arguments->server)

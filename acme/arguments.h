@@ -14,7 +14,12 @@ struct failure;
 enum verb {
 	VERB_REGISTER,
 	VERB_CERTONLY,
+	VERB_RENEW,
+	VERB_RUN,
+	VERB_PLAN,
 	VERB_CERTIFICATES,
+	VERB_REVOKE,
+	VERB_DELETE,
 	VERB_PUBLISH,
 	VERB_WITHDRAW,
 	VERB_STATUS,
@@ -29,6 +34,9 @@ struct arguments {
 	const char *server;
 	const char *cacert;
 	const char *email;
+	const char *eab_kid;
+	const char *eab_hmac_key_file;
+	const char *reason; /* of revoke */
 	const char *cert_name;
 	const char *deploy_hook;
 	const char *digest;

@@ -22,7 +22,8 @@
 #include "common/evidence.h"
 #include "common/identifier.h"
 
-#define CHALLENGE_TYPE "tls-alpn-01" /* RFC 8737 section 3 */
+#define CHALLENGE_TYPE     "tls-alpn-01" /* RFC 8737 section 3 */
+#define CHALLENGE_PAUSE_MS 1000 /* before looking again at one that the CA is at work on */
 
 /* Armed once for as long as the CA may take: nothing has to be armed anew. */
 #define TTL_S CHALLENGE_TTL_DEFAULT_S
@@ -187,6 +188,7 @@ static void begin(struct authorization *authorization, const json_t *object)
 	const json_t *challenge = find_challenge(object);
 	const char *token = json_read_string(challenge, "token");
 	const char *url = json_read_url(challenge, "url");
+	const char *status = json_read_string(challenge, "status");
 
 	if (!challenge)
 		failure_set(failure,
@@ -196,7 +198,13 @@ static void begin(struct authorization *authorization, const json_t *object)
 		failure_set(failure, "tell the CA's operator",
 			    "the CA's " CHALLENGE_TYPE " challenge lacks its token or URL");
 	else if (arm(authorization, token)) {
-		tell(authorization, url);
+		/* A process that was killed may have told the CA already: RFC 8555 section 7.1.6. */
+		if (status && strcmp(status, "processing") == 0) {
+			enter(authorization, AUTHORIZATION_WAITING);
+			fetch_later(authorization, CHALLENGE_PAUSE_MS);
+		} else {
+			tell(authorization, url);
+		}
 		return;
 	}
 	enter(authorization, AUTHORIZATION_FAILED);

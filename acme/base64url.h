@@ -15,6 +15,9 @@ void base64url_encode(char *ret_text, const void *bytes, size_t size);
 /* The same as a new string; NULL when out of memory. */
 char *base64url_new(const void *bytes, size_t size);
 
+/* Decode a text of at most `max` bytes.  0; -EBADMSG: it is not valid; -EFBIG: it is longer. */
+int base64url_decode(void *ret_bytes, size_t max, size_t *ret_size, const char *text);
+
 /* Whether `text` is not empty and has only characters of the alphabet. */
 bool base64url_is_valid(const char *text);
 

@@ -37,7 +37,7 @@ enum ca_signer {
 	CA_SIGNED_BY_KEY, /* the header carries the public key: newAccount */
 };
 
-enum ca_answer { CA_ANSWER_OBJECT, CA_ANSWER_PEM_CHAIN };
+enum ca_answer { CA_ANSWER_OBJECT, CA_ANSWER_PEM_CHAIN, CA_ANSWER_NOTHING };
 
 struct ca_call {
 	const char *url; /* copied */

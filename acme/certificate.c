@@ -10,6 +10,7 @@
 #include <wolfssl/wolfcrypt/asn.h>
 #include <wolfssl/wolfcrypt/asn_public.h>
 
+#include "acme/base64url.h"
 #include "acme/key.h"
 
 #define PEM_BEGIN    "-----BEGIN CERTIFICATE-----"
@@ -186,17 +187,35 @@ static int read_serial(struct certificate *certificate, const DecodedCert *cert)
 	return 0;
 }
 
-int certificate_read(struct certificate *ret_certificate, const char *pem, size_t size)
+/* The first certificate of a PEM text. */
+static int decode_first(struct decoded **ret_decoded, const char *pem, size_t size)
 {
 	const char *begin = memmem(pem, size, PEM_BEGIN, strlen(PEM_BEGIN));
 	const char *end = begin ? certificate_end(begin, pem + size) : NULL;
+
+	return end ? decode(ret_decoded, begin, (size_t)(end - begin)) : -EBADMSG;
+}
+
+int certificate_to_base64url(char **ret_text, const char *pem, size_t size)
+{
+	struct decoded *decoded;
+	int error;
+
+	error = decode_first(&decoded, pem, size);
+	if (error)
+		return error;
+	*ret_text = base64url_new(decoded->der, decoded->cert.maxIdx);
+	decoded_free(decoded);
+	return *ret_text ? 0 : -ENOMEM;
+}
+
+int certificate_read(struct certificate *ret_certificate, const char *pem, size_t size)
+{
 	struct certificate certificate = {0};
 	struct decoded *decoded;
 	int error;
 
-	if (!end)
-		return -EBADMSG;
-	error = decode(&decoded, begin, (size_t)(end - begin));
+	error = decode_first(&decoded, pem, size);
 	if (error)
 		return error;
 	error = read_time(&certificate.not_before_s, decoded->cert.beforeDate,

@@ -44,6 +44,9 @@ int chain_read(struct chain *ret_chain, const char *text, size_t size);
 int certificate_read(struct certificate *ret_certificate, const char *pem, size_t size);
 void certificate_done(struct certificate *certificate);
 
+/* The first certificate in DER, in base64url, as a new string.  0, -ENOMEM or -EBADMSG. */
+int certificate_to_base64url(char **ret_text, const char *pem, size_t size);
+
 /* Whether the first certificate of the PEM text is for `key`. */
 bool certificate_is_for_key(const char *pem, size_t size, struct key *key);
 

@@ -11,14 +11,16 @@
 #include "acme/authorization.h"
 #include "acme/deploy.h"
 #include "acme/describe.h"
+#include "acme/engine.h"
 #include "acme/failure.h"
 #include "acme/feed.h"
-#include "acme/issue.h"
+#include "acme/inventory.h"
 #include "acme/loop.h"
 #include "acme/names.h"
+#include "acme/net.h"
 #include "acme/order.h"
 #include "acme/output.h"
-#include "acme/session.h"
+#include "acme/state.h"
 #include "acme/store.h"
 #include "acme/verbs.h"
 #include "common/challenge_table.h"
@@ -29,9 +31,9 @@ struct certonly {
 	size_t name_count;
 	char name[STORE_NAME_MAX + 1]; /* of the certificate on disk */
 	struct challenge_table *table;
-	struct issue_wish wish;
-	struct issue *issue;
-	struct session session;
+	struct state *state;
+	int64_t lineage;
+	struct net net;
 	struct failure failure;
 	json_t *authorizations; /* how each went, for --json */
 };
@@ -108,27 +110,6 @@ static void report_kept(const struct stored *stored)
 
 /* --- getting it ------------------------------------------------------------------------------ */
 
-static void on_done(void *context, struct failure *failure)
-{
-	struct certonly *certonly = context;
-
-	failure_move(&certonly->failure, failure);
-	loop_stop(certonly->session.loop);
-}
-
-static void on_ready(void *context, struct failure *failure)
-{
-	struct certonly *certonly = context;
-
-	if (failure_is_set(failure)) {
-		on_done(context, failure);
-		return;
-	}
-	output_step("ordering a certificate for %zu name%s", certonly->name_count,
-		    certonly->name_count == 1 ? "" : "s");
-	issue_start(certonly->issue, certonly->session.ca);
-}
-
 static const char *state_name(enum authorization_state state)
 {
 	switch (state) {
@@ -142,9 +123,8 @@ static const char *state_name(enum authorization_state state)
 }
 
 /* Explain each name that failed, and keep it for the document. */
-static void report_authorizations(struct certonly *certonly)
+static void report_authorizations(struct certonly *certonly, const struct order *order)
 {
-	const struct order *order = issue_order(certonly->issue);
 	const struct authorization *authorization;
 	const struct identifier *identifier;
 	const struct failure *failure;
@@ -164,36 +144,106 @@ static void report_authorizations(struct certonly *certonly)
 	}
 }
 
+static void on_finished(void *context, const struct engine_result *result)
+{
+	struct certonly *certonly = context;
+
+	report_authorizations(certonly, result->order);
+	if (failure_is_set(result->failure) && !failure_is_set(&certonly->failure)) {
+		certonly->failure = *result->failure;
+		json_incref(certonly->failure.problem);
+	}
+}
+
+static void on_idle(void *context)
+{
+	struct certonly *certonly = context;
+
+	loop_stop(certonly->net.loop);
+}
+
+/* What is wanted becomes known, for this run and for renewals. */
+static void wish(struct certonly *certonly)
+{
+	const struct arguments *arguments = certonly->arguments;
+	char *identifiers = names_join(certonly->names, certonly->name_count);
+	const struct state_wish wish = {
+		.name = certonly->name,
+		.identifiers = identifiers,
+		.cas = arguments->server,
+		.deploy_hook = arguments->deploy_hook,
+		.source = "cli",
+	};
+	int error = identifiers ? state_wish(certonly->state, &wish, &certonly->lineage) : -ENOMEM;
+
+	free(identifiers);
+	/* Who asks for it has acted on whatever it was paused for. */
+	if (!error)
+		error = state_pause(certonly->state, certonly->lineage, NULL);
+	if (error)
+		state_explain(certonly->state, error, &certonly->failure);
+}
+
+/* A name that never had a certificate is not to be renewed. */
+static void forget_if_void(struct certonly *certonly)
+{
+	struct state_lineage lineage;
+	int error;
+
+	error = state_lineage_read(certonly->state, certonly->lineage, &lineage);
+	if (error)
+		return;
+	if (!lineage.not_after_s && !lineage.in_flight)
+		error = state_lineage_delete(certonly->state, certonly->lineage);
+	state_lineage_done(&lineage);
+	if (error)
+		output_warning("the failed order could not be forgotten: %s", strerror(-error));
+}
+
+static void order(struct certonly *certonly)
+{
+	const struct engine_options options = {
+		.arguments = certonly->arguments,
+		.net = &certonly->net,
+		.state = certonly->state,
+		.table = certonly->table,
+		.shows_progress = true,
+		.finished = on_finished,
+		.idle = on_idle,
+		.context = certonly,
+	};
+	struct engine *engine;
+
+	if (net_open(&certonly->net, certonly->arguments, &certonly->failure))
+		return;
+	if (engine_new(&engine, &options)) {
+		failure_set_errno(&certonly->failure, ENOMEM, "preparing the order");
+	} else {
+		output_step("ordering a certificate for %zu name%s", certonly->name_count,
+			    certonly->name_count == 1 ? "" : "s");
+		if (!engine_take(engine, certonly->lineage, &certonly->failure))
+			net_run(&certonly->net, &certonly->failure);
+		engine_free(engine);
+	}
+	net_close(&certonly->net);
+}
+
 /* From the checks that need no CA to the stored certificate; what fails is in the failure. */
 static void obtain(struct certonly *certonly)
 {
-	const struct arguments *arguments = certonly->arguments;
+	const struct paths *paths = &certonly->arguments->paths;
 
-	if (feed_open(&certonly->table, &arguments->paths, &certonly->failure))
+	if (feed_open(&certonly->table, paths, &certonly->failure))
 		return;
-	certonly->wish = (struct issue_wish){
-		.paths = &arguments->paths,
-		.name = certonly->name,
-		.identifiers = certonly->names,
-		.identifier_count = certonly->name_count,
-		.table = certonly->table,
-		.done = on_done,
-		.context = certonly,
-	};
-	if (issue_prepare(&certonly->issue, &certonly->wish, &certonly->failure))
-		goto out_table;
-	if (session_open(&certonly->session, arguments, &certonly->failure))
-		goto out_issue;
-	session_start(&certonly->session, on_ready, certonly);
-	session_run(&certonly->session, &certonly->failure);
-	report_authorizations(certonly);
-	/* Disarms what an interruption has left. */
-	issue_free(certonly->issue);
-	certonly->issue = NULL;
-	session_close(&certonly->session);
-out_issue:
-	issue_free(certonly->issue);
-out_table:
+	if (!state_open(&certonly->state, paths, &certonly->failure)) {
+		if (!inventory_take(certonly->state, paths, &certonly->failure))
+			wish(certonly);
+		if (!failure_is_set(&certonly->failure)) {
+			order(certonly);
+			forget_if_void(certonly);
+		}
+		state_free(certonly->state);
+	}
 	challenge_table_free(certonly->table);
 }
 

@@ -11,32 +11,12 @@
 #include <unistd.h>
 
 #include "acme/failure.h"
+#include "acme/names.h"
 #include "acme/store.h"
-
-/* The names, separated by spaces, as a new string; NULL when out of memory. */
-static char *join_names(const struct certificate *certificate)
-{
-	size_t size = 1, i;
-	char *text, *end;
-
-	for (i = 0; i < certificate->name_count; i++)
-		size += strlen(certificate->names[i].value) + 1;
-	text = malloc(size);
-	if (!text)
-		return NULL;
-	end = text;
-	*end = '\0';
-	for (i = 0; i < certificate->name_count; i++) {
-		if (i)
-			end = stpcpy(end, " ");
-		end = stpcpy(end, certificate->names[i].value);
-	}
-	return text;
-}
 
 static int set_environment(const struct stored *stored)
 {
-	char *names = join_names(&stored->certificate);
+	char *names = names_join(stored->certificate.names, stored->certificate.name_count);
 	int error;
 
 	if (!names)

@@ -54,6 +54,8 @@ int directory_read(struct directory *ret_directory, const json_t *object)
 		error = copy(&directory.new_account, json_read_url(object, "newAccount"));
 	if (!error)
 		error = copy(&directory.new_order, json_read_url(object, "newOrder"));
+	if (!error && json_read_url(object, "revokeCert"))
+		error = copy(&directory.revoke_cert, json_read_url(object, "revokeCert"));
 	if (!error && terms)
 		error = copy(&directory.terms_of_service, terms);
 	if (!error)
@@ -72,6 +74,7 @@ void directory_done(struct directory *directory)
 	free(directory->new_nonce);
 	free(directory->new_account);
 	free(directory->new_order);
+	free(directory->revoke_cert);
 	free(directory->terms_of_service);
 	while (directory->caa_identity_count)
 		free(directory->caa_identities[--directory->caa_identity_count]);

@@ -145,9 +145,12 @@ static const struct explanation explanations[] = {
 	{"accountDoesNotExist", NULL, "the CA does not know this account (any more)",
 	 "run `sidestep register --agree-tos` with the same --server"},
 	{"externalAccountRequired", NULL,
-	 "the CA wants an account made on its web site (external account binding), which this "
-	 "version cannot give",
-	 "use a CA without that requirement"},
+	 "the CA wants an account made on its web site (external account binding)",
+	 "get a key id and an HMAC key there, and give them with --eab-kid and "
+	 "--eab-hmac-key-file"},
+	{"alreadyRevoked", NULL, "the certificate is revoked already", "nothing is left to do"},
+	{"badRevocationReason", NULL, "the CA does not accept this reason",
+	 "give another --reason, or none"},
 	{"userActionRequired", NULL, "the CA wants you to do something first",
 	 "visit the address that it names, most likely to agree to new terms of service"},
 	{"invalidContact", NULL, "the CA does not accept the contact address", "correct --email"},
@@ -296,7 +299,7 @@ void explain_transport(struct failure *failure, const struct http_response *resp
 	}
 }
 
-static bool is_paused(const json_t *problem)
+bool problem_is_pause(const json_t *problem)
 {
 	const char *detail = json_read_string(problem, "detail");
 
@@ -317,6 +320,7 @@ static void set_wait(struct failure *failure, int64_t retry_after_s)
 	    strftime(until, sizeof(until), "%Y-%m-%d %H:%M:%S UTC", &utc))
 		snprintf(failure->next_step, sizeof(failure->next_step),
 			 "wait until %s, as the CA asks, then run this again", until);
+	failure->retry_after_s = retry_after_s;
 }
 
 void explain_response(struct failure *failure, const struct http_response *response,
@@ -336,6 +340,6 @@ void explain_response(struct failure *failure, const struct http_response *respo
 		failure_set(failure, "check that --server is the URL of an ACME directory",
 			    "%s answered with status %ld and no ACME explanation", url,
 			    response->status);
-	if ((response->status == 429 || response->status == 503) && !is_paused(problem))
+	if ((response->status == 429 || response->status == 503) && !problem_is_pause(problem))
 		set_wait(failure, response->retry_after_s);
 }

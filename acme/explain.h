@@ -23,6 +23,9 @@ void explain_response(struct failure *failure, const struct http_response *respo
 /* A problem document from anywhere: also a challenge's error. */
 void explain_problem(struct failure *failure, struct json_t *problem);
 
+/* Whether the CA has paused the account, which only its owner can end. */
+bool problem_is_pause(const struct json_t *problem);
+
 /* Whether the problem's type is urn:ietf:params:acme:error:`type`. */
 bool problem_is(const struct json_t *problem, const char *type);
 

@@ -7,6 +7,7 @@
 #define FAILURE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct json_t;
 
@@ -16,6 +17,7 @@ struct failure {
 	char seen[384]; /* what this host saw of it; "" when that is nothing, or not known */
 	char next_step[384]; /* what the user can do; "" when there is nothing */
 	struct json_t *problem; /* the CA's problem document (RFC 7807), or NULL */
+	int64_t retry_after_s; /* the CA asks to wait for so long; 0: it does not */
 };
 
 bool failure_is_set(const struct failure *failure);

@@ -26,40 +26,92 @@ struct issue {
 	struct progress progress;
 };
 
-static int make_key_and_csr(struct issue *issue)
+/* A new key, for a new order. */
+static enum issue_prepared begin_anew(struct issue *issue, struct failure *failure)
 {
 	const struct issue_wish *wish = issue->wish;
-	int error;
+	int error = key_generate(&issue->key);
 
-	error = key_generate(&issue->key);
-	if (error)
-		return error;
-	return csr_make(&issue->csr, &issue->order_wish.csr_size, issue->key, wish->identifiers,
-			wish->identifier_count);
+	if (error == -EIO)
+		failure_set(failure, NULL, "cannot make the certificate's key: wolfCrypt failed");
+	else if (error)
+		failure_set_errno(failure, -error, "making the certificate's key");
+	else
+		error = lineage_begin(&issue->lineage, wish->paths, wish->name, issue->key,
+				      failure);
+	if (!error)
+		return ISSUE_READY;
+	return error == LINEAGE_BUSY ? ISSUE_BUSY : ISSUE_IMPOSSIBLE;
 }
 
-int issue_prepare(struct issue **ret_issue, const struct issue_wish *wish, struct failure *failure)
+/* The key of the order which a killed process has made, if there is one. */
+static enum issue_prepared make_key(struct issue *issue, struct failure *failure)
 {
-	struct issue *issue = calloc(1, sizeof(*issue));
-	int error = -ENOMEM;
+	const struct issue_wish *wish = issue->wish;
 
-	if (issue) {
-		issue->wish = wish;
-		error = make_key_and_csr(issue);
+	if (!wish->resume_url)
+		return begin_anew(issue, failure);
+	switch (lineage_resume(&issue->lineage, &issue->key, wish->paths, wish->name, failure)) {
+	case LINEAGE_KEY:
+		issue->order_wish.resume_url = wish->resume_url;
+		return ISSUE_READY;
+	case LINEAGE_COMPLETE:
+		return ISSUE_COMPLETE;
+	case LINEAGE_BUSY:
+		return ISSUE_BUSY;
+	case LINEAGE_FAILED:
+		return ISSUE_IMPOSSIBLE;
+	case LINEAGE_NOTHING:
+		break;
 	}
+	return begin_anew(issue, failure);
+}
+
+static int make_csr(struct issue *issue, struct failure *failure)
+{
+	const struct issue_wish *wish = issue->wish;
+	int error = csr_make(&issue->csr, &issue->order_wish.csr_size, issue->key,
+			     wish->identifiers, wish->identifier_count);
+
 	if (error == -E2BIG)
 		failure_set(failure, "spread the names over several certificates",
 			    "the names are too long together for one certificate");
 	else if (error == -EIO)
-		failure_set(failure, NULL, "cannot make the certificate's key: wolfCrypt failed");
+		failure_set(failure, NULL,
+			    "cannot make the certificate's request: wolfCrypt failed");
 	else if (error)
-		failure_set_errno(failure, -error, "making the certificate's key");
-	else if (!lineage_begin(&issue->lineage, wish->paths, wish->name, issue->key, failure)) {
-		*ret_issue = issue;
-		return 0;
+		failure_set_errno(failure, -error, "making the certificate's request");
+	return error;
+}
+
+enum issue_prepared issue_prepare(struct issue **ret_issue, const struct issue_wish *wish,
+				  struct failure *failure)
+{
+	struct issue *issue = calloc(1, sizeof(*issue));
+	enum issue_prepared prepared;
+
+	if (!issue) {
+		failure_set_errno(failure, ENOMEM, "preparing the certificate");
+		return ISSUE_IMPOSSIBLE;
 	}
+	issue->wish = wish;
+	prepared = make_key(issue, failure);
+	if (prepared == ISSUE_READY && make_csr(issue, failure))
+		prepared = ISSUE_IMPOSSIBLE;
+	if (prepared == ISSUE_READY)
+		*ret_issue = issue;
+	else
+		issue_free(issue);
+	return prepared;
+}
+
+void issue_suspend(struct issue *issue)
+{
+	if (!issue)
+		return;
+	lineage_suspend(issue->lineage);
+	issue->lineage = NULL;
 	issue_free(issue);
-	return -1;
 }
 
 void issue_free(struct issue *issue)
@@ -119,12 +171,21 @@ static void store(struct issue *issue, struct failure *failure)
 	json_decref(origin);
 }
 
+static void on_order_created(void *context, struct order *order)
+{
+	struct issue *issue = context;
+
+	if (issue->wish->ordered)
+		issue->wish->ordered(issue->wish->context, order_url(order));
+}
+
 static void on_order_changed(void *context, struct order *order)
 {
 	struct failure failure = {0};
 	struct issue *issue = context;
 
-	progress_show(&issue->progress, order);
+	if (!issue->wish->is_quiet)
+		progress_show(&issue->progress, order);
 	if (order_state(order) == ORDER_DONE) {
 		store(issue, &failure);
 	} else if (order_state(order) == ORDER_FAILED) {
@@ -148,6 +209,7 @@ void issue_start(struct issue *issue, struct ca *ca)
 	issue->order_wish.identifiers = wish->identifiers;
 	issue->order_wish.identifier_count = wish->identifier_count;
 	issue->order_wish.csr = issue->csr;
+	issue->order_wish.created = on_order_created;
 	issue->order_wish.changed = on_order_changed;
 	issue->order_wish.context = issue;
 	issue->order = order_new(&issue->order_wish);

@@ -7,6 +7,7 @@
 #ifndef ISSUE_H
 #define ISSUE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct ca;
@@ -24,19 +25,35 @@ struct issue_wish {
 	const struct identifier *identifiers;
 	size_t identifier_count;
 	struct challenge_table *table;
+	const char *resume_url; /* the order that a killed process made for this; NULL: none */
+	bool is_quiet; /* no progress: one of many */
+	/* Called once as soon as the CA has told the order's URL; the order may be another than
+	   that of resume_url. */
+	void (*ordered)(void *context, const char *url);
 	/* Called once, from the loop; an empty failure: stored and in use. */
 	void (*done)(void *context, struct failure *failure);
 	void *context;
 };
 
-/* All that can be done without the CA.  0, or -1 with `failure` filled in. */
-int issue_prepare(struct issue **ret_issue, const struct issue_wish *wish, struct failure *failure);
+enum issue_prepared {
+	ISSUE_IMPOSSIBLE = -1, /* `failure` says why */
+	ISSUE_BUSY = -16, /* so does it: another process is at work on the name */
+	ISSUE_READY, /* for issue_start() */
+	ISSUE_COMPLETE, /* a killed process had all but put it to use, which is done now */
+};
+
+/* All that can be done without the CA.  *ret_issue is set when READY. */
+enum issue_prepared issue_prepare(struct issue **ret_issue, const struct issue_wish *wish,
+				  struct failure *failure);
 
 /* Order from `ca`, which has an account and must outlive the issue. */
 void issue_start(struct issue *issue, struct ca *ca);
 
 /* In any state: nothing stays armed, nothing half-written.  Not from within `done`. */
 void issue_free(struct issue *issue);
+
+/* The same, but what has begun stays for a later process, with its order. */
+void issue_suspend(struct issue *issue);
 
 /* NULL before issue_start(). */
 const struct order *issue_order(const struct issue *issue);

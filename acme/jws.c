@@ -33,6 +33,17 @@ static int jwk_write(char ret_jwk[JWK_SIZE], struct key *key)
 	return 0;
 }
 
+int jws_jwk_new(char **ret_jwk, struct key *key)
+{
+	char jwk[JWK_SIZE];
+	int error = jwk_write(jwk, key);
+
+	if (error)
+		return error;
+	*ret_jwk = strdup(jwk);
+	return *ret_jwk ? 0 : -ENOMEM;
+}
+
 /* The protected header, encoded; NULL when out of memory. */
 static char *header_new(const char *jwk, const char *key_id, const char *nonce, const char *url)
 {

@@ -20,6 +20,9 @@ struct key;
 int jws_sign(char **ret_body, struct key *key, const char *key_id, const char *nonce,
 	     const char *url, const char *payload);
 
+/* The public key as a JWK: a new string.  0, -ENOMEM or -EIO. */
+int jws_jwk_new(char **ret_jwk, struct key *key);
+
 /* SHA-256 of the key authorization of `token`: RFC 8555 section 8.1.  0, -ENOMEM or -EIO. */
 int jws_key_authorization_digest(uint8_t ret_digest[JWS_DIGEST_SIZE], struct key *key,
 				 const char *token);

@@ -188,8 +188,9 @@ static void explain_begin(struct failure *failure, int error, const struct linea
 	}
 }
 
-int lineage_begin(struct lineage **ret_lineage, const struct paths *paths, const char *name,
-		  struct key *key, struct failure *failure)
+/* Lock the name, with nothing of its next generation yet.  As lineage_begin(). */
+static int open_lineage(struct lineage **ret_lineage, const struct paths *paths, const char *name,
+			struct failure *failure)
 {
 	struct lineage *lineage = calloc(1, sizeof(*lineage));
 	const char *place = "";
@@ -203,14 +204,31 @@ int lineage_begin(struct lineage **ret_lineage, const struct paths *paths, const
 	snprintf(lineage->name, sizeof(lineage->name), "%s", name);
 	store_live_path(lineage->path, paths, name);
 	error = open_directories(lineage, paths, &place);
-	if (!error)
-		error = make_staging(lineage);
+	if (!error) {
+		*ret_lineage = lineage;
+		return 0;
+	}
+	explain_begin(failure, error, lineage, paths, place);
+	lineage_free(lineage);
+	return error == -EWOULDBLOCK ? LINEAGE_BUSY : LINEAGE_FAILED;
+}
+
+int lineage_begin(struct lineage **ret_lineage, const struct paths *paths, const char *name,
+		  struct key *key, struct failure *failure)
+{
+	struct lineage *lineage;
+	int error;
+
+	error = open_lineage(&lineage, paths, name, failure);
+	if (error)
+		return error;
+	error = make_staging(lineage);
 	if (!error)
 		error = write_key(lineage, key);
 	if (!error)
 		error = reserve_space(lineage);
 	if (error) {
-		explain_begin(failure, error, lineage, paths, place);
+		explain_begin(failure, error, lineage, paths, "/archive");
 		lineage_free(lineage);
 		return -1;
 	}
@@ -236,6 +254,15 @@ void lineage_free(struct lineage *lineage)
 	if (lineage->live >= 0)
 		close(lineage->live);
 	free(lineage);
+}
+
+void lineage_suspend(struct lineage *lineage)
+{
+	if (lineage && lineage->staging >= 0) {
+		close(lineage->staging);
+		lineage->staging = -1;
+	}
+	lineage_free(lineage);
 }
 
 const char *lineage_path(const struct lineage *lineage)
@@ -409,4 +436,139 @@ int lineage_commit(struct lineage *lineage, const struct chain *chain, const jso
 			  "the CA has issued the certificate, but it could not be stored for %s",
 			  lineage->path);
 	return -1;
+}
+
+/* --- going on with what a killed process has begun --------------------------------------------- */
+
+/* The generation in use; 0: none. */
+static unsigned long current_generation(const struct lineage *lineage)
+{
+	char target[32] = "";
+
+	if (readlinkat(lineage->directory, STORE_CURRENT, target, sizeof(target) - 1) < 0)
+		return 0;
+	return strtoul(target, NULL, 10);
+}
+
+/* A generation gets its number when it is complete: what lacks is the switch.  1: it was so. */
+static int finish_switch(struct lineage *lineage)
+{
+	unsigned long next = 0;
+	char number[32];
+	int error;
+
+	error = next_generation(lineage, &next);
+	if (error || next - 1 <= current_generation(lineage))
+		return error;
+	snprintf(number, sizeof(number), "%lu", next - 1);
+	error = switch_current(lineage, number);
+	if (!error)
+		error = publish_live(lineage);
+	return error ? error : 1;
+}
+
+static int load_staged_key(struct lineage *lineage, struct key **ret_key)
+{
+	char *pem;
+	size_t size;
+	int error;
+
+	lineage->staging = openat(lineage->directory, STAGING,
+				  O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (lineage->staging < 0)
+		return -errno;
+	error = file_read(lineage->staging, store_file_names[STORE_PRIVKEY], KEY_PEM_MAX, &pem,
+			  &size);
+	if (error)
+		return error;
+	error = key_from_pem(ret_key, pem, size);
+	explicit_bzero(pem, size);
+	free(pem);
+	return error;
+}
+
+/* What the killed process wrote behind the key is written again. */
+static int clear_staging(const struct lineage *lineage)
+{
+	const char *const names[] = {RESERVE, store_file_names[STORE_CERT],
+				     store_file_names[STORE_CHAIN],
+				     store_file_names[STORE_FULLCHAIN], STORE_ORIGIN_FILE};
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (unlinkat(lineage->staging, names[i], 0) && errno != ENOENT)
+			return -errno;
+	return reserve_space(lineage);
+}
+
+enum lineage_found lineage_resume(struct lineage **ret_lineage, struct key **ret_key,
+				  const struct paths *paths, const char *name,
+				  struct failure *failure)
+{
+	struct lineage *lineage;
+	int result;
+
+	result = open_lineage(&lineage, paths, name, failure);
+	if (result)
+		return result;
+	result = finish_switch(lineage);
+	if (result) {
+		if (result < 0)
+			failure_set_errno(failure, -result, "cannot complete %s", lineage->path);
+		lineage_suspend(lineage);
+		return result < 0 ? LINEAGE_FAILED : LINEAGE_COMPLETE;
+	}
+	result = load_staged_key(lineage, ret_key);
+	if (!result) {
+		result = clear_staging(lineage);
+		if (!result) {
+			*ret_lineage = lineage;
+			return LINEAGE_KEY;
+		}
+		key_free(*ret_key);
+	}
+	lineage_suspend(lineage);
+	return LINEAGE_NOTHING;
+}
+
+/* --- the end ------------------------------------------------------------------------------------ */
+
+/* What is configured goes first: a server that is started meanwhile finds all of it or nothing. */
+static int remove_all(const struct lineage *lineage)
+{
+	unsigned long next = 0;
+	char number[32];
+	int error;
+
+	error = file_remove_directory(lineage->live, lineage->name);
+	if (!error)
+		error = file_sync_directory(lineage->live);
+	if (!error)
+		error = next_generation(lineage, &next);
+	if (!error && unlinkat(lineage->directory, STORE_CURRENT, 0) && errno != ENOENT)
+		error = -errno;
+	while (!error && --next) {
+		snprintf(number, sizeof(number), "%lu", next);
+		error = file_remove_directory(lineage->directory, number);
+	}
+	if (!error)
+		error = file_remove_directory(lineage->directory, STAGING);
+	if (!error && unlinkat(lineage->archive, lineage->name, AT_REMOVEDIR))
+		error = -errno;
+	return error ? error : file_sync_directory(lineage->archive);
+}
+
+int lineage_delete(const struct paths *paths, const char *name, struct failure *failure)
+{
+	struct lineage *lineage;
+	int error;
+
+	error = open_lineage(&lineage, paths, name, failure);
+	if (error)
+		return error;
+	error = remove_all(lineage);
+	if (error)
+		failure_set_errno(failure, -error, "cannot remove all of %s", lineage->path);
+	lineage_free(lineage);
+	return error ? LINEAGE_FAILED : 0;
 }

@@ -79,3 +79,23 @@ int names_parse(struct identifier **ret_names, size_t *ret_count, const char *co
 	*ret_count = count;
 	return 0;
 }
+
+char *names_join(const struct identifier *identifiers, size_t count)
+{
+	size_t size = 1, i;
+	char *text, *end;
+
+	for (i = 0; i < count; i++)
+		size += strlen(identifiers[i].value) + 1;
+	text = malloc(size);
+	if (!text)
+		return NULL;
+	end = text;
+	*end = '\0';
+	for (i = 0; i < count; i++) {
+		if (i)
+			end = stpcpy(end, " ");
+		end = stpcpy(end, identifiers[i].value);
+	}
+	return text;
+}

@@ -17,6 +17,9 @@ struct failure;
 int names_parse(struct identifier **ret_names, size_t *ret_count, const char *const *texts,
 		size_t text_count, struct failure *failure);
 
+/* The names with a blank between, as a new string; NULL when out of memory. */
+char *names_join(const struct identifier *identifiers, size_t count);
+
 /* One name, of any verb.  0 or -1. */
 int names_parse_one(struct identifier *ret_name, const char *text, struct failure *failure);
 

@@ -82,6 +82,7 @@ static bool keep_url(struct order *order, char **ret_url, const char *url, const
 /* --- polling and the states after the authorizations --------------------------------- */
 
 static void follow(struct order *order, const struct ca_reply *reply);
+static void look_for(void *context);
 
 static void on_polled(void *context, struct ca_reply *reply);
 
@@ -283,21 +284,18 @@ static void authorize(struct order *order, const json_t *urls)
 
 /* --- the beginning ---------------------------------------------------------------------- */
 
-static void on_created(void *context, struct ca_reply *reply)
+/* Go on with an order from its object: a new one, or one of before. */
+static void begin(struct order *order, const char *url, const struct ca_reply *reply)
 {
-	struct order *order = context;
 	const json_t *object = reply->object;
 	const char *status;
 
-	order->request = NULL;
-	if (failure_is_set(reply->failure)) {
-		fail(order, reply->failure);
-		return;
-	}
-	if (!keep_url(order, &order->url, reply->location, "URL") ||
+	if (!keep_url(order, &order->url, url, "URL") ||
 	    !keep_url(order, &order->finalize_url, json_read_url(object, "finalize"),
 		      "finalize URL"))
 		return;
+	if (order->wish->created)
+		order->wish->created(order->wish->context, order);
 	status = json_read_string(object, "status");
 	if (status && strcmp(status, "pending") == 0) {
 		authorize(order, json_object_get(object, "authorizations"));
@@ -305,6 +303,17 @@ static void on_created(void *context, struct ca_reply *reply)
 	}
 	enter(order, ORDER_PREPARING);
 	follow(order, reply);
+}
+
+static void on_created(void *context, struct ca_reply *reply)
+{
+	struct order *order = context;
+
+	order->request = NULL;
+	if (failure_is_set(reply->failure))
+		fail(order, reply->failure);
+	else
+		begin(order, reply->location, reply);
 }
 
 static json_t *identifiers_to_json(const struct order_wish *wish)
@@ -336,6 +345,36 @@ static void create(void *context)
 	     on_created);
 }
 
+static void on_found(void *context, struct ca_reply *reply)
+{
+	struct order *order = context;
+	const char *status = json_read_string(reply->object, "status");
+	int64_t pause_ms;
+
+	order->request = NULL;
+	if (reply->may_pass) {
+		pause_ms =
+			poll_after_failure_ms(&order->poll, reply->retry_after_s, loop_clock_ns());
+		if (pause_ms < 0)
+			fail(order, reply->failure);
+		else
+			loop_timer_start(ca_loop(order->wish->ca), &order->timer,
+					 (uint64_t)pause_ms, look_for, order);
+	} else if (failure_is_set(reply->failure) || !status || strcmp(status, "invalid") == 0) {
+		/* The CA has forgotten it, or given it up. */
+		create(order);
+	} else {
+		begin(order, order->wish->resume_url, reply);
+	}
+}
+
+static void look_for(void *context)
+{
+	struct order *order = context;
+
+	post(order, &(struct ca_call){.url = order->wish->resume_url}, on_found);
+}
+
 struct order *order_new(const struct order_wish *wish)
 {
 	struct order *order = calloc(1, sizeof(*order));
@@ -353,7 +392,8 @@ struct order *order_new(const struct order_wish *wish)
 		.changed = on_authorization_changed,
 		.context = order,
 	};
-	loop_timer_start(ca_loop(wish->ca), &order->timer, 0, create, order);
+	loop_timer_start(ca_loop(wish->ca), &order->timer, 0, wish->resume_url ? look_for : create,
+			 order);
 	return order;
 }
 

@@ -2,7 +2,8 @@
 /*
  * One order, from newOrder to the certificate chain: RFC 8555 section 7.4.  All
  * of its authorizations are worked on at once.  Many orders may be under way on
- * one loop.
+ * one loop.  One that a killed process has made is gone on with from wherever it is; when
+ * the CA no longer knows it, or has given it up, a new one is made.
  */
 #ifndef ORDER_H
 #define ORDER_H
@@ -41,6 +42,10 @@ struct order_wish {
 	size_t identifier_count; /* 1 to ORDER_NAMES_MAX */
 	const uint8_t *csr; /* DER, for these names; its key is already on the disk */
 	size_t csr_size;
+	const char
+		*resume_url; /* an order that was made before, for the same key; NULL: a new one */
+	/* Called once as soon as order_url() is known, before anything that follows from it. */
+	void (*created)(void *context, struct order *order);
 	/* Called at each change of the order or of an authorization; DONE and FAILED come once. */
 	void (*changed)(void *context, struct order *order);
 	void *context;

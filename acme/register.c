@@ -6,11 +6,13 @@
 #include "acme/arguments.h"
 #include "acme/failure.h"
 #include "acme/loop.h"
+#include "acme/net.h"
 #include "acme/output.h"
 #include "acme/session.h"
 #include "acme/verbs.h"
 
 struct registering {
+	struct net net;
 	struct session session;
 	struct failure failure;
 };
@@ -20,7 +22,7 @@ static void on_ready(void *context, struct failure *failure)
 	struct registering *registering = context;
 
 	failure_move(&registering->failure, failure);
-	loop_stop(registering->session.loop);
+	loop_stop(registering->net.loop);
 }
 
 static void report(const struct registering *registering, const struct arguments *arguments)
@@ -41,16 +43,21 @@ int verb_register(const struct arguments *arguments)
 	struct registering registering = {0};
 	int status = EXIT_FAILED;
 
-	if (session_open(&registering.session, arguments, &registering.failure))
+	if (net_open(&registering.net, arguments, &registering.failure))
 		goto out;
+	if (session_open(&registering.session, &registering.net, arguments, arguments->server,
+			 &registering.failure))
+		goto out_net;
 	registering.session.wish.ask_ca = true;
 	session_start(&registering.session, on_ready, &registering);
-	session_run(&registering.session, &registering.failure);
+	net_run(&registering.net, &registering.failure);
 	if (!failure_is_set(&registering.failure)) {
 		report(&registering, arguments);
 		status = EXIT_DONE;
 	}
 	session_close(&registering.session);
+out_net:
+	net_close(&registering.net);
 out:
 	if (status != EXIT_DONE)
 		output_fatal(&registering.failure);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What every verb that talks to a CA needs: the loop, the CA, our account there. */
+/* One CA and our account there, on the process's net. */
 #ifndef SESSION_H
 #define SESSION_H
 
@@ -8,12 +8,9 @@
 struct arguments;
 struct ca;
 struct failure;
-struct http;
-struct loop;
+struct net;
 
 struct session {
-	struct loop *loop;
-	struct http *http;
 	struct ca *ca;
 	struct account *account;
 	struct account_wish wish;
@@ -21,19 +18,16 @@ struct session {
 	void *context;
 };
 
-/* Prepare; nothing is sent yet.  0, or -1 with `failure` filled in: closed again. */
-int session_open(struct session *session, const struct arguments *arguments,
-		 struct failure *failure);
-
 /*
- * Fetch the directory and see to the account; `ready` is called once, from
- * within session_run().
+ * Prepare for the CA whose directory is at `server`; nothing is sent yet.  `net` and `arguments`
+ * must outlive it.  0, or -1 with `failure` filled in: closed again.
  */
+int session_open(struct session *session, const struct net *net, const struct arguments *arguments,
+		 const char *server, struct failure *failure);
+
+/* Fetch the directory and see to the account; `ready` is called once, from the loop. */
 void session_start(struct session *session, void (*ready)(void *context, struct failure *failure),
 		   void *context);
-
-/* Run the loop until it is stopped.  0, or -1 with `failure` filled in when interrupted. */
-int session_run(struct session *session, struct failure *failure);
 
 /* Everything that uses the CA must be gone. */
 void session_close(struct session *session);

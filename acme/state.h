@@ -2,7 +2,7 @@
 /*
  * What the agent remembers: <state>/state.db, an SQLite database.  Keys, accounts
  * and certificates are PEM files and not in here; if the database is lost, it is
- * made again from live/.  Only state*.c call SQLite.
+ * made again from live/ (inventory.c).  Only state*.c call SQLite.
  *
  * A row is a *lineage*: a certificate's name on disk, what is wanted of it, what
  * there is of it, and when something is to be done about it.  What is due is found
@@ -47,8 +47,8 @@ struct state;
 /* --- opening, batches ------------------------------------------------------------------------ */
 
 /*
- * Open the database below paths->state; make it, and fill it from live/, when it is not
- * there.  0, or -1 with `failure` filled in: not writable, damaged, of a newer version.
+ * Open the database below paths->state; make it when it is not there (inventory.c fills
+ * it).  0, or -1 with `failure` filled in: not writable, damaged, of a newer version.
  */
 int state_open(struct state **ret_state, const struct paths *paths, struct failure *failure);
 

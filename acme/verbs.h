@@ -9,7 +9,12 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 int verb_register(const struct arguments *arguments);
 int verb_certonly(const struct arguments *arguments);
+int verb_renew(const struct arguments *arguments);
+int verb_run(const struct arguments *arguments);
+int verb_plan(const struct arguments *arguments);
 int verb_certificates(const struct arguments *arguments);
+int verb_revoke(const struct arguments *arguments);
+int verb_delete(const struct arguments *arguments);
 int verb_publish(const struct arguments *arguments);
 int verb_withdraw(const struct arguments *arguments);
 int verb_status(const struct arguments *arguments);

@@ -275,6 +275,7 @@ def ualpn_command(front, production):
 
 class Ualpn(Answerer):
     name = "ualpn"
+    holds_connections = False  # it lets fewer in at a time than are asked for
 
     def command(self):
         # Nothing listens there: all that comes is for it to answer.

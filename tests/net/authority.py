@@ -61,7 +61,7 @@ class Pebble(Authority):
 
     ENVIRONMENT = {**GO_AS_RELEASED, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_AUTHZREUSE": "0"}
 
-    def __init__(self, lab, host=None, identity=None, **environment):
+    def __init__(self, lab, host=None, identity=None, settings=None, **environment):
         host = host or lab.validator
         directory = lab.make_directory("pebble")
         self.identity = identity or certificates.SelfSigned(directory, host.ipv4, host.ipv6)
@@ -73,6 +73,7 @@ class Pebble(Authority):
             "httpPort": 80,
             "tlsPort": 443,
             "profiles": {"default": {"description": "the only one", "validityPeriod": 7776000}},
+            **(settings or {}),
         }
         path = directory / "pebble.json"
         path.write_text(json.dumps({"pebble": config}), encoding="ascii")
@@ -86,6 +87,10 @@ class Pebble(Authority):
             lambda: host.listens(14000) and host.listens(15000), "its ports"
         )
         super().__init__(host, f"https://{host.ipv4}:14000/dir", self.identity.cert_file)
+
+    def orders(self):
+        """How many orders were made."""
+        return self.process.output().count("POST /order-plz")
 
     def roots(self):
         output = self.host.run(

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sidestep on a lab's server host: the responder and the agent."""
 
+import contextlib
 import hashlib
 import json
 import shutil
+import sqlite3
 
 import certificates
 import hosts
@@ -134,8 +136,18 @@ class Sidestep:
         return self.state / "live" / name
 
     def files(self):
-        """All that lies below the state directory, as paths relative to it."""
-        return sorted(str(path.relative_to(self.state)) for path in self.state.rglob("*"))
+        """All below the state directory but the agent's memory, as paths relative to it."""
+        paths = (str(path.relative_to(self.state)) for path in self.state.rglob("*"))
+        return sorted(path for path in paths if not path.startswith(("state.db", "run.lock")))
+
+    def set_due(self, name):
+        """As if the certificate's time had come: the agent's memory says so."""
+        with contextlib.closing(sqlite3.connect(self.state / "state.db")) as memory, memory:
+            changed = memory.execute(
+                "UPDATE lineage SET renew_at = 1, next_attempt = 0 WHERE name = ?",
+                (str(name),),
+            )
+            assert changed.rowcount == 1
 
     def check_certificate(self, name, names):
         """The certificate on disk is whole and for these names; its chain."""

@@ -259,7 +259,10 @@ def check_no_certificate(instance):
         (("publish", NAME, "--digest", "00"), ("--digest",)),
         (("publish", NAME, "--digest", "0" * 64, "--ttl", "0"), ("--ttl",)),
         (("withdraw",), ("NAME",)),
-        (("status", "extra"), ("extra",)),
+        (("certificates", "extra"), ("extra",)),
+        (("status", "a_b.example.org"), ("a_b.example.org",)),
+        (("revoke",), ("NAME",)),
+        (("certonly", "-d", NAME, "--eab-kid", "x"), ("--eab-hmac-key-file",)),
     ),
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

@@ -52,8 +52,8 @@ static void test_base64url_vectors(void **state)
 		{"foobar", "Zm9vYmFy"},
 		{"\xfb\xff", "-_8"},
 	};
-	char *text;
-	size_t i;
+	char *text, bytes[8];
+	size_t size, i;
 
 	(void)state;
 	for (i = 0; i < sizeof(vectors) / sizeof(*vectors); i++) {
@@ -61,7 +61,25 @@ static void test_base64url_vectors(void **state)
 		assert_string_equal(text, vectors[i][1]);
 		assert_int_equal(BASE64URL_LENGTH(strlen(vectors[i][0])), strlen(text));
 		free(text);
+		assert_int_equal(base64url_decode(bytes, sizeof(bytes), &size, vectors[i][1]), 0);
+		assert_int_equal(size, strlen(vectors[i][0]));
+		assert_memory_equal(bytes, vectors[i][0], size);
 	}
+}
+
+static void test_base64url_decode_refuses(void **state)
+{
+	static const char *const bad[] = {"Z", "Zm9vY", "Zm9=", "Zm 9", "Zm9v\n", "a+bc", "a/bc"};
+	char bytes[3];
+	size_t size = 7, i;
+
+	(void)state;
+	for (i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		assert_int_equal(base64url_decode(bytes, sizeof(bytes), &size, bad[i]), -EBADMSG);
+	assert_int_equal(base64url_decode(bytes, sizeof(bytes), &size, "Zm9vYg"), -EFBIG);
+	assert_int_equal(size, 7);
+	assert_int_equal(base64url_decode(bytes, sizeof(bytes), &size, "Zm9v"), 0);
+	assert_int_equal(size, 3);
 }
 
 static void test_base64url_alphabet(void **state)
@@ -331,6 +349,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_base64url_vectors),
+		cmocka_unit_test(test_base64url_decode_refuses),
 		cmocka_unit_test(test_base64url_alphabet),
 		cmocka_unit_test(test_key_is_the_published_one),
 		cmocka_unit_test(test_key_round_trip),

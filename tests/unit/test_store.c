@@ -262,7 +262,7 @@ static void test_one_writer_at_a_time(void **state)
 
 	(void)state;
 	assert_int_equal(lineage_begin(&lineage, &paths, NAME, generation.key, &failure), 0);
-	assert_int_equal(write_generation(NAME, &generation, &failure), -1);
+	assert_int_equal(write_generation(NAME, &generation, &failure), LINEAGE_BUSY);
 	assert_non_null(strstr(failure.cause, "another sidestep"));
 	write_well("b.example", &generation);
 	lineage_free(lineage);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "responder/notify.h"
+#include "common/notify.h"
 
 #include <errno.h>
 #include <stddef.h>

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * External account binding (RFC 8555 section 7.3.4): a CA's web site gives a key id and a MAC
+ * key, by which a new account of ours becomes the customer's there.
+ */
+#ifndef EAB_H
+#define EAB_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct failure;
+struct json_t;
+struct key;
+
+#define EAB_KEY_MAX 512
+
+struct eab {
+	const char *key_id; /* the caller's; NULL: there is no binding */
+	uint8_t key[EAB_KEY_MAX];
+	size_t key_size;
+};
+
+/*
+ * Take the key id, and the MAC key in base64url as CAs give it from the file: it is a secret, and
+ * command lines are not.  0, or -1 with `failure` filled in.  eab_done() wipes.
+ */
+int eab_read(struct eab *ret_eab, const char *key_id, const char *key_file,
+	     struct failure *failure);
+void eab_done(struct eab *eab);
+
+/* The member "externalAccountBinding" of newAccount at `url` for this account key; NULL: no memory. */
+struct json_t *eab_bind(const struct eab *eab, struct key *account_key, const char *url);
+
+#endif

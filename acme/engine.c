@@ -1,0 +1,582 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "acme/engine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <time.h>
+
+#include "acme/arguments.h"
+#include "acme/consequence.h"
+#include "acme/failure.h"
+#include "acme/issue.h"
+#include "acme/loop.h"
+#include "acme/names.h"
+#include "acme/net.h"
+#include "acme/order.h"
+#include "acme/output.h"
+#include "acme/session.h"
+#include "acme/state.h"
+#include "acme/store.h"
+
+/* A clock that is further than this behind the newest certificate is wrong. */
+#define CLOCK_SLACK_S 86400
+
+struct job {
+	TAILQ_ENTRY(job) link;
+	struct engine *engine;
+	struct desk *desk;
+	struct state_lineage lineage;
+	struct identifier *identifiers;
+	size_t identifier_count;
+	char *resume_url; /* NULL: a new order */
+	struct issue_wish wish;
+	struct issue *issue;
+};
+
+TAILQ_HEAD(jobs, job);
+
+/* One CA: the session with it, and who waits until it is ready. */
+struct desk {
+	TAILQ_ENTRY(desk) link;
+	struct engine *engine;
+	char *server;
+	struct session session;
+	bool is_ready;
+	struct jobs waiting;
+};
+
+struct engine {
+	const struct engine_options *options;
+	TAILQ_HEAD(desks, desk) desks;
+	struct jobs jobs; /* whose orders are under way */
+	struct jobs ended; /* to be freed, outside of their own callbacks */
+	size_t count; /* waiting or under way */
+	bool takes_due;
+	struct timer timer;
+};
+
+static void look_again(struct engine *engine);
+
+/* --- jobs ------------------------------------------------------------------------------------- */
+
+static void job_free(struct job *job)
+{
+	issue_free(job->issue);
+	state_lineage_done(&job->lineage);
+	free(job->identifiers);
+	free(job->resume_url);
+	free(job);
+}
+
+/* Say what came of it; the state has it already.  `list` is where the job is. */
+static void job_end(struct job *job, struct jobs *list, const struct engine_result *result)
+{
+	struct engine *engine = job->engine;
+
+	TAILQ_REMOVE(list, job, link);
+	TAILQ_INSERT_TAIL(&engine->ended, job, link);
+	engine->count--;
+	engine->options->finished(engine->options->context, result);
+	look_again(engine);
+}
+
+static void job_succeed(struct job *job, struct jobs *list)
+{
+	const struct engine_options *options = job->engine->options;
+	struct failure failure = {0};
+	struct engine_result result = {.lineage = &job->lineage, .failure = &failure};
+
+	if (job->issue)
+		result.order = issue_order(job->issue);
+	consequence_of_success(options->state, &options->arguments->paths, &job->lineage, &failure);
+	job_end(job, list, &result);
+	failure_done(&failure);
+}
+
+static void job_fail(struct job *job, struct jobs *list, const struct failure *failure)
+{
+	struct engine_result result = {.lineage = &job->lineage, .failure = failure};
+	struct consequence consequence;
+	int error;
+
+	if (job->issue)
+		result.order = issue_order(job->issue);
+	error = consequence_of_failure(job->engine->options->state, &job->lineage, failure,
+				       &consequence);
+	if (error)
+		output_warning("%s: what follows from this failure could not be written down: %s",
+			       job->lineage.wish.name, strerror(-error));
+	result.is_postponed = consequence.is_postponed;
+	result.next_attempt_s = consequence.next_attempt_s;
+	job_end(job, list, &result);
+}
+
+static void on_ordered(void *context, const char *url)
+{
+	struct job *job = context;
+	struct state *state = job->engine->options->state;
+	int error = state_order_created(state, job->lineage.id, url);
+
+	/* The order goes on: only if this process is killed would it be forgotten. */
+	if (error)
+		output_warning("%s: the order %s could not be written down: %s",
+			       job->lineage.wish.name, url, strerror(-error));
+}
+
+static void on_done(void *context, struct failure *failure)
+{
+	struct job *job = context;
+
+	if (failure_is_set(failure))
+		job_fail(job, &job->engine->jobs, failure);
+	else
+		job_succeed(job, &job->engine->jobs);
+}
+
+/* --- desks ------------------------------------------------------------------------------------ */
+
+static void job_start(struct job *job)
+{
+	TAILQ_REMOVE(&job->desk->waiting, job, link);
+	TAILQ_INSERT_TAIL(&job->engine->jobs, job, link);
+	issue_start(job->issue, job->desk->session.ca);
+}
+
+static void on_ready(void *context, struct failure *failure)
+{
+	struct desk *desk = context;
+	struct job *job;
+
+	desk->is_ready = !failure_is_set(failure);
+	while ((job = TAILQ_FIRST(&desk->waiting))) {
+		if (desk->is_ready)
+			job_start(job);
+		else
+			job_fail(job, &desk->waiting, failure);
+	}
+	/* The next who comes tries again. */
+	failure_done(failure);
+}
+
+static void desk_free(struct desk *desk)
+{
+	if (!desk)
+		return;
+	session_close(&desk->session);
+	free(desk->server);
+	free(desk);
+}
+
+/* The desk of this CA.  0, or -1 with `failure` filled in. */
+static int find_desk(struct engine *engine, const char *server, struct desk **ret_desk,
+		     struct failure *failure)
+{
+	const struct engine_options *options = engine->options;
+	struct desk *desk;
+
+	for (desk = TAILQ_FIRST(&engine->desks); desk; desk = TAILQ_NEXT(desk, link)) {
+		if (strcmp(desk->server, server) != 0)
+			continue;
+		*ret_desk = desk;
+		return 0;
+	}
+	desk = calloc(1, sizeof(*desk));
+	if (desk)
+		desk->server = strdup(server);
+	if (!desk || !desk->server) {
+		failure_set_errno(failure, ENOMEM, "preparing to talk to the CA");
+		free(desk);
+		return -1;
+	}
+	TAILQ_INIT(&desk->waiting);
+	desk->engine = engine;
+	if (session_open(&desk->session, options->net, options->arguments, desk->server, failure)) {
+		free(desk->server);
+		free(desk);
+		return -1;
+	}
+	TAILQ_INSERT_TAIL(&engine->desks, desk, link);
+	*ret_desk = desk;
+	return 0;
+}
+
+/* Let the job wait until the CA is ready, which it may be already. */
+static void queue_at_desk(struct job *job)
+{
+	struct desk *desk = job->desk;
+	bool is_first = TAILQ_EMPTY(&desk->waiting);
+
+	TAILQ_INSERT_TAIL(&desk->waiting, job, link);
+	if (desk->is_ready)
+		job_start(job);
+	else if (is_first)
+		session_start(&desk->session, on_ready, desk);
+}
+
+/* --- taking ----------------------------------------------------------------------------------- */
+
+static bool holds(const struct jobs *jobs, int64_t lineage)
+{
+	const struct job *job;
+
+	for (job = TAILQ_FIRST(jobs); job; job = TAILQ_NEXT(job, link))
+		if (job->lineage.id == lineage)
+			return true;
+	return false;
+}
+
+static bool has_job(const struct engine *engine, int64_t lineage)
+{
+	const struct desk *desk;
+
+	for (desk = TAILQ_FIRST(&engine->desks); desk; desk = TAILQ_NEXT(desk, link))
+		if (holds(&desk->waiting, lineage))
+			return true;
+	return holds(&engine->jobs, lineage);
+}
+
+/* The names as the state has them, a blank between. */
+static int parse_identifiers(struct job *job, struct failure *failure)
+{
+	char *text = strdup(job->lineage.wish.identifiers), *place = NULL, *word;
+	const char *words[ORDER_NAMES_MAX];
+	size_t count = 0;
+	int result;
+
+	if (!text) {
+		failure_set_errno(failure, ENOMEM, "reading the names");
+		return -1;
+	}
+	for (word = strtok_r(text, " ", &place); word && count < ORDER_NAMES_MAX;
+	     word = strtok_r(NULL, " ", &place))
+		words[count++] = word;
+	result = names_parse(&job->identifiers, &job->identifier_count, words, count, failure);
+	free(text);
+	return result;
+}
+
+struct in_flight {
+	const struct state_lineage *lineage; /* asked for */
+	char *url; /* found; NULL: none that can be gone on with */
+	int error;
+};
+
+static int take_url(void *context, const struct state_order *order)
+{
+	struct in_flight *wanted = context;
+
+	if (order->lineage != wanted->lineage->id)
+		return 0;
+	/* What is wanted may have changed since. */
+	if (order->url && strcmp(order->server, wanted->lineage->ca) == 0 &&
+	    strcmp(order->identifiers, wanted->lineage->wish.identifiers) == 0) {
+		wanted->url = strdup(order->url);
+		wanted->error = wanted->url ? 0 : -ENOMEM;
+	}
+	return 1;
+}
+
+/*
+ * The order of a process that died.  One that has no URL the CA may never have heard of; if it
+ * has, it is nobody's, and a CA that does as RFC 8555 wants gives the same one again.
+ */
+static int resume(struct job *job)
+{
+	struct state *state = job->engine->options->state;
+	struct in_flight wanted = {.lineage = &job->lineage};
+	int error;
+
+	error = state_orders(state, take_url, &wanted);
+	if (error < 0 || wanted.error)
+		return error < 0 ? error : wanted.error;
+	job->resume_url = wanted.url;
+	return 0;
+}
+
+/* Write down that an order is about to be made, or is gone on with. */
+static int book(struct job *job)
+{
+	const struct state_order order = {
+		.lineage = job->lineage.id,
+		.ca = job->lineage.ca,
+		.server = job->lineage.ca,
+		.account = job->lineage.wish.account,
+		.identifiers = job->lineage.wish.identifiers,
+		.made_at_s = time(NULL),
+	};
+	struct state *state = job->engine->options->state;
+	int error;
+
+	if (job->resume_url)
+		return 0;
+	error = state_order_begin(state, &order);
+	if (error != -EEXIST)
+		return error;
+	error = state_order_drop(state, job->lineage.id);
+	return error ? error : state_order_begin(state, &order);
+}
+
+/* Key, place on disk and request, then the state, then the CA. */
+static void begin_job(struct job *job)
+{
+	const struct engine_options *options = job->engine->options;
+	struct jobs *list = &job->engine->jobs;
+	struct failure failure = {0};
+	enum issue_prepared prepared;
+	int error;
+
+	job->wish = (struct issue_wish){
+		.paths = &options->arguments->paths,
+		.name = job->lineage.wish.name,
+		.identifiers = job->identifiers,
+		.identifier_count = job->identifier_count,
+		.table = options->table,
+		.resume_url = job->resume_url,
+		.is_quiet = !options->shows_progress,
+		.ordered = on_ordered,
+		.done = on_done,
+		.context = job,
+	};
+	prepared = issue_prepare(&job->issue, &job->wish, &failure);
+	if (prepared == ISSUE_COMPLETE) {
+		job_succeed(job, list);
+		return;
+	}
+	error = prepared == ISSUE_READY ? book(job) : 0;
+	if (error)
+		state_explain(options->state, error, &failure);
+	if (!failure_is_set(&failure) &&
+	    !find_desk(job->engine, job->lineage.ca, &job->desk, &failure)) {
+		TAILQ_REMOVE(list, job, link);
+		queue_at_desk(job);
+		return;
+	}
+	if (prepared == ISSUE_BUSY)
+		job_end(job, list,
+			&(struct engine_result){.lineage = &job->lineage,
+						.failure = &failure,
+						.is_postponed = true});
+	else
+		job_fail(job, list, &failure);
+	failure_done(&failure);
+}
+
+int engine_take(struct engine *engine, int64_t lineage, struct failure *failure)
+{
+	struct job *job = calloc(1, sizeof(*job));
+	int error;
+
+	if (!job) {
+		failure_set_errno(failure, ENOMEM, "preparing the order");
+		return -1;
+	}
+	job->engine = engine;
+	error = state_lineage_read(engine->options->state, lineage, &job->lineage);
+	if (!error && job->lineage.in_flight)
+		error = resume(job);
+	if (error)
+		state_explain(engine->options->state, error, failure);
+	if (error || parse_identifiers(job, failure)) {
+		job_free(job);
+		return -1;
+	}
+	TAILQ_INSERT_TAIL(&engine->jobs, job, link);
+	engine->count++;
+	begin_job(job);
+	return 0;
+}
+
+/* --- what is due ------------------------------------------------------------------------------ */
+
+/* What a list of the state tells, for after its callback: which may not call the state. */
+struct found {
+	int64_t ids[ENGINE_ORDERS_MAX];
+	size_t count, max;
+	char *cas[ENGINE_ORDERS_MAX];
+	size_t ca_count;
+};
+
+static int add_in_flight(void *context, const struct state_order *order)
+{
+	struct found *found = context;
+
+	found->ids[found->count++] = order->lineage;
+	return found->count == found->max;
+}
+
+static int add_due(void *context, const struct state_due *due)
+{
+	struct found *found = context;
+
+	found->ids[found->count++] = due->id;
+	return found->count == found->max;
+}
+
+static int add_ca(void *context, const char *ca)
+{
+	struct found *found = context;
+
+	if (found->ca_count == ENGINE_ORDERS_MAX)
+		return 1;
+	found->cas[found->ca_count] = strdup(ca);
+	if (!found->cas[found->ca_count])
+		return -ENOMEM;
+	found->ca_count++;
+	return 0;
+}
+
+/* Due orders of each CA, as long as there are places.  0 or -errno. */
+static int find_due(struct engine *engine, struct found *found)
+{
+	struct state *state = engine->options->state;
+	int error;
+	size_t i;
+
+	error = state_cas(state, add_ca, found);
+	for (i = 0; error >= 0 && i < found->ca_count && found->count < found->max; i++)
+		error = state_due_orders(state, found->cas[i], time(NULL),
+					 found->max - found->count, add_due, found);
+	for (i = 0; i < found->ca_count; i++)
+		free(found->cas[i]);
+	return error < 0 ? error : 0;
+}
+
+static int take_found(struct engine *engine, const struct found *found, struct failure *failure)
+{
+	size_t i;
+
+	for (i = 0; i < found->count; i++)
+		if (!has_job(engine, found->ids[i]) && engine_take(engine, found->ids[i], failure))
+			return -1;
+	return 0;
+}
+
+static int fill(struct engine *engine, struct failure *failure)
+{
+	struct found found = {.max = ENGINE_ORDERS_MAX - engine->count};
+	int error;
+
+	if (!found.max)
+		return 0;
+	error = find_due(engine, &found);
+	if (!error)
+		return take_found(engine, &found, failure);
+	state_explain(engine->options->state, error, failure);
+	return -1;
+}
+
+/* A clock that runs behind would renew nothing, one that is years ahead everything. */
+static int check_clock(const struct engine *engine, struct failure *failure)
+{
+	int64_t newest_s;
+	int error = state_newest_not_before(engine->options->state, &newest_s);
+
+	if (error)
+		state_explain(engine->options->state, error, failure);
+	else if (newest_s > time(NULL) + CLOCK_SLACK_S)
+		failure_set(failure, "set the clock (timedatectl), then run this again",
+			    "this host's clock is behind: a certificate that is here was issued "
+			    "later than it is now");
+	return failure_is_set(failure) ? -1 : 0;
+}
+
+int engine_take_due(struct engine *engine, struct failure *failure)
+{
+	struct found found = {.max = ENGINE_ORDERS_MAX};
+	int error;
+
+	if (check_clock(engine, failure))
+		return -1;
+	if (!engine->takes_due) {
+		engine->takes_due = true;
+		error = state_orders(engine->options->state, add_in_flight, &found);
+		if (error < 0) {
+			state_explain(engine->options->state, error, failure);
+			return -1;
+		}
+		if (take_found(engine, &found, failure))
+			return -1;
+	}
+	return fill(engine, failure);
+}
+
+/* --- as a whole ------------------------------------------------------------------------------- */
+
+static void free_ended(struct engine *engine)
+{
+	struct job *job;
+
+	while ((job = TAILQ_FIRST(&engine->ended))) {
+		TAILQ_REMOVE(&engine->ended, job, link);
+		job_free(job);
+	}
+}
+
+/* After an end, outside of the callback that brought it. */
+static void on_look(void *context)
+{
+	struct failure failure = {0};
+	struct engine *engine = context;
+
+	free_ended(engine);
+	if (engine->takes_due && fill(engine, &failure))
+		output_failure(NULL, &failure);
+	failure_done(&failure);
+	if (!engine->count)
+		engine->options->idle(engine->options->context);
+}
+
+static void look_again(struct engine *engine)
+{
+	loop_timer_start(engine->options->net->loop, &engine->timer, 0, on_look, engine);
+}
+
+int engine_new(struct engine **ret_engine, const struct engine_options *options)
+{
+	struct engine *engine = calloc(1, sizeof(*engine));
+
+	if (!engine)
+		return -ENOMEM;
+	engine->options = options;
+	TAILQ_INIT(&engine->desks);
+	TAILQ_INIT(&engine->jobs);
+	TAILQ_INIT(&engine->ended);
+	*ret_engine = engine;
+	return 0;
+}
+
+static void suspend_all(struct jobs *jobs)
+{
+	struct job *job;
+
+	while ((job = TAILQ_FIRST(jobs))) {
+		TAILQ_REMOVE(jobs, job, link);
+		issue_suspend(job->issue);
+		job->issue = NULL;
+		job_free(job);
+	}
+}
+
+void engine_free(struct engine *engine)
+{
+	struct desk *desk;
+
+	if (!engine)
+		return;
+	loop_timer_stop(engine->options->net->loop, &engine->timer);
+	free_ended(engine);
+	suspend_all(&engine->jobs);
+	while ((desk = TAILQ_FIRST(&engine->desks))) {
+		TAILQ_REMOVE(&engine->desks, desk, link);
+		suspend_all(&desk->waiting);
+		desk_free(desk);
+	}
+	free(engine);
+}
+
+size_t engine_count(const struct engine *engine)
+{
+	return engine->count;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Getting many certificates at once: what the state (state.h) says is due, or what it is told to
+ * take.  It owns the sessions with the CAs, one each, and the orders under way; and it decides
+ * what follows from a failure: another try later, another CA, or an operator.  Everything that an
+ * order goes through is in the state before the step that follows from it, so that a process that
+ * is killed at any point is gone on with by the next.  Used by certonly, renew and run.
+ */
+#ifndef ENGINE_H
+#define ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct arguments;
+struct challenge_table;
+struct engine;
+struct failure;
+struct net;
+struct order;
+struct state;
+struct state_lineage;
+
+/* Orders under way at once: a CA validates each in a second or so. */
+#define ENGINE_ORDERS_MAX 100
+
+/* Of one certificate, at its end.  Valid during the callback only. */
+struct engine_result {
+	const struct state_lineage *lineage; /* as it was before */
+	const struct order *order; /* NULL: it did not come to one */
+	const struct failure *failure; /* empty: the certificate is in use */
+	bool is_postponed; /* it failed for a reason that is not its own: the CA asks to wait */
+	int64_t next_attempt_s; /* Unix time; 0: none without an operator */
+};
+
+struct engine_options {
+	const struct arguments *arguments; /* paths, and what is said to the CAs */
+	struct net *net;
+	struct state *state;
+	struct challenge_table *table;
+	bool shows_progress; /* of the steps of a single order */
+	/* A certificate is there, or an attempt has failed; it may call the engine. */
+	void (*finished)(void *context, const struct engine_result *result);
+	/* Nothing is under way any more; it may free what it likes, but not the engine. */
+	void (*idle)(void *context);
+	void *context;
+};
+
+/* What `options` points to must outlive it.  0 or -ENOMEM. */
+int engine_new(struct engine **ret_engine, const struct engine_options *options);
+
+/* What is under way is left for the next process; nothing stays armed. */
+void engine_free(struct engine *engine);
+
+/* Take one certificate, due or not; an order in flight is gone on with.  0, or -1 with `failure`. */
+int engine_take(struct engine *engine, int64_t lineage, struct failure *failure);
+
+/*
+ * Go on with the orders that were in flight when the last process died, and take all that is
+ * due, as many at once as may be: the others follow by themselves.  0, or -1 with `failure`.
+ */
+int engine_take_due(struct engine *engine, struct failure *failure);
+
+/* How many are under way. */
+size_t engine_count(const struct engine *engine);
+
+#endif

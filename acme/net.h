@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The event loop and the HTTP client on it, which all sessions of a process share. */
+#ifndef NET_H
+#define NET_H
+
+struct arguments;
+struct failure;
+struct http;
+struct loop;
+
+struct net {
+	struct loop *loop;
+	struct http *http;
+};
+
+/* 0, or -1 with `failure` filled in: closed again.  `arguments` must outlive it. */
+int net_open(struct net *net, const struct arguments *arguments, struct failure *failure);
+
+/* Run the loop until it is stopped.  0, or -1 with `failure` filled in when interrupted. */
+int net_run(struct net *net, struct failure *failure);
+
+/* Everything that uses it must be gone. */
+void net_close(struct net *net);
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* `sidestep plan`: what is due when. */
+#include <jansson.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "acme/arguments.h"
+#include "acme/failure.h"
+#include "acme/inventory.h"
+#include "acme/output.h"
+#include "acme/state.h"
+#include "acme/verbs.h"
+
+#define SHOWN_MAX 1000
+#define FOREVER_S INT64_MAX
+
+struct moment_text {
+	char text[sizeof("2026-11-26 12:00 UTC")];
+};
+
+static struct moment_text moment_text(int64_t moment_s, int64_t now_s)
+{
+	struct moment_text moment = {"now"};
+	time_t seconds = (time_t)moment_s;
+	struct tm utc;
+
+	if (moment_s > now_s && gmtime_r(&seconds, &utc))
+		strftime(moment.text, sizeof(moment.text), "%F %H:%M UTC", &utc);
+	return moment;
+}
+
+static const char *reason(const struct state_lineage *lineage)
+{
+	if (lineage->in_flight)
+		return "an order is under way";
+	if (lineage->priority == STATE_URGENT)
+		return "revoked";
+	if (lineage->failures)
+		return "failed before";
+	if (!lineage->not_after_s)
+		return "there is none yet";
+	return lineage->window_start_s ? "the CA's window" : "its age";
+}
+
+static int show(void *context, const struct state_lineage *lineage)
+{
+	int64_t now_s = time(NULL);
+	json_t *array = context;
+
+	output_line("%-20s  %s  (%s%s%s; at %s)", moment_text(lineage->issue_at_s, now_s).text,
+		    lineage->wish.name, reason(lineage), lineage->failures ? ": " : "",
+		    lineage->failures && lineage->last_failure ? lineage->last_failure : "",
+		    lineage->ca);
+	json_array_append_new(
+		array, json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s?}", "name",
+				 lineage->wish.name, "identifiers", lineage->wish.identifiers, "ca",
+				 lineage->ca, "at", (json_int_t)lineage->issue_at_s, "not_after",
+				 (json_int_t)lineage->not_after_s, "failures",
+				 (json_int_t)lineage->failures, "reason", reason(lineage),
+				 "last_failure", lineage->last_failure));
+	return 0;
+}
+
+int verb_plan(const struct arguments *arguments)
+{
+	json_t *array = json_array();
+	struct failure failure = {0};
+	struct state *state;
+	int status, error;
+
+	if (!state_open(&state, &arguments->paths, &failure)) {
+		if (!inventory_take(state, &arguments->paths, &failure)) {
+			error = state_plan(state, FOREVER_S, SHOWN_MAX, show, array);
+			if (error)
+				state_explain(state, error, &failure);
+		}
+		state_free(state);
+	}
+	if (failure_is_set(&failure)) {
+		status = output_fatal(&failure);
+	} else {
+		if (!json_array_size(array))
+			output_line("There is nothing to renew.");
+		output_document(json_pack("{s:b, s:O}", "ok", 1, "plan", array));
+		status = EXIT_DONE;
+	}
+	json_decref(array);
+	failure_done(&failure);
+	return status;
+}

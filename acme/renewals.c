@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "acme/renewals.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "acme/arguments.h"
+#include "acme/authorization.h"
+#include "acme/deploy.h"
+#include "acme/engine.h"
+#include "acme/failure.h"
+#include "acme/feed.h"
+#include "acme/inventory.h"
+#include "acme/order.h"
+#include "acme/output.h"
+#include "acme/state.h"
+#include "acme/store.h"
+#include "common/challenge_table.h"
+#include "common/identifier.h"
+
+/* Let the servers know.  A failing hook does not take the certificate away. */
+static void deploy(const struct renewals *renewals, const struct state_lineage *lineage,
+		   struct failure *failure)
+{
+	struct stored stored;
+	int error;
+
+	if (!lineage->wish.deploy_hook)
+		return;
+	error = store_read(&stored, &renewals->arguments->paths, lineage->wish.name);
+	if (error) {
+		failure_set_errno(failure, -error, "cannot read the new certificate");
+		return;
+	}
+	deploy_run_hook(lineage->wish.deploy_hook, &stored, failure);
+	stored_done(&stored);
+}
+
+/* Each name that failed, with the CA's reason. */
+static void show_authorizations(const struct order *order)
+{
+	const struct authorization *authorization;
+	const struct identifier *identifier;
+	size_t i;
+
+	for (i = 0; order && (authorization = order_authorization(order, i)); i++) {
+		identifier = authorization_identifier(authorization);
+		if (failure_is_set(authorization_failure(authorization)))
+			output_failure(identifier ? identifier->value : NULL,
+				       authorization_failure(authorization));
+	}
+}
+
+static void show_next_attempt(const char *name, int64_t next_attempt_s)
+{
+	char when[sizeof("2026-11-26 12:00 UTC")];
+	time_t moment = (time_t)next_attempt_s;
+	struct tm utc;
+
+	if (!next_attempt_s)
+		output_warning("%s: not tried again before you have acted", name);
+	else if (gmtime_r(&moment, &utc) && strftime(when, sizeof(when), "%F %H:%M UTC", &utc))
+		output_warning("%s: the next attempt is at %s at the earliest", name, when);
+}
+
+static void on_finished(void *context, const struct engine_result *result)
+{
+	struct renewals *renewals = context;
+	const char *name = result->lineage->wish.name;
+	bool issued = !failure_is_set(result->failure);
+	struct failure hook = {0};
+
+	if (issued) {
+		renewals->renewed++;
+		output_line("%s: renewed", name);
+		deploy(renewals, result->lineage, &hook);
+	} else {
+		show_authorizations(result->order);
+		output_failure(name, result->failure);
+		show_next_attempt(name, result->next_attempt_s);
+	}
+	if (failure_is_set(&hook))
+		output_failure(name, &hook);
+	renewals->postponed += !issued && result->is_postponed;
+	renewals->failed += (!issued && !result->is_postponed) || failure_is_set(&hook);
+	if (renewals->results)
+		json_array_append_new(
+			renewals->results,
+			json_pack("{s:s, s:b, s:b, s:I, s:o*, s:o*}", "name", name, "renewed",
+				  issued, "postponed", result->is_postponed, "next_attempt",
+				  (json_int_t)result->next_attempt_s, "error",
+				  issued ? NULL : failure_to_json(result->failure), "hook_error",
+				  failure_is_set(&hook) ? failure_to_json(&hook) : NULL));
+	failure_done(&hook);
+}
+
+static void on_idle(void *context)
+{
+	struct renewals *renewals = context;
+
+	renewals->idle(renewals->context);
+}
+
+static int open_engine(struct renewals *renewals, struct failure *failure)
+{
+	renewals->options = calloc(1, sizeof(*renewals->options));
+	if (renewals->options) {
+		*renewals->options = (struct engine_options){
+			.arguments = renewals->arguments,
+			.net = &renewals->net,
+			.state = renewals->state,
+			.table = renewals->table,
+			.finished = on_finished,
+			.idle = on_idle,
+			.context = renewals,
+		};
+		if (!engine_new(&renewals->engine, renewals->options))
+			return 0;
+	}
+	failure_set_errno(failure, ENOMEM, "preparing the renewals");
+	return -1;
+}
+
+int renewals_open(struct renewals *renewals, struct failure *failure)
+{
+	const struct paths *paths = &renewals->arguments->paths;
+
+	if (state_open(&renewals->state, paths, failure) ||
+	    inventory_take(renewals->state, paths, failure) ||
+	    feed_open(&renewals->table, paths, failure) ||
+	    net_open(&renewals->net, renewals->arguments, failure) ||
+	    open_engine(renewals, failure)) {
+		renewals_close(renewals);
+		return -1;
+	}
+	return 0;
+}
+
+void renewals_close(struct renewals *renewals)
+{
+	engine_free(renewals->engine);
+	free(renewals->options);
+	if (renewals->net.loop)
+		net_close(&renewals->net);
+	challenge_table_free(renewals->table);
+	state_free(renewals->state);
+}

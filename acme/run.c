@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* `sidestep run`: renews what is due, when it is due, until it is stopped. */
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "acme/arguments.h"
+#include "acme/engine.h"
+#include "acme/failure.h"
+#include "acme/file.h"
+#include "acme/loop.h"
+#include "acme/output.h"
+#include "acme/renewals.h"
+#include "acme/state.h"
+#include "acme/verbs.h"
+#include "common/notify.h"
+
+#define LOCK_FILE "run.lock" /* below the state directory */
+/* Looked at least so often, also for what other processes have made due. */
+#define LOOK_MAX_S  60
+#define MS_PER_S    1000
+#define US_PER_MS   1000
+#define LOCK_MODE   0600
+#define WATCHDOG_MS 10000
+
+struct daemon {
+	struct renewals renewals;
+	struct timer look, watchdog;
+	uint64_t watchdog_ms; /* 0: nobody asks for it */
+	struct failure failure;
+};
+
+static void look(void *context);
+
+/* --- when to look ----------------------------------------------------------------------------- */
+
+struct next {
+	char *cas[ENGINE_ORDERS_MAX];
+	size_t count;
+};
+
+static int add_ca(void *context, const char *ca)
+{
+	struct next *next = context;
+
+	if (next->count == ENGINE_ORDERS_MAX)
+		return 1;
+	next->cas[next->count] = strdup(ca);
+	return next->cas[next->count] ? (next->count++, 0) : -ENOMEM;
+}
+
+/* The pause until the next order is due, in seconds; LOOK_MAX_S also when that is not known. */
+static int64_t pause_s(struct state *state)
+{
+	int64_t now_s = time(NULL), at_s, pause = LOOK_MAX_S;
+	struct next next = {0};
+	int error;
+	size_t i;
+
+	error = state_cas(state, add_ca, &next);
+	for (i = 0; error >= 0 && i < next.count; i++) {
+		error = state_next_order(state, next.cas[i], &at_s);
+		if (!error && at_s && at_s - now_s < pause)
+			pause = at_s > now_s ? at_s - now_s : 1;
+	}
+	for (i = 0; i < next.count; i++)
+		free(next.cas[i]);
+	return pause;
+}
+
+static void look_later(struct daemon *daemon)
+{
+	loop_timer_start(daemon->renewals.net.loop, &daemon->look,
+			 (uint64_t)pause_s(daemon->renewals.state) * MS_PER_S, look, daemon);
+}
+
+/* A failure here is not an order's: the disk is full, the clock is wrong.  It may pass. */
+static void look(void *context)
+{
+	struct failure failure = {0};
+	struct daemon *daemon = context;
+
+	if (engine_take_due(daemon->renewals.engine, &failure))
+		output_failure(NULL, &failure);
+	failure_done(&failure);
+	look_later(daemon);
+}
+
+static void on_idle(void *context)
+{
+	look_later(context);
+}
+
+/* --- the service manager ---------------------------------------------------------------------- */
+
+/* sd_watchdog_enabled(3): half of what is asked for. */
+static uint64_t watchdog_pause_ms(void)
+{
+	const char *text = getenv("WATCHDOG_USEC");
+	uint64_t pause_ms = text ? strtoull(text, NULL, 10) / US_PER_MS / 2 : 0;
+
+	return pause_ms && pause_ms < WATCHDOG_MS ? pause_ms : pause_ms ? WATCHDOG_MS : 0;
+}
+
+static void tell_manager(const char *state)
+{
+	int error = notify_send(state);
+
+	if (error)
+		output_warning("cannot tell the service manager '%s': %s", state, strerror(-error));
+}
+
+static void on_watchdog(void *context)
+{
+	struct daemon *daemon = context;
+
+	tell_manager("WATCHDOG=1");
+	loop_timer_start(daemon->renewals.net.loop, &daemon->watchdog, daemon->watchdog_ms,
+			 on_watchdog, daemon);
+}
+
+/* --- one at a time ---------------------------------------------------------------------------- */
+
+/* The lock's descriptor, or -1 with `failure` filled in. */
+static int lock(const struct paths *paths, struct failure *failure)
+{
+	int directory, fd, error;
+
+	error = file_open_path(paths->state, 0755, &directory);
+	if (!error) {
+		fd = openat(directory, LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+			    LOCK_MODE);
+		error = fd < 0 ? -errno : 0;
+		close(directory);
+	}
+	if (!error && flock(fd, LOCK_EX | LOCK_NB)) {
+		error = -errno;
+		close(fd);
+	}
+	if (!error)
+		return fd;
+	if (error == -EWOULDBLOCK)
+		failure_set(failure, "end it first, or use another --root for another instance",
+			    "another `sidestep run` is at work in %s", paths->state);
+	else
+		failure_set_errno(failure, -error, "cannot lock %s/" LOCK_FILE, paths->state);
+	return -1;
+}
+
+static void serve(struct daemon *daemon)
+{
+	daemon->watchdog_ms = watchdog_pause_ms();
+	if (daemon->watchdog_ms)
+		on_watchdog(daemon);
+	look(daemon);
+	tell_manager("READY=1");
+	output_line("ready");
+	/* Ends at SIGTERM or SIGINT, which is what is wanted. */
+	if (net_run(&daemon->renewals.net, &daemon->failure))
+		failure_done(&daemon->failure);
+	tell_manager("STOPPING=1");
+	loop_timer_stop(daemon->renewals.net.loop, &daemon->look);
+	loop_timer_stop(daemon->renewals.net.loop, &daemon->watchdog);
+	output_line("stopped: %zu renewed, %zu failed, %zu put off", daemon->renewals.renewed,
+		    daemon->renewals.failed, daemon->renewals.postponed);
+}
+
+int verb_run(const struct arguments *arguments)
+{
+	struct daemon daemon = {.renewals = {.arguments = arguments, .idle = on_idle}};
+	int status = EXIT_FAILED, fd;
+
+	daemon.renewals.context = &daemon;
+	/* As lines appear, not when a buffer is full. */
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	fd = lock(&arguments->paths, &daemon.failure);
+	if (fd >= 0 && !renewals_open(&daemon.renewals, &daemon.failure)) {
+		serve(&daemon);
+		renewals_close(&daemon.renewals);
+		status = EXIT_DONE;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (status != EXIT_DONE)
+		output_fatal(&daemon.failure);
+	failure_done(&daemon.failure);
+	return status;
+}

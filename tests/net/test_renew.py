@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`sidestep renew`, `run` and `plan`: what is due is renewed, and nothing else."""
+
+import contextlib
+import json
+import os
+import socket
+import sqlite3
+import time
+
+import authority
+import certificates
+import hosts
+import pytest
+
+NAMES = ("www.example.org", "shop.example.org", "mail.example.org")
+BAD = "moved-away.example.org"
+DAY_S = 86400
+
+
+def renew(instance, ca, *options, **run_options):
+    output = instance.agent(
+        *("renew", "--json", "--cacert", ca.cacert, *options),
+        **{"timeout": 120, **run_options},
+    )
+    return output, json.loads(output.stdout)
+
+
+def serial(instance, name):
+    return certificates.load(instance.live(name) / "cert.pem")[0].serial_number
+
+
+def serials(instance):
+    return {name: serial(instance, name) for name in NAMES}
+
+
+def memory(instance):
+    return contextlib.closing(sqlite3.connect(instance.state / "state.db"))
+
+
+@pytest.fixture
+def stocked(lab, dns, pebble, nginx, instance):
+    """Three certificates, fresh; each notes its renewals in a file."""
+    instance.start()
+    for name in NAMES:
+        dns.set(name, lab.server.ipv4)
+        hook = f"echo $RENEWED_DOMAINS >>{lab.directory}/hooks"
+        run = instance.issue(pebble, name, options=("--deploy-hook", hook))
+        assert run.returncode == 0, run.stderr
+    (lab.directory / "hooks").unlink()
+    return instance
+
+
+def hooks(lab):
+    path = lab.directory / "hooks"
+    return sorted(path.read_text().split()) if path.exists() else []
+
+
+def test_nothing_due(lab, stocked, pebble):
+    before, orders = serials(stocked), pebble.orders()
+    output, said = renew(stocked, pebble)
+    assert output.returncode == 0 and said["ok"] and said["renewed"] == 0
+    assert "No certificate is due." in stocked.agent("renew").stdout
+    assert serials(stocked) == before
+    assert pebble.orders() == orders
+    assert not hooks(lab)
+
+
+def test_one_due(lab, stocked, pebble):
+    before = serials(stocked)
+    stocked.set_due(NAMES[1])
+    output, said = renew(stocked, pebble)
+    assert output.returncode == 0, output.stderr
+    assert [result["name"] for result in said["results"]] == [NAMES[1]]
+    after = serials(stocked)
+    assert after[NAMES[1]] != before[NAMES[1]]
+    assert after | {NAMES[1]: None} == before | {NAMES[1]: None}
+    assert hooks(lab) == [NAMES[1]]
+    assert not stocked.pending()
+    output, said = renew(stocked, pebble)
+    assert said["renewed"] == 0
+
+
+def test_forced(lab, stocked, pebble):
+    before = serials(stocked)
+    output, said = renew(stocked, pebble, "--force-renewal")
+    assert output.returncode == 0, output.stderr
+    assert said["renewed"] == len(NAMES)
+    after = serials(stocked)
+    assert all(after[name] != before[name] for name in NAMES)
+    assert hooks(lab) == sorted(NAMES)
+    for name in NAMES:
+        stocked.check_certificate(name, [name])
+
+
+def test_named(stocked, pebble):
+    before = serials(stocked)
+    output, said = renew(stocked, pebble, "--cert-name", NAMES[0])
+    assert output.returncode == 0 and said["renewed"] == 0
+    output, said = renew(stocked, pebble, "--cert-name", NAMES[0], "--force-renewal")
+    assert output.returncode == 0 and said["renewed"] == 1
+    assert serials(stocked)[NAMES[0]] != before[NAMES[0]]
+    assert serials(stocked)[NAMES[1]] == before[NAMES[1]]
+    output, said = renew(stocked, pebble, "--cert-name", "unknown.example.org")
+    assert output.returncode == 1
+    assert "there is no certificate called unknown.example.org" in output.stderr
+
+
+def test_one_bad_name(lab, dns, stocked, pebble):
+    """One bad name among many: it is backed off alone, and the others are renewed."""
+    dns.set(BAD, lab.server.ipv4)
+    assert stocked.issue(pebble, BAD).returncode == 0
+    old = serial(stocked, BAD)
+    dns.manage("clear-a", {"host": f"{BAD}."})
+    dns.set(BAD, lab.validator.ipv4)
+    for name in (*NAMES, BAD):
+        stocked.set_due(name)
+    output, said = renew(stocked, pebble)
+    assert output.returncode == 1
+    assert (said["renewed"], said["failed"]) == (len(NAMES), 1)
+    (failed,) = [result for result in said["results"] if not result["renewed"]]
+    assert failed["name"] == BAD
+    assert 0 < failed["next_attempt"] - time.time() < 600
+    assert "the CA says" in output.stderr and "the next attempt is at" in output.stderr
+    # The old one is in use as before, and nothing is due until the pause is over.
+    assert serial(stocked, BAD) == old
+    orders = pebble.orders()
+    output, said = renew(stocked, pebble)
+    assert output.returncode == 0 and said["renewed"] == said["failed"] == 0
+    assert pebble.orders() == orders
+    (entry,) = [entry for entry in stocked.succeed("plan")["plan"] if entry["name"] == BAD]
+    assert entry["failures"] == 1 and entry["reason"] == "failed before"
+
+
+def test_failed_first_time_is_forgotten(lab, dns, stocked, pebble):
+    """A name that never had a certificate is nothing to renew."""
+    dns.set(BAD, lab.validator.ipv4)
+    assert stocked.issue(pebble, BAD).returncode == 1
+    assert BAD not in [entry["name"] for entry in stocked.succeed("plan")["plan"]]
+
+
+def test_memory_lost(stocked, pebble):
+    """What the agent knew is made again from the certificates that are there."""
+    for path in stocked.state.glob("state.db*"):
+        path.unlink()
+    output, said = renew(stocked, pebble)
+    assert output.returncode == 0 and said["renewed"] == 0
+    plan = stocked.succeed("plan")["plan"]
+    assert sorted(entry["name"] for entry in plan) == sorted(NAMES)
+    assert {entry["ca"] for entry in plan} == {pebble.url}
+    output, said = renew(stocked, pebble, "--force-renewal")
+    assert said["renewed"] == len(NAMES), output.stderr
+
+
+def test_plan(stocked):
+    plan = stocked.succeed("plan")["plan"]
+    now = time.time()
+    for entry in plan:
+        assert now < entry["at"] < entry["not_after"]
+        assert entry["reason"] == "its age"
+    text = stocked.agent("plan").stdout
+    assert all(name in text for name in NAMES)
+
+
+def test_clock_behind(stocked, pebble):
+    """Clock years off: a plain diagnosis, and no mass renewal."""
+    with memory(stocked) as database, database:
+        database.execute("UPDATE fact SET value = value + ?", (1000 * DAY_S,))
+    before = serials(stocked)
+    output, said = renew(stocked, pebble)
+    assert output.returncode == 1 and not said["ok"]
+    assert "clock is behind" in output.stderr and "next: set the clock" in output.stderr
+    assert serials(stocked) == before
+
+
+def test_without_responder(stocked, pebble):
+    stocked.responder.stop()
+    stocked.set_due(NAMES[0])
+    output, said = renew(stocked, pebble)
+    assert output.returncode == 1
+    assert "no sidestep-responder is running" in output.stderr
+
+
+def test_authority_down(stocked, pebble):
+    """The CA is down: every due name fails by itself, and is tried again later."""
+    stocked.set_due(NAMES[0])
+    stocked.set_due(NAMES[1])
+    pebble.process.stop()
+    output, said = renew(stocked, pebble)
+    assert output.returncode == 1 and said["failed"] == 2
+    assert "cannot connect" in output.stderr
+    assert not stocked.pending()
+
+
+# --- the daemon ----------------------------------------------------------------------------------
+
+
+class Manager:
+    """The service manager's end of NOTIFY_SOCKET."""
+
+    def __init__(self, lab):
+        self.path = lab.directory / "notify"
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(self.path))
+        self.socket.settimeout(hosts.PATIENCE_S)
+
+    def wait_for(self, state):
+        while self.socket.recv(4096).decode() != state:
+            pass
+
+
+@pytest.fixture
+def manager(lab):
+    made = Manager(lab)
+    yield made
+    made.socket.close()
+
+
+def start_daemon(instance, ca, manager):
+    environment = {
+        **os.environ, "NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "2000000"
+    }
+    daemon = instance.host.start(
+        "run",
+        *(instance.programs / "sidestep", "run", "--root", instance.root),
+        *("--cacert", ca.cacert),
+        env=environment,
+    )
+    manager.wait_for("READY=1")
+    return daemon
+
+
+def test_run(lab, stocked, pebble, manager):
+    """It renews what is due when it starts, tells the service manager, and ends at SIGTERM."""
+    before = serials(stocked)
+    stocked.set_due(NAMES[0])
+    daemon = start_daemon(stocked, pebble, manager)
+    daemon.wait_until(lambda: f"{NAMES[0]}: renewed" in daemon.output(), "a renewal")
+    manager.wait_for("WATCHDOG=1")
+    second = stocked.agent("run", "--cacert", pebble.cacert)
+    assert second.returncode == 1
+    assert "another `sidestep run` is at work" in second.stderr
+    assert daemon.stop() == 0
+    manager.wait_for("STOPPING=1")
+    assert "stopped: 1 renewed, 0 failed" in daemon.output()
+    assert serials(stocked)[NAMES[0]] != before[NAMES[0]]
+    assert serials(stocked)[NAMES[1]] == before[NAMES[1]]
+    assert hooks(lab) == [NAMES[0]]
+    assert not stocked.pending()
+
+
+# --- killed at any moment --------------------------------------------------------------------------
+
+
+def is_armed(instance):
+    return instance.responder.is_running() and instance.pending()
+
+
+def test_killed_while_the_authority_validates(lab, dns, nginx, instance):
+    """Agent killed after any request: the same order is gone on with, and no other made."""
+    pebble = authority.Pebble(lab, PEBBLE_VA_NOSLEEP="0", PEBBLE_VA_SLEEPTIME="4")
+    dns.set(NAMES[0], lab.server.ipv4)
+    instance.start()
+    agent = instance.start_issue(pebble, NAMES[0])
+    agent.wait_until(lambda: is_armed(instance), "its name to be armed")
+    hosts.wait_for(lambda: pebble.orders() == 1, "its order")
+    agent.kill()
+    assert not instance.live(NAMES[0]).exists()
+    run = instance.issue(pebble, NAMES[0])
+    assert run.returncode == 0, run.stderr
+    assert pebble.orders() == 1
+    instance.check_certificate(NAMES[0], [NAMES[0]])
+    assert not instance.pending()
+    generations = list((instance.state / "archive" / NAMES[0]).glob("[0-9]*"))
+    assert [path.name for path in generations] == ["1"]
+
+
+def test_stopped_while_the_authority_validates(lab, dns, nginx, instance):
+    """SIGTERM in the middle: nothing stays armed, and `renew` goes on with the order."""
+    pebble = authority.Pebble(lab, PEBBLE_VA_NOSLEEP="0", PEBBLE_VA_SLEEPTIME="4")
+    dns.set(NAMES[0], lab.server.ipv4)
+    instance.start()
+    agent = instance.start_issue(pebble, NAMES[0])
+    agent.wait_until(lambda: is_armed(instance), "its name to be armed")
+    hosts.wait_for(lambda: pebble.orders() == 1, "its order")
+    assert agent.stop() == 1
+    assert "interrupted" in agent.output()
+    assert not instance.pending()
+    output, said = renew(instance, pebble)
+    assert output.returncode == 0, output.stderr
+    assert said["renewed"] == 1
+    assert pebble.orders() == 1
+    instance.check_certificate(NAMES[0], [NAMES[0]])
