@@ -109,6 +109,12 @@ static int load_key(struct account *account)
 	error = key_from_pem(&account->key, pem, size);
 	explicit_bzero(pem, size);
 	free(pem);
+	/* Other types of keys are for certificates. */
+	if (!error && key_type_of(account->key) != KEY_P256) {
+		key_free(account->key);
+		account->key = NULL;
+		error = -EBADMSG;
+	}
 	return error;
 }
 
@@ -145,7 +151,7 @@ static int make_key(struct account *account)
 
 	error = make_directory(account);
 	if (!error)
-		error = key_generate(&key);
+		error = key_generate(&key, KEY_P256);
 	if (error)
 		return error;
 	size = key_to_pem(key, pem);

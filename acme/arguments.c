@@ -10,6 +10,7 @@
 #include "acme/failure.h"
 #include "acme/http.h"
 #include "acme/json.h"
+#include "acme/key.h"
 #include "common/challenge_table.h"
 #include "common/version.h"
 
@@ -119,6 +120,10 @@ static const struct {
 	 "run for a new certificate, with RENEWED_LINEAGE and RENEWED_DOMAINS set"},
 	{"force-renewal", 0, OPTION_FLAG, FIELD(arguments.force_renewal), 0, NULL, RENEWAL_VERBS,
 	 "get a new certificate even if the present one is not due"},
+	{"key-type", 0, OPTION_TEXT, FIELD(arguments.key_type), 0, "TYPE", BIT(VERB_CERTONLY),
+	 "p256 (the default), p384, rsa2048, rsa3072 or rsa4096"},
+	{"reuse-key", 0, OPTION_FLAG, FIELD(arguments.reuse_key), 0, NULL, BIT(VERB_CERTONLY),
+	 "keep the present certificate's key, now and at each renewal"},
 	{"server", 0, OPTION_TEXT, FIELD(arguments.server), 0, "URL", CHOICE_VERBS,
 	 "the CA's directory (default: Let's Encrypt)"},
 	{"staging", 0, OPTION_FLAG, FIELD(staging), 0, NULL, CHOICE_VERBS,
@@ -327,7 +332,11 @@ static void take_verb(struct parsing *parsing, int argc, char **argv,
 static void conclude(struct parsing *parsing, struct failure *failure)
 {
 	struct arguments *arguments = &parsing->arguments;
+	enum key_type type;
 
+	if (arguments->key_type && key_type_parse(&type, arguments->key_type))
+		failure_set(failure, "one of p256, p384, rsa2048, rsa3072, rsa4096",
+			    "there is no key type '%s'", arguments->key_type);
 	if (paths_init(&arguments->paths, parsing->root))
 		failure_set(failure, NULL, "the directory of --root has too long a name");
 	if (parsing->eab_hmac_key)

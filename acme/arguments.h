@@ -38,6 +38,7 @@ struct arguments {
 	const char *eab_hmac_key_file;
 	const char *reason; /* of revoke */
 	const char *cert_name;
+	const char *key_type; /* that key_type_parse() knows */
 	const char *deploy_hook;
 	const char *digest;
 	const char *key_authorization;
@@ -47,6 +48,7 @@ struct arguments {
 	uint32_t timeout_s;
 	bool agree_tos;
 	bool force_renewal;
+	bool reuse_key;
 	bool json;
 	bool quiet;
 	bool verbose;

@@ -243,20 +243,21 @@ void certificate_done(struct certificate *certificate)
 
 bool certificate_is_for_key(const char *pem, size_t size, struct key *key)
 {
-	uint8_t point[1 + 2 * KEY_COORDINATE_SIZE];
+	uint8_t public[KEY_PUBLIC_MAX];
 	struct decoded *decoded;
 	const DecodedCert *cert;
 	bool is_for_key;
+	size_t length;
+	int got;
 
-	point[0] = 4; /* uncompressed: SEC 1 section 2.3.3 */
-	if (key_public_point(key, point + 1, point + 1 + KEY_COORDINATE_SIZE) ||
-	    decode(&decoded, pem, size))
+	got = key_public(key, public);
+	if (got < 0 || decode(&decoded, pem, size))
 		return false;
+	length = (size_t)got;
 	cert = &decoded->cert;
-	/* wolfCrypt keeps the whole SubjectPublicKeyInfo of EC keys: the point is its end. */
-	is_for_key = cert->keyOID == ECDSAk && cert->pubKeySize >= sizeof(point) &&
-		     memcmp(cert->publicKey + cert->pubKeySize - sizeof(point), point,
-			    sizeof(point)) == 0;
+	/* wolfCrypt keeps more than the BIT STRING's content of some keys: that is the end. */
+	is_for_key = cert->keyOID == (key_rsa(key) ? RSAk : ECDSAk) && cert->pubKeySize >= length &&
+		     memcmp(cert->publicKey + cert->pubKeySize - length, public, length) == 0;
 	decoded_free(decoded);
 	return is_for_key;
 }

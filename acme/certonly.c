@@ -15,6 +15,7 @@
 #include "acme/failure.h"
 #include "acme/feed.h"
 #include "acme/inventory.h"
+#include "acme/key.h"
 #include "acme/loop.h"
 #include "acme/names.h"
 #include "acme/net.h"
@@ -87,6 +88,24 @@ static int find_present(struct certonly *certonly, struct stored *ret_stored)
 	return 0;
 }
 
+/* Whether the present key is of the type that is asked for, if one is. */
+static bool has_key_type(const struct certonly *certonly, const struct stored *stored)
+{
+	const struct arguments *arguments = certonly->arguments;
+	enum key_type type;
+	struct key *key;
+	bool has;
+
+	if (!arguments->key_type)
+		return true;
+	if (key_type_parse(&type, arguments->key_type) ||
+	    store_read_key(&key, &arguments->paths, stored->name))
+		return false;
+	has = key_type_of(key) == type;
+	key_free(key);
+	return has;
+}
+
 /* Whether the present certificate is what is wanted, and is to be kept. */
 static bool is_kept(const struct certonly *certonly, const struct stored *stored)
 {
@@ -96,7 +115,8 @@ static bool is_kept(const struct certonly *certonly, const struct stored *stored
 	       certificate_has_only_names(&stored->certificate, certonly->names,
 					  certonly->name_count) &&
 	       !certificate_is_due(&stored->certificate, time(NULL)) &&
-	       (!stored->server || strcmp(stored->server, arguments->server) == 0);
+	       (!stored->server || strcmp(stored->server, arguments->server) == 0) &&
+	       has_key_type(certonly, stored);
 }
 
 static void report_kept(const struct stored *stored)
@@ -171,7 +191,9 @@ static void wish(struct certonly *certonly)
 		.name = certonly->name,
 		.identifiers = identifiers,
 		.cas = arguments->server,
+		.key_type = arguments->key_type,
 		.deploy_hook = arguments->deploy_hook,
+		.reuse_key = arguments->reuse_key,
 		.source = "cli",
 	};
 	int error = identifiers ? state_wish(certonly->state, &wish, &certonly->lineage) : -ENOMEM;

@@ -7,11 +7,12 @@
 #include <wolfssl/wolfcrypt/asn_public.h>
 #include <wolfssl/wolfcrypt/ecc.h>
 #include <wolfssl/wolfcrypt/random.h>
+#include <wolfssl/wolfcrypt/rsa.h>
 
 #include "acme/key.h"
 #include "common/identifier.h"
 
-#define CSR_DER_MAX (CTC_MAX_ALT_SIZE + 1024)
+#define CSR_DER_MAX (CTC_MAX_ALT_SIZE + 2048) /* RSA-4096: key and signature */
 
 /* RFC 5280 section 4.2.1.6: GeneralName. */
 #define TAG_SEQUENCE    0x30
@@ -68,6 +69,19 @@ static int put_names(Cert *cert, const struct identifier *identifiers, size_t co
 	return 0;
 }
 
+/* RSA's and P-256's with SHA-256; P-384's with the digest of its own width. */
+static int signature_type(const struct key *key)
+{
+	switch (key_type_of(key)) {
+	case KEY_P256:
+		return CTC_SHA256wECDSA;
+	case KEY_P384:
+		return CTC_SHA384wECDSA;
+	default:
+		return CTC_SHA256wRSA;
+	}
+}
+
 static int sign(uint8_t *der, Cert *cert, struct key *key)
 {
 	WC_RNG random;
@@ -75,9 +89,9 @@ static int sign(uint8_t *der, Cert *cert, struct key *key)
 
 	if (wc_InitRng(&random))
 		return -EIO;
-	size = wc_MakeCertReq(cert, der, CSR_DER_MAX, NULL, key_ecc(key));
+	size = wc_MakeCertReq(cert, der, CSR_DER_MAX, key_rsa(key), key_ecc(key));
 	if (size > 0)
-		size = wc_SignCert(cert->bodySz, cert->sigType, der, CSR_DER_MAX, NULL,
+		size = wc_SignCert(cert->bodySz, cert->sigType, der, CSR_DER_MAX, key_rsa(key),
 				   key_ecc(key), &random);
 	wc_FreeRng(&random);
 	return size > 0 ? size : -EIO;
@@ -96,7 +110,7 @@ int csr_make(uint8_t **ret_der, size_t *ret_size, struct key *key,
 	if (wc_InitCert(cert))
 		goto out;
 	cert->version = 0; /* RFC 2986 section 4.1: v1 */
-	cert->sigType = CTC_SHA256wECDSA;
+	cert->sigType = signature_type(key);
 	error = put_names(cert, identifiers, count);
 	if (error)
 		goto out;

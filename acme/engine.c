@@ -334,6 +334,8 @@ static void begin_job(struct job *job)
 		.identifier_count = job->identifier_count,
 		.table = options->table,
 		.resume_url = job->resume_url,
+		.key_type = job->lineage.wish.key_type,
+		.reuse_key = job->lineage.wish.reuse_key,
 		.is_quiet = !options->shows_progress,
 		.ordered = on_ordered,
 		.done = on_done,

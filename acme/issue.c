@@ -15,6 +15,7 @@
 #include "acme/lineage.h"
 #include "acme/order.h"
 #include "acme/progress.h"
+#include "acme/store.h"
 
 struct issue {
 	const struct issue_wish *wish;
@@ -26,13 +27,40 @@ struct issue {
 	struct progress progress;
 };
 
-/* A new key, for a new order. */
+/* The present key where it is to be kept and can be, or a new one. */
+static int choose_key(struct issue *issue)
+{
+	const struct issue_wish *wish = issue->wish;
+	enum key_type type = KEY_P256;
+	int error;
+
+	if (wish->key_type && key_type_parse(&type, wish->key_type))
+		return -EINVAL;
+	if (wish->reuse_key) {
+		error = store_read_key(&issue->key, wish->paths, wish->name);
+		if (!error && (!wish->key_type || key_type_of(issue->key) == type))
+			return 0;
+		if (error && error != -ENOENT)
+			return error;
+		key_free(issue->key);
+		issue->key = NULL;
+	}
+	return key_generate(&issue->key, type);
+}
+
+/* A new generation, for a new order. */
 static enum issue_prepared begin_anew(struct issue *issue, struct failure *failure)
 {
 	const struct issue_wish *wish = issue->wish;
-	int error = key_generate(&issue->key);
+	int error = choose_key(issue);
 
-	if (error == -EIO)
+	if (error == -EINVAL)
+		failure_set(failure, "one of p256, p384, rsa2048, rsa3072, rsa4096",
+			    "there is no key type '%s'", wish->key_type);
+	else if (error == -EBADMSG)
+		failure_set(failure, "leave --reuse-key out for a new key",
+			    "the key of %s is to be used again, but cannot be read", wish->name);
+	else if (error == -EIO)
 		failure_set(failure, NULL, "cannot make the certificate's key: wolfCrypt failed");
 	else if (error)
 		failure_set_errno(failure, -error, "making the certificate's key");

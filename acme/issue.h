@@ -26,6 +26,8 @@ struct issue_wish {
 	size_t identifier_count;
 	struct challenge_table *table;
 	const char *resume_url; /* the order that a killed process made for this; NULL: none */
+	const char *key_type; /* as key_type_parse() takes it; NULL: any, of a new key p256 */
+	bool reuse_key; /* the present certificate's, where it is of that type */
 	bool is_quiet; /* no progress: one of many */
 	/* Called once as soon as the CA has told the order's URL; the order may be another than
 	   that of resume_url. */

@@ -11,46 +11,43 @@
 #include "acme/base64url.h"
 #include "acme/key.h"
 
-#define COORDINATE_LENGTH BASE64URL_LENGTH(KEY_COORDINATE_SIZE)
-
 /*
  * A public key as a JWK with its members in the order of RFC 7638 section 3.2,
  * so that the same bytes serve for the thumbprint.
  */
-#define JWK_SIZE (sizeof("{'crv':'P-256','kty':'EC','x':'','y':''}") + 2 * COORDINATE_LENGTH)
-
-static int jwk_write(char ret_jwk[JWK_SIZE], struct key *key)
+int jws_jwk_new(char **ret_jwk, struct key *key)
 {
-	uint8_t x[KEY_COORDINATE_SIZE], y[KEY_COORDINATE_SIZE];
-	char x_text[COORDINATE_LENGTH + 1], y_text[COORDINATE_LENGTH + 1];
+	char first[BASE64URL_LENGTH(KEY_SIGNATURE_MAX) + 1];
+	char second[BASE64URL_LENGTH(KEY_SIGNATURE_MAX) + 1];
+	struct key_numbers numbers;
+	char *jwk;
+	int length;
 
-	if (key_public_point(key, x, y))
+	if (key_public_numbers(key, &numbers))
 		return -EIO;
-	base64url_encode(x_text, x, sizeof(x));
-	base64url_encode(y_text, y, sizeof(y));
-	snprintf(ret_jwk, JWK_SIZE, "{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"%s\",\"y\":\"%s\"}",
-		 x_text, y_text);
+	base64url_encode(first, numbers.first, numbers.first_size);
+	base64url_encode(second, numbers.second, numbers.second_size);
+	if (key_ecc(key))
+		length = asprintf(&jwk, "{\"crv\":\"%s\",\"kty\":\"EC\",\"x\":\"%s\",\"y\":\"%s\"}",
+				  key_type_of(key) == KEY_P256 ? "P-256" : "P-384", first, second);
+	else
+		length = asprintf(&jwk, "{\"e\":\"%s\",\"kty\":\"RSA\",\"n\":\"%s\"}", second,
+				  first);
+	if (length < 0)
+		return -ENOMEM;
+	*ret_jwk = jwk;
 	return 0;
 }
 
-int jws_jwk_new(char **ret_jwk, struct key *key)
-{
-	char jwk[JWK_SIZE];
-	int error = jwk_write(jwk, key);
-
-	if (error)
-		return error;
-	*ret_jwk = strdup(jwk);
-	return *ret_jwk ? 0 : -ENOMEM;
-}
-
 /* The protected header, encoded; NULL when out of memory. */
-static char *header_new(const char *jwk, const char *key_id, const char *nonce, const char *url)
+static char *header_new(struct key *key, const char *jwk, const char *key_id, const char *nonce,
+			const char *url)
 {
 	char *text, *encoded = NULL;
 	json_t *header;
 
-	header = json_pack("{s:s, s:s, s:s}", "alg", "ES256", "nonce", nonce, "url", url);
+	header =
+		json_pack("{s:s, s:s, s:s}", "alg", key_algorithm(key), "nonce", nonce, "url", url);
 	if (json_object_set_new(header, key_id ? "kid" : "jwk",
 				key_id ? json_string(key_id) : json_loads(jwk, 0, NULL)) == 0) {
 		text = json_dumps(header, JSON_COMPACT);
@@ -70,16 +67,16 @@ int jws_digest(uint8_t ret_digest[JWS_DIGEST_SIZE], const char *text)
 int jws_sign(char **ret_body, struct key *key, const char *key_id, const char *nonce,
 	     const char *url, const char *payload)
 {
-	char *header = NULL, *encoded = NULL, *signed_text = NULL, *body = NULL;
-	char jwk[JWK_SIZE], signature_text[BASE64URL_LENGTH(KEY_SIGNATURE_SIZE) + 1];
-	uint8_t digest[JWS_DIGEST_SIZE], signature[KEY_SIGNATURE_SIZE];
-	int error;
+	char *jwk = NULL, *header = NULL, *encoded = NULL, *signed_text = NULL, *body = NULL;
+	char signature_text[BASE64URL_LENGTH(KEY_SIGNATURE_MAX) + 1];
+	uint8_t signature[KEY_SIGNATURE_MAX];
+	int error, size;
 
-	error = jwk_write(jwk, key);
+	error = jws_jwk_new(&jwk, key);
 	if (error)
 		return error;
 	error = -ENOMEM;
-	header = header_new(jwk, key_id, nonce, url);
+	header = header_new(key, jwk, key_id, nonce, url);
 	encoded = base64url_new(payload, strlen(payload));
 	if (!header || !encoded)
 		goto out;
@@ -87,19 +84,19 @@ int jws_sign(char **ret_body, struct key *key, const char *key_id, const char *n
 		signed_text = NULL;
 		goto out;
 	}
-	error = jws_digest(digest, signed_text);
-	if (!error)
-		error = key_sign(key, digest, signature);
-	if (error)
-		goto out;
-	base64url_encode(signature_text, signature, sizeof(signature));
-	if (asprintf(&body, "{\"protected\":\"%s\",\"payload\":\"%s\",\"signature\":\"%s\"}",
-		     header, encoded, signature_text) < 0) {
-		error = -ENOMEM;
+	size = key_sign(key, signed_text, strlen(signed_text), signature);
+	if (size < 0) {
+		error = size;
 		goto out;
 	}
+	base64url_encode(signature_text, signature, (size_t)size);
+	if (asprintf(&body, "{\"protected\":\"%s\",\"payload\":\"%s\",\"signature\":\"%s\"}",
+		     header, encoded, signature_text) < 0)
+		goto out;
 	*ret_body = body;
+	error = 0;
 out:
+	free(jwk);
 	free(header);
 	free(encoded);
 	free(signed_text);
@@ -109,14 +106,16 @@ out:
 int jws_key_authorization_digest(uint8_t ret_digest[JWS_DIGEST_SIZE], struct key *key,
 				 const char *token)
 {
-	char jwk[JWK_SIZE], thumbprint_text[BASE64URL_LENGTH(JWS_DIGEST_SIZE) + 1];
+	char thumbprint_text[BASE64URL_LENGTH(JWS_DIGEST_SIZE) + 1];
 	uint8_t thumbprint[JWS_DIGEST_SIZE];
-	char *key_authorization;
+	char *key_authorization, *jwk;
 	int error;
 
-	error = jwk_write(jwk, key);
-	if (!error)
-		error = jws_digest(thumbprint, jwk);
+	error = jws_jwk_new(&jwk, key);
+	if (error)
+		return error;
+	error = jws_digest(thumbprint, jwk);
+	free(jwk);
 	if (error)
 		return error;
 	base64url_encode(thumbprint_text, thumbprint, sizeof(thumbprint));

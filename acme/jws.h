@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Requests signed as flattened JWS with ES256 (RFC 7515, RFC 8555 section 6.2),
+ * Requests signed as flattened JWS by any of our keys (RFC 7515, RFC 8555 section 6.2),
  * and what else is computed from the account key.
  */
 #ifndef JWS_H

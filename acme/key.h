@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A P-256 private key: of an ACME account or of a certificate.  The only file
- * that turns keys into PEM and back.
+ * A private key: of an ACME account (P-256) or of a certificate.  The only file
+ * that turns keys into PEM and back, and that signs with them.
  */
 #ifndef KEY_H
 #define KEY_H
@@ -9,35 +9,74 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define KEY_PEM_MAX         512
-#define KEY_COORDINATE_SIZE 32
-#define KEY_DIGEST_SIZE     32 /* SHA-256 */
-#define KEY_SIGNATURE_SIZE  64 /* r and s, big endian: RFC 7518 section 3.4 */
+#define KEY_PEM_MAX       4096 /* of RSA-4096, with room */
+#define KEY_PUBLIC_MAX    544 /* of RSA-4096 */
+#define KEY_SIGNATURE_MAX 512
 
-struct key;
+struct RsaKey;
 struct ecc_key;
+struct key;
 
-/* Make a new key.  0, -ENOMEM, or -EIO when wolfCrypt or the random source fails. */
-int key_generate(struct key **ret_key);
+enum key_type { KEY_P256, KEY_P384, KEY_RSA_2048, KEY_RSA_3072, KEY_RSA_4096, KEY_TYPES };
 
-/* Read PKCS #8 or RFC 5915 PEM.  0, -ENOMEM, -EBADMSG when it is no sound P-256 key. */
+/*
+ * Understand a type's name, ours ("p256", "p384", "rsa2048", "rsa3072",
+ * "rsa4096") or as other clients spell it ("ec256", "P-384", "secp256r1",
+ * "ecdsa", "rsa", "2048").  0 or -EINVAL.
+ */
+int key_type_parse(enum key_type *ret_type, const char *text);
+const char *key_type_name(enum key_type type);
+
+/*
+ * Make a new key; one of RSA-4096 takes seconds.  0, -ENOMEM, or -EIO when
+ * wolfCrypt or the random source fails.
+ */
+int key_generate(struct key **ret_key, enum key_type type);
+
+/*
+ * Read PKCS #8, RFC 5915 or PKCS #1 PEM.  0, -ENOMEM, -EBADMSG when it is no
+ * sound key of one of our types.
+ */
 int key_from_pem(struct key **ret_key, const char *pem, size_t size);
 
 /* Wipes the private part. */
 void key_free(struct key *key);
 
+enum key_type key_type_of(const struct key *key);
+
 /* Write PKCS #8 PEM, zero-terminated; the caller wipes it.  Returns its length or -EIO. */
 int key_to_pem(struct key *key, char ret_pem[KEY_PEM_MAX]);
 
-/* The public point's coordinates, big endian.  0 or -EIO. */
-int key_public_point(struct key *key, uint8_t ret_x[KEY_COORDINATE_SIZE],
-		     uint8_t ret_y[KEY_COORDINATE_SIZE]);
+/*
+ * The public key as the BIT STRING of a SubjectPublicKeyInfo holds it: the
+ * uncompressed point (SEC 1 section 2.3.3), or an RSAPublicKey (RFC 8017
+ * section A.1.1).  Returns its size or -EIO.
+ */
+int key_public(struct key *key, uint8_t ret_public[KEY_PUBLIC_MAX]);
 
-/* ECDSA.  0 or -EIO. */
-int key_sign(struct key *key, const uint8_t digest[KEY_DIGEST_SIZE],
-	     uint8_t ret_signature[KEY_SIGNATURE_SIZE]);
+/*
+ * The public numbers as a JWK has them (RFC 7518 section 6), big endian: x and
+ * y, both at their full width, or n and e.  0 or -EIO.
+ */
+struct key_numbers {
+	uint8_t first[KEY_SIGNATURE_MAX]; /* x or n */
+	uint8_t second[KEY_SIGNATURE_MAX]; /* y or e */
+	size_t first_size, second_size;
+};
+int key_public_numbers(struct key *key, struct key_numbers *ret_numbers);
 
-/* For wolfCrypt functions that take a key; stays the key's. */
+/* The algorithm that key_sign() uses, as JWS calls it: RFC 7518 section 3.1. */
+const char *key_algorithm(const struct key *key);
+
+/*
+ * Sign `data` as JWS wants it: r and s, both at their full width (RFC 7518
+ * section 3.4), or PKCS #1 v1.5 (section 3.3).  Returns the size or -EIO.
+ */
+int key_sign(struct key *key, const void *data, size_t size,
+	     uint8_t ret_signature[KEY_SIGNATURE_MAX]);
+
+/* For wolfCrypt functions that take a key; NULL: it is of the other kind.  Stays the key's. */
 struct ecc_key *key_ecc(struct key *key);
+struct RsaKey *key_rsa(struct key *key);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "acme/file.h"
 #include "acme/json.h"
+#include "acme/key.h"
 
 const char *const store_file_names[STORE_FILES] = {
 	[STORE_PRIVKEY] = "privkey.pem",
@@ -83,6 +84,25 @@ void stored_done(struct stored *stored)
 	certificate_done(&stored->certificate);
 	free(stored->server);
 	*stored = (struct stored){0};
+}
+
+int store_read_key(struct key **ret_key, const struct paths *paths, const char *name)
+{
+	char file[STORE_PATH_MAX + 32], *pem;
+	size_t size;
+	int error;
+
+	if (!store_name_is_valid(name))
+		return -ENOENT;
+	snprintf(file, sizeof(file), "%s/live/%s/%s", paths->state, name,
+		 store_file_names[STORE_PRIVKEY]);
+	error = file_read(AT_FDCWD, file, KEY_PEM_MAX, &pem, &size);
+	if (error)
+		return error == -EFBIG ? -EBADMSG : error;
+	error = key_from_pem(ret_key, pem, size);
+	explicit_bzero(pem, size);
+	free(pem);
+	return error;
 }
 
 static int select_name(const struct dirent *entry)

@@ -25,6 +25,8 @@
 #include "acme/certificate.h"
 #include "common/paths.h"
 
+struct key;
+
 #define STORE_NAME_MAX    253
 #define STORE_PATH_MAX    (PATHS_MAX + STORE_NAME_MAX + 8)
 #define STORE_PEM_MAX     (256 * 1024)
@@ -53,6 +55,12 @@ void store_live_path(char ret_path[STORE_PATH_MAX + 1], const struct paths *path
 /* 0, -ENOENT: there is none of this name, -EBADMSG: it cannot be understood, or -errno. */
 int store_read(struct stored *ret_stored, const struct paths *paths, const char *name);
 void stored_done(struct stored *stored);
+
+/*
+ * Read a certificate's private key.  0, -ENOENT: there is none, -EBADMSG: it is not of our
+ * types, -ENOMEM or -errno.
+ */
+int store_read_key(struct key **ret_key, const struct paths *paths, const char *name);
 
 /*
  * The names of all certificates, sorted; a new array of new strings.  None is no

@@ -149,6 +149,82 @@ def test_slow_authority(lab, dns, nginx, instance):
     check_issued(lab, pebble, instance, NAME)
 
 
+# --- keys ------------------------------------------------------------------------------------
+
+
+def bits(chain):
+    return chain[0].public_key().key_size
+
+
+@pytest.mark.parametrize(
+    ("key_type", "size"),
+    (("p384", 384), ("rsa2048", 2048), ("RSA-3072", 3072), ("4096", 4096)),
+)
+def test_key_types(lab, dns, pebble, nginx, instance, key_type, size):
+    dns.set(NAME, lab.server.ipv4)
+    instance.start()
+    run = instance.issue(pebble, NAME, options=["--key-type", key_type])
+    assert run.returncode == 0, run.stderr
+    chain = instance.check_certificate(NAME, [NAME])
+    assert bits(chain) == size
+    # Kept while it is not due, until another type is asked for.
+    run = instance.issue(pebble, NAME, options=["--key-type", key_type])
+    assert run.returncode == 0, run.stderr
+    assert instance.check_certificate(NAME, [NAME]) == chain
+    run = instance.issue(pebble, NAME, options=["--key-type", "p256"])
+    assert run.returncode == 0, run.stderr
+    assert bits(instance.check_certificate(NAME, [NAME])) == 256
+
+
+def test_key_types_by_another_authority(lab, dns, nginx, instance):
+    dns.set(NAME, lab.server.ipv4)
+    caddy = authority.Caddy(lab)
+    instance.start()
+    for key_type, size in (("p384", 384), ("rsa2048", 2048)):
+        run = instance.issue(caddy, NAME, options=["--key-type", key_type])
+        assert run.returncode == 0, run.stderr
+        assert bits(instance.check_certificate(NAME, [NAME])) == size
+
+
+def test_reused_key(lab, dns, pebble, nginx, instance):
+    """It goes into the new generation, now and when renewed; another type makes a new one."""
+    dns.set(NAME, lab.server.ipv4)
+    instance.start()
+    key = instance.live(NAME) / "privkey.pem"
+    seen = []
+    for options in (
+        ["--reuse-key", "--key-type", "p384"],
+        ["--reuse-key", "--force-renewal"],
+        ["--reuse-key", "--key-type", "p256"],
+        ["--force-renewal"],
+    ):
+        run = instance.issue(pebble, NAME, options=options)
+        assert run.returncode == 0, run.stderr
+        instance.check_certificate(NAME, [NAME])
+        seen.append(key.read_bytes())
+    assert seen[0] == seen[1]
+    assert len(set(seen)) == 3
+
+
+def test_reused_key_when_renewed(lab, dns, pebble, nginx, instance):
+    dns.set(NAME, lab.server.ipv4)
+    instance.start()
+    options = ["--reuse-key", "--key-type", "rsa2048"]
+    assert instance.issue(pebble, NAME, options=options).returncode == 0
+    first = instance.check_certificate(NAME, [NAME])
+    run = instance.agent("renew", "--force-renewal", "--cacert", pebble.cacert)
+    assert run.returncode == 0, run.stderr
+    second = instance.check_certificate(NAME, [NAME])
+    assert second != first
+    assert second[0].public_key().public_numbers() == first[0].public_key().public_numbers()
+
+
+def test_unknown_key_type(pebble, instance):
+    run = instance.issue(pebble, NAME, options=["--key-type", "rsa1024"])
+    assert run.returncode == 2
+    assert "there is no key type 'rsa1024'" in run.stderr and "p256" in run.stderr
+
+
 # --- what lies on disk, and what is told of it -------------------------------------------------
 
 

@@ -37,7 +37,7 @@ static void make_file(char *path)
 /* --- requests ------------------------------------------------------------------------------- */
 
 /* What `openssl req -text` says of a request for the names; it checks the signature too. */
-static char *request_as_text(const struct identifier *names, size_t count)
+static char *request_as_text(enum key_type type, const struct identifier *names, size_t count)
 {
 	char path[] = "/tmp/sidestep-csr-XXXXXX", *text;
 	struct key *key;
@@ -45,7 +45,7 @@ static char *request_as_text(const struct identifier *names, size_t count)
 	size_t size;
 	int status;
 
-	assert_int_equal(key_generate(&key), 0);
+	assert_int_equal(key_generate(&key, type), 0);
 	assert_int_equal(csr_make(&der, &size, key, names, count), 0);
 	make_file(path);
 	fixture_write_file(path, der, size);
@@ -67,7 +67,7 @@ static void test_csr(void **state)
 
 	(void)state;
 	parse_names(names, texts, 4);
-	text = request_as_text(names, 4);
+	text = request_as_text(KEY_P256, names, 4);
 	assert_non_null(strstr(text, "verify OK"));
 	assert_non_null(strstr(text, "Version: 1 (0x0)"));
 	assert_non_null(strstr(text, "ASN1 OID: prime256v1"));
@@ -75,6 +75,34 @@ static void test_csr(void **state)
 	assert_non_null(strstr(text, "DNS:a.example, DNS:xn--bcher-kva.example, IP "
 				     "Address:192.0.2.1, IP Address:2001:DB8:0:0:0:0:0:1"));
 	free(text);
+}
+
+static void test_csr_of_each_key_type(void **state)
+{
+	static const struct {
+		enum key_type type;
+		const char *key, *signature;
+	} cases[] = {
+		{KEY_P384, "ASN1 OID: secp384r1", "ecdsa-with-SHA384"},
+		{KEY_RSA_2048, "(2048 bit)", "sha256WithRSAEncryption"},
+		{KEY_RSA_3072, "(3072 bit)", "sha256WithRSAEncryption"},
+		{KEY_RSA_4096, "(4096 bit)", "sha256WithRSAEncryption"},
+	};
+	static const char *const texts[] = {"a.example"};
+	struct identifier names[1];
+	char *text;
+	size_t i;
+
+	(void)state;
+	parse_names(names, texts, 1);
+	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		text = request_as_text(cases[i].type, names, 1);
+		assert_non_null(strstr(text, "verify OK"));
+		assert_non_null(strstr(text, cases[i].key));
+		assert_non_null(strstr(text, cases[i].signature));
+		assert_non_null(strstr(text, "DNS:a.example"));
+		free(text);
+	}
 }
 
 /* Every length of the list's DER header: one byte, two, three. */
@@ -91,7 +119,7 @@ static void test_csr_of_all_sizes(void **state)
 		assert_int_equal(identifier_parse(&names[i], name), IDENTIFIER_OK);
 	}
 	for (i = 0; i < sizeof(counts) / sizeof(*counts); i++) {
-		text = request_as_text(names, counts[i]);
+		text = request_as_text(KEY_P256, names, counts[i]);
 		assert_non_null(strstr(text, "verify OK"));
 		for (k = 0; k < counts[i]; k++) {
 			snprintf(name, sizeof(name), "DNS:name-number-%zu.example.org", k);
@@ -118,11 +146,11 @@ static void test_csr_of_long_names(void **state)
 		snprintf(name + 250, 4, "%03zu", i);
 		assert_int_equal(identifier_parse(&names[i], name), IDENTIFIER_OK);
 	}
-	text = request_as_text(names, 63);
+	text = request_as_text(KEY_P256, names, 63);
 	assert_non_null(strstr(text, "verify OK"));
 	assert_non_null(strstr(text, "aaa062"));
 	free(text);
-	assert_int_equal(key_generate(&key), 0);
+	assert_int_equal(key_generate(&key, KEY_P256), 0);
 	assert_int_equal(csr_make(&der, &size, key, names, 100), -E2BIG);
 	assert_null(der);
 	key_free(key);
@@ -219,37 +247,41 @@ static void test_due(void **state)
 	assert_false(certificate_is_due(&certificate, 0));
 }
 
-static void test_key_of_certificate(void **state)
+/* A certificate for the key, by openssl. */
+static char *certificate_of_key(struct key *key)
 {
 	char path[] = "/tmp/sidestep-key-XXXXXX", pem[KEY_PEM_MAX], *text;
-	struct key *key, *other;
-	int size;
+	int size = key_to_pem(key, pem);
 
-	(void)state;
-	assert_int_equal(key_generate(&key), 0);
-	assert_int_equal(key_generate(&other), 0);
-	size = key_to_pem(key, pem);
 	make_file(path);
 	fixture_write_file(path, pem, (size_t)size);
 	text = fixture_run(NULL, "openssl req -x509 -key %s -subj /CN=x -days 1 2>/dev/null", path);
-	assert_true(certificate_is_for_key(text, strlen(text), key));
-	assert_false(certificate_is_for_key(text, strlen(text), other));
-	assert_false(certificate_is_for_key("", 0, key));
-	free(text);
-	/* A key of another kind, and one on another curve. */
-	text = fixture_run(NULL,
-			   "openssl req -x509 -newkey rsa:2048 -nodes -keyout /dev/null -subj "
-			   "/CN=x -days 1 2>/dev/null");
-	assert_false(certificate_is_for_key(text, strlen(text), key));
-	free(text);
-	text = fixture_run(NULL,
-			   "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-384 -nodes "
-			   "-keyout /dev/null -subj /CN=x -days 1 2>/dev/null");
-	assert_false(certificate_is_for_key(text, strlen(text), key));
-	free(text);
 	unlink(path);
-	key_free(other);
-	key_free(key);
+	return text;
+}
+
+static void test_key_of_certificate(void **state)
+{
+	struct key *keys[KEY_TYPES], *twin;
+	int type, other;
+	char *text;
+
+	(void)state;
+	for (type = 0; type < KEY_TYPES; type++)
+		assert_int_equal(key_generate(&keys[type], (enum key_type)type), 0);
+	for (type = 0; type < KEY_TYPES; type++) {
+		text = certificate_of_key(keys[type]);
+		for (other = 0; other < KEY_TYPES; other++)
+			assert_int_equal(certificate_is_for_key(text, strlen(text), keys[other]),
+					 other == type);
+		assert_int_equal(key_generate(&twin, (enum key_type)type), 0);
+		assert_false(certificate_is_for_key(text, strlen(text), twin));
+		key_free(twin);
+		free(text);
+	}
+	assert_false(certificate_is_for_key("", 0, keys[KEY_P256]));
+	for (type = 0; type < KEY_TYPES; type++)
+		key_free(keys[type]);
 }
 
 /* --- chains ---------------------------------------------------------------------------------- */
@@ -333,6 +365,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_csr),
+		cmocka_unit_test(test_csr_of_each_key_type),
 		cmocka_unit_test(test_csr_of_all_sizes),
 		cmocka_unit_test(test_csr_of_long_names),
 		cmocka_unit_test(test_certificate),

@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,57 +99,95 @@ static void test_base64url_alphabet(void **state)
 
 static void test_key_is_the_published_one(void **state)
 {
-	uint8_t x[KEY_COORDINATE_SIZE], y[KEY_COORDINATE_SIZE];
-	char text[BASE64URL_LENGTH(KEY_COORDINATE_SIZE) + 1];
+	char text[BASE64URL_LENGTH(KEY_SIGNATURE_MAX) + 1];
 	struct key *key = rfc7515();
+	struct key_numbers numbers;
 
 	(void)state;
-	assert_int_equal(key_public_point(key, x, y), 0);
-	base64url_encode(text, x, sizeof(x));
+	assert_int_equal(key_type_of(key), KEY_P256);
+	assert_int_equal(key_public_numbers(key, &numbers), 0);
+	base64url_encode(text, numbers.first, numbers.first_size);
 	assert_string_equal(text, RFC7515_X);
-	base64url_encode(text, y, sizeof(y));
+	base64url_encode(text, numbers.second, numbers.second_size);
 	assert_string_equal(text, RFC7515_Y);
 	key_free(key);
 }
 
 static void test_key_round_trip(void **state)
 {
-	uint8_t x[2][KEY_COORDINATE_SIZE], y[2][KEY_COORDINATE_SIZE];
+	uint8_t public[2][KEY_PUBLIC_MAX];
 	struct key *made, *read;
+	enum key_type type;
 	char pem[KEY_PEM_MAX];
 	int size;
 
 	(void)state;
-	assert_int_equal(key_generate(&made), 0);
-	size = key_to_pem(made, pem);
-	assert_int_equal(size, strlen(pem));
-	assert_memory_equal(pem, "-----BEGIN PRIVATE KEY-----\n", 28);
-	assert_int_equal(key_from_pem(&read, pem, (size_t)size), 0);
-	assert_int_equal(key_public_point(made, x[0], y[0]), 0);
-	assert_int_equal(key_public_point(read, x[1], y[1]), 0);
-	assert_memory_equal(x[0], x[1], sizeof(x[0]));
-	assert_memory_equal(y[0], y[1], sizeof(y[0]));
-	key_free(made);
-	key_free(read);
+	for (type = 0; type < KEY_TYPES; type++) {
+		assert_int_equal(key_generate(&made, type), 0);
+		assert_int_equal(key_type_of(made), type);
+		size = key_to_pem(made, pem);
+		assert_int_equal(size, strlen(pem));
+		assert_memory_equal(pem, "-----BEGIN PRIVATE KEY-----\n", 28);
+		assert_int_equal(key_from_pem(&read, pem, (size_t)size), 0);
+		assert_int_equal(key_type_of(read), type);
+		size = key_public(made, public[0]);
+		assert_true(size > 0);
+		assert_int_equal(key_public(read, public[1]), size);
+		assert_memory_equal(public[0], public[1], (size_t)size);
+		key_free(made);
+		key_free(read);
+	}
 }
 
-/* As other programs write them: RFC 5915, with and without the public point. */
+static void test_key_type_names(void **state)
+{
+	static const char *const wrong[] = {"", "p521", "rsa1024", "ed25519", "p256 "};
+	enum key_type type, parsed;
+	size_t i;
+
+	(void)state;
+	for (type = 0; type < KEY_TYPES; type++) {
+		assert_int_equal(key_type_parse(&parsed, key_type_name(type)), 0);
+		assert_int_equal(parsed, type);
+	}
+	assert_int_equal(key_type_parse(&parsed, "P-384"), 0);
+	assert_int_equal(parsed, KEY_P384);
+	assert_int_equal(key_type_parse(&parsed, "EC256"), 0);
+	assert_int_equal(parsed, KEY_P256);
+	for (i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+		assert_int_equal(key_type_parse(&parsed, wrong[i]), -EINVAL);
+}
+
+/* As other programs write them: RFC 5915 with and without the public point, and PKCS #1. */
 static void test_key_of_openssl(void **state)
 {
-	static const char *const commands[] = {
-		"openssl ecparam -name prime256v1 -genkey -noout",
-		"openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256",
-		"openssl ecparam -name prime256v1 -genkey -noout | "
-		"openssl ec -no_public 2>/dev/null",
+	static const struct {
+		const char *command;
+		enum key_type type;
+	} cases[] = {
+		{"openssl ecparam -name prime256v1 -genkey -noout", KEY_P256},
+		{"openssl ecparam -name prime256v1 -genkey", KEY_P256}, /* parameters first */
+		{"openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256", KEY_P256},
+		{"openssl ecparam -name prime256v1 -genkey -noout | "
+		 "openssl ec -no_public 2>/dev/null",
+		 KEY_P256},
+		{"openssl ecparam -name secp384r1 -genkey -noout", KEY_P384},
+		{"openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384", KEY_P384},
+		{"openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 2>/dev/null",
+		 KEY_RSA_2048},
+		{"openssl genrsa -traditional 2048 2>/dev/null", KEY_RSA_2048},
+		{"openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:4096 2>/dev/null",
+		 KEY_RSA_4096},
 	};
 	struct key *key;
 	char *pem;
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
-		pem = fixture_run(NULL, "%s", commands[i]);
+	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		pem = fixture_run(NULL, "%s", cases[i].command);
 		assert_int_equal(key_from_pem(&key, pem, strlen(pem)), 0);
+		assert_int_equal(key_type_of(key), cases[i].type);
 		key_free(key);
 		free(pem);
 	}
@@ -159,9 +198,10 @@ static void test_key_refused(void **state)
 	static const char *const commands[] = {
 		"echo",
 		"echo garbage",
-		"openssl ecparam -name secp384r1 -genkey -noout",
+		"openssl ecparam -name secp521r1 -genkey -noout",
+		"openssl ecparam -name secp256k1 -genkey -noout",
 		"openssl genpkey -algorithm ed25519",
-		"openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 2>/dev/null",
+		"openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024 2>/dev/null",
 		"printf -- '-----BEGIN PRIVATE KEY-----\\nAAAA\\n-----END PRIVATE KEY-----\\n'",
 		"openssl ecparam -name prime256v1 -genkey -noout | head -c 150",
 		"openssl ecparam -name prime256v1 -genkey -noout | openssl ec -pubout 2>/dev/null",
@@ -177,6 +217,26 @@ static void test_key_refused(void **state)
 		assert_null(key);
 		free(pem);
 	}
+}
+
+/* A bit of the modulus, or of what signatures are made with, is another. */
+static void test_rsa_key_that_contradicts_itself(void **state)
+{
+	static const size_t places[] = {150, 300, 800, 900, 1000, 1200, 1400, 1500};
+	char *pem = fixture_run(NULL, "openssl genrsa -traditional 2048 2>/dev/null");
+	struct key *key = NULL;
+	char kept;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(places) / sizeof(*places); i++) {
+		kept = pem[places[i]];
+		pem[places[i]] = kept == 'A' ? 'B' : 'A';
+		assert_int_equal(key_from_pem(&key, pem, strlen(pem)), -EBADMSG);
+		assert_null(key);
+		pem[places[i]] = kept;
+	}
+	free(pem);
 }
 
 /* The public point must belong to the private scalar. */
@@ -232,26 +292,54 @@ static const char *member(const json_t *object, const char *name)
 	return text;
 }
 
-/* RFC 7515 section 5.2: r and s, over the two encoded parts with a dot between. */
+/* RFC 7518 section 3.4: r and s, over the two encoded parts with a dot between. */
 static void check_signature(const json_t *jws, struct key *key)
 {
-	uint8_t signature[KEY_SIGNATURE_SIZE + 8], digest[JWS_DIGEST_SIZE];
+	bool is_p384 = key_type_of(key) == KEY_P384;
+	uint8_t signature[KEY_SIGNATURE_MAX], digest[WC_MAX_DIGEST_SIZE];
+	word32 width = is_p384 ? 48 : 32, der_size = ECC_MAX_SIG_SIZE;
 	byte der[ECC_MAX_SIG_SIZE];
-	word32 der_size = sizeof(der);
 	char *input;
 	int valid = 0;
 
-	assert_int_equal(decode(signature, sizeof(signature), member(jws, "signature")),
-			 KEY_SIGNATURE_SIZE);
+	assert_int_equal(decode(signature, sizeof(signature), member(jws, "signature")), 2 * width);
 	assert_true(asprintf(&input, "%s.%s", member(jws, "protected"), member(jws, "payload")) >
 		    0);
-	assert_int_equal(wc_Sha256Hash((byte *)input, (word32)strlen(input), digest), 0);
-	free(input);
-	assert_int_equal(wc_ecc_rs_raw_to_sig(signature, 32, signature + 32, 32, der, &der_size),
+	assert_int_equal(wc_Hash(is_p384 ? WC_HASH_TYPE_SHA384 : WC_HASH_TYPE_SHA256, (byte *)input,
+				 (word32)strlen(input), digest, width),
 			 0);
+	free(input);
 	assert_int_equal(
-		wc_ecc_verify_hash(der, der_size, digest, sizeof(digest), &valid, key_ecc(key)), 0);
+		wc_ecc_rs_raw_to_sig(signature, width, signature + width, width, der, &der_size),
+		0);
+	assert_int_equal(wc_ecc_verify_hash(der, der_size, digest, width, &valid, key_ecc(key)), 0);
 	assert_int_equal(valid, 1);
+}
+
+/* RFC 7518 section 3.3: as openssl sees it. */
+static void check_rsa_signature(const json_t *jws, struct key *key)
+{
+	char directory[] = "/tmp/sidestep-jws-XXXXXX", path[64], pem[KEY_PEM_MAX], *input, *text;
+	uint8_t signature[KEY_SIGNATURE_MAX];
+	size_t size = decode(signature, sizeof(signature), member(jws, "signature"));
+	int status;
+
+	assert_non_null(mkdtemp(directory));
+	assert_true(asprintf(&input, "%s.%s", member(jws, "protected"), member(jws, "payload")) >
+		    0);
+	snprintf(path, sizeof(path), "%s/input", directory);
+	fixture_write_file(path, input, strlen(input));
+	snprintf(path, sizeof(path), "%s/signature", directory);
+	fixture_write_file(path, signature, size);
+	snprintf(path, sizeof(path), "%s/key", directory);
+	fixture_write_file(path, pem, (size_t)key_to_pem(key, pem));
+	text = fixture_run(&status,
+			   "cd %s && openssl dgst -sha256 -prverify key -signature signature input",
+			   directory);
+	assert_int_equal(status, 0);
+	free(text);
+	free(input);
+	free(fixture_run(NULL, "rm -r %s", directory));
 }
 
 static json_t *sign(struct key *key, const char *key_id, const char *payload)
@@ -309,6 +397,38 @@ static void test_jws_by_key(void **state)
 	key_free(key);
 }
 
+/* By the keys of certificates, too: RFC 8555 section 7.6. */
+static void test_jws_by_other_keys(void **state)
+{
+	struct key *key;
+	json_t *jws, *header;
+	char *body;
+
+	(void)state;
+	assert_int_equal(key_generate(&key, KEY_P384), 0);
+	jws = sign(key, NULL, "{}");
+	header = decode_json(member(jws, "protected"));
+	assert_string_equal(member(header, "alg"), "ES384");
+	assert_string_equal(member(json_object_get(header, "jwk"), "crv"), "P-384");
+	json_decref(header);
+	json_decref(jws);
+	key_free(key);
+
+	assert_int_equal(key_generate(&key, KEY_RSA_2048), 0);
+	assert_int_equal(jws_sign(&body, key, NULL, "n0nce", "https://ca.example/", "{}"), 0);
+	jws = json_loads(body, 0, NULL);
+	free(body);
+	header = decode_json(member(jws, "protected"));
+	assert_string_equal(member(header, "alg"), "RS256");
+	assert_string_equal(member(json_object_get(header, "jwk"), "kty"), "RSA");
+	/* 65537, RFC 7518 section 6.3.1.2 */
+	assert_string_equal(member(json_object_get(header, "jwk"), "e"), "AQAB");
+	check_rsa_signature(jws, key);
+	json_decref(header);
+	json_decref(jws);
+	key_free(key);
+}
+
 /* A leading zero in r or s comes once in 128 signatures: it must be kept. */
 static void test_jws_signatures_keep_their_width(void **state)
 {
@@ -353,11 +473,14 @@ int main(void)
 		cmocka_unit_test(test_base64url_alphabet),
 		cmocka_unit_test(test_key_is_the_published_one),
 		cmocka_unit_test(test_key_round_trip),
+		cmocka_unit_test(test_key_type_names),
 		cmocka_unit_test(test_key_of_openssl),
 		cmocka_unit_test(test_key_refused),
 		cmocka_unit_test(test_key_that_contradicts_itself),
+		cmocka_unit_test(test_rsa_key_that_contradicts_itself),
 		cmocka_unit_test(test_jws_by_account),
 		cmocka_unit_test(test_jws_by_key),
+		cmocka_unit_test(test_jws_by_other_keys),
 		cmocka_unit_test(test_jws_signatures_keep_their_width),
 		cmocka_unit_test(test_key_authorization),
 	};

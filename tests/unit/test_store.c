@@ -65,7 +65,7 @@ static struct generation make_generation(const char *leaf, const char *rest)
 {
 	struct generation generation = {.leaf = leaf, .rest = rest};
 
-	assert_int_equal(key_generate(&generation.key), 0);
+	assert_int_equal(key_generate(&generation.key, KEY_P256), 0);
 	assert_true(key_to_pem(generation.key, generation.key_pem) > 0);
 	return generation;
 }
@@ -456,7 +456,7 @@ static void write_certificate(const char *name, const char *names)
 	struct key *key;
 	char *pem;
 
-	assert_int_equal(key_generate(&key), 0);
+	assert_int_equal(key_generate(&key, KEY_P256), 0);
 	pem = fixture_run(NULL,
 			  "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
 			  "-keyout /dev/null -subj /CN=x -days 9 -addext 'subjectAltName=%s' "
