@@ -7,15 +7,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "acme/loop.h"
 #include "common/log.h"
 #include "common/version.h"
 
 #define CONNECT_TIMEOUT_S 15
+/*
+ * At once; the others wait for their turn.  Servers take at least 100 streams on an HTTP/2
+ * connection (RFC 9113 section 6.5.2), and libcurl 7.88 loses requests that come on top.
+ */
+#define TRANSFERS_MAX 64
+
+TAILQ_HEAD(requests, http_request);
 
 struct http {
 	struct loop *loop;
+	uint32_t running; /* transfers under way */
+	struct requests waiting;
 	struct http_options options;
 	char user_agent[128]; /* RFC 8555 section 6.1 */
 };
@@ -23,6 +33,8 @@ struct http {
 struct http_request {
 	struct transfer transfer; /* first: finish() gets it back from there */
 	struct http *http;
+	TAILQ_ENTRY(http_request) link; /* while it waits */
+	bool is_waiting;
 	struct curl_slist *headers;
 	void (*done)(void *context, const struct http_response *response);
 	void *context;
@@ -40,6 +52,7 @@ int http_new(struct http **ret_http, struct loop *loop, const struct http_option
 	if (!http)
 		return -ENOMEM;
 	http->loop = loop;
+	TAILQ_INIT(&http->waiting);
 	http->options = *options;
 	snprintf(http->user_agent, sizeof(http->user_agent), "sidestep/%s libcurl/%s",
 		 SIDESTEP_VERSION, curl_version_info(CURLVERSION_NOW)->version);
@@ -128,6 +141,33 @@ static const char *header(CURL *easy, const char *name)
 	return curl_easy_header(easy, name, 0, CURLH_HEADER, -1, &found) ? NULL : found->value;
 }
 
+static int set_off(struct http_request *request)
+{
+	int error = loop_transfer_start(request->http->loop, &request->transfer);
+
+	request->http->running += !error;
+	return error;
+}
+
+/* One less is under way: whose turn is it? */
+static void start_next(struct http *http)
+{
+	struct http_request *request;
+
+	http->running--;
+	while (http->running < TRANSFERS_MAX && (request = TAILQ_FIRST(&http->waiting))) {
+		TAILQ_REMOVE(&http->waiting, request, link);
+		request->is_waiting = false;
+		if (!set_off(request))
+			continue;
+		request->done(request->context,
+			      &(struct http_response){.error = HTTP_BROKEN,
+						      .error_text = "out of memory",
+						      .body = ""});
+		http_request_free(request);
+	}
+}
+
 static void http_request_finish(struct transfer *transfer, CURLcode result)
 {
 	struct http_request *request = (struct http_request *)transfer;
@@ -153,6 +193,7 @@ static void http_request_finish(struct transfer *transfer, CURLcode result)
 		log_debug("%s: %s", url, response.error_text);
 	else
 		log_debug("%s: status %ld, %zu bytes", url, response.status, response.body_size);
+	start_next(request->http);
 	request->done(request->context, &response);
 	http_request_free(request);
 }
@@ -225,6 +266,7 @@ static bool set_options(struct http_request *request, const struct http_call *ca
 int http_start(struct http_request **ret_request, struct http *http, const struct http_call *call)
 {
 	struct http_request *request = calloc(1, sizeof(*request));
+	bool must_wait = http->running >= TRANSFERS_MAX;
 
 	if (!request)
 		return -ENOMEM;
@@ -234,10 +276,13 @@ int http_start(struct http_request **ret_request, struct http *http, const struc
 	request->transfer.finish = http_request_finish;
 	request->transfer.easy = curl_easy_init();
 	if (!request->transfer.easy || !set_options(request, call) ||
-	    loop_transfer_start(http->loop, &request->transfer)) {
+	    (!must_wait && set_off(request))) {
 		http_request_free(request);
 		return -ENOMEM;
 	}
+	request->is_waiting = must_wait;
+	if (must_wait)
+		TAILQ_INSERT_TAIL(&http->waiting, request, link);
 	*ret_request = request;
 	return 0;
 }
@@ -246,6 +291,11 @@ void http_cancel(struct http_request *request)
 {
 	if (!request)
 		return;
-	loop_transfer_stop(request->http->loop, &request->transfer);
+	if (request->is_waiting) {
+		TAILQ_REMOVE(&request->http->waiting, request, link);
+	} else {
+		loop_transfer_stop(request->http->loop, &request->transfer);
+		start_next(request->http);
+	}
 	http_request_free(request);
 }
