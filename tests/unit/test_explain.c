@@ -143,7 +143,7 @@ static void test_limits_and_accounts(void **state)
 	      "Please visit: https://portal.example/",
 	      "paused", "visit");
 	check(URN "accountDoesNotExist", "unknown", "does not know", "register");
-	check(URN "externalAccountRequired", "EAB", "external account", "without");
+	check(URN "externalAccountRequired", "EAB", "external account", "--eab-kid");
 	check(URN "badNonce", "JWS has an invalid anti-replay nonce", "nonce", "later");
 	check(URN "serverInternal", "Error creating new order", "of its own", "later");
 	check("about:blank", "whatever", "refused", "reason");
