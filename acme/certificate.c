@@ -209,6 +209,23 @@ int certificate_to_base64url(char **ret_text, const char *pem, size_t size)
 	return *ret_text ? 0 : -ENOMEM;
 }
 
+/* Key identifier and serial number; a number in DER has a zero before a highest bit that is set. */
+static void make_ari_id(struct certificate *certificate, const DecodedCert *cert)
+{
+	uint8_t serial[CERTIFICATE_SERIAL_MAX + 1] = {0};
+	size_t zeros = cert->serial[0] & 0x80 ? 1 : 0;
+	char *text = certificate->ari_id;
+
+	/* Another size than SHA-1's wolfCrypt would hash. */
+	if (!cert->extAuthKeyIdSet || cert->extAuthKeyIdSz != KEYID_SIZE)
+		return;
+	memcpy(serial + zeros, cert->serial, (size_t)cert->serialSz);
+	base64url_encode(text, cert->extAuthKeyId, KEYID_SIZE);
+	text += strlen(text);
+	*text++ = '.';
+	base64url_encode(text, serial, (size_t)cert->serialSz + zeros);
+}
+
 int certificate_read(struct certificate *ret_certificate, const char *pem, size_t size)
 {
 	struct certificate certificate = {0};
@@ -225,6 +242,8 @@ int certificate_read(struct certificate *ret_certificate, const char *pem, size_
 				  decoded->cert.afterDateLen);
 	if (!error)
 		error = read_serial(&certificate, &decoded->cert);
+	if (!error)
+		make_ari_id(&certificate, &decoded->cert);
 	if (!error)
 		error = read_names(&certificate, &decoded->cert);
 	decoded_free(decoded);

@@ -13,6 +13,7 @@ struct key;
 
 #define CERTIFICATE_SERIAL_MAX 20 /* RFC 5280 section 4.1.2.2 */
 #define CHAIN_CERTIFICATES_MAX 16
+#define CERTIFICATE_ARI_ID_MAX 64 /* both parts 20 bytes, or 21 with a zero in front */
 
 struct certificate {
 	struct identifier *names; /* of the subjectAltName: DNS names and addresses; owned */
@@ -21,6 +22,8 @@ struct certificate {
 	int64_t not_before_s; /* Unix time */
 	int64_t not_after_s;
 	char serial[2 * CERTIFICATE_SERIAL_MAX + 1]; /* hexadecimal */
+	char ari_id
+		[CERTIFICATE_ARI_ID_MAX]; /* RFC 9773 section 4.1; "": no authority key identifier */
 };
 
 /* A PEM text and where its certificates lie, the leaf first. */

@@ -24,8 +24,12 @@ static struct state_certificate describe(const struct stored *stored)
 		.not_after_s = stored->certificate.not_after_s,
 	};
 
+	const char *ari_id = stored->certificate.ari_id;
+
 	return (struct state_certificate){
 		.server = stored->server,
+		.ari_id = *ari_id ? ari_id : NULL,
+		.check_at_s = *ari_id ? facts.now_s : 0,
 		.not_before_s = facts.not_before_s,
 		.not_after_s = facts.not_after_s,
 		.renew_at_s = schedule_renewal(&facts, schedule_draw()),

@@ -56,6 +56,8 @@ int directory_read(struct directory *ret_directory, const json_t *object)
 		error = copy(&directory.new_order, json_read_url(object, "newOrder"));
 	if (!error && json_read_url(object, "revokeCert"))
 		error = copy(&directory.revoke_cert, json_read_url(object, "revokeCert"));
+	if (!error && json_read_url(object, "renewalInfo"))
+		error = copy(&directory.renewal_info, json_read_url(object, "renewalInfo"));
 	if (!error && terms)
 		error = copy(&directory.terms_of_service, terms);
 	if (!error)
@@ -75,6 +77,7 @@ void directory_done(struct directory *directory)
 	free(directory->new_account);
 	free(directory->new_order);
 	free(directory->revoke_cert);
+	free(directory->renewal_info);
 	free(directory->terms_of_service);
 	while (directory->caa_identity_count)
 		free(directory->caa_identities[--directory->caa_identity_count]);

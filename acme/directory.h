@@ -13,6 +13,7 @@ struct directory {
 	char *new_account;
 	char *new_order;
 	char *revoke_cert; /* NULL: the CA does not revoke */
+	char *renewal_info; /* RFC 9773; NULL: the CA has none */
 	char *terms_of_service; /* any text, mostly a URL; NULL: the CA has none */
 	bool external_account_required;
 	char **caa_identities; /* what CAA records call the CA; none: it does not say */

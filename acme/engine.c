@@ -318,6 +318,14 @@ static int book(struct job *job)
 	return error ? error : state_order_begin(state, &order);
 }
 
+/* Only a CA that issued it knows it. */
+static const char *replaced_certificate(const struct state_lineage *lineage)
+{
+	bool same = lineage->server && strcmp(lineage->server, lineage->ca) == 0;
+
+	return same ? lineage->ari_id : NULL;
+}
+
 /* Key, place on disk and request, then the state, then the CA. */
 static void begin_job(struct job *job)
 {
@@ -333,6 +341,7 @@ static void begin_job(struct job *job)
 		.identifiers = job->identifiers,
 		.identifier_count = job->identifier_count,
 		.table = options->table,
+		.replaces = replaced_certificate(&job->lineage),
 		.resume_url = job->resume_url,
 		.key_type = job->lineage.wish.key_type,
 		.reuse_key = job->lineage.wish.reuse_key,

@@ -237,6 +237,7 @@ void issue_start(struct issue *issue, struct ca *ca)
 	issue->order_wish.identifiers = wish->identifiers;
 	issue->order_wish.identifier_count = wish->identifier_count;
 	issue->order_wish.csr = issue->csr;
+	issue->order_wish.replaces = wish->replaces;
 	issue->order_wish.created = on_order_created;
 	issue->order_wish.changed = on_order_changed;
 	issue->order_wish.context = issue;

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,7 @@ struct order {
 	struct timer timer;
 	char *chain;
 	size_t chain_size;
+	bool replaces; /* newOrder says so */
 	struct failure failure;
 };
 
@@ -83,6 +85,7 @@ static bool keep_url(struct order *order, char **ret_url, const char *url, const
 
 static void follow(struct order *order, const struct ca_reply *reply);
 static void look_for(void *context);
+static void create(void *context);
 
 static void on_polled(void *context, struct ca_reply *reply);
 
@@ -310,10 +313,15 @@ static void on_created(void *context, struct ca_reply *reply)
 	struct order *order = context;
 
 	order->request = NULL;
-	if (failure_is_set(reply->failure))
-		fail(order, reply->failure);
-	else
+	if (!failure_is_set(reply->failure)) {
 		begin(order, reply->location, reply);
+	} else if (order->replaces && problem_is(reply->failure->problem, "alreadyReplaced")) {
+		/* Section 5: then it is an order as any other. */
+		order->replaces = false;
+		create(order);
+	} else {
+		fail(order, reply->failure);
+	}
 }
 
 static json_t *identifiers_to_json(const struct order_wish *wish)
@@ -336,7 +344,10 @@ static void create(void *context)
 	struct order *order = context;
 	json_t *payload = json_pack("{s:o}", "identifiers", identifiers_to_json(order->wish));
 
-	if (!payload) {
+	if (!payload ||
+	    (order->replaces &&
+	     json_object_set_new(payload, "replaces", json_string(order->wish->replaces)))) {
+		json_decref(payload);
 		fail_for_memory(order);
 		return;
 	}
@@ -383,6 +394,7 @@ struct order *order_new(const struct order_wish *wish)
 	if (!order)
 		return NULL;
 	order->wish = wish;
+	order->replaces = wish->replaces && ca_directory(wish->ca)->renewal_info;
 	order->authorization_order = (struct authorization_order){
 		.ca = wish->ca,
 		.table = wish->table,

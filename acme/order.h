@@ -42,8 +42,8 @@ struct order_wish {
 	size_t identifier_count; /* 1 to ORDER_NAMES_MAX */
 	const uint8_t *csr; /* DER, for these names; its key is already on the disk */
 	size_t csr_size;
-	const char
-		*resume_url; /* an order that was made before, for the same key; NULL: a new one */
+	const char *replaces; /* the certificate it is to replace: RFC 9773 section 5; or NULL */
+	const char *resume_url; /* an order of before, for the same key; NULL: a new one */
 	/* Called once as soon as order_url() is known, before anything that follows from it. */
 	void (*created)(void *context, struct order *order);
 	/* Called at each change of the order or of an authorization; DONE and FAILED come once. */

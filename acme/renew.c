@@ -14,12 +14,19 @@
 #include "acme/renewals.h"
 #include "acme/state.h"
 #include "acme/verbs.h"
+#include "acme/windows.h"
+
+struct renewing {
+	struct renewals renewals;
+	struct timer begin;
+	struct failure failure;
+};
 
 static void on_idle(void *context)
 {
-	struct renewals *renewals = context;
+	struct renewing *renewing = context;
 
-	loop_stop(renewals->net.loop);
+	loop_stop(renewing->renewals.net.loop);
 }
 
 /* --- which ------------------------------------------------------------------------------------ */
@@ -66,8 +73,8 @@ static void force_all(struct renewals *renewals, struct failure *failure)
 		state_explain(renewals->state, error, failure);
 }
 
-/* Take the one that is named, if it is due or forced; *ret_taken tells. */
-static void take_named(struct renewals *renewals, bool *ret_taken, struct failure *failure)
+/* Take the one that is named, if it is due or forced. */
+static void take_named(struct renewals *renewals, struct failure *failure)
 {
 	const struct arguments *arguments = renewals->arguments;
 	struct state_lineage lineage;
@@ -81,36 +88,53 @@ static void take_named(struct renewals *renewals, bool *ret_taken, struct failur
 		state_explain(renewals->state, error, failure);
 	if (error)
 		return;
-	*ret_taken = arguments->force_renewal || lineage.in_flight ||
-		     (lineage.issue_at_s && lineage.issue_at_s <= time(NULL));
-	if (*ret_taken)
+	if (arguments->force_renewal || lineage.in_flight ||
+	    (lineage.issue_at_s && lineage.issue_at_s <= time(NULL)))
 		engine_take(renewals->engine, lineage.id, failure);
 	state_lineage_done(&lineage);
 }
 
-static void take(struct renewals *renewals, bool *ret_taken, struct failure *failure)
+static void take(struct renewing *renewing)
 {
+	struct renewals *renewals = &renewing->renewals;
+
 	if (renewals->arguments->cert_name) {
-		take_named(renewals, ret_taken, failure);
-		return;
+		take_named(renewals, &renewing->failure);
+	} else {
+		if (renewals->arguments->force_renewal)
+			force_all(renewals, &renewing->failure);
+		if (!failure_is_set(&renewing->failure))
+			engine_take_due(renewals->engine, &renewing->failure);
 	}
-	if (renewals->arguments->force_renewal)
-		force_all(renewals, failure);
-	if (!failure_is_set(failure))
-		engine_take_due(renewals->engine, failure);
-	*ret_taken = engine_count(renewals->engine) || renewals->renewed || renewals->failed ||
-		     renewals->postponed;
+	if (failure_is_set(&renewing->failure) || !engine_count(renewals->engine))
+		loop_stop(renewals->net.loop);
+}
+
+/* The CAs have said what they want renewed: now it is known what is due. */
+static void on_asked(void *context)
+{
+	take(context);
+}
+
+static void start(void *context)
+{
+	struct renewing *renewing = context;
+
+	if (!windows_ask_due(renewing->renewals.windows))
+		take(renewing);
 }
 
 /* --- the verb --------------------------------------------------------------------------------- */
 
-static int report(const struct renewals *renewals, bool taken, const struct failure *failure)
+static int report(const struct renewing *renewing)
 {
+	const struct renewals *renewals = &renewing->renewals;
+	const struct failure *failure = &renewing->failure;
 	bool ok = !renewals->failed && !failure_is_set(failure);
 
 	if (failure_is_set(failure))
 		output_failure(NULL, failure);
-	else if (!taken)
+	else if (!json_array_size(renewals->results))
 		output_line("No certificate is due.");
 	else
 		output_line("%zu renewed, %zu failed, %zu put off as the CA asks.",
@@ -125,21 +149,21 @@ static int report(const struct renewals *renewals, bool taken, const struct fail
 
 int verb_renew(const struct arguments *arguments)
 {
-	struct renewals renewals = {
-		.arguments = arguments, .results = json_array(), .idle = on_idle};
-	struct failure failure = {0};
-	bool taken = false;
+	struct renewing renewing = {.renewals = {.arguments = arguments,
+						 .results = json_array(),
+						 .idle = on_idle,
+						 .asked = on_asked}};
 	int status;
 
-	renewals.context = &renewals;
-	if (!renewals_open(&renewals, &failure)) {
-		take(&renewals, &taken, &failure);
-		if (taken && !failure_is_set(&failure))
-			net_run(&renewals.net, &failure);
-		renewals_close(&renewals);
+	renewing.renewals.context = &renewing;
+	if (!renewals_open(&renewing.renewals, &renewing.failure)) {
+		loop_timer_start(renewing.renewals.net.loop, &renewing.begin, 0, start, &renewing);
+		net_run(&renewing.renewals.net, &renewing.failure);
+		loop_timer_stop(renewing.renewals.net.loop, &renewing.begin);
+		renewals_close(&renewing.renewals);
 	}
-	status = report(&renewals, taken, &failure);
-	json_decref(renewals.results);
-	failure_done(&failure);
+	status = report(&renewing);
+	json_decref(renewing.renewals.results);
+	failure_done(&renewing.failure);
 	return status;
 }

@@ -18,6 +18,7 @@
 #include "acme/output.h"
 #include "acme/state.h"
 #include "acme/store.h"
+#include "acme/windows.h"
 #include "common/challenge_table.h"
 #include "common/identifier.h"
 
@@ -104,6 +105,13 @@ static void on_idle(void *context)
 	renewals->idle(renewals->context);
 }
 
+static void on_asked(void *context)
+{
+	struct renewals *renewals = context;
+
+	renewals->asked(renewals->context);
+}
+
 static int open_engine(struct renewals *renewals, struct failure *failure)
 {
 	renewals->options = calloc(1, sizeof(*renewals->options));
@@ -117,7 +125,9 @@ static int open_engine(struct renewals *renewals, struct failure *failure)
 			.idle = on_idle,
 			.context = renewals,
 		};
-		if (!engine_new(&renewals->engine, renewals->options))
+		if (!engine_new(&renewals->engine, renewals->options) &&
+		    !windows_new(&renewals->windows, &renewals->net, renewals->state, on_asked,
+				 renewals))
 			return 0;
 	}
 	failure_set_errno(failure, ENOMEM, "preparing the renewals");
@@ -141,6 +151,7 @@ int renewals_open(struct renewals *renewals, struct failure *failure)
 
 void renewals_close(struct renewals *renewals)
 {
+	windows_free(renewals->windows);
 	engine_free(renewals->engine);
 	free(renewals->options);
 	if (renewals->net.loop)

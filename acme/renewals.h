@@ -17,6 +17,7 @@ struct engine_options;
 struct failure;
 struct json_t;
 struct state;
+struct windows;
 
 struct renewals {
 	const struct arguments *arguments;
@@ -25,13 +26,15 @@ struct renewals {
 	struct net net;
 	struct engine_options *options;
 	struct engine *engine;
+	struct windows *windows;
 	size_t renewed, failed, postponed;
 	struct json_t *results; /* an array, one of each order; NULL: they are not kept */
-	void (*idle)(void *context); /* nothing is under way any more */
+	void (*idle)(void *context); /* no order is under way any more */
+	void (*asked)(void *context); /* all windows that were to be asked for are known */
 	void *context;
 };
 
-/* `renewals` holds arguments, results, idle and context.  0, or -1 with `failure`: closed. */
+/* `renewals` holds arguments, results, idle, asked and context.  0, or -1 with `failure`: closed. */
 int renewals_open(struct renewals *renewals, struct failure *failure);
 
 /* What is under way is left for the next process. */

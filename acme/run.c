@@ -19,6 +19,7 @@
 #include "acme/renewals.h"
 #include "acme/state.h"
 #include "acme/verbs.h"
+#include "acme/windows.h"
 #include "common/notify.h"
 
 #define LOCK_FILE "run.lock" /* below the state directory */
@@ -63,6 +64,9 @@ static int64_t pause_s(struct state *state)
 	int error;
 	size_t i;
 
+	error = state_next_check(state, &at_s);
+	if (!error && at_s && at_s - now_s < pause)
+		pause = at_s > now_s ? at_s - now_s : 1;
 	error = state_cas(state, add_ca, &next);
 	for (i = 0; error >= 0 && i < next.count; i++) {
 		error = state_next_order(state, next.cas[i], &at_s);
@@ -86,10 +90,17 @@ static void look(void *context)
 	struct failure failure = {0};
 	struct daemon *daemon = context;
 
+	windows_ask_due(daemon->renewals.windows);
 	if (engine_take_due(daemon->renewals.engine, &failure))
 		output_failure(NULL, &failure);
 	failure_done(&failure);
 	look_later(daemon);
+}
+
+/* What the CAs have said may have made something due. */
+static void on_asked(void *context)
+{
+	look(context);
 }
 
 static void on_idle(void *context)
@@ -173,7 +184,8 @@ static void serve(struct daemon *daemon)
 
 int verb_run(const struct arguments *arguments)
 {
-	struct daemon daemon = {.renewals = {.arguments = arguments, .idle = on_idle}};
+	struct daemon daemon = {
+		.renewals = {.arguments = arguments, .idle = on_idle, .asked = on_asked}};
 	int status = EXIT_FAILED, fd;
 
 	daemon.renewals.context = &daemon;

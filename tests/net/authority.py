@@ -90,7 +90,7 @@ class Pebble(Authority):
 
     def orders(self):
         """How many orders were made."""
-        return self.process.output().count("POST /order-plz")
+        return self.process.output().count(" Added order ")
 
     def roots(self):
         output = self.host.run(

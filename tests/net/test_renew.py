@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`sidestep renew`, `run` and `plan`: what is due is renewed, and nothing else."""
 
+import base64
 import contextlib
 import json
 import os
@@ -12,6 +13,7 @@ import authority
 import certificates
 import hosts
 import pytest
+from cryptography import x509
 
 NAMES = ("www.example.org", "shop.example.org", "mail.example.org")
 BAD = "moved-away.example.org"
@@ -47,6 +49,9 @@ def stocked(lab, dns, pebble, nginx, instance):
         hook = f"echo $RENEWED_DOMAINS >>{lab.directory}/hooks"
         run = instance.issue(pebble, name, options=("--deploy-hook", hook))
         assert run.returncode == 0, run.stderr
+    # The CA's windows are known from here on.
+    output, said = renew(instance, pebble)
+    assert output.returncode == 0 and said["renewed"] == 0
     (lab.directory / "hooks").unlink()
     return instance
 
@@ -110,6 +115,7 @@ def test_one_bad_name(lab, dns, stocked, pebble):
     """One bad name among many: it is backed off alone, and the others are renewed."""
     dns.set(BAD, lab.server.ipv4)
     assert stocked.issue(pebble, BAD).returncode == 0
+    renew(stocked, pebble)
     old = serial(stocked, BAD)
     dns.manage("clear-a", {"host": f"{BAD}."})
     dns.set(BAD, lab.validator.ipv4)
@@ -157,7 +163,7 @@ def test_plan(stocked):
     now = time.time()
     for entry in plan:
         assert now < entry["at"] < entry["not_after"]
-        assert entry["reason"] == "its age"
+        assert entry["reason"] == "the CA's window"
     text = stocked.agent("plan").stdout
     assert all(name in text for name in NAMES)
 
@@ -291,3 +297,123 @@ def test_stopped_while_the_authority_validates(lab, dns, nginx, instance):
     assert said["renewed"] == 1
     assert pebble.orders() == 1
     instance.check_certificate(NAMES[0], [NAMES[0]])
+
+
+# --- renewal information -----------------------------------------------------------------------------
+
+
+def ari_id(path):
+    """RFC 9773 section 4.1, by another implementation."""
+    certificate = certificates.load(path)[0]
+    identifier = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
+    number = certificate.serial_number
+    parts = identifier.value.key_identifier, number.to_bytes(number.bit_length() // 8 + 1, "big")
+    return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
+
+
+def set_window(pebble, path, begin_s, end_s):
+    """From now on the CA suggests this window for the certificate, in seconds from now."""
+    moments = [
+        time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + moment))
+        for moment in (begin_s, end_s)
+    ]
+    window = {"suggestedWindow": dict(zip(("start", "end"), moments))}
+    request = {"certificate": path.read_text(), "ariResponse": json.dumps(window)}
+    output = pebble.host.run(
+        *("curl", "-sSf", "--cacert", pebble.cacert, "--data", json.dumps(request)),
+        f"https://{pebble.host.ipv4}:15000/set-renewal-info/",
+    )
+    return output.stdout
+
+
+def rows(instance, column):
+    with memory(instance) as database:
+        return dict(database.execute(f"SELECT name, {column} FROM lineage"))
+
+
+def test_identifiers(stocked):
+    """What the CA is asked about is RFC 9773's name of each certificate."""
+    expected = {name: ari_id(stocked.live(name) / "cert.pem") for name in NAMES}
+    assert rows(stocked, "ari_id") == expected
+
+
+def test_window_in_the_past(stocked, pebble):
+    """The CA wants one replaced now: it is, and the order says what it replaces."""
+    before = serials(stocked)
+    set_window(pebble, stocked.live(NAMES[1]) / "cert.pem", -2 * DAY_S, -DAY_S)
+    ask_again(stocked)
+    output, said = renew(stocked, pebble)
+    assert output.returncode == 0, output.stderr
+    assert [result["name"] for result in said["results"]] == [NAMES[1]]
+    assert "the CA wants it renewed now" in output.stderr
+    assert serials(stocked)[NAMES[1]] != before[NAMES[1]]
+    # The others have the CA's window now, and their moment lies inside.
+    starts, ends = rows(stocked, "window_start"), rows(stocked, "window_end")
+    moments = rows(stocked, "renew_at")
+    for name in (NAMES[0], NAMES[2]):
+        assert starts[name] <= moments[name] <= ends[name]
+    reasons = {entry["name"]: entry["reason"] for entry in stocked.succeed("plan")["plan"]}
+    assert reasons[NAMES[0]] == "the CA's window"
+
+
+def test_window_moves(stocked, pebble):
+    """The moment follows the CA's window, and stays where it is as long as that does."""
+    path = stocked.live(NAMES[0]) / "cert.pem"
+    set_window(pebble, path, 10 * DAY_S, 11 * DAY_S)
+    ask_again(stocked)
+    renew(stocked, pebble)
+    first = rows(stocked, "renew_at")[NAMES[0]]
+    assert 10 * DAY_S - 60 < first - time.time() < 11 * DAY_S + 60
+    ask_again(stocked)
+    renew(stocked, pebble)
+    assert rows(stocked, "renew_at")[NAMES[0]] == first
+    set_window(pebble, path, 20 * DAY_S, 21 * DAY_S)
+    ask_again(stocked)
+    renew(stocked, pebble)
+    assert 20 * DAY_S - 60 < rows(stocked, "renew_at")[NAMES[0]] - time.time() < 21 * DAY_S + 60
+
+
+def ask_again(instance):
+    """As if the CA's Retry-After were over."""
+    with memory(instance) as database, database:
+        database.execute("UPDATE lineage SET check_at = 1")
+
+
+def test_authority_without_windows(lab, dns, nginx, instance):
+    """A CA that has no renewal information is not asked for ever."""
+    caddy = authority.Caddy(lab)
+    dns.set(NAMES[0], lab.server.ipv4)
+    instance.start()
+    assert instance.issue(caddy, NAMES[0]).returncode == 0
+    output, said = renew(instance, caddy)
+    assert output.returncode == 0 and said["renewed"] == 0, output.stderr
+    if "renewalInfo" not in instance.host.run(
+        "curl", "-sSf", "--cacert", caddy.cacert, caddy.url
+    ).stdout:
+        assert rows(instance, "check_at") == {NAMES[0]: 0}
+
+
+MANY = 150
+
+
+def test_many_at_once(lab, stocked, pebble):
+    """More orders than are taken at once: each gets its one certificate."""
+    pebble.host.run(
+        *("curl", "-sSf", "--data", json.dumps({"ip": str(lab.server.ipv4)})),
+        "http://localhost:8055/set-default-ipv4",
+    )
+    names = [f"n{number}.example.org" for number in range(MANY)]
+    with memory(stocked) as database, database:
+        database.executemany(
+            "INSERT INTO lineage (name, identifiers, cas, ca, tenant, source, reuse_key, bundle)"
+            " VALUES (?1, ?1, ?2, ?2, '', 'cli', 0, 0)",
+            [(name, pebble.url) for name in names],
+        )
+    orders = pebble.orders()
+    output, said = renew(stocked, pebble, timeout=300)
+    assert output.returncode == 0, output.stderr
+    assert said["renewed"] == MANY
+    assert pebble.orders() == orders + MANY
+    for name in names:
+        stocked.check_certificate(name, [name])
+    assert not stocked.pending()

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* When the CA wants a certificate renewed: ACME Renewal Information, RFC 9773. */
+#ifndef ARI_H
+#define ARI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct ari_request;
+struct http;
+
+/* What the CA suggests.  Valid during the callback only. */
+struct ari_answer {
+	bool has_window; /* else it could not be had, now or ever */
+	int64_t start_s, end_s; /* Unix time */
+	const char *explanation_url; /* NULL: none */
+	int64_t retry_after_s; /* 0: not told */
+};
+
+/*
+ * Ask at `url`, the directory's renewalInfo, about the certificate with this identifier (section
+ * 4.1).  `done` is called once, later, unless cancelled before; the request is gone then.
+ * NULL: out of memory.
+ */
+struct ari_request *ari_ask(struct http *http, const char *url, const char *certificate_id,
+			    void (*done)(void *context, const struct ari_answer *answer),
+			    void *context);
+void ari_cancel(struct ari_request *request);
+
+/* Read the body of an answer; pure.  False: it is no renewal information. */
+bool ari_read(struct ari_answer *ret_answer, const char *body, size_t size,
+	      char ret_explanation_url[2048]);
+
+/* RFC 3339, with any offset and fraction, as Unix time; false: it is none. */
+bool ari_read_time(int64_t *ret_unix_s, const char *text);
+
+#endif
