@@ -66,6 +66,13 @@ static const struct {
 			  "  sidestep publish example.org --key-authorization TOKEN.THUMBPRINT\n"},
 	[VERB_WITHDRAW] = {"withdraw", "NAME", "disarm a name",
 			   "  sidestep withdraw example.org\n"},
+	[VERB_CHECK] =
+		{"check", "NAME", "validate a name as a CA would, and say what stands in the way",
+		 "Looks at the name's addresses and CAA records, arms it for a moment, and asks "
+		 "each of its\naddresses as a CA does.  From this host, so a firewall or a "
+		 "redirection further out is not\nseen.  Exits with 0 when a CA would "
+		 "succeed.\n\n"
+		 "  sidestep check www.example.org\n  sidestep check 192.0.2.1 --json\n"},
 	[VERB_STATUS] =
 		{"status", "[NAME]", "show the responder, armed names and counters",
 		 "Of a NAME: whether it is armed, and what came for it since it was armed "
@@ -124,11 +131,16 @@ static const struct {
 	 "p256 (the default), p384, rsa2048, rsa3072 or rsa4096"},
 	{"reuse-key", 0, OPTION_FLAG, FIELD(arguments.reuse_key), 0, NULL, BIT(VERB_CERTONLY),
 	 "keep the present certificate's key, now and at each renewal"},
-	{"server", 0, OPTION_TEXT, FIELD(arguments.server), 0, "URL", CHOICE_VERBS,
-	 "the CA's directory (default: Let's Encrypt)"},
-	{"staging", 0, OPTION_FLAG, FIELD(staging), 0, NULL, CHOICE_VERBS,
+	{"resolver", 0, OPTION_TEXT, FIELD(arguments.resolver), 0, "ADDRESS",
+	 BIT(VERB_CERTONLY) | BIT(VERB_CHECK),
+	 "DNS resolver for checks (default: those of /etc/resolv.conf)"},
+	{"no-preflight", 0, OPTION_FLAG, FIELD(arguments.no_preflight), 0, NULL, BIT(VERB_CERTONLY),
+	 "order without looking at the DNS first"},
+	{"server", 0, OPTION_TEXT, FIELD(arguments.server), 0, "URL",
+	 CHOICE_VERBS | BIT(VERB_CHECK), "the CA's directory (default: Let's Encrypt)"},
+	{"staging", 0, OPTION_FLAG, FIELD(staging), 0, NULL, CHOICE_VERBS | BIT(VERB_CHECK),
 	 "use Let's Encrypt's staging environment"},
-	{"cacert", 0, OPTION_TEXT, FIELD(arguments.cacert), 0, "FILE", CA_VERBS,
+	{"cacert", 0, OPTION_TEXT, FIELD(arguments.cacert), 0, "FILE", CA_VERBS | BIT(VERB_CHECK),
 	 "PEM file of the only root certificates to trust the CA's server by"},
 	{"agree-tos", 0, OPTION_FLAG, FIELD(arguments.agree_tos), 0, NULL, CA_VERBS,
 	 "agree to the CA's terms of service"},
@@ -143,7 +155,7 @@ static const struct {
 	{"reason", 0, OPTION_TEXT, FIELD(arguments.reason), 0, "REASON", BIT(VERB_REVOKE),
 	 "why: keyCompromise, superseded, cessationOfOperation, ... (default: none given)"},
 	{"timeout", 0, OPTION_SECONDS, FIELD(arguments.timeout_s), TIMEOUT_MAX_S, "SECONDS",
-	 CA_VERBS, "for one request to the CA (default: 30)"},
+	 CA_VERBS | BIT(VERB_CHECK), "for one request to the CA (default: 30)"},
 	{"digest", 0, OPTION_TEXT, FIELD(arguments.digest), 0, "HEX", BIT(VERB_PUBLISH),
 	 "SHA-256 of the key authorization, 64 hexadecimal digits"},
 	{"key-authorization", 0, OPTION_TEXT, FIELD(arguments.key_authorization), 0, "TEXT",

@@ -22,6 +22,7 @@ enum verb {
 	VERB_DELETE,
 	VERB_PUBLISH,
 	VERB_WITHDRAW,
+	VERB_CHECK,
 	VERB_STATUS,
 	VERBS,
 };
@@ -29,7 +30,7 @@ enum verb {
 /* Strings are those of argv; NULL: not given. */
 struct arguments {
 	enum verb verb;
-	const char *name; /* of publish, withdraw and status */
+	const char *name; /* of check, publish, withdraw and status */
 	struct paths paths;
 	const char *server;
 	const char *cacert;
@@ -40,6 +41,7 @@ struct arguments {
 	const char *cert_name;
 	const char *key_type; /* that key_type_parse() knows */
 	const char *deploy_hook;
+	const char *resolver; /* ADDRESS or ADDRESS:PORT */
 	const char *digest;
 	const char *key_authorization;
 	const char **domains; /* as given, a comma perhaps inside */
@@ -48,6 +50,7 @@ struct arguments {
 	uint32_t timeout_s;
 	bool agree_tos;
 	bool force_renewal;
+	bool no_preflight;
 	bool reuse_key;
 	bool json;
 	bool quiet;

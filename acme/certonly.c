@@ -21,6 +21,7 @@
 #include "acme/net.h"
 #include "acme/order.h"
 #include "acme/output.h"
+#include "acme/preflight.h"
 #include "acme/state.h"
 #include "acme/store.h"
 #include "acme/verbs.h"
@@ -222,6 +223,46 @@ static void forget_if_void(struct certonly *certonly)
 		output_warning("the failed order could not be forgotten: %s", strerror(-error));
 }
 
+/* What is certain to fail is not ordered; what only looks wrong is said. */
+static void heed(struct certonly *certonly, const struct preflight *preflight)
+{
+	const struct preflight_name *name;
+	char doubt[PREFLIGHT_DOUBT_MAX];
+	size_t i;
+
+	for (i = 0; (name = preflight_name(preflight, i)); i++) {
+		preflight_judge(name, &certonly->failure);
+		preflight_doubt(name, doubt);
+		if (*doubt)
+			output_warning("%s", doubt);
+	}
+}
+
+/* 0, or -1 with the failure filled in. */
+static int look_ahead(struct certonly *certonly)
+{
+	const struct preflight_options options = {
+		.arguments = certonly->arguments,
+		.net = &certonly->net,
+		.names = certonly->names,
+		.name_count = certonly->name_count,
+		.deadline_ms = PREFLIGHT_DEADLINE_MS,
+		.done = on_idle,
+		.context = certonly,
+	};
+	struct preflight *preflight;
+
+	if (certonly->arguments->no_preflight)
+		return 0;
+	if (preflight_new(&preflight, &options, &certonly->failure))
+		return -1;
+	output_step("looking the names up");
+	if (!net_run(&certonly->net, &certonly->failure))
+		heed(certonly, preflight);
+	preflight_free(preflight);
+	return failure_is_set(&certonly->failure) ? -1 : 0;
+}
+
 static void order(struct certonly *certonly)
 {
 	const struct engine_options options = {
@@ -238,6 +279,10 @@ static void order(struct certonly *certonly)
 
 	if (net_open(&certonly->net, certonly->arguments, &certonly->failure))
 		return;
+	if (look_ahead(certonly)) {
+		net_close(&certonly->net);
+		return;
+	}
 	if (engine_new(&engine, &options)) {
 		failure_set_errno(&certonly->failure, ENOMEM, "preparing the order");
 	} else {

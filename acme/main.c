@@ -17,7 +17,7 @@ static int (*const verbs[VERBS])(const struct arguments *arguments) = {
 	[VERB_PLAN] = verb_plan,         [VERB_CERTIFICATES] = verb_certificates,
 	[VERB_REVOKE] = verb_revoke,     [VERB_DELETE] = verb_delete,
 	[VERB_PUBLISH] = verb_publish,   [VERB_WITHDRAW] = verb_withdraw,
-	[VERB_STATUS] = verb_status,
+	[VERB_CHECK] = verb_check,       [VERB_STATUS] = verb_status,
 };
 
 static void prepare_process(void)

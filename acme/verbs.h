@@ -17,6 +17,7 @@ int verb_revoke(const struct arguments *arguments);
 int verb_delete(const struct arguments *arguments);
 int verb_publish(const struct arguments *arguments);
 int verb_withdraw(const struct arguments *arguments);
+int verb_check(const struct arguments *arguments);
 int verb_status(const struct arguments *arguments);
 
 #endif
