@@ -214,6 +214,12 @@ install: all
 	install -D -m 755 $(O)/sidestep-responder $(DESTDIR)$(PREFIX)/sbin/sidestep-responder
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(O)/sidestep $(O)/sidestep-bench
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/share/sidestep/hooks deploy/hooks/*
+	install -D -m 644 deploy/systemd/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/sidestep.conf
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	for unit in deploy/systemd/*.service; do \
+		sed 's|@PREFIX@|$(PREFIX)|' $$unit \
+			>$(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit 1; \
+	done
 
 lint:
 	$(Q)deploy/lint.sh $(C_FILES)

@@ -15,7 +15,7 @@ struct peer;
 
 /*
  * Connections at once, of all threads.  At a few RTTs each this is far more than
- * a processor can answer; each takes 6 KB while it is open.
+ * a processor can answer; each takes 11 KB while it shakes hands.
  */
 #define LIMITS_CONNECTIONS     16384
 #define LIMITS_CONNECTIONS_MAX 1048576

@@ -84,7 +84,7 @@ static const char help_text[] =
 	"  --attach HOW     how to attach to interfaces: auto, tcx or clsact (default: auto)\n"
 	"  --standalone     do not steer: listen on the port, where no other server does\n"
 	"  --threads N      threads that answer (default: one a CPU)\n"
-	"  --connections N  connections at once, 6 KB each (default: 16384)\n"
+	"  --connections N  connections at once, 11 KB each (default: 16384)\n"
 	"  --connections-per-source N\n"
 	"                   of one IPv4 address or IPv6 /64; twice as many of one /24 or /48\n"
 	"                   (default: a quarter of all)\n"
