@@ -51,6 +51,7 @@ struct arguments {
 	bool agree_tos;
 	bool force_renewal;
 	bool no_preflight;
+	bool no_probe;
 	bool reuse_key;
 	bool json;
 	bool quiet;

@@ -4,11 +4,14 @@
 #include <assert.h>
 #include <errno.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "acme/barrier.h"
 #include "acme/base64url.h"
 #include "acme/ca.h"
+#include "acme/dns_answer.h"
 #include "acme/explain.h"
 #include "acme/failure.h"
 #include "acme/feed.h"
@@ -17,6 +20,7 @@
 #include "acme/loop.h"
 #include "acme/output.h"
 #include "acme/poll.h"
+#include "acme/probe.h"
 #include "acme/testimony.h"
 #include "common/challenge_table.h"
 #include "common/evidence.h"
@@ -35,7 +39,12 @@ struct authorization {
 	char *url;
 	const struct identifier *identifier;
 	bool armed;
+	uint8_t digest[CHALLENGE_DIGEST_SIZE]; /* that it is armed with */
 	uint64_t armed_ns; /* not before this; CLOCK_BOOTTIME */
+	char *challenge_url; /* to tell the CA at */
+	struct barrier_ticket *ticket; /* while probing */
+	bool was_probed;
+	struct probe_result probed;
 	struct ca_request *request;
 	struct poll poll;
 	struct timer timer;
@@ -49,7 +58,7 @@ static void fetch(void *context);
 static bool arm(struct authorization *authorization, const char *token)
 {
 	const struct authorization_order *order = authorization->order;
-	uint8_t digest[CHALLENGE_DIGEST_SIZE];
+	uint8_t *digest = authorization->digest;
 	int error;
 
 	authorization->armed_ns = challenge_clock_ns();
@@ -161,10 +170,44 @@ static void on_told(void *context, struct ca_reply *reply)
 }
 
 /* RFC 8555 section 7.5.1. */
-static void tell(struct authorization *authorization, const char *challenge_url)
+static void tell(struct authorization *authorization)
 {
 	enter(authorization, AUTHORIZATION_TELLING);
-	post(authorization, challenge_url, json_object(), on_told);
+	post(authorization, authorization->challenge_url, json_object(), on_told);
+}
+
+static void on_probed(void *context, const struct probe_result *result)
+{
+	struct authorization *authorization = context;
+
+	authorization->ticket = NULL;
+	authorization->was_probed = result;
+	if (result)
+		authorization->probed = *result;
+	tell(authorization);
+}
+
+/* The CA is told at once when there is nothing to probe with. */
+static void probe_and_tell(struct authorization *authorization, const char *challenge_url)
+{
+	struct barrier *barrier = authorization->order->barrier;
+
+	free(authorization->challenge_url);
+	authorization->challenge_url = strdup(challenge_url);
+	if (!authorization->challenge_url) {
+		failure_set_errno(&authorization->failure, ENOMEM, "telling the CA");
+		enter(authorization, AUTHORIZATION_FAILED);
+		return;
+	}
+	authorization->was_probed = false;
+	if (barrier)
+		authorization->ticket =
+			barrier_enter(barrier, authorization->identifier, authorization->digest,
+				      on_probed, authorization);
+	if (authorization->ticket)
+		enter(authorization, AUTHORIZATION_PROBING);
+	else
+		tell(authorization);
 }
 
 static const json_t *find_challenge(const json_t *object)
@@ -203,7 +246,7 @@ static void begin(struct authorization *authorization, const json_t *object)
 			enter(authorization, AUTHORIZATION_WAITING);
 			fetch_later(authorization, CHALLENGE_PAUSE_MS);
 		} else {
-			tell(authorization, url);
+			probe_and_tell(authorization, url);
 		}
 		return;
 	}
@@ -234,15 +277,28 @@ static const struct identifier *match_identifier(const struct authorization_orde
 /* Which tells a CA that never arrived from one that something went wrong with. */
 static void tell_what_came(struct authorization *authorization)
 {
+	const struct probe_result *probed =
+		authorization->was_probed ? &authorization->probed : NULL;
 	struct evidence_of_name seen;
+	size_t length;
 	int error;
 
 	if (!authorization->armed)
 		return;
 	error = testimony_read(&seen, authorization->order->paths, authorization->identifier,
 			       authorization->armed_ns);
+	/* Our own visit is no testimony of the CA's. */
+	if (!error && probed &&
+	    testimony_forget(&seen, barrier_address(authorization->order->barrier)))
+		error = -ENOENT;
 	if (!error || error == -ENOENT)
 		testimony_sum_up(authorization->failure.seen, error ? NULL : &seen);
+	if (!probed || probed->kind == PROBE_RIGHT)
+		return;
+	length = strlen(authorization->failure.seen);
+	snprintf(authorization->failure.seen + length, sizeof(authorization->failure.seen) - length,
+		 "%sbefore the CA was told, this host's own probe of its port 443 ended so: %s",
+		 length ? "; " : "", probed->text);
 }
 
 static void explain_invalid(struct authorization *authorization, const json_t *object,
@@ -323,10 +379,12 @@ void authorization_free(struct authorization *authorization)
 {
 	if (!authorization)
 		return;
+	barrier_leave(authorization->ticket);
 	disarm(authorization);
 	ca_cancel(authorization->request);
 	loop_timer_stop(ca_loop(authorization->order->ca), &authorization->timer);
 	failure_done(&authorization->failure);
+	free(authorization->challenge_url);
 	free(authorization->url);
 	free(authorization);
 }

@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 struct authorization;
+struct barrier;
 struct ca;
 struct challenge_table;
 struct failure;
@@ -20,6 +21,7 @@ struct paths;
 
 enum authorization_state {
 	AUTHORIZATION_FETCHING,
+	AUTHORIZATION_PROBING, /* armed; this host is asked as the CA will ask it */
 	AUTHORIZATION_TELLING, /* armed; the CA is being told */
 	AUTHORIZATION_WAITING, /* for the CA's verdict */
 	AUTHORIZATION_VALID,
@@ -29,6 +31,7 @@ enum authorization_state {
 struct authorization_order {
 	struct ca *ca;
 	struct challenge_table *table;
+	struct barrier *barrier; /* NULL: the CA is told at once */
 	const struct paths *paths; /* where what came for the name is told */
 	const struct identifier *identifiers; /* of the order: one of them it must be for */
 	size_t identifier_count;

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "acme/arguments.h"
+#include "acme/barrier.h"
 #include "acme/consequence.h"
 #include "acme/failure.h"
 #include "acme/issue.h"
@@ -49,6 +50,7 @@ struct desk {
 
 struct engine {
 	const struct engine_options *options;
+	struct barrier *barrier; /* NULL: none */
 	TAILQ_HEAD(desks, desk) desks;
 	struct jobs jobs; /* whose orders are under way */
 	struct jobs ended; /* to be freed, outside of their own callbacks */
@@ -341,6 +343,7 @@ static void begin_job(struct job *job)
 		.identifiers = job->identifiers,
 		.identifier_count = job->identifier_count,
 		.table = options->table,
+		.barrier = job->engine->barrier,
 		.replaces = replaced_certificate(&job->lineage),
 		.resume_url = job->resume_url,
 		.key_type = job->lineage.wish.key_type,
@@ -547,6 +550,7 @@ static void look_again(struct engine *engine)
 int engine_new(struct engine **ret_engine, const struct engine_options *options)
 {
 	struct engine *engine = calloc(1, sizeof(*engine));
+	int error = 0;
 
 	if (!engine)
 		return -ENOMEM;
@@ -554,6 +558,12 @@ int engine_new(struct engine **ret_engine, const struct engine_options *options)
 	TAILQ_INIT(&engine->desks);
 	TAILQ_INIT(&engine->jobs);
 	TAILQ_INIT(&engine->ended);
+	if (!options->arguments->no_probe)
+		error = barrier_new(&engine->barrier, options->net->loop);
+	/* Certificates are got without it, too. */
+	if (error)
+		output_warning("this host's own port 443 cannot be asked before the CA asks: %s",
+			       strerror(-error));
 	*ret_engine = engine;
 	return 0;
 }
@@ -584,6 +594,7 @@ void engine_free(struct engine *engine)
 		suspend_all(&desk->waiting);
 		desk_free(desk);
 	}
+	barrier_free(engine->barrier);
 	free(engine);
 }
 

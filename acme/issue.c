@@ -233,6 +233,7 @@ void issue_start(struct issue *issue, struct ca *ca)
 
 	issue->order_wish.ca = ca;
 	issue->order_wish.table = wish->table;
+	issue->order_wish.barrier = wish->barrier;
 	issue->order_wish.paths = wish->paths;
 	issue->order_wish.identifiers = wish->identifiers;
 	issue->order_wish.identifier_count = wish->identifier_count;

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct barrier;
 struct ca;
 struct challenge_table;
 struct failure;
@@ -25,6 +26,7 @@ struct issue_wish {
 	const struct identifier *identifiers;
 	size_t identifier_count;
 	struct challenge_table *table;
+	struct barrier *barrier; /* NULL: none */
 	const char *replaces; /* RFC 9773's identifier of the CA's certificate before; or NULL */
 	const char *resume_url; /* the order that a killed process made for this; NULL: none */
 	const char *key_type; /* as key_type_parse() takes it; NULL: any, of a new key p256 */

@@ -398,6 +398,7 @@ struct order *order_new(const struct order_wish *wish)
 	order->authorization_order = (struct authorization_order){
 		.ca = wish->ca,
 		.table = wish->table,
+		.barrier = wish->barrier,
 		.paths = wish->paths,
 		.identifiers = wish->identifiers,
 		.identifier_count = wish->identifier_count,

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 struct authorization;
+struct barrier;
 struct ca;
 struct challenge_table;
 struct failure;
@@ -37,6 +38,7 @@ enum order_state {
 struct order_wish {
 	struct ca *ca; /* with an account */
 	struct challenge_table *table;
+	struct barrier *barrier; /* NULL: none */
 	const struct paths *paths; /* where what came for the names is told */
 	const struct identifier *identifiers;
 	size_t identifier_count; /* 1 to ORDER_NAMES_MAX */

@@ -9,6 +9,8 @@ static const char *authorization_text(enum authorization_state state)
 	switch (state) {
 	case AUTHORIZATION_FETCHING:
 		return "asking for its challenge";
+	case AUTHORIZATION_PROBING:
+		return "armed; asking this host as the CA will";
 	case AUTHORIZATION_TELLING:
 		return "armed; telling the CA";
 	case AUTHORIZATION_WAITING:

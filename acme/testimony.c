@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "acme/dns_answer.h"
 #include "acme/output.h"
 #include "common/evidence.h"
 #include "common/identifier.h"
@@ -136,6 +137,32 @@ static int by_time(const void *a, const void *b)
 	const struct evidence_record *left = a, *right = b;
 
 	return (left->at_us > right->at_us) - (left->at_us < right->at_us);
+}
+
+static bool is_from(const struct evidence_record *record, const struct dns_address *address)
+{
+	if (record->ipv6 != (address->family == AF_INET6))
+		return false;
+	return !memcmp(record->address, &address->ipv4,
+		       record->ipv6 ? sizeof(address->ipv6) : sizeof(address->ipv4));
+}
+
+bool testimony_forget(struct evidence_of_name *seen, const struct dns_address *address)
+{
+	struct evidence_record *record = seen->records;
+	uint32_t left = 0, i;
+
+	for (i = 0; i < seen->record_count && !is_from(&record[i], address); i++)
+		;
+	if (i < seen->record_count) {
+		seen->counts[record[i].result]--;
+		if (!--record[i].count)
+			memmove(&record[i], &record[i + 1],
+				(--seen->record_count - i) * sizeof(*record));
+	}
+	for (i = 0; i < EVIDENCE_RESULTS; i++)
+		left += seen->counts[i];
+	return !left;
 }
 
 int testimony_read(struct evidence_of_name *ret_seen, const struct paths *paths,

@@ -7,8 +7,10 @@
 #ifndef TESTIMONY_H
 #define TESTIMONY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
+struct dns_address;
 struct evidence_of_name;
 struct identifier;
 struct json_t;
@@ -23,6 +25,9 @@ struct paths;
  */
 int testimony_read(struct evidence_of_name *ret_seen, const struct paths *paths,
 		   const struct identifier *identifier, uint64_t since_ns);
+
+/* Take out one visit from `address`, this host's own, if there was one.  Whether none is left. */
+bool testimony_forget(struct evidence_of_name *seen, const struct dns_address *address);
 
 /* One sentence without a full stop; `seen` is NULL when nothing came. */
 void testimony_sum_up(char ret_text[TESTIMONY_MAX], const struct evidence_of_name *seen);

@@ -234,3 +234,38 @@ def test_wrong_resolver(ready, pebble):
     run = ready.issue(pebble, NAME, options=("--resolver", "dns.example.org"))
     assert run.returncode == 1 and "--resolver takes ADDRESS" in run.stderr
     assert pebble.orders() == 0
+
+
+# --- the barrier -------------------------------------------------------------------------------
+
+
+def test_barrier_finds_production(lab, dns, nginx, instance, pebble):
+    """A CA that comes in where we are attached succeeds, whatever this host saw of itself."""
+    dns.set(NAME, lab.server.ipv4)
+    instance.start("--interface", "eth0")
+    run = instance.issue(pebble, NAME)
+    assert run.returncode == 0, run.stderr
+    assert "production answered, not the responder; the CA is asked all the same" in run.stderr
+    run = instance.issue(pebble, NAME, options=("--force-renewal", "--no-probe"))
+    assert run.returncode == 0 and "asked all the same" not in run.stderr
+
+
+def test_barrier_explains_failure(lab, dns, nginx, instance, pebble):
+    """Nothing of ours is where connections come in: the failure tells what this host saw."""
+    dns.set(NAME, lab.server.ipv4)
+    lab.server.run("ip", "link", "add", "aside", "type", "veth", "peer", "beside")
+    instance.start("--interface", "aside")
+    run = instance.issue(pebble, NAME)
+    assert run.returncode == 1
+    assert "this host's own probe of its port 443 ended so: production answered" in run.stderr, run.stderr
+    assert instance.pending() == []
+
+
+def test_barrier_is_no_testimony(lab, dns, ready, pebble):
+    """Our own visit is not taken for the CA's, which went elsewhere."""
+    dns.set(NAME, lab.validator.ipv4)
+    run = ready.issue(pebble, NAME)
+    assert run.returncode == 1
+    assert "asked all the same" not in run.stderr
+    assert "no connection for this challenge came to the responder" in run.stderr, run.stderr
+    assert ready.counters()["steered"] == 1
