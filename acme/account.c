@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "acme/ca.h"
@@ -21,14 +22,19 @@
 #include "common/paths.h"
 
 #define KEY_FILE         "key.pem"
+#define NEXT_KEY_FILE    "key.next.pem"
+#define RETIRED_KEY_FILE "key.deactivated.pem"
 #define ACCOUNT_FILE     "account.json"
 #define ACCOUNT_FILE_MAX 65536
 
 struct account {
 	const struct paths *paths;
+	const char *name; /* NULL: the default account */
+	char server_name[NAME_MAX + 1]; /* as a file's */
 	int directory; /* -1: not made yet */
-	char place[PATHS_MAX + NAME_MAX + 16]; /* of the directory, for messages */
+	char place[PATHS_MAX + 2 * NAME_MAX + 16]; /* of the directory, for messages */
 	struct key *key; /* NULL: none yet */
+	struct key *next; /* that is to replace it, or has at the CA; NULL: none */
 	char *url; /* NULL: not known */
 	bool is_new;
 
@@ -36,6 +42,7 @@ struct account {
 	struct ca *ca;
 	struct ca_request *request;
 	const struct account_wish *wish;
+	bool trying_next; /* rather than the present key */
 	bool creating; /* rather than looking for an existing one */
 	void (*done)(void *context, struct failure *failure);
 	void *context;
@@ -63,15 +70,16 @@ static int server_file_name(char ret_name[NAME_MAX + 1], const char *server)
 }
 
 /* The account's directory, if it is there: what never had a key leaves no trace. */
-static int open_directory(struct account *account, const struct paths *paths, const char *server)
+static int open_directory(struct account *account, const char *server)
 {
-	char name[NAME_MAX + 1];
 	int error;
 
-	error = server_file_name(name, server);
+	error = server_file_name(account->server_name, server);
 	if (error)
 		return error;
-	snprintf(account->place, sizeof(account->place), "%s/accounts/%s", paths->state, name);
+	snprintf(account->place, sizeof(account->place), "%s/accounts/%s%s%s",
+		 account->paths->state, account->server_name, account->name ? "/" : "",
+		 account->name ? account->name : "");
 	account->directory = open(account->place, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return account->directory < 0 && errno != ENOENT ? -errno : 0;
 }
@@ -79,7 +87,7 @@ static int open_directory(struct account *account, const struct paths *paths, co
 /* Parents are for all, accounts for us. */
 static int make_directory(struct account *account)
 {
-	int state, accounts = -1, error;
+	int state, accounts = -1, server = -1, error;
 
 	if (account->directory >= 0)
 		return 0;
@@ -88,33 +96,39 @@ static int make_directory(struct account *account)
 		return error;
 	error = file_open_directory(state, "accounts", 0700, &accounts);
 	if (!error)
-		error = file_open_directory(accounts, strrchr(account->place, '/') + 1, 0700,
-					    &account->directory);
+		error = file_open_directory(accounts, account->server_name, 0700, &server);
+	if (!error && account->name)
+		error = file_open_directory(server, account->name, 0700, &account->directory);
+	else if (!error)
+		account->directory = server;
+	if (server >= 0 && server != account->directory)
+		close(server);
 	if (accounts >= 0)
 		close(accounts);
 	close(state);
 	return error;
 }
 
-/* 0 also when there is none. */
-static int load_key(struct account *account)
+/* 0 also when there is none; other types of keys than ours are for certificates. */
+static int load_key(struct account *account, const char *file, struct key **ret_key)
 {
+	struct key *key = NULL;
 	size_t size;
 	char *pem;
 	int error;
 
-	error = file_read(account->directory, KEY_FILE, KEY_PEM_MAX, &pem, &size);
+	error = file_read(account->directory, file, KEY_PEM_MAX, &pem, &size);
 	if (error)
 		return error == -ENOENT ? 0 : error;
-	error = key_from_pem(&account->key, pem, size);
+	error = key_from_pem(&key, pem, size);
 	explicit_bzero(pem, size);
 	free(pem);
-	/* Other types of keys are for certificates. */
-	if (!error && key_type_of(account->key) != KEY_P256) {
-		key_free(account->key);
-		account->key = NULL;
+	if (!error && key_type_of(key) != KEY_P256)
 		error = -EBADMSG;
-	}
+	if (error)
+		key_free(key);
+	else
+		*ret_key = key;
 	return error;
 }
 
@@ -142,7 +156,7 @@ static int load_url(struct account *account)
 }
 
 /* Another process may have made one at the same time: then that is ours too. */
-static int make_key(struct account *account)
+static int make_key(struct account *account, const char *file, struct key **ret_key)
 {
 	const struct file_access access = file_access_own(0600);
 	char pem[KEY_PEM_MAX];
@@ -156,14 +170,14 @@ static int make_key(struct account *account)
 		return error;
 	size = key_to_pem(key, pem);
 	error = size < 0 ? size
-			 : file_create_atomically(account->directory, KEY_FILE, &access, pem,
+			 : file_create_atomically(account->directory, file, &access, pem,
 						  (size_t)size);
 	explicit_bzero(pem, sizeof(pem));
 	if (error) {
 		key_free(key);
-		return error == -EEXIST ? load_key(account) : error;
+		return error == -EEXIST ? load_key(account, file, ret_key) : error;
 	}
-	account->key = key;
+	*ret_key = key;
 	return 0;
 }
 
@@ -184,8 +198,18 @@ static int save_url(struct account *account)
 	return error;
 }
 
+bool account_name_is_valid(const char *name)
+{
+	size_t length = strlen(name);
+
+	/* No dot: such names are those of the default account's files. */
+	return length > 0 && length <= ACCOUNT_NAME_MAX && name[0] != '-' &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") ==
+		       length;
+}
+
 int account_open(struct account **ret_account, const struct paths *paths, const char *server,
-		 struct failure *failure)
+		 const char *name, struct failure *failure)
 {
 	struct account *account = calloc(1, sizeof(*account));
 	int error;
@@ -196,9 +220,12 @@ int account_open(struct account **ret_account, const struct paths *paths, const 
 	}
 	account->paths = paths;
 	account->directory = -1;
-	error = open_directory(account, paths, server);
+	account->name = name && strcmp(name, ACCOUNT_DEFAULT) != 0 ? name : NULL;
+	error = open_directory(account, server);
 	if (!error && account->directory >= 0)
-		error = load_key(account);
+		error = load_key(account, KEY_FILE, &account->key);
+	if (!error && account->directory >= 0)
+		error = load_key(account, NEXT_KEY_FILE, &account->next);
 	if (!error && account->directory >= 0)
 		error = load_url(account);
 	if (!error) {
@@ -224,6 +251,7 @@ void account_free(struct account *account)
 	ca_cancel(account->request);
 	failure_done(&account->failure);
 	key_free(account->key);
+	key_free(account->next);
 	free(account->url);
 	if (account->directory >= 0)
 		close(account->directory);
@@ -238,6 +266,84 @@ const char *account_url(const struct account *account)
 bool account_is_new(const struct account *account)
 {
 	return account->is_new;
+}
+
+const char *account_place(const struct account *account)
+{
+	return account->place;
+}
+
+/* --- another key ---------------------------------------------------------------------- */
+
+int account_lock(struct account *account)
+{
+	return flock(account->directory, LOCK_EX | LOCK_NB) ? -errno : 0;
+}
+
+int account_next_key(struct account *account, struct key **ret_key)
+{
+	int error = 0;
+
+	if (!account->next)
+		error = make_key(account, NEXT_KEY_FILE, &account->next);
+	if (!error)
+		*ret_key = account->next;
+	return error;
+}
+
+/* Whether the file still holds the key that was loaded from it. */
+static bool next_key_is_on_disk(struct account *account)
+{
+	uint8_t ours[KEY_PUBLIC_MAX], found[KEY_PUBLIC_MAX];
+	struct key *key = NULL;
+	bool same;
+	int size;
+
+	if (load_key(account, NEXT_KEY_FILE, &key) || !key)
+		return false;
+	size = key_public(account->next, ours);
+	same = size > 0 && key_public(key, found) == size && memcmp(ours, found, (size_t)size) == 0;
+	key_free(key);
+	return same;
+}
+
+int account_take_next_key(struct account *account)
+{
+	int error = 0;
+
+	/* Who is replacing it right now does the rest by itself. */
+	if (!account_lock(account) && next_key_is_on_disk(account)) {
+		if (renameat(account->directory, NEXT_KEY_FILE, account->directory, KEY_FILE))
+			return -errno;
+		error = file_sync_directory(account->directory);
+	}
+	if (error)
+		return error;
+	error = ca_set_account(account->ca, account->next, account->url);
+	if (error)
+		return error;
+	key_free(account->key);
+	account->key = account->next;
+	account->next = NULL;
+	return 0;
+}
+
+int account_drop_next_key(struct account *account)
+{
+	key_free(account->next);
+	account->next = NULL;
+	if (unlinkat(account->directory, NEXT_KEY_FILE, 0) && errno != ENOENT)
+		return -errno;
+	return file_sync_directory(account->directory);
+}
+
+int account_retire(struct account *account)
+{
+	if (renameat(account->directory, KEY_FILE, account->directory, RETIRED_KEY_FILE))
+		return -errno;
+	if (unlinkat(account->directory, ACCOUNT_FILE, 0) && errno != ENOENT)
+		return -errno;
+	return file_sync_directory(account->directory);
 }
 
 /* --- at the CA ------------------------------------------------------------------------ */
@@ -256,6 +362,7 @@ static void adopt(struct account *account)
 }
 
 static void create(struct account *account);
+static void go_by_key(struct account *account);
 
 static void take_account(struct account *account, const struct ca_reply *reply)
 {
@@ -284,12 +391,39 @@ static void take_account(struct account *account, const struct ca_reply *reply)
 		adopt(account);
 }
 
+/* Whether the CA has already heard of the next key. */
+static void take_next(struct account *account, struct ca_reply *reply)
+{
+	int error;
+
+	account->trying_next = false;
+	if (problem_is(reply->failure->problem, "accountDoesNotExist")) {
+		go_by_key(account);
+		return;
+	}
+	if (failure_is_set(reply->failure)) {
+		failure_move(&account->failure, reply->failure);
+		finish(account);
+		return;
+	}
+	error = account_take_next_key(account);
+	if (error) {
+		failure_set_errno(&account->failure, -error,
+				  "cannot put the account's next key to use in %s", account->place);
+		finish(account);
+		return;
+	}
+	take_account(account, reply);
+}
+
 static void on_account(void *context, struct ca_reply *reply)
 {
 	struct account *account = context;
 
 	account->request = NULL;
-	if (!failure_is_set(reply->failure)) {
+	if (account->trying_next) {
+		take_next(account, reply);
+	} else if (!failure_is_set(reply->failure)) {
 		account->is_new = account->creating;
 		take_account(account, reply);
 	} else if (!account->creating &&
@@ -303,13 +437,14 @@ static void on_account(void *context, struct ca_reply *reply)
 
 static void post(struct account *account, json_t *payload)
 {
+	struct key *key = account->trying_next ? account->next : account->key;
 	struct ca_call call = {.url = ca_directory(account->ca)->new_account,
 			       .payload = payload,
 			       .signer = CA_SIGNED_BY_KEY,
 			       .done = on_account,
 			       .context = account};
 
-	if (payload && !ca_set_account(account->ca, account->key, NULL))
+	if (payload && !ca_set_account(account->ca, key, NULL))
 		account->request = ca_post(account->ca, &call);
 	if (!account->request) {
 		failure_set_errno(&account->failure, ENOMEM, "asking for the account");
@@ -329,7 +464,10 @@ static bool may_create(struct account *account)
 {
 	const struct directory *directory = ca_directory(account->ca);
 
-	if (directory->external_account_required && !account->wish->eab.key_id)
+	if (account->wish->must_exist)
+		failure_set(&account->failure, "`sidestep register` makes one",
+			    "there is no account in %s", account->place);
+	else if (directory->external_account_required && !account->wish->eab.key_id)
 		failure_set(&account->failure,
 			    "get a key id and an HMAC key there, and give them with --eab-kid and "
 			    "--eab-hmac-key-file",
@@ -354,7 +492,7 @@ static void create(struct account *account)
 		return;
 	}
 	if (!account->key)
-		error = make_key(account);
+		error = make_key(account, KEY_FILE, &account->key);
 	if (error) {
 		failure_set_errno(&account->failure, -error, "cannot make the account key in %s",
 				  account->place);
@@ -375,6 +513,17 @@ static void create(struct account *account)
 	post(account, payload);
 }
 
+/* By the present key, or with a new one. */
+static void go_by_key(struct account *account)
+{
+	if (account->url && !account->wish->ask_ca)
+		adopt(account);
+	else if (account->key)
+		look_for(account);
+	else
+		create(account);
+}
+
 void account_ensure(struct account *account, struct ca *ca, const struct account_wish *wish,
 		    void (*done)(void *context, struct failure *failure), void *context)
 {
@@ -382,10 +531,9 @@ void account_ensure(struct account *account, struct ca *ca, const struct account
 	account->wish = wish;
 	account->done = done;
 	account->context = context;
-	if (account->url && !wish->ask_ca)
-		adopt(account);
-	else if (account->key)
+	account->trying_next = account->next != NULL;
+	if (account->trying_next)
 		look_for(account);
 	else
-		create(account);
+		go_by_key(account);
 }

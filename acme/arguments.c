@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "acme/account.h"
 #include "acme/failure.h"
 #include "acme/http.h"
 #include "acme/json.h"
@@ -30,6 +31,23 @@ static const struct {
 			   "certonly does this too; register alone is for checking that the CA can "
 			   "be reached.\n\n"
 			   "  sidestep register --agree-tos --email admin@example.org\n"},
+	[VERB_SHOW_ACCOUNT] = {"show_account", NULL, "show our account as the CA has it",
+			       "  sidestep show_account --json\n"
+			       "  sidestep show_account --server https://ca.example/acme/directory "
+			       "--account shop\n"},
+	[VERB_UPDATE_ACCOUNT] =
+		{"update_account", NULL, "change the account's contact address, or end it",
+		 "An ended account cannot be had again: its key is put aside, and the next "
+		 "`sidestep register`\nmakes another.  Certificates stay valid.\n\n"
+		 "  sidestep update_account --email admin@example.org\n"
+		 "  sidestep update_account --email ''    (no address)\n"
+		 "  sidestep update_account --deactivate\n"},
+	[VERB_ROLLOVER] =
+		{"rollover", NULL, "replace the account's key",
+		 "The new key is on the disk before the CA hears of it.  After a crash or a lost "
+		 "answer, the\nnext run finds out which of the two keys the CA knows, and goes on "
+		 "with that one.\n\n"
+		 "  sidestep rollover\n"},
 	[VERB_CERTONLY] =
 		{"certonly", NULL, "get a certificate and keep it below /var/lib/sidestep/live/",
 		 "Validates all names by tls-alpn-01 while the production server keeps port 443.  "
@@ -85,6 +103,7 @@ static const struct {
 #define ALL_VERBS     (BIT(VERBS) - 1)
 #define CHOICE_VERBS  (BIT(VERB_REGISTER) | BIT(VERB_CERTONLY)) /* say which CA */
 #define CA_VERBS      (CHOICE_VERBS | BIT(VERB_RENEW) | BIT(VERB_RUN) | BIT(VERB_REVOKE))
+#define ACCOUNT_VERBS (BIT(VERB_SHOW_ACCOUNT) | BIT(VERB_UPDATE_ACCOUNT) | BIT(VERB_ROLLOVER))
 #define RENEWAL_VERBS (BIT(VERB_CERTONLY) | BIT(VERB_RENEW))
 
 /* --- the options ----------------------------------------------------------------------------- */
@@ -140,15 +159,23 @@ static const struct {
 	{"no-preflight", 0, OPTION_FLAG, FIELD(arguments.no_preflight), 0, NULL, BIT(VERB_CERTONLY),
 	 "order without looking at the DNS first"},
 	{"server", 0, OPTION_TEXT, FIELD(arguments.server), 0, "URL",
-	 CHOICE_VERBS | BIT(VERB_CHECK), "the CA's directory (default: Let's Encrypt)"},
-	{"staging", 0, OPTION_FLAG, FIELD(staging), 0, NULL, CHOICE_VERBS | BIT(VERB_CHECK),
-	 "use Let's Encrypt's staging environment"},
-	{"cacert", 0, OPTION_TEXT, FIELD(arguments.cacert), 0, "FILE", CA_VERBS | BIT(VERB_CHECK),
+	 CHOICE_VERBS | ACCOUNT_VERBS | BIT(VERB_CHECK),
+	 "the CA's directory (default: Let's Encrypt)"},
+	{"staging", 0, OPTION_FLAG, FIELD(staging), 0, NULL,
+	 CHOICE_VERBS | ACCOUNT_VERBS | BIT(VERB_CHECK), "use Let's Encrypt's staging environment"},
+	{"cacert", 0, OPTION_TEXT, FIELD(arguments.cacert), 0, "FILE",
+	 CA_VERBS | ACCOUNT_VERBS | BIT(VERB_CHECK),
 	 "PEM file of the only root certificates to trust the CA's server by"},
 	{"agree-tos", 0, OPTION_FLAG, FIELD(arguments.agree_tos), 0, NULL, CA_VERBS,
 	 "agree to the CA's terms of service"},
-	{"email", 0, OPTION_TEXT, FIELD(arguments.email), 0, "ADDRESS", CA_VERBS,
-	 "contact address of a new account"},
+	{"email", 0, OPTION_TEXT, FIELD(arguments.email), 0, "ADDRESS",
+	 CA_VERBS | BIT(VERB_UPDATE_ACCOUNT),
+	 "contact address of a new account, or the new one of ours"},
+	{"account", 0, OPTION_TEXT, FIELD(arguments.account), 0, "NAME",
+	 CHOICE_VERBS | ACCOUNT_VERBS | BIT(VERB_REVOKE) | BIT(VERB_CHECK),
+	 "which of our accounts at the CA (default: the one without a name)"},
+	{"deactivate", 0, OPTION_FLAG, FIELD(arguments.deactivate), 0, NULL,
+	 BIT(VERB_UPDATE_ACCOUNT), "end the account for good"},
 	{"eab-kid", 0, OPTION_TEXT, FIELD(arguments.eab_kid), 0, "ID", CHOICE_VERBS,
 	 "key id from the CA's web site, for a new account there"},
 	{"eab-hmac-key-file", 0, OPTION_TEXT, FIELD(arguments.eab_hmac_key_file), 0, "FILE",
@@ -158,7 +185,7 @@ static const struct {
 	{"reason", 0, OPTION_TEXT, FIELD(arguments.reason), 0, "REASON", BIT(VERB_REVOKE),
 	 "why: keyCompromise, superseded, cessationOfOperation, ... (default: none given)"},
 	{"timeout", 0, OPTION_SECONDS, FIELD(arguments.timeout_s), TIMEOUT_MAX_S, "SECONDS",
-	 CA_VERBS | BIT(VERB_CHECK), "for one request to the CA (default: 30)"},
+	 CA_VERBS | ACCOUNT_VERBS | BIT(VERB_CHECK), "for one request to the CA (default: 30)"},
 	{"digest", 0, OPTION_TEXT, FIELD(arguments.digest), 0, "HEX", BIT(VERB_PUBLISH),
 	 "SHA-256 of the key authorization, 64 hexadecimal digits"},
 	{"key-authorization", 0, OPTION_TEXT, FIELD(arguments.key_authorization), 0, "TEXT",
@@ -349,6 +376,11 @@ static void conclude(struct parsing *parsing, struct failure *failure)
 	struct arguments *arguments = &parsing->arguments;
 	enum key_type type;
 
+	if (arguments->account && !account_name_is_valid(arguments->account))
+		failure_set(failure, NULL,
+			    "--account takes letters, digits, hyphens and underscores, with no "
+			    "hyphen at the beginning, not '%s'",
+			    arguments->account);
 	if (arguments->key_type && key_type_parse(&type, arguments->key_type))
 		failure_set(failure, "one of p256, p384, rsa2048, rsa3072, rsa4096",
 			    "there is no key type '%s'", arguments->key_type);

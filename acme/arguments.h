@@ -13,6 +13,9 @@ struct failure;
 
 enum verb {
 	VERB_REGISTER,
+	VERB_SHOW_ACCOUNT,
+	VERB_UPDATE_ACCOUNT,
+	VERB_ROLLOVER,
 	VERB_CERTONLY,
 	VERB_RENEW,
 	VERB_RUN,
@@ -34,6 +37,7 @@ struct arguments {
 	struct paths paths;
 	const char *server;
 	const char *cacert;
+	const char *account; /* that account_name_is_valid() takes */
 	const char *email;
 	const char *eab_kid;
 	const char *eab_hmac_key_file;
@@ -49,6 +53,7 @@ struct arguments {
 	uint32_t ttl_s;
 	uint32_t timeout_s;
 	bool agree_tos;
+	bool deactivate;
 	bool force_renewal;
 	bool no_preflight;
 	bool no_probe;

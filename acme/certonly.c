@@ -192,6 +192,7 @@ static void wish(struct certonly *certonly)
 		.name = certonly->name,
 		.identifiers = identifiers,
 		.cas = arguments->server,
+		.account = arguments->account,
 		.key_type = arguments->key_type,
 		.deploy_hook = arguments->deploy_hook,
 		.reuse_key = arguments->reuse_key,

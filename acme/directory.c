@@ -58,6 +58,8 @@ int directory_read(struct directory *ret_directory, const json_t *object)
 		error = copy(&directory.revoke_cert, json_read_url(object, "revokeCert"));
 	if (!error && json_read_url(object, "renewalInfo"))
 		error = copy(&directory.renewal_info, json_read_url(object, "renewalInfo"));
+	if (!error && json_read_url(object, "keyChange"))
+		error = copy(&directory.key_change, json_read_url(object, "keyChange"));
 	if (!error && terms)
 		error = copy(&directory.terms_of_service, terms);
 	if (!error)
@@ -76,6 +78,7 @@ void directory_done(struct directory *directory)
 	free(directory->new_nonce);
 	free(directory->new_account);
 	free(directory->new_order);
+	free(directory->key_change);
 	free(directory->revoke_cert);
 	free(directory->renewal_info);
 	free(directory->terms_of_service);

@@ -12,6 +12,7 @@ struct directory {
 	char *new_nonce;
 	char *new_account;
 	char *new_order;
+	char *key_change; /* NULL: keys are not replaced there */
 	char *revoke_cert; /* NULL: the CA does not revoke */
 	char *renewal_info; /* RFC 9773; NULL: the CA has none */
 	char *terms_of_service; /* any text, mostly a URL; NULL: the CA has none */

@@ -43,6 +43,7 @@ struct desk {
 	TAILQ_ENTRY(desk) link;
 	struct engine *engine;
 	char *server;
+	char *account; /* of ours there */
 	struct session session;
 	bool is_ready;
 	struct jobs waiting;
@@ -167,19 +168,20 @@ static void desk_free(struct desk *desk)
 	if (!desk)
 		return;
 	session_close(&desk->session);
+	free(desk->account);
 	free(desk->server);
 	free(desk);
 }
 
 /* The desk of this CA.  0, or -1 with `failure` filled in. */
-static int find_desk(struct engine *engine, const char *server, struct desk **ret_desk,
-		     struct failure *failure)
+static int find_desk(struct engine *engine, const char *server, const char *account,
+		     struct desk **ret_desk, struct failure *failure)
 {
 	const struct engine_options *options = engine->options;
 	struct desk *desk;
 
 	for (desk = TAILQ_FIRST(&engine->desks); desk; desk = TAILQ_NEXT(desk, link)) {
-		if (strcmp(desk->server, server) != 0)
+		if (strcmp(desk->server, server) != 0 || strcmp(desk->account, account) != 0)
 			continue;
 		*ret_desk = desk;
 		return 0;
@@ -187,16 +189,18 @@ static int find_desk(struct engine *engine, const char *server, struct desk **re
 	desk = calloc(1, sizeof(*desk));
 	if (desk)
 		desk->server = strdup(server);
-	if (!desk || !desk->server) {
+	if (desk)
+		desk->account = strdup(account);
+	if (!desk || !desk->server || !desk->account) {
 		failure_set_errno(failure, ENOMEM, "preparing to talk to the CA");
-		free(desk);
+		desk_free(desk);
 		return -1;
 	}
 	TAILQ_INIT(&desk->waiting);
 	desk->engine = engine;
-	if (session_open(&desk->session, options->net, options->arguments, desk->server, failure)) {
-		free(desk->server);
-		free(desk);
+	if (session_open(&desk->session, options->net, options->arguments, desk->server,
+			 desk->account, failure)) {
+		desk_free(desk);
 		return -1;
 	}
 	TAILQ_INSERT_TAIL(&engine->desks, desk, link);
@@ -362,7 +366,9 @@ static void begin_job(struct job *job)
 	if (error)
 		state_explain(options->state, error, &failure);
 	if (!failure_is_set(&failure) &&
-	    !find_desk(job->engine, job->lineage.ca, &job->desk, &failure)) {
+	    !find_desk(job->engine, job->lineage.ca,
+		       job->lineage.wish.account ? job->lineage.wish.account : ACCOUNT_DEFAULT,
+		       &job->desk, &failure)) {
 		TAILQ_REMOVE(list, job, link);
 		queue_at_desk(job);
 		return;

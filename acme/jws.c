@@ -46,8 +46,8 @@ static char *header_new(struct key *key, const char *jwk, const char *key_id, co
 	char *text, *encoded = NULL;
 	json_t *header;
 
-	header =
-		json_pack("{s:s, s:s, s:s}", "alg", key_algorithm(key), "nonce", nonce, "url", url);
+	header = json_pack("{s:s, s:s*, s:s}", "alg", key_algorithm(key), "nonce", nonce, "url",
+			   url);
 	if (json_object_set_new(header, key_id ? "kid" : "jwk",
 				key_id ? json_string(key_id) : json_loads(jwk, 0, NULL)) == 0) {
 		text = json_dumps(header, JSON_COMPACT);

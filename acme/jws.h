@@ -15,7 +15,8 @@ struct key;
 /*
  * Sign `payload` ("" for POST-as-GET, RFC 8555 section 6.3).  The protected
  * header names the account by its URL `key_id`, or, when that is NULL, carries
- * the public key (newAccount).  *ret_body is a new string.  0, -ENOMEM or -EIO.
+ * the public key (newAccount).  `nonce` is NULL for a signature within another
+ * (keyChange).  *ret_body is a new string.  0, -ENOMEM or -EIO.
  */
 int jws_sign(char **ret_body, struct key *key, const char *key_id, const char *nonce,
 	     const char *url, const char *payload);

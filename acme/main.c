@@ -12,12 +12,21 @@
 #include "acme/verbs.h"
 
 static int (*const verbs[VERBS])(const struct arguments *arguments) = {
-	[VERB_REGISTER] = verb_register, [VERB_CERTONLY] = verb_certonly,
-	[VERB_RENEW] = verb_renew,       [VERB_RUN] = verb_run,
-	[VERB_PLAN] = verb_plan,         [VERB_CERTIFICATES] = verb_certificates,
-	[VERB_REVOKE] = verb_revoke,     [VERB_DELETE] = verb_delete,
-	[VERB_PUBLISH] = verb_publish,   [VERB_WITHDRAW] = verb_withdraw,
-	[VERB_CHECK] = verb_check,       [VERB_STATUS] = verb_status,
+	[VERB_REGISTER] = verb_register,
+	[VERB_CERTONLY] = verb_certonly,
+	[VERB_RENEW] = verb_renew,
+	[VERB_RUN] = verb_run,
+	[VERB_PLAN] = verb_plan,
+	[VERB_CERTIFICATES] = verb_certificates,
+	[VERB_REVOKE] = verb_revoke,
+	[VERB_DELETE] = verb_delete,
+	[VERB_PUBLISH] = verb_publish,
+	[VERB_WITHDRAW] = verb_withdraw,
+	[VERB_STATUS] = verb_status,
+	[VERB_SHOW_ACCOUNT] = verb_show_account,
+	[VERB_UPDATE_ACCOUNT] = verb_update_account,
+	[VERB_ROLLOVER] = verb_rollover,
+	[VERB_CHECK] = verb_check,
 };
 
 static void prepare_process(void)

@@ -131,7 +131,8 @@ static int prepare(struct preflight *preflight, struct failure *failure)
 		return -1;
 	}
 	/* Who may not read the account still learns the rest. */
-	if (account_open(&preflight->account, &arguments->paths, arguments->server, &no_account))
+	if (account_open(&preflight->account, &arguments->paths, arguments->server,
+			 arguments->account, &no_account))
 		preflight->account = NULL;
 	failure_done(&no_account);
 	return 0;

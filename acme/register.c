@@ -32,7 +32,8 @@ static void report(const struct registering *registering, const struct arguments
 
 	output_line(is_new ? "Account made: %s" : "Account found: %s", account_url(account));
 	if (!is_new && arguments->email)
-		output_line("It keeps the contact address that it has: --email is for new ones.");
+		output_line(
+			"It keeps the contact address that it has: `sidestep update_account` changes it.");
 	output_document(json_pack("{s:b, s:{s:s, s:b, s:s}}", "ok", 1, "account", "url",
 				  account_url(account), "new", is_new, "server",
 				  arguments->server));
@@ -46,7 +47,7 @@ int verb_register(const struct arguments *arguments)
 	if (net_open(&registering.net, arguments, &registering.failure))
 		goto out;
 	if (session_open(&registering.session, &registering.net, arguments, arguments->server,
-			 &registering.failure))
+			 arguments->account, &registering.failure))
 		goto out_net;
 	registering.session.wish.ask_ca = true;
 	session_start(&registering.session, on_ready, &registering);

@@ -11,7 +11,7 @@
 #include "acme/output.h"
 
 int session_open(struct session *session, const struct net *net, const struct arguments *arguments,
-		 const char *server, struct failure *failure)
+		 const char *server, const char *name, struct failure *failure)
 {
 	int error;
 
@@ -20,7 +20,7 @@ int session_open(struct session *session, const struct net *net, const struct ar
 	if (arguments->eab_kid &&
 	    eab_read(&session->wish.eab, arguments->eab_kid, arguments->eab_hmac_key_file, failure))
 		return -1;
-	if (account_open(&session->account, &arguments->paths, server, failure))
+	if (account_open(&session->account, &arguments->paths, server, name, failure))
 		return -1;
 	error = ca_new(&session->ca, net->http, server);
 	if (!error)

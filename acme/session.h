@@ -19,11 +19,12 @@ struct session {
 };
 
 /*
- * Prepare for the CA whose directory is at `server`; nothing is sent yet.  `net` and `arguments`
- * must outlive it.  0, or -1 with `failure` filled in: closed again.
+ * Prepare for the CA whose directory is at `server` and our account `name`
+ * there (NULL: the default one); nothing is sent yet.  `net`, `arguments`
+ * and `name` must outlive it.  0, or -1 with `failure` filled in: closed again.
  */
 int session_open(struct session *session, const struct net *net, const struct arguments *arguments,
-		 const char *server, struct failure *failure);
+		 const char *server, const char *name, struct failure *failure);
 
 /* Fetch the directory and see to the account; `ready` is called once, from the loop. */
 void session_start(struct session *session, void (*ready)(void *context, struct failure *failure),

@@ -8,6 +8,9 @@ struct arguments;
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 int verb_register(const struct arguments *arguments);
+int verb_show_account(const struct arguments *arguments);
+int verb_update_account(const struct arguments *arguments);
+int verb_rollover(const struct arguments *arguments);
 int verb_certonly(const struct arguments *arguments);
 int verb_renew(const struct arguments *arguments);
 int verb_run(const struct arguments *arguments);

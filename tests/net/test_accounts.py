@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""External account binding; revoking and deleting certificates."""
+"""Accounts: binding, changing, new keys, several; revoking and deleting certificates."""
 
 import authority
 import certificates
+import hosts
 import pytest
 
 NAME = "www.example.org"
@@ -83,6 +84,108 @@ def test_secret_on_the_command_line(ready, binding_pebble):
     assert run.returncode == 2
     assert "--eab-hmac-key-file" in run.stderr
     assert MAC_KEY not in run.stdout + run.stderr
+
+
+# --- an account that is there --------------------------------------------------------------------
+
+
+def at(pebble, *options):
+    return ("--server", pebble.url, "--cacert", pebble.cacert, *options)
+
+
+def account_files(instance):
+    return {path.name: path for path in (instance.state / "accounts").rglob("*.*")}
+
+
+def test_account_is_shown_and_changed(lab, pebble, instance):
+    run = instance.agent("show_account", *at(pebble))
+    assert run.returncode == 1
+    assert "there is no account in" in run.stderr and "sidestep register" in run.stderr
+    made = instance.succeed(
+        "register", *at(pebble, "--agree-tos", "--email", "old@example.org")
+    )["account"]
+    shown = instance.succeed("show_account", *at(pebble))["account"]
+    assert (shown["url"], shown["status"]) == (made["url"], "valid")
+    assert shown["contact"] == ["mailto:old@example.org"]
+    instance.succeed("update_account", *at(pebble, "--email", "new@example.org"))
+    shown = instance.succeed("show_account", *at(pebble))["account"]
+    assert shown["contact"] == ["mailto:new@example.org"]
+    run = instance.agent("update_account", *at(pebble))
+    assert run.returncode == 2
+    assert "--deactivate" in run.stderr
+
+
+def test_deactivated_account(pebble, instance):
+    """There is no way back, but another account with a key of its own."""
+    first = instance.succeed("register", *at(pebble, "--agree-tos"))["account"]
+    ended = instance.succeed("update_account", *at(pebble, "--deactivate"))["account"]
+    assert ended["status"] == "deactivated"
+    second = instance.succeed("register", *at(pebble, "--agree-tos"))["account"]
+    assert second["new"] and second["url"] != first["url"]
+
+
+def test_several_accounts(lab, pebble, ready):
+    default = ready.succeed("register", *at(pebble, "--agree-tos"))["account"]
+    shop = ready.succeed("register", *at(pebble, "--agree-tos", "--account", "shop"))["account"]
+    assert shop["new"] and shop["url"] != default["url"]
+    again = ready.succeed("show_account", *at(pebble, "--account", "shop"))["account"]
+    assert again["url"] == shop["url"]
+    assert ready.succeed("show_account", *at(pebble))["account"]["url"] == default["url"]
+    # A certificate's order, and its renewals, are that account's.
+    before = pebble.process.output().count(shop["url"])
+    run = ready.issue(pebble, NAME, options=("--account", "shop"))
+    assert run.returncode == 0, run.stderr
+    issued_by = pebble.process.output().count(shop["url"])
+    assert issued_by > before
+    run = ready.agent("renew", "--force-renewal", "--cacert", pebble.cacert)
+    assert run.returncode == 0, run.stderr
+    assert pebble.process.output().count(shop["url"]) > issued_by
+    run = ready.agent("show_account", *at(pebble, "--account", "../other"))
+    assert run.returncode == 2
+
+
+def test_new_account_key(pebble, ready):
+    made = ready.succeed("register", *at(pebble, "--agree-tos"))["account"]
+    key = account_files(ready)["key.pem"]
+    old = key.read_bytes()
+    ready.succeed("rollover", *at(pebble))
+    assert key.read_bytes() != old
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert "key.next.pem" not in account_files(ready)
+    run = ready.issue(pebble, NAME)
+    assert run.returncode == 0, run.stderr
+    shown = ready.succeed("show_account", *at(pebble))["account"]
+    assert shown["url"] == made["url"]
+    # The CA has forgotten the old one.
+    key.write_bytes(old)
+    assert ready.agent("show_account", *at(pebble)).returncode == 1
+
+
+@pytest.mark.parametrize("ca_has_heard", (False, True))
+def test_new_account_key_after_a_crash(pebble, instance, ca_has_heard):
+    """Both keys lie on the disk: the one that the CA knows is found, and nothing is lost."""
+    made = instance.succeed("register", *at(pebble, "--agree-tos"))["account"]
+    key = account_files(instance)["key.pem"]
+    old = key.read_bytes()
+    following = key.with_name("key.next.pem")
+    if ca_has_heard:
+        instance.succeed("rollover", *at(pebble))
+        following.write_bytes(key.read_bytes())
+        key.write_bytes(old)
+    else:
+        generate = ("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt")
+        hosts.run(*generate, "ec_paramgen_curve:P-256", "-out", following)
+    before = following.read_bytes()
+    shown = instance.succeed("show_account", *at(pebble))["account"]
+    assert shown["url"] == made["url"]
+    if ca_has_heard:
+        assert key.read_bytes() == before
+        assert not following.exists()
+    instance.succeed("rollover", *at(pebble))
+    assert not following.exists()
+    # What was left behind is used, where the CA had not heard of it.
+    assert (key.read_bytes() == before) != ca_has_heard
+    assert instance.succeed("show_account", *at(pebble))["account"]["url"] == made["url"]
 
 
 # --- revoking and deleting -----------------------------------------------------------------------
