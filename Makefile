@@ -2,6 +2,7 @@
 #
 #   make            build everything          make setup      install and fetch what is needed (root)
 #   make demo       the main job, shown       make check      all tests (root)
+#   make fuzz       a million mutated inputs for each reader of strangers' bytes
 #   make lint       style and static checks   make format     clang-format in place
 #   make check-kernels   other kernels, in emulated machines (root)
 #   make bench           beside what people would use instead; bench-quick: in some minutes (root)
@@ -58,7 +59,7 @@ SKELETON = $(O)/bpf/steer.skel.h $(O)/bpf/steer_repair.skel.h
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all setup demo demo-run check check-run check-unit check-bpf check-net \
+.PHONY: all setup fuzz demo demo-run check check-run check-unit check-bpf check-net \
 	check-kernels check-kernels-run bench-steering bench-steering-run bench bench-run \
 	bench-quick bench-quick-run lint format install clean
 
@@ -141,6 +142,11 @@ check-run: all $(UNIT_TESTS) $(BPF_TESTS) $(NET_PROGRAMS)
 
 check-unit: $(UNIT_TESTS)
 	$(Q)O=$(O) tests/run.sh unit
+# Where a fault shows: with ASan and UBSan.
+fuzz: $(O)/setup.stamp
+	$(Q)$(MAKE) --no-print-directory SAN=1 O=build-san build-san/tests/unit/test_fuzz
+	$(Q)FUZZ_INPUTS=1000000 build-san/tests/unit/test_fuzz
+
 check-bpf: $(BPF_TESTS)
 	$(Q)O=$(O) tests/run.sh bpf
 check-net: all $(NET_PROGRAMS)
