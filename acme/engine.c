@@ -377,7 +377,8 @@ static void begin_job(struct job *job)
 		job_end(job, list,
 			&(struct engine_result){.lineage = &job->lineage,
 						.failure = &failure,
-						.is_postponed = true});
+						.is_postponed = true,
+						.next_attempt_s = time(NULL)});
 	else
 		job_fail(job, list, &failure);
 	failure_done(&failure);

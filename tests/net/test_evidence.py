@@ -52,6 +52,8 @@ def begin(lab, address, hello):
 def test_answered(lab, armed, way, family):
     address = getattr(lab.server, family)
     clients.validate(lab.validator, address, NAME)
+    # The client is through before we are.
+    wait_for_count(armed, "answered")
     clients.validate(lab.validator, address, "WWW.example.org.", ssl.TLSVersion.TLSv1_2)
     found = wait_for_count(armed, "answered", 2)
     # One address with one outcome is one record: its last connection.
