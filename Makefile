@@ -6,6 +6,7 @@
 #   make lint       style and static checks   make format     clang-format in place
 #   make check-kernels   other kernels, in emulated machines (root)
 #   make bench           beside what people would use instead; bench-quick: in some minutes (root)
+#   make bench-agent     many certificates: beside lego, and a million in store (root)
 #   make bench-steering  what steering costs, rule by rule and for production (root)
 #   make install    PREFIX=/usr DESTDIR=      make clean
 #
@@ -61,7 +62,7 @@ SKELETON = $(O)/bpf/steer.skel.h $(O)/bpf/steer_repair.skel.h
 .SECONDARY:
 .PHONY: all setup fuzz demo demo-run check check-run check-unit check-bpf check-net \
 	check-kernels check-kernels-run bench-steering bench-steering-run bench bench-run \
-	bench-quick bench-quick-run lint format install clean
+	bench-quick bench-quick-run bench-agent bench-agent-run lint format install clean
 
 all: $(PROGRAMS)
 
@@ -203,6 +204,13 @@ bench bench-quick: $(O)/setup.stamp
 	$(Q)$(MAKE) --no-print-directory $@-run
 bench-run bench-quick-run: all $(COMPARISON)
 	$(Q)O=$(O) PYTHONPATH=tests/net $(PYTHON) -B bench/compare.py $(if $(findstring quick,$@),--quick)
+
+bench-agent: $(O)/setup.stamp
+	$(Q)deploy/fetch-peers.sh $(PEERS) bench
+	$(Q)$(MAKE) --no-print-directory bench-agent-run
+bench-agent-run: all
+	$(Q)mkdir -p $(O)/bench
+	$(Q)O=$(O) PYTHONPATH=tests/net $(PYTHON) -B bench/agent.py
 
 # --- the demonstration ------------------------------------------------------
 

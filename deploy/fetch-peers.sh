@@ -1,16 +1,21 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Fetch the test peers that the stable suite has too old: fetch-peers.sh DIR
+# Fetch the test peers that the stable suite has too old: fetch-peers.sh DIR [bench]
 #
-# Pebble >= 2.10 and Caddy >= 2.11 come from the unstable suite and are
-# unpacked into DIR; nothing is installed.  What is there already is kept.
+# Pebble >= 2.10 and Caddy >= 2.11, and for the bench lego >= 4.30, come from the
+# unstable suite and are unpacked into DIR; nothing is installed.  What is there
+# already is kept.
 set -eu
 
-dir=${1:?usage: fetch-peers.sh DIR}
+dir=${1:?usage: fetch-peers.sh DIR [bench]}
 here=$(cd "$(dirname "$0")" && pwd)
+kind=${2:-test}
 
-if [ -f "$dir/complete" ]; then
+if [ "$kind" = test ] && [ -f "$dir/complete" ]; then
+	exit 0
+fi
+if [ "$kind" = bench ] && [ -f "$dir/complete-bench" ]; then
 	exit 0
 fi
 mkdir -p "$dir"
@@ -20,7 +25,7 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
 . "$here/suite-apt.sh"
-echo "setup: fetching Pebble and Caddy"
+echo "setup: fetching $([ "$kind" = bench ] && echo lego || echo Pebble and Caddy)"
 suite_apt_init "$work/apt" unstable deb
 
 # fetch PACKAGE MINIMUM
@@ -37,6 +42,11 @@ fetch()
 	echo "setup: $1 $version is in $dir"
 }
 
+if [ "$kind" = bench ]; then
+	fetch lego 4.30
+	touch "$dir/complete-bench"
+	exit 0
+fi
 fetch pebble 2.10
 fetch caddy 2.11
 touch "$dir/complete"
