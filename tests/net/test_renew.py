@@ -262,14 +262,20 @@ def is_armed(instance):
     return instance.responder.is_running() and instance.pending()
 
 
-def test_killed_while_the_authority_validates(lab, dns, nginx, instance):
-    """Agent killed after any request: the same order is gone on with, and no other made."""
+def start_slow_issue(lab, dns, instance):
+    """An agent whose order waits for a CA that takes its time to validate."""
     pebble = authority.Pebble(lab, PEBBLE_VA_NOSLEEP="0", PEBBLE_VA_SLEEPTIME="4")
     dns.set(NAMES[0], lab.server.ipv4)
     instance.start()
     agent = instance.start_issue(pebble, NAMES[0])
     agent.wait_until(lambda: is_armed(instance), "its name to be armed")
     hosts.wait_for(lambda: pebble.orders() == 1, "its order")
+    return pebble, agent
+
+
+def test_killed_while_the_authority_validates(lab, dns, nginx, instance):
+    """Agent killed after any request: the same order is gone on with, and no other made."""
+    pebble, agent = start_slow_issue(lab, dns, instance)
     agent.kill()
     assert not instance.live(NAMES[0]).exists()
     run = instance.issue(pebble, NAMES[0])
@@ -283,12 +289,7 @@ def test_killed_while_the_authority_validates(lab, dns, nginx, instance):
 
 def test_stopped_while_the_authority_validates(lab, dns, nginx, instance):
     """SIGTERM in the middle: nothing stays armed, and `renew` goes on with the order."""
-    pebble = authority.Pebble(lab, PEBBLE_VA_NOSLEEP="0", PEBBLE_VA_SLEEPTIME="4")
-    dns.set(NAMES[0], lab.server.ipv4)
-    instance.start()
-    agent = instance.start_issue(pebble, NAMES[0])
-    agent.wait_until(lambda: is_armed(instance), "its name to be armed")
-    hosts.wait_for(lambda: pebble.orders() == 1, "its order")
+    pebble, agent = start_slow_issue(lab, dns, instance)
     assert agent.stop() == 1
     assert "interrupted" in agent.output()
     assert not instance.pending()
