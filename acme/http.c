@@ -16,20 +16,14 @@
 #define CONNECT_TIMEOUT_S 15
 /*
  * At once; the others wait for their turn.  Servers take at least 100 streams on an HTTP/2
- * connection (RFC 9113 section 6.5.2).
+ * connection (RFC 9113 section 6.5.2), and a CA is not to be stormed.
  */
 #define TRANSFERS_MAX 64
-/*
- * With many requests on one HTTP/2 connection libcurl 7.88 stops reading now and then until all of
- * them time out.  Its HTTP/2 was rewritten in 8.1; before, connections of HTTP/1.1 are shared.
- */
-#define HTTP2_SINCE 0x080100
 
 TAILQ_HEAD(requests, http_request);
 
 struct http {
 	struct loop *loop;
-	long http_version; /* CURL_HTTP_VERSION_... */
 	uint32_t running; /* transfers under way */
 	struct requests waiting;
 	struct http_options options;
@@ -53,7 +47,6 @@ struct http_request {
 
 int http_new(struct http **ret_http, struct loop *loop, const struct http_options *options)
 {
-	const curl_version_info_data *library = curl_version_info(CURLVERSION_NOW);
 	struct http *http = calloc(1, sizeof(*http));
 
 	if (!http)
@@ -61,10 +54,8 @@ int http_new(struct http **ret_http, struct loop *loop, const struct http_option
 	http->loop = loop;
 	TAILQ_INIT(&http->waiting);
 	http->options = *options;
-	http->http_version =
-		library->version_num < HTTP2_SINCE ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS;
 	snprintf(http->user_agent, sizeof(http->user_agent), "sidestep/%s libcurl/%s",
-		 SIDESTEP_VERSION, library->version);
+		 SIDESTEP_VERSION, curl_version_info(CURLVERSION_NOW)->version);
 	*ret_http = http;
 	return 0;
 }
@@ -259,9 +250,7 @@ static bool set_options(struct http_request *request, const struct http_call *ca
 	bad |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_TIMEOUT_S);
 	bad |= curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	/* Rather wait for a shared HTTP/2 connection than open another one. */
-	bad |= curl_easy_setopt(easy, CURLOPT_PIPEWAIT,
-				(long)(http->http_version == CURL_HTTP_VERSION_2TLS));
-	bad |= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, http->http_version);
+	bad |= curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
 	bad |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, request->error_text);
 	bad |= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
 	bad |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);

@@ -395,26 +395,41 @@ def test_authority_without_windows(lab, dns, nginx, instance):
 
 
 MANY = 150
+ATTEMPTS = 6
 
 
-def test_many_at_once(lab, stocked, pebble):
-    """More orders than are taken at once: each gets its one certificate."""
-    pebble.host.run(
+def test_many_at_once(lab, dns, nginx, instance):
+    """More orders than are taken at once: each gets its one certificate.
+
+    From Caddy: Pebble 2.10 locks itself up now and then under many requests.  Caddy has an
+    internal error for some of them instead, which are then tried again."""
+    caddy = authority.Caddy(lab)
+    lab.validator.run(
         *("curl", "-sSf", "--data", json.dumps({"ip": str(lab.server.ipv4)})),
-        "http://localhost:8055/set-default-ipv4",
+        f"http://localhost:{authority.DNS_MANAGEMENT_PORT}/set-default-ipv4",
     )
+    instance.start()
+    assert instance.issue(caddy, NAMES[0]).returncode == 0
     names = [f"n{number}.example.org" for number in range(MANY)]
-    with memory(stocked) as database, database:
+    with memory(instance) as database, database:
         database.executemany(
             "INSERT INTO lineage (name, identifiers, cas, ca, tenant, source, reuse_key, bundle)"
             " VALUES (?1, ?1, ?2, ?2, '', 'cli', 0, 0)",
-            [(name, pebble.url) for name in names],
+            [(name, caddy.url) for name in names],
         )
-    orders = pebble.orders()
-    output, said = renew(stocked, pebble, timeout=300)
-    assert output.returncode == 0, output.stderr
-    assert said["renewed"] == MANY
-    assert pebble.orders() == orders + MANY
+    left = names
+    for _ in range(ATTEMPTS):
+        output, said = renew(instance, caddy, timeout=300)
+        done = [name for name in left if instance.live(name).exists()]
+        assert said["renewed"] == len(done) > 0, output.stderr
+        left = [name for name in left if name not in done]
+        for name in left:
+            instance.set_due(name)
+        if not left:
+            break
+    assert not left, output.stderr
     for name in names:
-        stocked.check_certificate(name, [name])
-    assert not stocked.pending()
+        instance.check_certificate(name, [name])
+        generations = (instance.state / "archive" / name).glob("[0-9]*")
+        assert [path.name for path in generations] == ["1"]
+    assert not instance.pending()
