@@ -315,8 +315,9 @@ static void on_created(void *context, struct ca_reply *reply)
 	order->request = NULL;
 	if (!failure_is_set(reply->failure)) {
 		begin(order, reply->location, reply);
-	} else if (order->replaces && problem_is(reply->failure->problem, "alreadyReplaced")) {
-		/* Section 5: then it is an order as any other. */
+	} else if (order->replaces && reply->failure->problem &&
+		   !problem_is(reply->failure->problem, "rateLimited")) {
+		/* RFC 9773 section 5: replaced already; or the CA does not find it, as Pebble at times. */
 		order->replaces = false;
 		create(order);
 	} else {

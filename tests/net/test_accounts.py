@@ -131,15 +131,12 @@ def test_several_accounts(lab, pebble, ready):
     again = ready.succeed("show_account", *at(pebble, "--account", "shop"))["account"]
     assert again["url"] == shop["url"]
     assert ready.succeed("show_account", *at(pebble))["account"]["url"] == default["url"]
-    # A certificate's order, and its renewals, are that account's.
-    before = pebble.process.output().count(shop["url"])
+    # A certificate's order, and its renewals, are that account's: they need no other.
+    ready.succeed("update_account", *at(pebble, "--deactivate"))
     run = ready.issue(pebble, NAME, options=("--account", "shop"))
     assert run.returncode == 0, run.stderr
-    issued_by = pebble.process.output().count(shop["url"])
-    assert issued_by > before
     run = ready.agent("renew", "--force-renewal", "--cacert", pebble.cacert)
     assert run.returncode == 0, run.stderr
-    assert pebble.process.output().count(shop["url"]) > issued_by
     run = ready.agent("show_account", *at(pebble, "--account", "../other"))
     assert run.returncode == 2
 
