@@ -23,7 +23,6 @@ static struct state_certificate describe(const struct stored *stored)
 		.not_before_s = stored->certificate.not_before_s,
 		.not_after_s = stored->certificate.not_after_s,
 	};
-
 	const char *ari_id = stored->certificate.ari_id;
 
 	return (struct state_certificate){

@@ -448,6 +448,12 @@ static int add_ca(void *context, const char *ca)
 	return 0;
 }
 
+static void free_cas(struct found *found)
+{
+	while (found->ca_count)
+		free(found->cas[--found->ca_count]);
+}
+
 /* Due orders of each CA, as long as there are places.  0 or -errno. */
 static int find_due(struct engine *engine, struct found *found)
 {
@@ -459,9 +465,26 @@ static int find_due(struct engine *engine, struct found *found)
 	for (i = 0; error >= 0 && i < found->ca_count && found->count < found->max; i++)
 		error = state_due_orders(state, found->cas[i], time(NULL),
 					 found->max - found->count, add_due, found);
-	for (i = 0; i < found->ca_count; i++)
-		free(found->cas[i]);
+	free_cas(found);
 	return error < 0 ? error : 0;
+}
+
+int64_t engine_next_order_s(struct engine *engine)
+{
+	struct state *state = engine->options->state;
+	int64_t at_s, next_s = 0;
+	struct found found = {0};
+	int error;
+	size_t i;
+
+	error = state_cas(state, add_ca, &found);
+	for (i = 0; error >= 0 && i < found.ca_count; i++) {
+		error = state_next_order(state, found.cas[i], &at_s);
+		if (!error && at_s && (!next_s || at_s < next_s))
+			next_s = at_s;
+	}
+	free_cas(&found);
+	return next_s;
 }
 
 static int take_found(struct engine *engine, const struct found *found, struct failure *failure)

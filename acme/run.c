@@ -41,47 +41,31 @@ static void look(void *context);
 
 /* --- when to look ----------------------------------------------------------------------------- */
 
-struct next {
-	char *cas[ENGINE_ORDERS_MAX];
-	size_t count;
-};
-
-static int add_ca(void *context, const char *ca)
+/* From now until the moment, one second at least and LOOK_MAX_S at most; 0 is no moment. */
+static int64_t pause_until_s(int64_t moment_s)
 {
-	struct next *next = context;
+	int64_t pause = moment_s - time(NULL);
 
-	if (next->count == ENGINE_ORDERS_MAX)
-		return 1;
-	next->cas[next->count] = strdup(ca);
-	return next->cas[next->count] ? (next->count++, 0) : -ENOMEM;
+	if (!moment_s || pause > LOOK_MAX_S)
+		return LOOK_MAX_S;
+	return pause > 1 ? pause : 1;
 }
 
-/* The pause until the next order is due, in seconds; LOOK_MAX_S also when that is not known. */
-static int64_t pause_s(struct state *state)
+/* The pause until something is due, in seconds; LOOK_MAX_S also when that is not known. */
+static int64_t pause_s(struct renewals *renewals)
 {
-	int64_t now_s = time(NULL), at_s, pause = LOOK_MAX_S;
-	struct next next = {0};
-	int error;
-	size_t i;
+	int64_t order = pause_until_s(engine_next_order_s(renewals->engine)), check_at_s = 0;
+	int64_t check = LOOK_MAX_S;
 
-	error = state_next_check(state, &at_s);
-	if (!error && at_s && at_s - now_s < pause)
-		pause = at_s > now_s ? at_s - now_s : 1;
-	error = state_cas(state, add_ca, &next);
-	for (i = 0; error >= 0 && i < next.count; i++) {
-		error = state_next_order(state, next.cas[i], &at_s);
-		if (!error && at_s && at_s - now_s < pause)
-			pause = at_s > now_s ? at_s - now_s : 1;
-	}
-	for (i = 0; i < next.count; i++)
-		free(next.cas[i]);
-	return pause;
+	if (!state_next_check(renewals->state, &check_at_s))
+		check = pause_until_s(check_at_s);
+	return order < check ? order : check;
 }
 
 static void look_later(struct daemon *daemon)
 {
 	loop_timer_start(daemon->renewals.net.loop, &daemon->look,
-			 (uint64_t)pause_s(daemon->renewals.state) * MS_PER_S, look, daemon);
+			 (uint64_t)pause_s(&daemon->renewals) * MS_PER_S, look, daemon);
 }
 
 /* A failure here is not an order's: the disk is full, the clock is wrong.  It may pass. */

@@ -147,10 +147,20 @@ static bool is_from(const struct evidence_record *record, const struct dns_addre
 		       record->ipv6 ? sizeof(address->ipv6) : sizeof(address->ipv4));
 }
 
+static uint64_t sum_of(const struct evidence_of_name *seen)
+{
+	uint64_t sum = 0;
+	int result;
+
+	for (result = 0; result < EVIDENCE_RESULTS; result++)
+		sum += seen->counts[result];
+	return sum;
+}
+
 bool testimony_forget(struct evidence_of_name *seen, const struct dns_address *address)
 {
 	struct evidence_record *record = seen->records;
-	uint32_t left = 0, i;
+	uint32_t i;
 
 	for (i = 0; i < seen->record_count && !is_from(&record[i], address); i++)
 		;
@@ -160,9 +170,7 @@ bool testimony_forget(struct evidence_of_name *seen, const struct dns_address *a
 			memmove(&record[i], &record[i + 1],
 				(--seen->record_count - i) * sizeof(*record));
 	}
-	for (i = 0; i < EVIDENCE_RESULTS; i++)
-		left += seen->counts[i];
-	return !left;
+	return !sum_of(seen);
 }
 
 int testimony_read(struct evidence_of_name *ret_seen, const struct paths *paths,
@@ -188,16 +196,6 @@ int testimony_read(struct evidence_of_name *ret_seen, const struct paths *paths,
 
 /* --- telling ---------------------------------------------------------------------------------- */
 
-static uint64_t sum_of(const struct evidence_of_name *seen)
-{
-	uint64_t sum = 0;
-	int result;
-
-	for (result = 0; result < EVIDENCE_RESULTS; result++)
-		sum += seen->counts[result];
-	return sum;
-}
-
 /* The last connection that was not answered; NULL: there is no record of one. */
 static const struct evidence_record *last_failed(const struct evidence_of_name *seen)
 {
@@ -222,9 +220,9 @@ void testimony_sum_up(char ret_text[TESTIMONY_MAX], const struct evidence_of_nam
 			 "arrived at this host, or was not steered");
 	else if (answered == sum)
 		snprintf(ret_text, TESTIMONY_MAX,
-			 "%u connection%s came to this host and got the right answer%s", answered,
-			 answered == 1 ? "" : "s",
-			 ": what failed went elsewhere or came from other places");
+			 "%u connection%s came to this host and got the right answer: what failed "
+			 "went elsewhere or came from other places",
+			 answered, answered == 1 ? "" : "s");
 	else if (failed)
 		snprintf(ret_text, TESTIMONY_MAX,
 			 "of %" PRIu64 " connections that came to this host %u got the right "

@@ -155,6 +155,8 @@ static void ask(struct question *question)
 		on_answer(question, &(struct ari_answer){.has_window = false});
 }
 
+static void ask_all(struct authority *authority);
+
 static void on_connected(void *context, struct failure *failure)
 {
 	struct authority *authority = context;
@@ -162,12 +164,13 @@ static void on_connected(void *context, struct failure *failure)
 
 	authority->is_asked = false;
 	authority->is_known = !failure_is_set(failure);
+	if (authority->is_known) {
+		ask_all(authority);
+		return;
+	}
 	for (question = TAILQ_FIRST(&authority->questions); question; question = next) {
 		next = TAILQ_NEXT(question, link);
-		if (authority->is_known)
-			ask(question);
-		else
-			on_answer(question, &(struct ari_answer){.has_window = false});
+		on_answer(question, &(struct ari_answer){.has_window = false});
 	}
 }
 

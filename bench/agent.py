@@ -13,11 +13,11 @@ import os
 import pathlib
 import resource
 import sqlite3
-import subprocess
 import sys
 import time
 
 import authority
+import entry
 import hosts
 import production
 import sidestep
@@ -213,9 +213,4 @@ def main():
 
 
 if __name__ == "__main__":
-    if os.geteuid() != 0:
-        sys.exit("bench: making network namespaces and loading BPF programs needs root")
-    try:
-        main()
-    except (AssertionError, OSError, RuntimeError, subprocess.TimeoutExpired) as error:
-        sys.exit(f"bench: {error}")
+    entry.run(main)

@@ -11,10 +11,9 @@ import json
 import os
 import platform
 import re
-import subprocess
-import sys
 import time
 
+import entry
 import handshakes
 import hosts
 import plots
@@ -197,9 +196,4 @@ def main():
 
 
 if __name__ == "__main__":
-    if os.geteuid() != 0:
-        sys.exit("bench: making network namespaces and loading BPF programs needs root")
-    try:
-        main()
-    except (AssertionError, OSError, RuntimeError, subprocess.TimeoutExpired) as error:
-        sys.exit(f"bench: {error}")
+    entry.run(main)

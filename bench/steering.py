@@ -10,10 +10,9 @@ import collections
 import json
 import os
 import platform
-import subprocess
-import sys
 import time
 
+import entry
 import hosts
 import ratios
 import spread
@@ -134,9 +133,4 @@ def main():
 
 
 if __name__ == "__main__":
-    if os.geteuid() != 0:
-        sys.exit("bench-steering: loading BPF programs needs root: run this again as root")
-    try:
-        main()
-    except (AssertionError, OSError, RuntimeError, subprocess.TimeoutExpired) as error:
-        sys.exit(f"bench-steering: {error}")
+    entry.run(main, "bench-steering")

@@ -15,10 +15,6 @@
 
 #define ACME_TLS_1 "acme-tls/1" /* RFC 8737 section 3 */
 
-/* RFC 5246 section 6.2.1, RFC 8446 section 4.2.1 */
-#define TLS_1_2 0x0303
-#define TLS_1_3 0x0304
-
 /* RFC 8446 section 6.2 */
 #define ALERT_UNRECOGNIZED_NAME       112
 #define ALERT_NO_APPLICATION_PROTOCOL 120

@@ -10,6 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* RFC 5246 section 6.2.1, RFC 8446 section 4.2.1 */
+#define TLS_1_2 0x0303
+#define TLS_1_3 0x0304
+
 struct challenge_table;
 struct tls_context;
 struct WOLFSSL;
@@ -44,7 +48,7 @@ struct tls_facts {
 	const char *server_name; /* as the client spelled it; not terminated */
 	size_t server_name_size; /* at least 1 */
 	uint64_t armed_ns;
-	uint16_t version; /* agreed: 0x0303 or 0x0304; 0: none */
+	uint16_t version; /* agreed: TLS_1_2 or TLS_1_3; 0: none */
 	uint8_t alert_received, alert_sent; /* RFC 8446 section 6, or EVIDENCE_NO_ALERT */
 };
 

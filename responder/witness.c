@@ -10,8 +10,6 @@
 
 #define NS_PER_US UINT64_C(1000)
 #define US_PER_S  UINT64_C(1000000)
-/* RFC 8446 section 4.1.2 */
-#define TLS_1_3 0x0304
 
 static enum evidence_result result_of(const struct conn *conn, const struct tls_facts *facts)
 {
