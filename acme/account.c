@@ -29,7 +29,7 @@
 
 struct account {
 	const struct paths *paths;
-	const char *name; /* NULL: the default account */
+	char *name; /* NULL: the default account */
 	char server_name[NAME_MAX + 1]; /* as a file's */
 	int directory; /* -1: not made yet */
 	char place[PATHS_MAX + 2 * NAME_MAX + 16]; /* of the directory, for messages */
@@ -208,6 +208,12 @@ bool account_name_is_valid(const char *name)
 		       length;
 }
 
+static int keep_name(struct account *account, const char *name)
+{
+	account->name = strdup(name);
+	return account->name ? 0 : -ENOMEM;
+}
+
 int account_open(struct account **ret_account, const struct paths *paths, const char *server,
 		 const char *name, struct failure *failure)
 {
@@ -220,8 +226,9 @@ int account_open(struct account **ret_account, const struct paths *paths, const 
 	}
 	account->paths = paths;
 	account->directory = -1;
-	account->name = name && strcmp(name, ACCOUNT_DEFAULT) != 0 ? name : NULL;
-	error = open_directory(account, server);
+	error = name && strcmp(name, ACCOUNT_DEFAULT) != 0 ? keep_name(account, name) : 0;
+	if (!error)
+		error = open_directory(account, server);
 	if (!error && account->directory >= 0)
 		error = load_key(account, KEY_FILE, &account->key);
 	if (!error && account->directory >= 0)
@@ -253,6 +260,7 @@ void account_free(struct account *account)
 	key_free(account->key);
 	key_free(account->next);
 	free(account->url);
+	free(account->name);
 	if (account->directory >= 0)
 		close(account->directory);
 	free(account);

@@ -15,9 +15,7 @@
 #include "common/challenge_table.h"
 #include "common/version.h"
 
-#define SERVER_PRODUCTION "https://acme-v02.api.letsencrypt.org/directory"
-#define SERVER_STAGING    "https://acme-staging-v02.api.letsencrypt.org/directory"
-#define TIMEOUT_MAX_S     600
+#define TIMEOUT_MAX_S 600
 
 /* --- the verbs ------------------------------------------------------------------------------ */
 
@@ -99,12 +97,13 @@ static const struct {
 		 "  sidestep status --json\n  sidestep status example.org\n"},
 };
 
-#define BIT(verb)     (1u << (verb))
-#define ALL_VERBS     (BIT(VERBS) - 1)
-#define CHOICE_VERBS  (BIT(VERB_REGISTER) | BIT(VERB_CERTONLY)) /* say which CA */
-#define CA_VERBS      (CHOICE_VERBS | BIT(VERB_RENEW) | BIT(VERB_RUN) | BIT(VERB_REVOKE))
-#define ACCOUNT_VERBS (BIT(VERB_SHOW_ACCOUNT) | BIT(VERB_UPDATE_ACCOUNT) | BIT(VERB_ROLLOVER))
-#define RENEWAL_VERBS (BIT(VERB_CERTONLY) | BIT(VERB_RENEW))
+#define BIT(verb)        (1u << (verb))
+#define ALL_VERBS        (BIT(VERBS) - 1)
+#define CHOICE_VERBS     (BIT(VERB_REGISTER) | BIT(VERB_CERTONLY)) /* say which CA */
+#define CA_VERBS         (CHOICE_VERBS | BIT(VERB_RENEW) | BIT(VERB_RUN) | BIT(VERB_REVOKE))
+#define ACCOUNT_VERBS    (BIT(VERB_SHOW_ACCOUNT) | BIT(VERB_UPDATE_ACCOUNT) | BIT(VERB_ROLLOVER))
+#define CONFIGURED_VERBS (CA_VERBS | ACCOUNT_VERBS | BIT(VERB_CHECK) | BIT(VERB_PLAN))
+#define RENEWAL_VERBS    (BIT(VERB_CERTONLY) | BIT(VERB_RENEW))
 
 /* --- the options ----------------------------------------------------------------------------- */
 
@@ -158,9 +157,9 @@ static const struct {
 	 "tell the CA without asking this host's own port 443 first"},
 	{"no-preflight", 0, OPTION_FLAG, FIELD(arguments.no_preflight), 0, NULL, BIT(VERB_CERTONLY),
 	 "order without looking at the DNS first"},
-	{"server", 0, OPTION_TEXT, FIELD(arguments.server), 0, "URL",
+	{"server", 0, OPTION_TEXT, FIELD(arguments.server), 0, "CA",
 	 CHOICE_VERBS | ACCOUNT_VERBS | BIT(VERB_CHECK),
-	 "the CA's directory (default: Let's Encrypt)"},
+	 "the CA: its directory's URL, or its name in the configuration (default: letsencrypt)"},
 	{"staging", 0, OPTION_FLAG, FIELD(staging), 0, NULL,
 	 CHOICE_VERBS | ACCOUNT_VERBS | BIT(VERB_CHECK), "use Let's Encrypt's staging environment"},
 	{"cacert", 0, OPTION_TEXT, FIELD(arguments.cacert), 0, "FILE",
@@ -382,8 +381,8 @@ static void conclude(struct parsing *parsing, struct failure *failure)
 			    "hyphen at the beginning, not '%s'",
 			    arguments->account);
 	if (arguments->key_type && key_type_parse(&type, arguments->key_type))
-		failure_set(failure, "one of p256, p384, rsa2048, rsa3072, rsa4096",
-			    "there is no key type '%s'", arguments->key_type);
+		failure_set(failure, KEY_TYPE_NAMES, "there is no key type '%s'",
+			    arguments->key_type);
 	if (paths_init(&arguments->paths, parsing->root))
 		failure_set(failure, NULL, "the directory of --root has too long a name");
 	if (parsing->eab_hmac_key)
@@ -396,15 +395,8 @@ static void conclude(struct parsing *parsing, struct failure *failure)
 		failure_set(failure, NULL, "--eab-kid and --eab-hmac-key-file go together");
 	if (arguments->server && parsing->staging)
 		failure_set(failure, NULL, "--server and --staging exclude each other");
-	if (!arguments->server)
-		arguments->server = parsing->staging ? SERVER_STAGING : SERVER_PRODUCTION;
-	if (strncmp(arguments->server, "http://", 7) == 0)
-		failure_set(failure, "give the https:// URL", "ACME is spoken over HTTPS only: %s",
-			    arguments->server);
-	else if (!url_is_usable(arguments->server))
-		failure_set(failure, "give one like " SERVER_PRODUCTION,
-			    "this is not the https:// URL of an ACME directory: %s",
-			    arguments->server);
+	if (parsing->staging)
+		arguments->server = CA_STAGING;
 	if (arguments->quiet && arguments->verbose)
 		failure_set(failure, NULL, "--quiet and --verbose exclude each other");
 }
@@ -466,6 +458,11 @@ out:
 	else
 		arguments_done(&parsing.arguments);
 	return result;
+}
+
+bool arguments_use_configuration(const struct arguments *arguments)
+{
+	return CONFIGURED_VERBS & BIT(arguments->verb);
 }
 
 void arguments_done(struct arguments *arguments)

@@ -9,7 +9,12 @@
 
 #include "common/paths.h"
 
+struct config;
 struct failure;
+
+/* CAs that are known without a configuration: settings.c. */
+#define CA_DEFAULT "letsencrypt"
+#define CA_STAGING "letsencrypt-staging"
 
 enum verb {
 	VERB_REGISTER,
@@ -35,7 +40,7 @@ struct arguments {
 	enum verb verb;
 	const char *name; /* of check, publish, withdraw and status */
 	struct paths paths;
-	const char *server;
+	const char *server; /* as given; of settings_load() the directory's URL of the first CA */
 	const char *cacert;
 	const char *account; /* that account_name_is_valid() takes */
 	const char *email;
@@ -61,6 +66,11 @@ struct arguments {
 	bool json;
 	bool quiet;
 	bool verbose;
+
+	/* What settings_load() adds, and settings_done() frees. */
+	struct config *config; /* NULL: the verb needs none */
+	char *cas; /* directory URLs, in the order to be tried, a blank between */
+	char *first_ca;
 };
 
 enum arguments_result {
@@ -75,6 +85,9 @@ enum arguments_result {
  */
 enum arguments_result arguments_parse(struct arguments *ret_arguments, int argc, char **argv,
 				      struct failure *failure);
+/* Whether the verb is one that reads the configuration. */
+bool arguments_use_configuration(const struct arguments *arguments);
+
 void arguments_done(struct arguments *arguments);
 
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "acme/ca.h"
 #include "acme/http.h"
 #include "acme/json.h"
 
@@ -93,15 +94,12 @@ static void on_answer(void *context, const struct http_response *response)
 	free(request);
 }
 
-struct ari_request *ari_ask(struct http *http, const char *url, const char *certificate_id,
+struct ari_request *ari_ask(struct ca *ca, const char *url, const char *certificate_id,
 			    void (*done)(void *context, const struct ari_answer *answer),
 			    void *context)
 {
 	struct ari_request *request = calloc(1, sizeof(*request));
-	struct http_call call = {.method = HTTP_GET,
-				 .accept = "application/json",
-				 .done = on_answer,
-				 .context = request};
+	struct http_call call = {.done = on_answer, .context = request};
 	char *full = NULL;
 	int error = -1;
 
@@ -111,7 +109,7 @@ struct ari_request *ari_ask(struct http *http, const char *url, const char *cert
 		call.url = full;
 		request->done = done;
 		request->context = context;
-		error = http_start(&request->exchange, http, &call);
+		error = ca_get(ca, &request->exchange, &call);
 		free(full);
 	}
 	if (!error)

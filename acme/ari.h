@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 struct ari_request;
-struct http;
+struct ca;
 
 /* What the CA suggests.  Valid during the callback only. */
 struct ari_answer {
@@ -23,7 +23,7 @@ struct ari_answer {
  * 4.1).  `done` is called once, later, unless cancelled before; the request is gone then.
  * NULL: out of memory.
  */
-struct ari_request *ari_ask(struct http *http, const char *url, const char *certificate_id,
+struct ari_request *ari_ask(struct ca *ca, const char *url, const char *certificate_id,
 			    void (*done)(void *context, const struct ari_answer *answer),
 			    void *context);
 void ari_cancel(struct ari_request *request);

@@ -22,6 +22,7 @@
 struct ca {
 	struct http *http;
 	char *server;
+	char *cacert; /* NULL: the system's roots */
 	struct directory directory;
 	struct nonces nonces;
 	struct key *key;
@@ -46,7 +47,7 @@ struct ca_request {
 	uint32_t nonce_refusals;
 };
 
-int ca_new(struct ca **ret_ca, struct http *http, const char *server)
+int ca_new(struct ca **ret_ca, struct http *http, const char *server, const char *cacert)
 {
 	struct ca *ca = calloc(1, sizeof(*ca));
 
@@ -54,7 +55,11 @@ int ca_new(struct ca **ret_ca, struct http *http, const char *server)
 		return -ENOMEM;
 	ca->http = http;
 	ca->server = strdup(server);
-	if (!ca->server) {
+	if (cacert)
+		ca->cacert = strdup(cacert);
+	if (!ca->server || (cacert && !ca->cacert)) {
+		free(ca->cacert);
+		free(ca->server);
 		free(ca);
 		return -ENOMEM;
 	}
@@ -70,6 +75,7 @@ void ca_free(struct ca *ca)
 	loop_timer_stop(ca_loop(ca), &ca->timer);
 	directory_done(&ca->directory);
 	free(ca->account_url);
+	free(ca->cacert);
 	free(ca->server);
 	free(ca);
 }
@@ -150,18 +156,26 @@ static void on_connecting_impossible(void *context)
 	connect_finish(context, &failure);
 }
 
+int ca_get(struct ca *ca, struct http_request **ret_request, const struct http_call *call)
+{
+	const struct http_call complete = {.method = HTTP_GET,
+					   .url = call->url,
+					   .accept = "application/json",
+					   .cacert = ca->cacert,
+					   .done = call->done,
+					   .context = call->context};
+
+	return http_start(ret_request, ca->http, &complete);
+}
+
 void ca_connect(struct ca *ca, void (*done)(void *context, struct failure *failure), void *context)
 {
-	struct http_call call = {.method = HTTP_GET,
-				 .url = ca->server,
-				 .accept = "application/json",
-				 .done = on_directory,
-				 .context = ca};
+	const struct http_call call = {.url = ca->server, .done = on_directory, .context = ca};
 
 	assert(!ca->connecting);
 	ca->connected = done;
 	ca->context = context;
-	if (http_start(&ca->connecting, ca->http, &call))
+	if (ca_get(ca, &ca->connecting, &call))
 		loop_timer_start(ca_loop(ca), &ca->timer, 0, on_connecting_impossible, ca);
 }
 
@@ -244,6 +258,7 @@ static void request_ask_nonce(struct ca_request *request)
 	struct ca *ca = request->ca;
 	struct http_call call = {.method = HTTP_HEAD,
 				 .url = ca->directory.new_nonce,
+				 .cacert = ca->cacert,
 				 .done = on_nonce,
 				 .context = request};
 	int error;
@@ -308,6 +323,7 @@ static void request_send(struct ca_request *request, const char *nonce)
 	struct ca *ca = request->ca;
 	struct http_call call = {.method = HTTP_POST,
 				 .url = request->url,
+				 .cacert = ca->cacert,
 				 .accept = request->answer == CA_ANSWER_PEM_CHAIN
 						   ? "application/pem-certificate-chain"
 						   : NULL,

@@ -17,6 +17,8 @@ struct ca_request;
 struct directory;
 struct failure;
 struct http;
+struct http_call;
+struct http_request;
 struct json_t;
 struct key;
 struct loop;
@@ -48,8 +50,11 @@ struct ca_call {
 	void *context;
 };
 
-/* `server` is the directory's URL; `http` must outlive it.  0 or -ENOMEM. */
-int ca_new(struct ca **ret_ca, struct http *http, const char *server);
+/*
+ * `server` is the directory's URL; `cacert` a PEM file of the only roots to trust its servers by, or
+ * NULL for the system's.  `http` must outlive it.  0 or -ENOMEM.
+ */
+int ca_new(struct ca **ret_ca, struct http *http, const char *server, const char *cacert);
 
 /* No request may be under way but ca_connect()'s. */
 void ca_free(struct ca *ca);
@@ -64,6 +69,12 @@ struct key *ca_account_key(const struct ca *ca);
 
 /* Fetch the directory.  `done` is called once, later, unless the CA is freed before. */
 void ca_connect(struct ca *ca, void (*done)(void *context, struct failure *failure), void *context);
+
+/*
+ * Get what the CA tells everybody; as http_start() with the CA's trust.  Of `call` only url, done and
+ * context are looked at.
+ */
+int ca_get(struct ca *ca, struct http_request **ret_request, const struct http_call *call);
 
 /*
  * Send a signed request.  `done` is called once, later, unless cancelled

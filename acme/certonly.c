@@ -191,7 +191,7 @@ static void wish(struct certonly *certonly)
 	const struct state_wish wish = {
 		.name = certonly->name,
 		.identifiers = identifiers,
-		.cas = arguments->server,
+		.cas = arguments->cas,
 		.account = arguments->account,
 		.key_type = arguments->key_type,
 		.deploy_hook = arguments->deploy_hook,

@@ -21,7 +21,7 @@
 
 int eab_read(struct eab *ret_eab, const char *key_id, const char *key_file, struct failure *failure)
 {
-	struct eab eab = {.key_id = key_id};
+	struct eab eab = {.key_id = strdup(key_id)};
 	size_t size;
 	char *text;
 	int error;
@@ -41,13 +41,19 @@ int eab_read(struct eab *ret_eab, const char *key_id, const char *key_file, stru
 		eab_done(&eab);
 		return -1;
 	}
+	if (!eab.key_id) {
+		failure_set_errno(failure, ENOMEM, "reading the MAC key");
+		eab_done(&eab);
+		return -1;
+	}
 	*ret_eab = eab;
-	eab_done(&eab);
+	explicit_bzero(&eab, sizeof(eab));
 	return 0;
 }
 
 void eab_done(struct eab *eab)
 {
+	free(eab->key_id);
 	explicit_bzero(eab, sizeof(*eab));
 }
 

@@ -16,7 +16,7 @@ struct key;
 #define EAB_KEY_MAX 512
 
 struct eab {
-	const char *key_id; /* the caller's; NULL: there is no binding */
+	char *key_id; /* NULL: there is no binding */
 	uint8_t key[EAB_KEY_MAX];
 	size_t key_size;
 };

@@ -18,6 +18,7 @@
 #include "acme/order.h"
 #include "acme/output.h"
 #include "acme/session.h"
+#include "acme/settings.h"
 #include "acme/state.h"
 #include "acme/store.h"
 
@@ -46,6 +47,8 @@ struct desk {
 	char *account; /* of ours there */
 	struct session session;
 	bool is_ready;
+	bool is_stale; /* settings have changed: ends with its last job */
+	size_t users; /* jobs, waiting or under way, and not yet freed */
 	struct jobs waiting;
 };
 
@@ -67,6 +70,8 @@ static void look_again(struct engine *engine);
 static void job_free(struct job *job)
 {
 	issue_free(job->issue);
+	if (job->desk)
+		job->desk->users--;
 	state_lineage_done(&job->lineage);
 	free(job->identifiers);
 	free(job->resume_url);
@@ -173,15 +178,20 @@ static void desk_free(struct desk *desk)
 	free(desk);
 }
 
-/* The desk of this CA.  0, or -1 with `failure` filled in. */
+/* The desk of this CA, and of our account there, or of its usual one.  0, or -1 with `failure`. */
 static int find_desk(struct engine *engine, const char *server, const char *account,
 		     struct desk **ret_desk, struct failure *failure)
 {
 	const struct engine_options *options = engine->options;
+	struct settings_ca settings;
 	struct desk *desk;
 
+	settings_of_ca(&settings, options->arguments, server);
+	if (!account)
+		account = settings.account ? settings.account : ACCOUNT_DEFAULT;
 	for (desk = TAILQ_FIRST(&engine->desks); desk; desk = TAILQ_NEXT(desk, link)) {
-		if (strcmp(desk->server, server) != 0 || strcmp(desk->account, account) != 0)
+		if (desk->is_stale || strcmp(desk->server, server) != 0 ||
+		    strcmp(desk->account, account) != 0)
 			continue;
 		*ret_desk = desk;
 		return 0;
@@ -366,9 +376,9 @@ static void begin_job(struct job *job)
 	if (error)
 		state_explain(options->state, error, &failure);
 	if (!failure_is_set(&failure) &&
-	    !find_desk(job->engine, job->lineage.ca,
-		       job->lineage.wish.account ? job->lineage.wish.account : ACCOUNT_DEFAULT,
-		       &job->desk, &failure)) {
+	    !find_desk(job->engine, job->lineage.ca, job->lineage.wish.account, &job->desk,
+		       &failure)) {
+		job->desk->users++;
 		TAILQ_REMOVE(list, job, link);
 		queue_at_desk(job);
 		return;
@@ -558,6 +568,29 @@ static void free_ended(struct engine *engine)
 	}
 }
 
+/* Those that nobody will come to any more. */
+static void free_stale_desks(struct engine *engine)
+{
+	struct desk *desk, *next;
+
+	for (desk = TAILQ_FIRST(&engine->desks); desk; desk = next) {
+		next = TAILQ_NEXT(desk, link);
+		if (!desk->is_stale || desk->users)
+			continue;
+		TAILQ_REMOVE(&engine->desks, desk, link);
+		desk_free(desk);
+	}
+}
+
+void engine_settings_changed(struct engine *engine)
+{
+	struct desk *desk;
+
+	for (desk = TAILQ_FIRST(&engine->desks); desk; desk = TAILQ_NEXT(desk, link))
+		desk->is_stale = true;
+	look_again(engine);
+}
+
 /* After an end, outside of the callback that brought it. */
 static void on_look(void *context)
 {
@@ -565,6 +598,7 @@ static void on_look(void *context)
 	struct engine *engine = context;
 
 	free_ended(engine);
+	free_stale_desks(engine);
 	if (engine->takes_due && fill(engine, &failure))
 		output_failure(NULL, &failure);
 	failure_done(&failure);

@@ -65,6 +65,9 @@ int engine_take_due(struct engine *engine, struct failure *failure);
 /* When the next order will be due, perhaps in the past; 0: never, or that cannot be known. */
 int64_t engine_next_order_s(struct engine *engine);
 
+/* What is said to the CAs has changed: orders under way end as they began, others do by the new. */
+void engine_settings_changed(struct engine *engine);
+
 /* How many are under way. */
 size_t engine_count(const struct engine *engine);
 

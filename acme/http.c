@@ -256,8 +256,8 @@ static bool set_options(struct http_request *request, const struct http_call *ca
 	bad |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
 	bad |= curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, count_headers);
 	bad |= curl_easy_setopt(easy, CURLOPT_HEADERDATA, request);
-	if (http->options.cacert) {
-		bad |= curl_easy_setopt(easy, CURLOPT_CAINFO, http->options.cacert);
+	if (call->cacert) {
+		bad |= curl_easy_setopt(easy, CURLOPT_CAINFO, call->cacert);
 		bad |= curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
 	}
 	return !bad && set_method(easy, call) && set_headers(request, call);

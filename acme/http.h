@@ -21,7 +21,6 @@ struct http_request;
 #define HTTP_HEADERS_MAX (64 * 1024)
 
 struct http_options {
-	const char *cacert; /* a PEM file: the only CAs to trust; NULL: the system's */
 	uint32_t timeout_s; /* for one request, connecting included */
 };
 
@@ -57,11 +56,12 @@ struct http_call {
 	const char *url;
 	const char *body; /* of a POST, which is application/jose+json; copied */
 	const char *accept; /* NULL: anything */
+	const char *cacert; /* a PEM file: the only CAs to trust; NULL: the system's */
 	void (*done)(void *context, const struct http_response *response);
 	void *context;
 };
 
-/* `loop` must outlive it; the strings of `options` too.  0 or -ENOMEM. */
+/* `loop` must outlive it.  0 or -ENOMEM. */
 int http_new(struct http **ret_http, struct loop *loop, const struct http_options *options);
 void http_free(struct http *http);
 struct loop *http_loop(const struct http *http);

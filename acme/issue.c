@@ -55,8 +55,7 @@ static enum issue_prepared begin_anew(struct issue *issue, struct failure *failu
 	int error = choose_key(issue);
 
 	if (error == -EINVAL)
-		failure_set(failure, "one of p256, p384, rsa2048, rsa3072, rsa4096",
-			    "there is no key type '%s'", wish->key_type);
+		failure_set(failure, KEY_TYPE_NAMES, "there is no key type '%s'", wish->key_type);
 	else if (error == -EBADMSG)
 		failure_set(failure, "leave --reuse-key out for a new key",
 			    "the key of %s is to be used again, but cannot be read", wish->name);

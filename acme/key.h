@@ -24,6 +24,7 @@ enum key_type { KEY_P256, KEY_P384, KEY_RSA_2048, KEY_RSA_3072, KEY_RSA_4096, KE
  * "rsa4096") or as other clients spell it ("ec256", "P-384", "secp256r1",
  * "ecdsa", "rsa", "2048").  0 or -EINVAL.
  */
+#define KEY_TYPE_NAMES "one of p256, p384, rsa2048, rsa3072, rsa4096"
 int key_type_parse(enum key_type *ret_type, const char *text);
 const char *key_type_name(enum key_type type);
 

@@ -20,6 +20,8 @@ struct loop {
 	TAILQ_HEAD(timer_list, timer) timers; /* by due_ns */
 	sigset_t old_signals;
 	int signal_fd;
+	void (*hung_up)(void *context); /* NULL: SIGHUP is not ours */
+	void *context; /* of hung_up */
 	int epoll; /* all watches are one descriptor to libcurl */
 	bool stopped;
 };
@@ -148,6 +150,22 @@ void loop_watch_stop(struct loop *loop, struct watch *watch)
 	watch->running = false;
 }
 
+int loop_on_hangup(struct loop *loop, void (*hung_up)(void *context), void *context)
+{
+	sigset_t signals;
+
+	loop->hung_up = hung_up;
+	loop->context = context;
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
+	if (signalfd(loop->signal_fd, &signals, 0) < 0)
+		return -errno;
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	return 0;
+}
+
 static void fire_timers(struct loop *loop)
 {
 	uint64_t now_ns = loop_clock_ns();
@@ -223,7 +241,12 @@ static int wait_for_events(struct loop *loop)
 
 	if (curl_multi_poll(loop->multi, others, 2, wait_ms(loop), NULL))
 		return -EIO;
-	return read(loop->signal_fd, &info, sizeof(info)) == sizeof(info) ? -EINTR : 0;
+	if (read(loop->signal_fd, &info, sizeof(info)) != sizeof(info))
+		return 0;
+	if (info.ssi_signo != SIGHUP)
+		return -EINTR;
+	loop->hung_up(loop->context);
+	return 0;
 }
 
 int loop_run(struct loop *loop)

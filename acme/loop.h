@@ -63,6 +63,9 @@ int loop_watch_start(struct loop *loop, struct watch *watch, int fd, uint32_t ev
 		     void (*ready)(void *context, uint32_t events), void *context);
 void loop_watch_stop(struct loop *loop, struct watch *watch);
 
+/* From here on SIGHUP is blocked, too, and `hung_up` called for it.  0 or -errno. */
+int loop_on_hangup(struct loop *loop, void (*hung_up)(void *context), void *context);
+
 /* Run until loop_stop(): 0; until a signal comes: -EINTR; or -errno. */
 int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);

@@ -9,6 +9,7 @@
 #include "acme/arguments.h"
 #include "acme/failure.h"
 #include "acme/output.h"
+#include "acme/settings.h"
 #include "acme/verbs.h"
 
 static int (*const verbs[VERBS])(const struct arguments *arguments) = {
@@ -53,7 +54,13 @@ int main(int argc, char **argv)
 	output_init(&(struct output_options){
 		.json = arguments.json, .quiet = arguments.quiet, .verbose = arguments.verbose});
 	if (result == ARGUMENTS_RUN) {
-		status = verbs[arguments.verb](&arguments);
+		if (settings_load(&arguments, &failure)) {
+			output_fatal(&failure);
+			status = EXIT_USAGE;
+		} else {
+			status = verbs[arguments.verb](&arguments);
+		}
+		settings_done(&arguments);
 		arguments_done(&arguments);
 	} else if (result == ARGUMENTS_WRONG) {
 		output_fatal(&failure);

@@ -2,6 +2,7 @@
 #include "acme/names.h"
 
 #include <errno.h>
+#include <idn2.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,10 +10,40 @@
 #include "acme/failure.h"
 #include "acme/order.h"
 
+/* Whether a label is not ASCII, or stands for one that is not. */
+static bool is_international(const char *text)
+{
+	const char *label;
+
+	for (label = text; *label; label++)
+		if ((unsigned char)*label >= 0x80)
+			return true;
+	for (label = text; *label; label += strcspn(label, "."), label += *label == '.')
+		if (strncasecmp(label, "xn--", 4) == 0)
+			return true;
+	return false;
+}
+
 int names_parse_one(struct identifier *ret_name, const char *text, struct failure *failure)
 {
-	enum identifier_error error = identifier_parse(ret_name, text);
+	enum identifier_error error;
+	uint8_t *a_label;
+	int result;
 
+	if (is_international(text)) {
+		/* UTF-8 becomes A-labels, and A-labels are checked: RFC 5891 section 5. */
+		result = idn2_lookup_u8((const uint8_t *)text, &a_label,
+					IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
+		if (result) {
+			failure_set(failure, NULL, "'%s': this is no internationalized name: %s",
+				    text, idn2_strerror(result));
+			return -1;
+		}
+		error = identifier_parse(ret_name, (const char *)a_label);
+		idn2_free(a_label);
+	} else {
+		error = identifier_parse(ret_name, text);
+	}
 	/* Without a dot: private CAs issue for such names. */
 	if (error == IDENTIFIER_OK || error == IDENTIFIER_SINGLE_LABEL)
 		return 0;

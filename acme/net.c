@@ -12,8 +12,7 @@
 
 int net_open(struct net *net, const struct arguments *arguments, struct failure *failure)
 {
-	const struct http_options options = {.cacert = arguments->cacert,
-					     .timeout_s = arguments->timeout_s};
+	const struct http_options options = {.timeout_s = arguments->timeout_s};
 	int error;
 
 	*net = (struct net){0};

@@ -10,6 +10,7 @@
 #include "acme/output.h"
 #include "acme/state.h"
 #include "acme/verbs.h"
+#include "acme/wanted.h"
 
 #define SHOWN_MAX 1000
 #define FOREVER_S INT64_MAX
@@ -64,12 +65,14 @@ static int show(void *context, const struct state_lineage *lineage)
 int verb_plan(const struct arguments *arguments)
 {
 	json_t *array = json_array();
-	struct failure failure = {0};
+	struct failure failure = {0}, wrong = {0};
 	struct state *state;
 	int status, error;
 
 	if (!state_open(&state, &arguments->paths, &failure)) {
 		if (!inventory_take(state, &arguments->paths, &failure)) {
+			if (wanted_take(state, arguments->config, &wrong))
+				output_failure(NULL, &wrong);
 			error = state_plan(state, FOREVER_S, SHOWN_MAX, show, array);
 			if (error)
 				state_explain(state, error, &failure);
@@ -85,6 +88,7 @@ int verb_plan(const struct arguments *arguments)
 		status = EXIT_DONE;
 	}
 	json_decref(array);
+	failure_done(&wrong);
 	failure_done(&failure);
 	return status;
 }

@@ -15,6 +15,7 @@
 #include "acme/failure.h"
 #include "acme/loop.h"
 #include "acme/net.h"
+#include "acme/settings.h"
 #include "common/identifier.h"
 
 #define METHOD       "tls-alpn-01"
@@ -116,8 +117,10 @@ static int prepare(struct preflight *preflight, struct failure *failure)
 	const struct preflight_options *options = preflight->options;
 	const struct arguments *arguments = options->arguments;
 	struct failure no_account = {0};
+	struct settings_ca settings;
 	int error;
 
+	settings_of_ca(&settings, arguments, arguments->server);
 	error = dns_new(&preflight->dns, options->net->loop, arguments->resolver);
 	if (error == -EINVAL) {
 		failure_set(failure, NULL, "--resolver takes ADDRESS or ADDRESS:PORT, not '%s'",
@@ -125,14 +128,15 @@ static int prepare(struct preflight *preflight, struct failure *failure)
 		return -1;
 	}
 	if (!error)
-		error = ca_new(&preflight->ca, options->net->http, arguments->server);
+		error = ca_new(&preflight->ca, options->net->http, arguments->server,
+			       settings.cacert);
 	if (error) {
 		failure_set_errno(failure, -error, "preparing the checks");
 		return -1;
 	}
 	/* Who may not read the account still learns the rest. */
 	if (account_open(&preflight->account, &arguments->paths, arguments->server,
-			 arguments->account, &no_account))
+			 settings.account, &no_account))
 		preflight->account = NULL;
 	failure_done(&no_account);
 	return 0;

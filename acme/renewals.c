@@ -18,6 +18,7 @@
 #include "acme/output.h"
 #include "acme/state.h"
 #include "acme/store.h"
+#include "acme/wanted.h"
 #include "acme/windows.h"
 #include "common/challenge_table.h"
 #include "common/identifier.h"
@@ -76,7 +77,7 @@ static void on_finished(void *context, const struct engine_result *result)
 
 	if (issued) {
 		renewals->renewed++;
-		output_line("%s: renewed", name);
+		output_line("%s: %s", name, result->lineage->not_after_s ? "renewed" : "issued");
 		deploy(renewals, result->lineage, &hook);
 	} else {
 		show_authorizations(result->order);
@@ -126,12 +127,24 @@ static int open_engine(struct renewals *renewals, struct failure *failure)
 			.context = renewals,
 		};
 		if (!engine_new(&renewals->engine, renewals->options) &&
-		    !windows_new(&renewals->windows, &renewals->net, renewals->state, on_asked,
-				 renewals))
+		    !windows_new(&renewals->windows, renewals->arguments, &renewals->net,
+				 renewals->state, on_asked, renewals))
 			return 0;
 	}
 	failure_set_errno(failure, ENOMEM, "preparing the renewals");
 	return -1;
+}
+
+/* A configuration that cannot be used leaves what was wanted before, which is renewed all the same. */
+static void take_wanted(struct renewals *renewals)
+{
+	struct failure failure = {0};
+
+	if (wanted_take(renewals->state, renewals->arguments->config, &failure)) {
+		output_failure(NULL, &failure);
+		renewals->failed++;
+	}
+	failure_done(&failure);
 }
 
 int renewals_open(struct renewals *renewals, struct failure *failure)
@@ -139,8 +152,12 @@ int renewals_open(struct renewals *renewals, struct failure *failure)
 	const struct paths *paths = &renewals->arguments->paths;
 
 	if (state_open(&renewals->state, paths, failure) ||
-	    inventory_take(renewals->state, paths, failure) ||
-	    feed_open(&renewals->table, paths, failure) ||
+	    inventory_take(renewals->state, paths, failure)) {
+		renewals_close(renewals);
+		return -1;
+	}
+	take_wanted(renewals);
+	if (feed_open(&renewals->table, paths, failure) ||
 	    net_open(&renewals->net, renewals->arguments, failure) ||
 	    open_engine(renewals, failure)) {
 		renewals_close(renewals);

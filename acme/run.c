@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "acme/arguments.h"
+#include "acme/config.h"
 #include "acme/engine.h"
 #include "acme/failure.h"
 #include "acme/file.h"
@@ -19,6 +20,7 @@
 #include "acme/renewals.h"
 #include "acme/state.h"
 #include "acme/verbs.h"
+#include "acme/wanted.h"
 #include "acme/windows.h"
 #include "common/notify.h"
 
@@ -31,6 +33,8 @@
 #define WATCHDOG_MS 10000
 
 struct daemon {
+	struct arguments arguments; /* with the configuration of now */
+	bool has_own_config; /* else it is the one that main.c has read */
 	struct renewals renewals;
 	struct timer look, watchdog;
 	uint64_t watchdog_ms; /* 0: nobody asks for it */
@@ -120,6 +124,43 @@ static void on_watchdog(void *context)
 			 on_watchdog, daemon);
 }
 
+/* --- the configuration ------------------------------------------------------------------------ */
+
+static void use_config(struct daemon *daemon, struct config *config)
+{
+	struct config *before = daemon->arguments.config;
+
+	daemon->arguments.config = config;
+	engine_settings_changed(daemon->renewals.engine);
+	windows_settings_changed(daemon->renewals.windows);
+	if (daemon->has_own_config)
+		config_free(before);
+	daemon->has_own_config = true;
+}
+
+/* SIGHUP: read it anew.  One that is wrong changes nothing. */
+static void reload(void *context)
+{
+	struct failure failure = {0};
+	struct daemon *daemon = context;
+	struct config *config;
+
+	tell_manager("RELOADING=1");
+	if (!config_read(&config, &daemon->arguments.paths, &failure)) {
+		if (wanted_take(daemon->renewals.state, config, &failure)) {
+			config_free(config);
+		} else {
+			use_config(daemon, config);
+			output_line("the configuration was read anew");
+			look(daemon);
+		}
+	}
+	if (failure_is_set(&failure))
+		output_failure("the configuration of before stays in use", &failure);
+	failure_done(&failure);
+	tell_manager("READY=1");
+}
+
 /* --- one at a time ---------------------------------------------------------------------------- */
 
 /* The lock's descriptor, or -1 with `failure` filled in. */
@@ -150,9 +191,15 @@ static int lock(const struct paths *paths, struct failure *failure)
 
 static void serve(struct daemon *daemon)
 {
+	int error;
+
 	daemon->watchdog_ms = watchdog_pause_ms();
 	if (daemon->watchdog_ms)
 		on_watchdog(daemon);
+	error = loop_on_hangup(daemon->renewals.net.loop, reload, daemon);
+	if (error)
+		output_warning("SIGHUP cannot be used to read the configuration anew: %s",
+			       strerror(-error));
 	look(daemon);
 	tell_manager("READY=1");
 	output_line("ready");
@@ -168,10 +215,11 @@ static void serve(struct daemon *daemon)
 
 int verb_run(const struct arguments *arguments)
 {
-	struct daemon daemon = {
-		.renewals = {.arguments = arguments, .idle = on_idle, .asked = on_asked}};
+	struct daemon daemon = {.arguments = *arguments,
+				.renewals = {.idle = on_idle, .asked = on_asked}};
 	int status = EXIT_FAILED, fd;
 
+	daemon.renewals.arguments = &daemon.arguments;
 	daemon.renewals.context = &daemon;
 	/* As lines appear, not when a buffer is full. */
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -183,6 +231,8 @@ int verb_run(const struct arguments *arguments)
 	}
 	if (fd >= 0)
 		close(fd);
+	if (daemon.has_own_config)
+		config_free(daemon.arguments.config);
 	if (status != EXIT_DONE)
 		output_fatal(&daemon.failure);
 	failure_done(&daemon.failure);

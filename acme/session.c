@@ -3,26 +3,39 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "acme/arguments.h"
 #include "acme/ca.h"
 #include "acme/failure.h"
 #include "acme/net.h"
 #include "acme/output.h"
+#include "acme/settings.h"
 
 int session_open(struct session *session, const struct net *net, const struct arguments *arguments,
 		 const char *server, const char *name, struct failure *failure)
 {
-	int error;
+	struct settings_ca settings;
+	int error = 0;
 
-	*session = (struct session){
-		.wish = {.agree_tos = arguments->agree_tos, .email = arguments->email}};
-	if (arguments->eab_kid &&
-	    eab_read(&session->wish.eab, arguments->eab_kid, arguments->eab_hmac_key_file, failure))
+	settings_of_ca(&settings, arguments, server);
+	*session = (struct session){0};
+	if ((settings.eab_kid &&
+	     eab_read(&session->wish.eab, settings.eab_kid, settings.eab_hmac_key_file, failure)) ||
+	    account_open(&session->account, &arguments->paths, server,
+			 name ? name : settings.account, failure)) {
+		session_close(session);
 		return -1;
-	if (account_open(&session->account, &arguments->paths, server, name, failure))
-		return -1;
-	error = ca_new(&session->ca, net->http, server);
+	}
+	if (settings.email) {
+		session->email = strdup(settings.email);
+		error = session->email ? 0 : -ENOMEM;
+	}
+	session->wish.agree_tos = settings.agree_tos;
+	session->wish.email = session->email;
+	if (!error)
+		error = ca_new(&session->ca, net->http, server, settings.cacert);
 	if (!error)
 		return 0;
 	failure_set_errno(failure, -error, "preparing to talk to the CA");
@@ -55,5 +68,6 @@ void session_close(struct session *session)
 	account_free(session->account);
 	ca_free(session->ca);
 	eab_done(&session->wish.eab);
+	free(session->email);
 	*session = (struct session){0};
 }

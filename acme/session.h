@@ -11,6 +11,7 @@ struct failure;
 struct net;
 
 struct session {
+	char *email; /* NULL: none */
 	struct ca *ca;
 	struct account *account;
 	struct account_wish wish;
@@ -20,8 +21,8 @@ struct session {
 
 /*
  * Prepare for the CA whose directory is at `server` and our account `name`
- * there (NULL: the default one); nothing is sent yet.  `net`, `arguments`
- * and `name` must outlive it.  0, or -1 with `failure` filled in: closed again.
+ * there (NULL: as settings_of_ca() says); nothing is sent yet.  `net` must outlive it.
+ * 0, or -1 with `failure` filled in: closed again.
  */
 int session_open(struct session *session, const struct net *net, const struct arguments *arguments,
 		 const char *server, const char *name, struct failure *failure);

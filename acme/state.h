@@ -72,8 +72,7 @@ void state_rollback(struct state *state);
 struct state_wish {
 	const char *name; /* of the certificate on disk; never NULL */
 	const char *identifiers; /* as ACME spells them, a blank between; never NULL */
-	const char *cas; /* in the order to be tried, a blank between: names in the configuration,
-			    or directory URLs; never NULL */
+	const char *cas; /* directory URLs in the order to be tried, a blank between; never NULL */
 	const char *account; /* NULL: the CA's default account */
 	const char *key_type; /* as key_type_parse() takes it; NULL: the default */
 	const char *preferred_profile;
@@ -81,7 +80,7 @@ struct state_wish {
 	const char *preferred_chain;
 	const char *tenant; /* who shares budgets with others; NULL is a tenant too */
 	const char *deploy_hook;
-	const char *source; /* "cli", "config", "domains", "import", "disk"; never NULL */
+	const char *source; /* "cli", "config", "import", "disk"; never NULL */
 	bool reuse_key;
 	bool bundle; /* also a file with full chain and key, for HAProxy */
 };
@@ -129,7 +128,8 @@ struct state_lineage {
 /*
  * Insert the lineage, or change what is wanted of it; a wish that is the same as
  * before writes nothing.  Other identifiers make it due at once; they or other CAs make
- * its failures forgotten.  A retired one is back.  *ret_id may be NULL.
+ * its failures forgotten.  A retired one is back.  *ret_id may be NULL.  -EEXIST: the source that
+ * is being read has had one of this name already.
  */
 int state_wish(struct state *state, const struct state_wish *wish, int64_t *ret_id);
 

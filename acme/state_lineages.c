@@ -214,7 +214,7 @@ static int write_wish(struct state *state, const struct state_wish *wish, int64_
 
 int state_wish(struct state *state, const struct state_wish *wish, int64_t *ret_id)
 {
-	int64_t id;
+	int64_t id, seen = 1;
 	int error;
 
 	/* Mostly nothing has changed, and a list may be long: do not write. */
@@ -225,12 +225,12 @@ int state_wish(struct state *state, const struct state_wish *wish, int64_t *ret_
 	if (error == -ENOENT)
 		error = write_wish(state, wish, &id);
 	if (!error && state->source)
-		error = state_leave(state, state_run(state, NULL,
+		error = state_leave(state, state_run(state, &seen,
 						     "INSERT OR IGNORE INTO temp.seen VALUES (?1)",
 						     "i", id));
 	if (!error && ret_id)
 		*ret_id = id;
-	return error;
+	return error ? error : seen ? 0 : -EEXIST;
 }
 
 int state_source_begin(struct state *state, const char *source)

@@ -15,6 +15,7 @@
 #include "acme/net.h"
 #include "acme/output.h"
 #include "acme/schedule.h"
+#include "acme/settings.h"
 #include "acme/state.h"
 
 #define QUESTIONS_MAX 50
@@ -39,6 +40,7 @@ struct authority {
 };
 
 struct windows {
+	const struct arguments *arguments;
 	struct net *net;
 	struct state *state;
 	void (*idle)(void *context);
@@ -149,8 +151,8 @@ static void ask(struct question *question)
 		give_up(question);
 		return;
 	}
-	question->request = ari_ask(authority->windows->net->http, url, question->certificate_id,
-				    on_answer, question);
+	question->request =
+		ari_ask(authority->ca, url, question->certificate_id, on_answer, question);
 	if (!question->request)
 		on_answer(question, &(struct ari_answer){.has_window = false});
 }
@@ -177,13 +179,15 @@ static void on_connected(void *context, struct failure *failure)
 static struct authority *find_authority(struct windows *windows, const char *server)
 {
 	struct authority *authority = TAILQ_FIRST(&windows->authorities);
+	struct settings_ca settings;
 
 	while (authority && strcmp(ca_server(authority->ca), server) != 0)
 		authority = TAILQ_NEXT(authority, link);
 	if (authority)
 		return authority;
 	authority = calloc(1, sizeof(*authority));
-	if (!authority || ca_new(&authority->ca, windows->net->http, server)) {
+	settings_of_ca(&settings, windows->arguments, server);
+	if (!authority || ca_new(&authority->ca, windows->net->http, server, settings.cacert)) {
 		free(authority);
 		return NULL;
 	}
@@ -250,13 +254,14 @@ bool windows_ask_due(struct windows *windows)
 
 /* --- as a whole ------------------------------------------------------------------------------- */
 
-int windows_new(struct windows **ret_windows, struct net *net, struct state *state,
-		void (*idle)(void *context), void *context)
+int windows_new(struct windows **ret_windows, const struct arguments *arguments, struct net *net,
+		struct state *state, void (*idle)(void *context), void *context)
 {
 	struct windows *windows = calloc(1, sizeof(*windows));
 
 	if (!windows)
 		return -ENOMEM;
+	windows->arguments = arguments;
 	windows->net = net;
 	windows->state = state;
 	windows->idle = idle;
@@ -280,16 +285,22 @@ static void authority_free(struct authority *authority)
 	free(authority);
 }
 
-void windows_free(struct windows *windows)
+void windows_settings_changed(struct windows *windows)
 {
 	struct authority *authority;
 
-	if (!windows)
-		return;
 	loop_timer_stop(windows->net->loop, &windows->timer);
+	windows->count = 0;
 	while ((authority = TAILQ_FIRST(&windows->authorities))) {
 		TAILQ_REMOVE(&windows->authorities, authority, link);
 		authority_free(authority);
 	}
+}
+
+void windows_free(struct windows *windows)
+{
+	if (!windows)
+		return;
+	windows_settings_changed(windows);
 	free(windows);
 }

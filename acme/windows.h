@@ -9,18 +9,22 @@
 
 #include <stdbool.h>
 
+struct arguments;
 struct net;
 struct state;
 struct windows;
 
-/* `idle` is called whenever all questions have been answered.  0 or -ENOMEM. */
-int windows_new(struct windows **ret_windows, struct net *net, struct state *state,
-		void (*idle)(void *context), void *context);
+/* What it is given must outlive it.  `idle` is called whenever all questions have been answered.  0 or -ENOMEM. */
+int windows_new(struct windows **ret_windows, const struct arguments *arguments, struct net *net,
+		struct state *state, void (*idle)(void *context), void *context);
 
 /* Questions under way are dropped. */
 void windows_free(struct windows *windows);
 
 /* Ask what is due to be asked.  False: nothing is under way, and `idle` will not be called. */
 bool windows_ask_due(struct windows *windows);
+
+/* The CAs' settings have changed: who is being asked is asked again by windows_ask_due(). */
+void windows_settings_changed(struct windows *windows);
 
 #endif

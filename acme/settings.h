@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the command line and the configuration say together: the former first, then what belongs to
+ * the CA or the certificate, then [sidestep].
+ */
+#ifndef SETTINGS_H
+#define SETTINGS_H
+
+#include <stdbool.h>
+
+struct arguments;
+struct config;
+struct failure;
+
+/* Texts are the arguments' and the configuration's; NULL: not said. */
+struct settings_ca {
+	const char *cacert;
+	const char *email;
+	const char *account;
+	const char *eab_kid;
+	const char *eab_hmac_key_file;
+	bool agree_tos;
+};
+
+/* What holds for the CA whose directory is at `server`. */
+void settings_of_ca(struct settings_ca *ret_settings, const struct arguments *arguments,
+		    const char *server);
+
+/*
+ * The directory URLs of `cas`, a list as in config_section.cas; NULL: of [sidestep], or Let's
+ * Encrypt.  A new string; NULL with `failure` filled in, which begins with `place`.
+ */
+char *settings_servers(const struct config *config, const char *cas, const char *place,
+		       struct failure *failure);
+
+/*
+ * Read the configuration where the verb needs it, and fill in what the command line leaves
+ * open.  0, or -1 with `failure` filled in.  settings_done() in any case.
+ */
+int settings_load(struct arguments *arguments, struct failure *failure);
+void settings_done(struct arguments *arguments);
+
+#endif

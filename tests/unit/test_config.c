@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Configuration files and lists of names: what they mean, what is refused, what the state makes of them. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "acme/arguments.h"
+#include "acme/config.h"
+#include "acme/domains.h"
+#include "acme/failure.h"
+#include "acme/settings.h"
+#include "acme/state.h"
+#include "acme/wanted.h"
+#include "common/identifier.h"
+#include "tests/unit/fixture.h"
+
+#define EXAMPLE "https://ca.example/directory"
+
+static char root[32];
+static struct paths paths;
+
+static int setup(void **state)
+{
+	(void)state;
+	strcpy(root, "/tmp/sidestep-XXXXXX");
+	if (!mkdtemp(root) || paths_init(&paths, root))
+		return -1;
+	free(fixture_run(NULL, "mkdir -p %s/conf.d %s", paths.conf, paths.state));
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	free(fixture_run(NULL, "rm -rf %s", root));
+	return 0;
+}
+
+static void put(const char *name, const char *text)
+{
+	char path[PATHS_MAX + 64];
+
+	snprintf(path, sizeof(path), "%s/%s", paths.conf, name);
+	fixture_write_file(path, text, strlen(text));
+}
+
+static struct config *read_config(void)
+{
+	struct failure failure = {0};
+	struct config *config = NULL;
+
+	if (config_read(&config, &paths, &failure))
+		fail_msg("%s", failure.cause);
+	return config;
+}
+
+/* --- configuration files ------------------------------------------------------------------------ */
+
+static void test_nothing(void **state)
+{
+	struct config *config = read_config();
+
+	(void)state;
+	assert_null(config_section(config, 0));
+	assert_null(config_defaults(config)->email);
+	config_free(config);
+}
+
+static void test_everything(void **state)
+{
+	const struct config_section *section;
+	struct config *config;
+
+	(void)state;
+	put("sidestep.conf", "# a comment\n[sidestep]\nemail = a@b.example\nagree-tos = yes\n"
+			     "ca = private\n[ca private]\nserver = " EXAMPLE "\n"
+			     "cacert = /etc/ssl/private-ca.pem\nagree-tos = no\n");
+	put("conf.d/20.conf", "[certificate shop]\nnames = a.example,b.example\n"
+			      "  c.example ; the third\nreuse-key = on\nbundle = true\n");
+	put("conf.d/10.conf", "[domains many]\nfile = /etc/many.txt\ntenant = many\n");
+	put("conf.d/not-one.txt", "nonsense");
+	config = read_config();
+	assert_string_equal(config_defaults(config)->email, "a@b.example");
+	assert_int_equal(config_defaults(config)->agree_tos, CONFIG_YES);
+	section = config_ca(config, "private");
+	assert_ptr_equal(section, config_ca(config, EXAMPLE));
+	assert_int_equal(section->agree_tos, CONFIG_NO);
+	assert_ptr_equal(section, config_section(config, 0));
+	/* In byte order of the files. */
+	section = config_section(config, 1);
+	assert_string_equal(section->file, "/etc/many.txt");
+	assert_string_equal(section->tenant, "many");
+	section = config_section(config, 2);
+	assert_string_equal(section->label, "shop");
+	assert_string_equal(section->names, "a.example,b.example c.example");
+	assert_int_equal(section->bundle, CONFIG_YES);
+	assert_non_null(strstr(section->place, "conf.d/20.conf:2"));
+	assert_null(config_section(config, 3));
+	assert_null(config_ca(config, "shop"));
+	config_free(config);
+}
+
+static void test_refusals(void **state)
+{
+	static const struct {
+		const char *text, *cause;
+	} cases[] = {
+		{"[sidestep]\nemial = a\n", "sidestep.conf:2: there is no setting 'emial'"},
+		{"email = a\n", "sidestep.conf:1: a section is missing"},
+		{"[sidesteps]\nemail = a\n", "sidestep.conf:2: there is no section like"},
+		{"[ca]\nserver = a\n", "there is no section like"},
+		{"[sidestep x]\nemail = a\n", "there is no section like"},
+		{"[sidestep]\nserver = " EXAMPLE "\n", "does not belong into this section"},
+		{"[sidestep]\nemail\n", "sidestep.conf:2: this is neither"},
+		{"[sidestep]\nemail = a\nemail = b\n", "sidestep.conf:3: the section has this"},
+		{"[sidestep]\nemail = a\n  b\n", "sidestep.conf:3: the section has this"},
+		{"[sidestep]\nemail =\n", "nothing behind"},
+		{"[sidestep]\nagree-tos = maybe\n", "takes yes or no, not 'maybe'"},
+		{"[sidestep]\nkey-type = rsa1024\n", "no key type 'rsa1024'"},
+		{"[sidestep]\naccount = ../x\n", "cannot be called '../x'"},
+		{"[ca a]\nemail = b\n", "does not say its 'server'"},
+		{"[ca a]\nserver = " EXAMPLE "\neab-kid = k\n", "go together"},
+		{"[certificate a]\nreuse-key = yes\n", "does not say its 'names'"},
+		{"[domains a]\ntenant = b\n", "does not say its 'file'"},
+		{"[certificate aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa]\n"
+		 "names = a.example\n",
+		 "section's name is too long"},
+	};
+	struct failure failure = {0};
+	struct config *config;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		put("sidestep.conf", cases[i].text);
+		assert_int_equal(config_read(&config, &paths, &failure), -1);
+		if (!strstr(failure.cause, cases[i].cause))
+			fail_msg("%s\n-- not: %s", failure.cause, cases[i].cause);
+		failure_done(&failure);
+	}
+}
+
+static void test_long_line(void **state)
+{
+	struct failure failure = {0};
+	char text[400] = "[sidestep]\nemail = ";
+	struct config *config;
+
+	(void)state;
+	memset(text + strlen(text), 'a', 250);
+	put("sidestep.conf", text);
+	assert_int_equal(config_read(&config, &paths, &failure), -1);
+	assert_non_null(strstr(failure.cause, "sidestep.conf:2: the line is longer"));
+	failure_done(&failure);
+}
+
+/* --- with the command line ---------------------------------------------------------------------- */
+
+static void test_settings(void **state)
+{
+	struct arguments arguments = {
+		.paths = paths, .verb = VERB_CERTONLY, .email = "cli@a.example"};
+	struct settings_ca settings;
+	struct failure failure = {0};
+
+	(void)state;
+	put("sidestep.conf",
+	    "[sidestep]\nemail = a@b.example\nagree-tos = yes\nca = private letsencrypt\n"
+	    "key-type = p384\ncacert = all.pem\n[ca private]\nserver = " EXAMPLE
+	    "\nemail = c@d.example\naccount = shop\n");
+	assert_int_equal(settings_load(&arguments, &failure), 0);
+	assert_string_equal(arguments.server, EXAMPLE);
+	assert_string_equal(arguments.cas,
+			    EXAMPLE " https://acme-v02.api.letsencrypt.org/directory");
+	assert_string_equal(arguments.key_type, "p384");
+	settings_of_ca(&settings, &arguments, EXAMPLE);
+	assert_string_equal(settings.email, "cli@a.example");
+	assert_string_equal(settings.account, "shop");
+	assert_string_equal(settings.cacert, "all.pem");
+	assert_true(settings.agree_tos);
+	arguments.email = NULL;
+	settings_of_ca(&settings, &arguments, EXAMPLE);
+	assert_string_equal(settings.email, "c@d.example");
+	settings_of_ca(&settings, &arguments, "https://other.example/directory");
+	assert_string_equal(settings.email, "a@b.example");
+	assert_null(settings.account);
+	settings_done(&arguments);
+}
+
+static void test_servers(void **state)
+{
+	static const struct {
+		const char *cas, *servers, *cause;
+	} cases[] = {
+		{NULL, "https://acme-v02.api.letsencrypt.org/directory", NULL},
+		{"letsencrypt-staging", "https://acme-staging-v02.api.letsencrypt.org/directory",
+		 NULL},
+		{EXAMPLE " " EXAMPLE "2", EXAMPLE " " EXAMPLE "2", NULL},
+		{"ca.example", NULL, "no CA is called 'ca.example'"},
+		{"http://ca.example/", NULL, "HTTPS only"},
+		{"ftp://ca.example/", NULL, "not the https:// URL"},
+	};
+	struct config *config = read_config();
+	struct failure failure = {0};
+	char *servers;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		servers = settings_servers(config, cases[i].cas, "here", &failure);
+		if (cases[i].servers)
+			assert_string_equal(servers, cases[i].servers);
+		else
+			assert_non_null(strstr(failure.cause, cases[i].cause));
+		free(servers);
+		failure_done(&failure);
+	}
+	config_free(config);
+}
+
+/* --- lists -------------------------------------------------------------------------------------- */
+
+static char told[1024]; /* lines and complaints, as they came */
+
+static void tell(const char *format, ...)
+{
+	size_t used = strlen(told);
+	va_list list;
+
+	va_start(list, format);
+	vsnprintf(told + used, sizeof(told) - used, format, list);
+	va_end(list);
+}
+
+static int on_line(void *context, const struct domains_line *line)
+{
+	size_t i;
+
+	(void)context;
+	tell("%u:", line->number);
+	for (i = 0; i < line->name_count; i++)
+		tell(" %s", line->names[i].value);
+	tell(" > %s\n", line->cert_name);
+	return 0;
+}
+
+static void on_wrong(void *context, unsigned int number, const struct failure *failure)
+{
+	(void)context;
+	tell("%u! %.40s\n", number, failure->cause);
+}
+
+static int read_domains(const char *text, size_t size)
+{
+	FILE *file = fmemopen((void *)text, size, "r");
+	int result;
+
+	assert_non_null(file);
+	told[0] = '\0';
+	result = domains_read(file, on_line, on_wrong, NULL);
+	fclose(file);
+	return result;
+}
+
+static void test_domains(void **state)
+{
+	static const char text[] =
+		"# mine\n\n  a.example WWW.a.example a.example\n\t# indented\n"
+		"b.example>shop\nc.example d.example > two words\n*.e.example\n> f\n"
+		"g.example > ../g\n192.0.2.1 2001:db8::1\nb\xc3\xbc"
+		"cher.example\n"
+		"xn--bcher-kva.example\nxn--zz--.example\nh.example\r\ni.example";
+
+	(void)state;
+	assert_int_equal(read_domains(text, sizeof(text) - 1), 0);
+	assert_string_equal(told, "3: a.example www.a.example > a.example\n"
+				  "5: b.example > shop\n"
+				  "6! behind > belongs what the certificate is\n"
+				  "7! '*.e.example': TLS-ALPN-01 cannot valida\n"
+				  "8! no name stands before >\n"
+				  "9! behind > belongs what the certificate is\n"
+				  "10: 192.0.2.1 2001:db8::1 > 192.0.2.1\n"
+				  "11: xn--bcher-kva.example > xn--bcher-kva.example\n"
+				  "12: xn--bcher-kva.example > xn--bcher-kva.example\n"
+				  "13! 'xn--zz--.example': this is no internati\n"
+				  "14: h.example > h.example\n"
+				  "15: i.example > i.example\n");
+	assert_int_equal(read_domains("a.example\0b.example\nc.example\n", 30), 0);
+	assert_string_equal(told, "1! there is a zero byte in it\n2: c.example > c.example\n");
+}
+
+/* --- what the state makes of it ----------------------------------------------------------------- */
+
+static int list_lineage(void *context, const struct state_lineage *lineage)
+{
+	(void)context;
+	tell("%s=%s%s%s%s\n", lineage->wish.name, lineage->wish.identifiers,
+	     lineage->wish.tenant && *lineage->wish.tenant ? " of " : "",
+	     lineage->wish.tenant ? lineage->wish.tenant : "", lineage->retired ? " retired" : "");
+	return 0;
+}
+
+/* Take the configuration, and say what the state knows then. */
+static int take(struct state *state, struct failure *failure)
+{
+	struct config *config = read_config();
+	int result = wanted_take(state, config, failure);
+
+	config_free(config);
+	told[0] = '\0';
+	assert_int_equal(state_lineages(state, list_lineage, NULL), 0);
+	return result;
+}
+
+static void test_wanted(void **unused)
+{
+	struct failure failure = {0};
+	struct state *state;
+	char conf[PATHS_MAX + 128];
+
+	(void)unused;
+	assert_int_equal(state_open(&state, &paths, &failure), 0);
+	snprintf(
+		conf, sizeof(conf),
+		"[certificate one]\nnames = a.example\n[domains more]\nfile = %s/more.txt\ntenant = t\n",
+		paths.conf);
+	put("sidestep.conf", conf);
+	put("more.txt", "b.example c.example\nd.example > dee\n");
+	put("domains.txt", "e.example\n");
+	assert_int_equal(take(state, &failure), 0);
+	assert_string_equal(told, "b.example=b.example c.example of t\ndee=d.example of t\n"
+				  "e.example=e.example\none=a.example\n");
+	/* Unchanged files are not read again: this one is not there any more for who would. */
+	assert_int_equal(take(state, &failure), 0);
+
+	/* All or nothing. */
+	put("more.txt", "b.example\n*.example\nnew.example\n");
+	assert_int_equal(take(state, &failure), -1);
+	assert_non_null(strstr(failure.cause, "1 line of"));
+	assert_string_equal(told, "b.example=b.example c.example of t\ndee=d.example of t\n"
+				  "e.example=e.example\none=a.example\n");
+	failure_done(&failure);
+	put("more.txt", "b.example\nx.example > one\n");
+	assert_int_equal(take(state, &failure), -1);
+	failure_done(&failure);
+
+	/* What is wanted no more is retired, and comes back. */
+	put("more.txt", "b.example\n");
+	assert_int_equal(take(state, &failure), 0);
+	assert_string_equal(told, "b.example=b.example of t\ndee=d.example of t retired\n"
+				  "e.example=e.example\none=a.example\n");
+	put("more.txt", "d.example > dee\n");
+	assert_int_equal(take(state, &failure), 0);
+	assert_string_equal(told, "b.example=b.example of t retired\ndee=d.example of t\n"
+				  "e.example=e.example\none=a.example\n");
+	state_free(state);
+}
+
+static void test_list_missing(void **unused)
+{
+	struct failure failure = {0};
+	struct state *state;
+
+	(void)unused;
+	assert_int_equal(state_open(&state, &paths, &failure), 0);
+	put("sidestep.conf", "[domains gone]\nfile = /nowhere/at.all\n");
+	assert_int_equal(take(state, &failure), -1);
+	assert_non_null(strstr(failure.cause, "cannot read /nowhere/at.all"));
+	failure_done(&failure);
+	put("sidestep.conf", "[certificate a]\nnames = a.example *.b.example\n");
+	assert_int_equal(take(state, &failure), -1);
+	assert_non_null(strstr(failure.cause, "sidestep.conf:2: '*.b.example': TLS-ALPN-01"));
+	failure_done(&failure);
+	state_free(state);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_everything, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_long_line, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_settings, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_servers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_domains, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_wanted, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_list_missing, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
