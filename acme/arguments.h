@@ -49,6 +49,9 @@ struct arguments {
 	const char *reason; /* of revoke */
 	const char *cert_name;
 	const char *key_type; /* that key_type_parse() knows */
+	const char *preferred_profile;
+	const char *required_profile;
+	const char *preferred_chain; /* common name of an issuer */
 	const char *deploy_hook;
 	const char *resolver; /* ADDRESS or ADDRESS:PORT */
 	const char *digest;

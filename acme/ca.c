@@ -13,6 +13,7 @@
 #include "acme/http.h"
 #include "acme/json.h"
 #include "acme/jws.h"
+#include "acme/link.h"
 #include "acme/loop.h"
 #include "acme/nonces.h"
 
@@ -299,6 +300,8 @@ static void on_answer(void *context, const struct http_response *response)
 		.body = response->body,
 		.body_size = response->body_size,
 		.retry_after_s = response->retry_after_s,
+		.url = request->url,
+		.links = response->links,
 		.may_pass = response->error || response->status == 429 || response->status >= 500,
 	};
 
@@ -316,6 +319,17 @@ static void on_answer(void *context, const struct http_response *response)
 		reply.object = object;
 	request_finish(request, &reply);
 	json_decref(object);
+}
+
+size_t ca_reply_links(char **ret_urls, size_t max, const struct ca_reply *reply,
+		      const char *relation)
+{
+	size_t count = 0, i;
+
+	for (i = 0; reply->links && reply->links[i]; i++)
+		count += link_read(ret_urls + count, max - count, reply->links[i], relation,
+				   reply->url);
+	return count;
 }
 
 static void request_send(struct ca_request *request, const char *nonce)

@@ -31,8 +31,14 @@ struct ca_reply {
 	const char *body; /* ends in a zero that body_size does not count */
 	size_t body_size;
 	const char *location; /* a usable URL, or NULL */
+	const char *url; /* that was asked; NULL: there was no answer */
+	const char *const *links; /* values of Link headers, NULL behind the last; or NULL */
 	int64_t retry_after_s; /* 0: none */
 };
+
+/* The targets of the answer's links of this relation, at most `max` new strings.  Returns how many. */
+size_t ca_reply_links(char **ret_urls, size_t max, const struct ca_reply *reply,
+		      const char *relation);
 
 enum ca_signer {
 	CA_SIGNED_BY_ACCOUNT, /* the header names the account's URL */

@@ -113,6 +113,26 @@ int chain_read(struct chain *ret_chain, const char *text, size_t size)
 	return 0;
 }
 
+bool chain_is_issued_by(const struct chain *chain, const char *common_name)
+{
+	size_t last = chain->count - 1, length = strlen(common_name);
+	struct decoded *decoded;
+	bool found = false;
+	const char *at;
+
+	if (decode(&decoded, chain->text + chain->certificates[last].offset,
+		   chain->certificates[last].size))
+		return false;
+	/* As wolfCrypt writes names: /C=US/O=Example/CN=Root. */
+	for (at = decoded->cert.issuer; !found && (at = strstr(at, "/CN="));) {
+		at += strlen("/CN=");
+		found = strncmp(at, common_name, length) == 0 &&
+			(at[length] == '\0' || at[length] == '/');
+	}
+	decoded_free(decoded);
+	return found;
+}
+
 /* --- one certificate --------------------------------------------------------------------- */
 
 static bool read_name(struct identifier *ret_identifier, const DNS_entry *entry)

@@ -43,6 +43,9 @@ struct chain {
  */
 int chain_read(struct chain *ret_chain, const char *text, size_t size);
 
+/* Whether its last certificate's issuer has this common name. */
+bool chain_is_issued_by(const struct chain *chain, const char *common_name);
+
 /* Read the first certificate of a PEM text.  0, -ENOMEM or -EBADMSG. */
 int certificate_read(struct certificate *ret_certificate, const char *pem, size_t size);
 void certificate_done(struct certificate *certificate);

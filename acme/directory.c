@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,29 +17,48 @@ static int copy(char **ret_text, const char *text)
 	return *ret_text ? 0 : -ENOMEM;
 }
 
-/* Further than any CA has names. */
-#define CAA_IDENTITIES_MAX 32
+/* Further than any CA has names, or profiles. */
+#define LIST_MAX 32
+
+/* One more in a list; what is too much is left out. */
+static int append(char ***list, size_t *count, const char *text)
+{
+	char **longer;
+
+	if (!text || *count == LIST_MAX)
+		return 0;
+	longer = reallocarray(*list, *count + 1, sizeof(*longer));
+	if (!longer)
+		return -ENOMEM;
+	*list = longer;
+	longer[*count] = strdup(text);
+	if (!longer[*count])
+		return -ENOMEM;
+	(*count)++;
+	return 0;
+}
 
 static int copy_caa_identities(struct directory *directory, const json_t *identities)
 {
-	size_t count = json_array_size(identities), i;
-	const char *text;
+	json_t *identity;
+	size_t i;
 
-	if (!count)
-		return 0;
-	if (count > CAA_IDENTITIES_MAX)
-		count = CAA_IDENTITIES_MAX;
-	directory->caa_identities = calloc(count, sizeof(*directory->caa_identities));
-	if (!directory->caa_identities)
-		return -ENOMEM;
-	for (i = 0; i < count; i++) {
-		text = json_string_value(json_array_get(identities, i));
-		if (!text)
-			continue;
-		if (copy(&directory->caa_identities[directory->caa_identity_count], text))
+	json_array_foreach (identities, i, identity)
+		if (append(&directory->caa_identities, &directory->caa_identity_count,
+			   json_string_value(identity)))
 			return -ENOMEM;
-		directory->caa_identity_count++;
-	}
+	return 0;
+}
+
+/* An object of names and descriptions: draft-ietf-acme-profiles section 3. */
+static int copy_profiles(struct directory *directory, json_t *profiles)
+{
+	json_t *description;
+	const char *name;
+
+	json_object_foreach (profiles, name, description)
+		if (append(&directory->profiles, &directory->profile_count, name))
+			return -ENOMEM;
 	return 0;
 }
 
@@ -64,6 +84,8 @@ int directory_read(struct directory *ret_directory, const json_t *object)
 		error = copy(&directory.terms_of_service, terms);
 	if (!error)
 		error = copy_caa_identities(&directory, json_object_get(meta, "caaIdentities"));
+	if (!error)
+		error = copy_profiles(&directory, json_object_get(meta, "profiles"));
 	if (error) {
 		directory_done(&directory);
 		return error;
@@ -71,6 +93,33 @@ int directory_read(struct directory *ret_directory, const json_t *object)
 	directory.external_account_required = json_read_true(meta, "externalAccountRequired");
 	*ret_directory = directory;
 	return 0;
+}
+
+bool directory_has_profile(const struct directory *directory, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < directory->profile_count; i++)
+		if (strcmp(directory->profiles[i], name) == 0)
+			return true;
+	return false;
+}
+
+char *directory_profiles_text(const struct directory *directory)
+{
+	char *text = NULL, *longer;
+	size_t i;
+
+	for (i = 0; i < directory->profile_count; i++) {
+		if (asprintf(&longer, "%s%s%s", text ? text : "", text ? ", " : "",
+			     directory->profiles[i]) < 0)
+			longer = NULL;
+		free(text);
+		text = longer;
+		if (!text)
+			break;
+	}
+	return text;
 }
 
 void directory_done(struct directory *directory)
@@ -85,5 +134,8 @@ void directory_done(struct directory *directory)
 	while (directory->caa_identity_count)
 		free(directory->caa_identities[--directory->caa_identity_count]);
 	free(directory->caa_identities);
+	while (directory->profile_count)
+		free(directory->profiles[--directory->profile_count]);
+	free(directory->profiles);
 	*directory = (struct directory){0};
 }

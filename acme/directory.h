@@ -19,6 +19,8 @@ struct directory {
 	bool external_account_required;
 	char **caa_identities; /* what CAA records call the CA; none: it does not say */
 	size_t caa_identity_count;
+	char **profiles; /* names of certificate profiles that may be ordered */
+	size_t profile_count;
 };
 
 /*
@@ -26,6 +28,12 @@ struct directory {
  * directory; then `directory` is empty.
  */
 int directory_read(struct directory *ret_directory, const struct json_t *object);
+/* Whether the CA offers this certificate profile. */
+bool directory_has_profile(const struct directory *directory, const char *name);
+
+/* Their names with commas between, a new string; NULL: none, or no memory. */
+char *directory_profiles_text(const struct directory *directory);
+
 void directory_done(struct directory *directory);
 
 #endif

@@ -134,11 +134,17 @@ static enum http_error classify(const struct http_request *request, CURLcode res
 	}
 }
 
-static const char *header(CURL *easy, const char *name)
+/* The value of the header that has this place among those of its name; NULL: there is none. */
+static const char *header_at(CURL *easy, const char *name, size_t index)
 {
 	struct curl_header *found;
 
-	return curl_easy_header(easy, name, 0, CURLH_HEADER, -1, &found) ? NULL : found->value;
+	return curl_easy_header(easy, name, index, CURLH_HEADER, -1, &found) ? NULL : found->value;
+}
+
+static const char *header(CURL *easy, const char *name)
+{
+	return header_at(easy, name, 0);
 }
 
 static int set_off(struct http_request *request)
@@ -184,7 +190,10 @@ static void http_request_finish(struct transfer *transfer, CURLcode result)
 	};
 	curl_off_t retry_after_s = 0;
 	const char *url = "";
+	size_t i;
 
+	for (i = 0; i < HTTP_LINKS_MAX - 1 && (response.links[i] = header_at(easy, "Link", i));)
+		i++;
 	curl_easy_getinfo(easy, CURLINFO_EFFECTIVE_URL, &url);
 	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &response.status);
 	curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after_s);

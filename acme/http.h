@@ -19,6 +19,7 @@ struct http_request;
 /* Directories and problems are small; certificate chains are a few KiB. */
 #define HTTP_BODY_MAX    (256 * 1024)
 #define HTTP_HEADERS_MAX (64 * 1024)
+#define HTTP_LINKS_MAX   16 /* further ones are not looked at */
 
 struct http_options {
 	uint32_t timeout_s; /* for one request, connecting included */
@@ -46,6 +47,7 @@ struct http_response {
 	const char *content_type;
 	const char *location;
 	const char *nonce; /* Replay-Nonce */
+	const char *links[HTTP_LINKS_MAX]; /* of Link headers; NULL behind the last */
 	int64_t retry_after_s; /* from seconds or an HTTP date; 0: none, or past */
 };
 

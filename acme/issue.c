@@ -238,6 +238,9 @@ void issue_start(struct issue *issue, struct ca *ca)
 	issue->order_wish.identifier_count = wish->identifier_count;
 	issue->order_wish.csr = issue->csr;
 	issue->order_wish.replaces = wish->replaces;
+	issue->order_wish.preferred_profile = wish->preferred_profile;
+	issue->order_wish.required_profile = wish->required_profile;
+	issue->order_wish.preferred_chain = wish->preferred_chain;
 	issue->order_wish.created = on_order_created;
 	issue->order_wish.changed = on_order_changed;
 	issue->order_wish.context = issue;

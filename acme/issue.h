@@ -28,6 +28,7 @@ struct issue_wish {
 	struct challenge_table *table;
 	struct barrier *barrier; /* NULL: none */
 	const char *replaces; /* RFC 9773's identifier of the CA's certificate before; or NULL */
+	const char *preferred_profile, *required_profile, *preferred_chain; /* as in order.h */
 	const char *resume_url; /* the order that a killed process made for this; NULL: none */
 	const char *key_type; /* as key_type_parse() takes it; NULL: any, of a new key p256 */
 	bool reuse_key; /* the present certificate's, where it is of that type */

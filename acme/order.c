@@ -11,6 +11,7 @@
 #include "acme/authorization.h"
 #include "acme/base64url.h"
 #include "acme/ca.h"
+#include "acme/chains.h"
 #include "acme/directory.h"
 #include "acme/explain.h"
 #include "acme/failure.h"
@@ -28,6 +29,7 @@ struct order {
 	struct authorization *authorizations[ORDER_NAMES_MAX];
 	size_t authorization_count;
 	struct ca_request *request;
+	struct chains *chains;
 	struct poll poll;
 	struct timer timer;
 	char *chain;
@@ -129,11 +131,12 @@ static void on_chain(void *context, struct ca_reply *reply)
 {
 	struct order *order = context;
 
-	order->request = NULL;
 	if (failure_is_set(reply->failure)) {
 		/* What has been issued can be fetched again. */
 		if (reply->may_pass)
 			enter(order, ORDER_ISSUING);
+		chains_free(order->chains);
+		order->chains = NULL;
 		on_polled(order, reply);
 		return;
 	}
@@ -156,7 +159,10 @@ static void download(struct order *order, const char *url)
 		return;
 	}
 	enter(order, ORDER_DOWNLOADING);
-	post(order, &(struct ca_call){.url = url, .answer = CA_ANSWER_PEM_CHAIN}, on_chain);
+	order->chains =
+		chains_fetch(order->wish->ca, url, order->wish->preferred_chain, on_chain, order);
+	if (!order->chains)
+		fail_for_memory(order);
 }
 
 static void on_finalized(void *context, struct ca_reply *reply)
@@ -340,11 +346,38 @@ static json_t *identifiers_to_json(const struct order_wish *wish)
 	return NULL;
 }
 
+/* The profile to be named; NULL: none, or the failure tells that the required one is not offered. */
+static const char *choose_profile(struct order *order)
+{
+	const struct directory *directory = ca_directory(order->wish->ca);
+	const char *preferred = order->wish->preferred_profile;
+	const char *required = order->wish->required_profile;
+	char *offered;
+
+	if (!required)
+		return preferred && directory_has_profile(directory, preferred) ? preferred : NULL;
+	if (directory_has_profile(directory, required))
+		return required;
+	offered = directory_profiles_text(directory);
+	failure_set(&order->failure, "choose one of these, or leave the profile to the CA",
+		    "the CA has no certificate profile '%s'; it offers: %s", required,
+		    offered ? offered : "none");
+	free(offered);
+	return NULL;
+}
+
 static void create(void *context)
 {
 	struct order *order = context;
-	json_t *payload = json_pack("{s:o}", "identifiers", identifiers_to_json(order->wish));
+	const char *profile = choose_profile(order);
+	json_t *payload;
 
+	if (failure_is_set(&order->failure)) {
+		enter(order, ORDER_FAILED);
+		return;
+	}
+	payload = json_pack("{s:o, s:s*}", "identifiers", identifiers_to_json(order->wish),
+			    "profile", profile);
 	if (!payload ||
 	    (order->replaces &&
 	     json_object_set_new(payload, "replaces", json_string(order->wish->replaces)))) {
@@ -420,6 +453,7 @@ void order_free(struct order *order)
 	for (i = 0; i < order->authorization_count; i++)
 		authorization_free(order->authorizations[i]);
 	ca_cancel(order->request);
+	chains_free(order->chains);
 	loop_timer_stop(ca_loop(order->wish->ca), &order->timer);
 	failure_done(&order->failure);
 	free(order->chain);

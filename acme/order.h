@@ -45,6 +45,9 @@ struct order_wish {
 	const uint8_t *csr; /* DER, for these names; its key is already on the disk */
 	size_t csr_size;
 	const char *replaces; /* the certificate it is to replace: RFC 9773 section 5; or NULL */
+	const char *preferred_profile; /* taken where the CA offers it; or NULL */
+	const char *required_profile; /* else there is no order; or NULL */
+	const char *preferred_chain; /* common name of an issuer: chains.h; or NULL */
 	const char *resume_url; /* an order of before, for the same key; NULL: a new one */
 	/* Called once as soon as order_url() is known, before anything that follows from it. */
 	void (*created)(void *context, struct order *order);

@@ -110,6 +110,12 @@ static void complete_wishes(struct arguments *arguments)
 
 	if (!arguments->key_type)
 		arguments->key_type = all->key_type;
+	if (!arguments->preferred_profile)
+		arguments->preferred_profile = all->preferred_profile;
+	if (!arguments->required_profile)
+		arguments->required_profile = all->required_profile;
+	if (!arguments->preferred_chain)
+		arguments->preferred_chain = all->preferred_chain;
 	if (!arguments->deploy_hook)
 		arguments->deploy_hook = all->deploy_hook;
 	arguments->reuse_key |= all->reuse_key == CONFIG_YES;

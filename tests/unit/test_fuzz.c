@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Mutated inputs for what reads strangers' bytes: a CA's directory, PEM chains,
- * keys, DNS answers, ClientHellos.  From sound seeds, with the same random
+ * Mutated inputs for what reads strangers' bytes: a CA's directory, renewal windows and Link
+ * headers, PEM chains, keys, DNS answers, ClientHellos; and for what reads operators' files.  From sound seeds, with the same random
  * numbers each time; FUZZ_INPUTS is how many for each reader.  `make fuzz` runs
  * a million each with ASan and UBSan, which are what tells of a fault.
  */
@@ -10,16 +10,25 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "acme/ari.h"
 #include "acme/certificate.h"
+#include "acme/config.h"
 #include "acme/directory.h"
 #include "acme/dns_answer.h"
+#include "acme/domains.h"
+#include "acme/failure.h"
 #include "acme/json.h"
 #include "acme/key.h"
+#include "acme/link.h"
+#include "acme/order.h"
+#include "acme/store.h"
+#include "common/paths.h"
 #include "tests/hello_vectors.h"
 #include "tests/unit/fixture.h"
 
@@ -112,7 +121,8 @@ static void test_directory(void **state)
 		"\"newOrder\":\"https://a.example/o\",\"revokeCert\":\"https://a.example/r\","
 		"\"keyChange\":\"https://a.example/k\",\"renewalInfo\":\"https://a.example/i\","
 		"\"meta\":{\"termsOfService\":\"https://a.example/t\",\"externalAccountRequired\":"
-		"true,\"caaIdentities\":[\"a.example\",\"b.example\"]}}";
+		"true,\"caaIdentities\":[\"a.example\",\"b.example\"],\"profiles\":{\"classic\":"
+		"\"90 days\",\"shortlived\":\"6 days\"}}}";
 
 	struct directory directory;
 	json_t *object = json_read(seed, sizeof(seed) - 1);
@@ -122,6 +132,149 @@ static void test_directory(void **state)
 	directory_done(&directory);
 	json_decref(object);
 	fuzz(read_directory, seed, sizeof(seed) - 1);
+}
+
+static void read_window(const uint8_t *input, size_t size)
+{
+	char explanation_url[2048];
+	struct ari_answer answer;
+
+	if (ari_read(&answer, (const char *)input, size, explanation_url))
+		assert_true(answer.start_s < answer.end_s);
+}
+
+static void test_window(void **state)
+{
+	static const char seed[] = "{\"suggestedWindow\":{\"start\":\"2026-11-26T04:00:00Z\","
+				   "\"end\":\"2026-11-27T04:00:00.123+01:00\"},"
+				   "\"explanationURL\":\"https://a.example/why\"}";
+	char explanation_url[2048];
+	struct ari_answer answer;
+
+	(void)state;
+	assert_true(ari_read(&answer, seed, sizeof(seed) - 1, explanation_url));
+	fuzz(read_window, seed, sizeof(seed) - 1);
+}
+
+/* --- headers ---------------------------------------------------------------------------------- */
+
+#define LINKS_MAX 4
+
+static size_t read_links(const char *value)
+{
+	char *urls[LINKS_MAX];
+	size_t count = link_read(urls, LINKS_MAX, value, "alternate", "https://a.example/c/1"), i;
+
+	for (i = 0; i < count; i++) {
+		assert_true(url_is_usable(urls[i]));
+		free(urls[i]);
+	}
+	return count;
+}
+
+/* A header's value ends at its first zero byte. */
+static void read_link_header(const uint8_t *input, size_t size)
+{
+	char *value = strndup((const char *)input, size);
+
+	assert_non_null(value);
+	read_links(value);
+	free(value);
+}
+
+static void test_link(void **state)
+{
+	static const char seed[] =
+		"<https://a.example/c/1/1>;rel=\"alternate\", </c/1/2>; title=\"a \\\"b\\\", c\" ; "
+		"rel=\"next alternate\",<../directory>;rel=index , <2?x=>;rel=alternate";
+
+	(void)state;
+	assert_int_equal(read_links(seed), 3);
+	fuzz(read_link_header, seed, sizeof(seed) - 1);
+}
+
+/* --- what operators write ----------------------------------------------------------------------- */
+
+static struct paths paths;
+
+static void read_configuration(const uint8_t *input, size_t size)
+{
+	struct failure failure = {0};
+	char path[PATHS_MAX + 32];
+	struct config *config;
+
+	snprintf(path, sizeof(path), "%s/sidestep.conf", paths.conf);
+	fixture_write_file(path, input, size);
+	if (config_read(&config, &paths, &failure))
+		assert_true(failure_is_set(&failure));
+	else
+		config_free(config);
+	failure_done(&failure);
+}
+
+static void test_configuration(void **state)
+{
+	static const char seed[] =
+		"; a comment\n[sidestep]\nemail = a@b.example\nagree-tos = yes\nca = one two\n"
+		"[ca one]\nserver = https://a.example/d\neab-kid = k\neab-hmac-key-file = /f\n"
+		"[certificate shop]\nnames = a.example, b.example\n  c.example ; third\n"
+		"key-type = rsa2048\n[domains many]\nfile = /etc/many.txt\ntenant = many\n";
+	char root[] = "/dev/shm/sidestep-XXXXXX";
+	struct failure failure = {0};
+	struct config *config;
+
+	(void)state;
+	assert_non_null(mkdtemp(root));
+	assert_int_equal(paths_init(&paths, root), 0);
+	free(fixture_run(NULL, "mkdir -p %s", paths.conf));
+	read_configuration((const uint8_t *)seed, sizeof(seed) - 1);
+	assert_int_equal(config_read(&config, &paths, &failure), 0);
+	config_free(config);
+	fuzz(read_configuration, seed, sizeof(seed) - 1);
+	free(fixture_run(NULL, "rm -rf %s", root));
+}
+
+static int on_domains_line(void *context, const struct domains_line *line)
+{
+	(*(size_t *)context)++;
+	assert_in_range(line->name_count, 1, ORDER_NAMES_MAX);
+	assert_true(store_name_is_valid(line->cert_name));
+	return 0;
+}
+
+static void on_wrong_line(void *context, unsigned int number, const struct failure *failure)
+{
+	(void)context;
+	assert_int_not_equal(number, 0);
+	assert_true(failure_is_set(failure));
+}
+
+static size_t count_domains(const uint8_t *input, size_t size)
+{
+	FILE *file = fmemopen((void *)input, size, "r");
+	size_t count = 0;
+
+	assert_non_null(file);
+	assert_int_equal(domains_read(file, on_domains_line, on_wrong_line, &count), 0);
+	fclose(file);
+	return count;
+}
+
+static void read_domains(const uint8_t *input, size_t size)
+{
+	if (size)
+		count_domains(input, size);
+}
+
+static void test_domains(void **state)
+{
+	static const char seed[] =
+		"# mine\na.example www.a.example\n  b.example > shop\r\n"
+		"m\xc3\xbcller.example xn--mller-kva.example\n192.0.2.1 2001:db8::1 > ip\n";
+
+	(void)state;
+	assert_int_equal(count_domains((const uint8_t *)seed, sizeof(seed) - 1), 4);
+	fuzz(read_domains, seed, sizeof(seed) - 1);
 }
 
 /* --- PEM -------------------------------------------------------------------------------------- */
@@ -241,7 +394,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_directory),    cmocka_unit_test(test_chain),
 		cmocka_unit_test(test_key),          cmocka_unit_test(test_dns_answer),
-		cmocka_unit_test(test_client_hello),
+		cmocka_unit_test(test_client_hello), cmocka_unit_test(test_window),
+		cmocka_unit_test(test_link),         cmocka_unit_test(test_configuration),
+		cmocka_unit_test(test_domains),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The Link header: RFC 8288. */
+#ifndef LINK_H
+#define LINK_H
+
+#include <stddef.h>
+
+/*
+ * Take from a header's value the targets of the links of this relation, as absolute URLs: those that are
+ * relative are so to `base`.  At most `max` new strings; what cannot be understood ends the
+ * reading, as does want of memory.  Returns how many.
+ */
+size_t link_read(char **ret_urls, size_t max, const char *value, const char *relation,
+		 const char *base);
+
+#endif
