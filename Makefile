@@ -46,7 +46,7 @@ pkg_libs = $(shell pkg-config --libs $(1) 2>/dev/null)
 WOLFSSL_LIBS = $(WOLFSSL_PREFIX)/lib/libwolfssl.a -lm -lpthread
 COMMON_LIBS = $(call pkg_libs,libbpf) $(WOLFSSL_LIBS)
 RESPONDER_LIBS = $(call pkg_libs,liburing) $(COMMON_LIBS)
-ACME_LIBS = $(call pkg_libs,libcurl jansson sqlite3 libcares inih libidn2 libssl libcrypto) $(COMMON_LIBS)
+ACME_LIBS = $(call pkg_libs,libcurl jansson sqlite3 libcares inih libidn2 libpsl libssl libcrypto) $(COMMON_LIBS)
 BENCH_LIBS = $(call pkg_libs,libssl libcrypto jansson) -lm -lpthread
 
 # One archive a directory; a program is its main.o and the archives below it.
@@ -55,7 +55,7 @@ PROGRAMS = $(O)/sidestep-responder $(O)/sidestep $(O)/sidestep-bench
 UNIT_SHARED = $(patsubst %.c,$(O)/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
 UNIT_TESTS = $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 BPF_TESTS = $(patsubst tests/bpf/%.c,$(O)/tests/bpf/%,$(wildcard tests/bpf/test_*.c))
-NET_PROGRAMS = $(O)/tests/net/company.bpf.o
+NET_PROGRAMS = $(O)/tests/net/company.bpf.o $(O)/tests/net/fault_shim.so
 SKELETON = $(O)/bpf/steer.skel.h $(O)/bpf/steer_repair.skel.h
 
 .DELETE_ON_ERROR:
@@ -152,6 +152,11 @@ check-bpf: $(BPF_TESTS)
 	$(Q)O=$(O) tests/run.sh bpf
 check-net: all $(NET_PROGRAMS)
 	$(Q)O=$(O) PYTHON=$(PYTHON) tests/run.sh net
+
+$(O)/tests/net/fault_shim.so: tests/net/fault_shim.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra $(if $(WERROR),-Werror) -O2 -fPIC -shared -o $@ $<
 
 $(O)/tests/kernels/verify: $(O)/tests/kernels/verify.o
 	$(call say,LD,$@)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "acme/account.h"
+#include "acme/budget.h"
 #include "acme/failure.h"
 #include "acme/key.h"
 #include "common/paths.h"
@@ -62,6 +63,9 @@ static const struct {
 	{"agree-tos", IN(CONFIG_CA) | IN(CONFIG_SIDESTEP), FORM_ANSWER, FIELD(agree_tos)},
 	{"eab-kid", IN(CONFIG_CA), FORM_TEXT, FIELD(eab_kid)},
 	{"eab-hmac-key-file", IN(CONFIG_CA), FORM_TEXT, FIELD(eab_hmac_key_file)},
+	{"orders-limit", IN(CONFIG_CA), FORM_TEXT, FIELD(orders_limit)},
+	{"domain-limit", IN(CONFIG_CA), FORM_TEXT, FIELD(domain_limit)},
+	{"set-limit", IN(CONFIG_CA), FORM_TEXT, FIELD(set_limit)},
 	{"account", EVERY | IN(CONFIG_CA), FORM_TEXT, FIELD(account)},
 	{"ca", EVERY, FORM_LIST, FIELD(cas)},
 	{"names", IN(CONFIG_CERTIFICATE), FORM_LIST, FIELD(names)},
@@ -352,6 +356,16 @@ static void read_directory(struct config *config, const char *pattern, struct fa
 	globfree(&found);
 }
 
+static void check_limit(const struct config_section *section, const char *text,
+			struct failure *failure)
+{
+	struct budget budget;
+
+	if (text && !budget_parse(&budget, text))
+		failure_set(failure, "a limit is written as 300/3h (s, m, h, d or w), or none",
+			    "%s: '%s' is no limit", section->place, text);
+}
+
 /* What a section cannot be without, and what can be judged without the others. */
 static void check_section(const struct config_section *section, struct failure *failure)
 {
@@ -374,6 +388,9 @@ static void check_section(const struct config_section *section, struct failure *
 		failure_set(failure, "letters, digits, hyphens and underscores",
 			    "%s: an account cannot be called '%s'", section->place,
 			    section->account);
+	check_limit(section, section->orders_limit, failure);
+	check_limit(section, section->domain_limit, failure);
+	check_limit(section, section->set_limit, failure);
 	if (!section->eab_kid != !section->eab_hmac_key_file)
 		failure_set(failure, NULL,
 			    "%s: eab-kid and eab-hmac-key-file go together in [%s %s]",

@@ -39,6 +39,9 @@ struct config_section {
 	const char *eab_kid;
 	const char *eab_hmac_key_file;
 	enum config_answer agree_tos;
+	const char *orders_limit; /* that budget_parse() takes, as are the others */
+	const char *domain_limit;
+	const char *set_limit;
 
 	/* Certificates. */
 	const char *

@@ -7,9 +7,12 @@
 #include <sys/queue.h>
 #include <time.h>
 
+#include "acme/allowance.h"
 #include "acme/arguments.h"
 #include "acme/barrier.h"
 #include "acme/consequence.h"
+#include "acme/due.h"
+#include "acme/explain.h"
 #include "acme/failure.h"
 #include "acme/issue.h"
 #include "acme/loop.h"
@@ -24,9 +27,15 @@
 
 /* A clock that is further than this behind the newest certificate is wrong. */
 #define CLOCK_SLACK_S 86400
+#define BUSY_PAUSE_S  60 /* after finding another process at work */
+
+/* For how long all orders wait when one has met a limit, at first. */
+#define HOLD_BEGIN_S       INT64_C(60)
+#define HOLD_DOUBLINGS_MAX 10
 
 struct job {
 	TAILQ_ENTRY(job) link;
+	bool is_chosen; /* by somebody, and not by what is due: then limits do not hold it back */
 	struct engine *engine;
 	struct desk *desk;
 	struct state_lineage lineage;
@@ -48,6 +57,7 @@ struct desk {
 	struct session session;
 	bool is_ready;
 	bool is_stale; /* settings have changed: ends with its last job */
+	unsigned int refusals; /* in a row: the CA's limits were met */
 	size_t users; /* jobs, waiting or under way, and not yet freed */
 	struct jobs waiting;
 };
@@ -55,11 +65,14 @@ struct desk {
 struct engine {
 	const struct engine_options *options;
 	struct barrier *barrier; /* NULL: none */
+	struct allowance *allowance;
 	TAILQ_HEAD(desks, desk) desks;
 	struct jobs jobs; /* whose orders are under way */
 	struct jobs ended; /* to be freed, outside of their own callbacks */
 	size_t count; /* waiting or under way */
 	bool takes_due;
+	bool is_limited; /* the CAs' limits or pauses leave no order, or fewer than could be made */
+	bool is_stuck; /* the state could not be written: what it says is due may be done already */
 	struct timer timer;
 };
 
@@ -98,9 +111,38 @@ static void job_succeed(struct job *job, struct jobs *list)
 
 	if (job->issue)
 		result.order = issue_order(job->issue);
+	if (job->desk)
+		job->desk->refusals = 0;
 	consequence_of_success(options->state, &options->arguments->paths, &job->lineage, &failure);
+	job->engine->is_stuck |= failure_is_set(&failure);
 	job_end(job, list, &result);
 	failure_done(&failure);
+}
+
+/*
+ * The CA asks to wait.  Overloaded, it means everybody.  Of a limit it does not say whose it is, the
+ * account's or one of this order's names': so others wait for a minute, then for two, ... for as long as
+ * every order meets it.
+ */
+static void hold(struct desk *desk, const struct failure *failure)
+{
+	struct state *state = desk->engine->options->state;
+	int64_t now_s = time(NULL), wait_s = failure->retry_after_s, held_s = 0;
+	int error = state_hold_read(state, desk->server, desk->account, &held_s);
+
+	/* Those that were under way meet the same limit: they count as one. */
+	if (!error && held_s > now_s)
+		return;
+	if (problem_is(failure->problem, "rateLimited")) {
+		if (!wait_s || wait_s > HOLD_BEGIN_S << desk->refusals)
+			wait_s = HOLD_BEGIN_S << desk->refusals;
+		desk->refusals += desk->refusals < HOLD_DOUBLINGS_MAX;
+	}
+	if (!error && wait_s)
+		error = state_hold_write(state, desk->server, desk->account, now_s + wait_s);
+	if (error)
+		output_warning("that %s asks to wait could not be written down: %s", desk->server,
+			       strerror(-error));
 }
 
 static void job_fail(struct job *job, struct jobs *list, const struct failure *failure)
@@ -113,9 +155,13 @@ static void job_fail(struct job *job, struct jobs *list, const struct failure *f
 		result.order = issue_order(job->issue);
 	error = consequence_of_failure(job->engine->options->state, &job->lineage, failure,
 				       &consequence);
-	if (error)
+	if (error) {
+		job->engine->is_stuck = true;
 		output_warning("%s: what follows from this failure could not be written down: %s",
 			       job->lineage.wish.name, strerror(-error));
+	}
+	if (consequence.is_postponed && job->desk)
+		hold(job->desk, failure);
 	result.is_postponed = consequence.is_postponed;
 	result.next_attempt_s = consequence.next_attempt_s;
 	job_end(job, list, &result);
@@ -178,17 +224,13 @@ static void desk_free(struct desk *desk)
 	free(desk);
 }
 
-/* The desk of this CA, and of our account there, or of its usual one.  0, or -1 with `failure`. */
+/* The desk of this CA and of our account there.  0, or -1 with `failure` filled in. */
 static int find_desk(struct engine *engine, const char *server, const char *account,
 		     struct desk **ret_desk, struct failure *failure)
 {
 	const struct engine_options *options = engine->options;
-	struct settings_ca settings;
 	struct desk *desk;
 
-	settings_of_ca(&settings, options->arguments, server);
-	if (!account)
-		account = settings.account ? settings.account : ACCOUNT_DEFAULT;
 	for (desk = TAILQ_FIRST(&engine->desks); desk; desk = TAILQ_NEXT(desk, link)) {
 		if (desk->is_stale || strcmp(desk->server, server) != 0 ||
 		    strcmp(desk->account, account) != 0)
@@ -311,27 +353,17 @@ static int resume(struct job *job)
 	return 0;
 }
 
-/* Write down that an order is about to be made, or is gone on with. */
-static int book(struct job *job)
+static struct allowance_order describe(const struct job *job)
 {
-	const struct state_order order = {
-		.lineage = job->lineage.id,
-		.ca = job->lineage.ca,
-		.server = job->lineage.ca,
-		.account = job->lineage.wish.account,
-		.identifiers = job->lineage.wish.identifiers,
-		.made_at_s = time(NULL),
-	};
-	struct state *state = job->engine->options->state;
-	int error;
+	const char *account = job->lineage.wish.account;
 
-	if (job->resume_url)
-		return 0;
-	error = state_order_begin(state, &order);
-	if (error != -EEXIST)
-		return error;
-	error = state_order_drop(state, job->lineage.id);
-	return error ? error : state_order_begin(state, &order);
+	return (struct allowance_order){
+		.server = job->lineage.ca,
+		.account = account ? account
+				   : due_usual_account(job->engine->options->arguments,
+						       job->lineage.ca),
+		.identifiers = job->lineage.wish.identifiers,
+	};
 }
 
 /* Only a CA that issued it knows it. */
@@ -342,15 +374,92 @@ static const char *replaced_certificate(const struct state_lineage *lineage)
 	return same ? lineage->ari_id : NULL;
 }
 
+/* One of before, which nobody will go on with. */
+static int drop_order(struct state *state, int64_t lineage)
+{
+	int error = state_order_drop(state, lineage);
+
+	return error == -ENOENT ? 0 : error;
+}
+
+/* Write down that an order is about to be made, and what it takes of the CA's limits. */
+static int book(struct job *job)
+{
+	const struct state_order order = {
+		.lineage = job->lineage.id,
+		.ca = job->lineage.ca,
+		.server = job->lineage.ca,
+		.account = job->lineage.wish.account,
+		.identifiers = job->lineage.wish.identifiers,
+		.made_at_s = time(NULL),
+	};
+	const struct allowance_order taken = describe(job);
+	struct state *state = job->engine->options->state;
+	int error;
+
+	if (job->resume_url)
+		return 0;
+	error = drop_order(state, job->lineage.id);
+	if (!error)
+		error = state_begin(state);
+	if (error)
+		return error;
+	error = state_order_begin(state, &order);
+	if (!error && !due_is_exempt(&job->lineage))
+		error = allowance_take(job->engine->allowance, &taken, order.made_at_s);
+	if (!error)
+		return state_commit(state);
+	state_rollback(state);
+	return error;
+}
+
+/* It cannot be made now, for no fault of its own. */
+static void job_wait(struct job *job, struct jobs *list, const struct failure *failure,
+		     int64_t until_s)
+{
+	const struct engine_result result = {.lineage = &job->lineage,
+					     .failure = failure,
+					     .is_postponed = true,
+					     .next_attempt_s = until_s};
+
+	if (state_postpone(job->engine->options->state, job->lineage.id, result.next_attempt_s,
+			   NULL))
+		job->engine->is_stuck = true;
+	job_end(job, list, &result);
+}
+
+/* Whether a limit or a pause of the CA's stands in the way; then the job has ended. */
+static bool must_wait(struct job *job, struct jobs *list)
+{
+	const struct allowance_order order = describe(job);
+	struct failure failure = {0};
+	int64_t at_s = 0;
+	int error;
+
+	if (job->is_chosen || job->resume_url || due_is_exempt(&job->lineage))
+		return false;
+	error = allowance_when(job->engine->allowance, &order, time(NULL), &at_s, &failure);
+	if (error)
+		output_warning("%s: the CA's limits are not known: %s", job->lineage.wish.name,
+			       strerror(-error));
+	if (at_s)
+		job_wait(job, list, &failure, at_s);
+	failure_done(&failure);
+	return at_s;
+}
+
 /* Key, place on disk and request, then the state, then the CA. */
 static void begin_job(struct job *job)
 {
 	const struct engine_options *options = job->engine->options;
+	const struct allowance_order order = describe(job);
 	struct jobs *list = &job->engine->jobs;
 	struct failure failure = {0};
 	enum issue_prepared prepared;
 	int error;
 
+	if (must_wait(job, list))
+		return;
 	job->wish = (struct issue_wish){
 		.paths = &options->arguments->paths,
 		.name = job->lineage.wish.name,
@@ -379,25 +488,20 @@ static void begin_job(struct job *job)
 	if (error)
 		state_explain(options->state, error, &failure);
 	if (!failure_is_set(&failure) &&
-	    !find_desk(job->engine, job->lineage.ca, job->lineage.wish.account, &job->desk,
-		       &failure)) {
+	    !find_desk(job->engine, order.server, order.account, &job->desk, &failure)) {
 		job->desk->users++;
 		TAILQ_REMOVE(list, job, link);
 		queue_at_desk(job);
 		return;
 	}
 	if (prepared == ISSUE_BUSY)
-		job_end(job, list,
-			&(struct engine_result){.lineage = &job->lineage,
-						.failure = &failure,
-						.is_postponed = true,
-						.next_attempt_s = time(NULL)});
+		job_wait(job, list, &failure, time(NULL) + BUSY_PAUSE_S);
 	else
 		job_fail(job, list, &failure);
 	failure_done(&failure);
 }
 
-int engine_take(struct engine *engine, int64_t lineage, struct failure *failure)
+static int take(struct engine *engine, int64_t lineage, bool is_chosen, struct failure *failure)
 {
 	struct job *job = calloc(1, sizeof(*job));
 	int error;
@@ -407,6 +511,7 @@ int engine_take(struct engine *engine, int64_t lineage, struct failure *failure)
 		return -1;
 	}
 	job->engine = engine;
+	job->is_chosen = is_chosen;
 	error = state_lineage_read(engine->options->state, lineage, &job->lineage);
 	if (!error && job->lineage.in_flight)
 		error = resume(job);
@@ -422,14 +527,17 @@ int engine_take(struct engine *engine, int64_t lineage, struct failure *failure)
 	return 0;
 }
 
+int engine_take(struct engine *engine, int64_t lineage, struct failure *failure)
+{
+	return take(engine, lineage, true, failure);
+}
+
 /* --- what is due ------------------------------------------------------------------------------ */
 
-/* What a list of the state tells, for after its callback: which may not call the state. */
+/* Those that were in flight when the last process died. */
 struct found {
 	int64_t ids[ENGINE_ORDERS_MAX];
-	size_t count, max;
-	char *cas[ENGINE_ORDERS_MAX];
-	size_t ca_count;
+	size_t count;
 };
 
 static int add_in_flight(void *context, const struct state_order *order)
@@ -437,89 +545,48 @@ static int add_in_flight(void *context, const struct state_order *order)
 	struct found *found = context;
 
 	found->ids[found->count++] = order->lineage;
-	return found->count == found->max;
+	return found->count == ENGINE_ORDERS_MAX;
 }
 
-static int add_due(void *context, const struct state_due *due)
+_Static_assert(ENGINE_ORDERS_MAX <= DUE_MAX, "as many as there are places");
+
+static struct due make_due(const struct engine *engine)
 {
-	struct found *found = context;
-
-	found->ids[found->count++] = due->id;
-	return found->count == found->max;
-}
-
-static int add_ca(void *context, const char *ca)
-{
-	struct found *found = context;
-
-	if (found->ca_count == ENGINE_ORDERS_MAX)
-		return 1;
-	found->cas[found->ca_count] = strdup(ca);
-	if (!found->cas[found->ca_count])
-		return -ENOMEM;
-	found->ca_count++;
-	return 0;
-}
-
-static void free_cas(struct found *found)
-{
-	while (found->ca_count)
-		free(found->cas[--found->ca_count]);
-}
-
-/* Due orders of each CA, as long as there are places.  0 or -errno. */
-static int find_due(struct engine *engine, struct found *found)
-{
-	struct state *state = engine->options->state;
-	int error;
-	size_t i;
-
-	error = state_cas(state, add_ca, found);
-	for (i = 0; error >= 0 && i < found->ca_count && found->count < found->max; i++)
-		error = state_due_orders(state, found->cas[i], time(NULL),
-					 found->max - found->count, add_due, found);
-	free_cas(found);
-	return error < 0 ? error : 0;
+	return (struct due){.state = engine->options->state,
+			    .allowance = engine->allowance,
+			    .arguments = engine->options->arguments,
+			    .max = ENGINE_ORDERS_MAX - engine->count};
 }
 
 int64_t engine_next_order_s(struct engine *engine)
 {
-	struct state *state = engine->options->state;
-	int64_t at_s, next_s = 0;
-	struct found found = {0};
-	int error;
-	size_t i;
+	const struct due due = make_due(engine);
 
-	error = state_cas(state, add_ca, &found);
-	for (i = 0; error >= 0 && i < found.ca_count; i++) {
-		error = state_next_order(state, found.cas[i], &at_s);
-		if (!error && at_s && (!next_s || at_s < next_s))
-			next_s = at_s;
-	}
-	free_cas(&found);
-	return next_s;
+	return engine->is_stuck ? 0 : due_next_s(&due);
 }
 
-static int take_found(struct engine *engine, const struct found *found, struct failure *failure)
+static int take_all(struct engine *engine, const int64_t *ids, size_t count,
+		    struct failure *failure)
 {
 	size_t i;
 
-	for (i = 0; i < found->count; i++)
-		if (!has_job(engine, found->ids[i]) && engine_take(engine, found->ids[i], failure))
+	for (i = 0; i < count; i++)
+		if (!has_job(engine, ids[i]) && take(engine, ids[i], false, failure))
 			return -1;
 	return 0;
 }
 
 static int fill(struct engine *engine, struct failure *failure)
 {
-	struct found found = {.max = ENGINE_ORDERS_MAX - engine->count};
+	struct due due = make_due(engine);
 	int error;
 
-	if (!found.max)
+	if (!due.max)
 		return 0;
-	error = find_due(engine, &found);
+	error = due_find(&due);
+	engine->is_limited = due.is_limited;
 	if (!error)
-		return take_found(engine, &found, failure);
+		return take_all(engine, due.ids, due.count, failure);
 	state_explain(engine->options->state, error, failure);
 	return -1;
 }
@@ -541,11 +608,12 @@ static int check_clock(const struct engine *engine, struct failure *failure)
 
 int engine_take_due(struct engine *engine, struct failure *failure)
 {
-	struct found found = {.max = ENGINE_ORDERS_MAX};
+	struct found found = {0};
 	int error;
 
 	if (check_clock(engine, failure))
 		return -1;
+	engine->is_stuck = false;
 	if (!engine->takes_due) {
 		engine->takes_due = true;
 		error = state_orders(engine->options->state, add_in_flight, &found);
@@ -553,7 +621,7 @@ int engine_take_due(struct engine *engine, struct failure *failure)
 			state_explain(engine->options->state, error, failure);
 			return -1;
 		}
-		if (take_found(engine, &found, failure))
+		if (take_all(engine, found.ids, found.count, failure))
 			return -1;
 	}
 	return fill(engine, failure);
@@ -602,7 +670,7 @@ static void on_look(void *context)
 
 	free_ended(engine);
 	free_stale_desks(engine);
-	if (engine->takes_due && fill(engine, &failure))
+	if (engine->takes_due && !engine->is_stuck && fill(engine, &failure))
 		output_failure(NULL, &failure);
 	failure_done(&failure);
 	if (!engine->count)
@@ -625,6 +693,10 @@ int engine_new(struct engine **ret_engine, const struct engine_options *options)
 	TAILQ_INIT(&engine->desks);
 	TAILQ_INIT(&engine->jobs);
 	TAILQ_INIT(&engine->ended);
+	if (allowance_new(&engine->allowance, options->state, options->arguments)) {
+		free(engine);
+		return -ENOMEM;
+	}
 	if (!options->arguments->no_probe)
 		error = barrier_new(&engine->barrier, options->net->loop);
 	/* Certificates are got without it, too. */
@@ -662,7 +734,13 @@ void engine_free(struct engine *engine)
 		desk_free(desk);
 	}
 	barrier_free(engine->barrier);
+	allowance_free(engine->allowance);
 	free(engine);
+}
+
+bool engine_is_limited(const struct engine *engine)
+{
+	return engine->is_limited;
 }
 
 size_t engine_count(const struct engine *engine)

@@ -53,7 +53,7 @@ int engine_new(struct engine **ret_engine, const struct engine_options *options)
 /* What is under way is left for the next process; nothing stays armed. */
 void engine_free(struct engine *engine);
 
-/* Take one certificate, due or not; an order in flight is gone on with.  0, or -1 with `failure`. */
+/* Take one certificate, due or not, whatever we know of limits; an order in flight is gone on with.  0, or -1 with `failure`. */
 int engine_take(struct engine *engine, int64_t lineage, struct failure *failure);
 
 /*
@@ -62,11 +62,15 @@ int engine_take(struct engine *engine, int64_t lineage, struct failure *failure)
  */
 int engine_take_due(struct engine *engine, struct failure *failure);
 
-/* When the next order will be due, perhaps in the past; 0: never, or that cannot be known. */
+/* When the next order will be due, perhaps in the past; 0: never, or that cannot be known, or the
+ * state could not be written: engine_take_due() tries again. */
 int64_t engine_next_order_s(struct engine *engine);
 
 /* What is said to the CAs has changed: orders under way end as they began, others do by the new. */
 void engine_settings_changed(struct engine *engine);
+
+/* Whether limits or pauses of the CAs have left fewer orders than there was room for. */
+bool engine_is_limited(const struct engine *engine);
 
 /* How many are under way. */
 size_t engine_count(const struct engine *engine);

@@ -89,6 +89,9 @@ static enum issue_prepared make_key(struct issue *issue, struct failure *failure
 	case LINEAGE_FAILED:
 		return ISSUE_IMPOSSIBLE;
 	case LINEAGE_NOTHING:
+		/* It was put to use, and the process killed before it could say so. */
+		if (store_is_of_order(wish->paths, wish->name, wish->resume_url))
+			return ISSUE_COMPLETE;
 		break;
 	}
 	return begin_anew(issue, failure);

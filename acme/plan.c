@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* `sidestep plan`: what is due when. */
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <time.h>
 
+#include "acme/allowance.h"
 #include "acme/arguments.h"
+#include "acme/due.h"
 #include "acme/failure.h"
 #include "acme/inventory.h"
 #include "acme/output.h"
@@ -62,9 +65,70 @@ static int show(void *context, const struct state_lineage *lineage)
 	return 0;
 }
 
+/* --- what the CAs allow ------------------------------------------------------------------------- */
+
+struct authorities {
+	const struct arguments *arguments;
+	struct allowance *allowance;
+	json_t *servers; /* their URLs */
+	json_t *limits;
+};
+
+static int add_server(void *context, const char *ca)
+{
+	struct authorities *authorities = context;
+
+	return json_array_append_new(authorities->servers, json_string(ca)) ? -ENOMEM : 0;
+}
+
+static int64_t number(const json_t *object, const char *member)
+{
+	return json_integer_value(json_object_get(object, member));
+}
+
+/* One that neither limits nor asks to wait is nothing to talk of. */
+static void show_limit(struct authorities *authorities, const char *server)
+{
+	const char *account = due_usual_account(authorities->arguments, server);
+	int64_t now_s = time(NULL), hours;
+	json_t *limit = allowance_describe(authorities->allowance, server, account, now_s);
+
+	hours = number(limit, "window") / 3600;
+	if (number(limit, "held_until"))
+		output_line("%s has asked to wait until %s", server,
+			    moment_text(number(limit, "held_until"), now_s).text);
+	if (number(limit, "orders_limit"))
+		output_line("%s: %lld of %lld orders in %lld hour%s are left; the next at %s",
+			    server, (long long)number(limit, "left"),
+			    (long long)number(limit, "orders_limit"), (long long)hours,
+			    hours == 1 ? "" : "s", moment_text(number(limit, "next"), now_s).text);
+	if (number(limit, "held_until") || number(limit, "orders_limit"))
+		json_array_append(authorities->limits, limit);
+	json_decref(limit);
+}
+
+static int show_limits(struct state *state, const struct arguments *arguments, json_t *limits)
+{
+	struct authorities authorities = {
+		.arguments = arguments, .servers = json_array(), .limits = limits};
+	size_t i;
+	int error;
+
+	error = allowance_new(&authorities.allowance, state, arguments);
+	if (!error)
+		error = state_cas(state, add_server, &authorities);
+	for (i = 0; !error && i < json_array_size(authorities.servers); i++)
+		show_limit(&authorities, json_string_value(json_array_get(authorities.servers, i)));
+	allowance_free(authorities.allowance);
+	json_decref(authorities.servers);
+	return error;
+}
+
+/* --- the verb ----------------------------------------------------------------------------------- */
+
 int verb_plan(const struct arguments *arguments)
 {
-	json_t *array = json_array();
+	json_t *array = json_array(), *limits = json_array();
 	struct failure failure = {0}, wrong = {0};
 	struct state *state;
 	int status, error;
@@ -74,6 +138,8 @@ int verb_plan(const struct arguments *arguments)
 			if (wanted_take(state, arguments->config, &wrong))
 				output_failure(NULL, &wrong);
 			error = state_plan(state, FOREVER_S, SHOWN_MAX, show, array);
+			if (!error)
+				error = show_limits(state, arguments, limits);
 			if (error)
 				state_explain(state, error, &failure);
 		}
@@ -84,9 +150,11 @@ int verb_plan(const struct arguments *arguments)
 	} else {
 		if (!json_array_size(array))
 			output_line("There is nothing to renew.");
-		output_document(json_pack("{s:b, s:O}", "ok", 1, "plan", array));
+		output_document(
+			json_pack("{s:b, s:O, s:O}", "ok", 1, "plan", array, "limits", limits));
 		status = EXIT_DONE;
 	}
+	json_decref(limits);
 	json_decref(array);
 	failure_done(&wrong);
 	failure_done(&failure);

@@ -19,6 +19,7 @@
 struct renewing {
 	struct renewals renewals;
 	struct timer begin;
+	bool is_limited;
 	struct failure failure;
 };
 
@@ -135,7 +136,10 @@ static int report(const struct renewing *renewing)
 	if (failure_is_set(failure))
 		output_failure(NULL, failure);
 	else if (!json_array_size(renewals->results))
-		output_line("No certificate is due.");
+		output_line(
+			renewing->is_limited
+				? "Nothing can be ordered now: `sidestep plan` shows the CA's limits."
+				: "No certificate is due.");
 	else
 		output_line("%zu renewed, %zu failed, %zu put off as the CA asks.",
 			    renewals->renewed, renewals->failed, renewals->postponed);
@@ -160,6 +164,7 @@ int verb_renew(const struct arguments *arguments)
 		loop_timer_start(renewing.renewals.net.loop, &renewing.begin, 0, start, &renewing);
 		net_run(&renewing.renewals.net, &renewing.failure);
 		loop_timer_stop(renewing.renewals.net.loop, &renewing.begin);
+		renewing.is_limited = engine_is_limited(renewing.renewals.engine);
 		renewals_close(&renewing.renewals);
 	}
 	status = report(&renewing);

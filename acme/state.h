@@ -230,6 +230,13 @@ struct state_due {
 int state_due_orders(struct state *state, const char *ca, int64_t now_s, size_t max,
 		     int (*each)(void *context, const struct state_due *due), void *context);
 
+/*
+ * Of the same those whose certificate is of this CA, which has renewal information: their order
+ * replaces it.
+ */
+int state_due_replacements(struct state *state, const char *ca, int64_t now_s, size_t max,
+			   int (*each)(void *context, const struct state_due *due), void *context);
+
 /* At most `max` lineages whose ARI window is to be asked for, the longest due first. */
 int state_due_checks(struct state *state, int64_t now_s, size_t max,
 		     int (*each)(void *context, const struct state_due *due), void *context);

@@ -208,6 +208,28 @@ int state_due_orders(struct state *state, const char *ca, int64_t now_s, size_t 
 
 /* --- windows to be asked for ------------------------------------------------------------------- */
 
+int state_due_replacements(struct state *state, const char *ca, int64_t now_s, size_t max,
+			   int (*each)(void *context, const struct state_due *due), void *context)
+{
+	struct list list = {.left = max, .each = each, .context = context};
+	struct sqlite3_stmt *statement;
+	int64_t priority;
+	int result = 0;
+
+	for (priority = STATE_URGENT; !result && list.left && priority >= STATE_NORMAL;
+	     priority--) {
+		result = state_query(state, &statement,
+				     "SELECT " DUE_COLUMNS " FROM lineage WHERE ca = ?1 "
+				     "AND priority = ?2 AND issue_at <= ?3 AND ari_id IS NOT NULL "
+				     "AND server = ca AND check_at > 0 "
+				     "ORDER BY issue_at, not_after LIMIT ?4",
+				     "tiii", ca, priority, now_s, (int64_t)list.left);
+		if (!result)
+			result = give(state, statement, &list);
+	}
+	return result;
+}
+
 int state_due_checks(struct state *state, int64_t now_s, size_t max,
 		     int (*each)(void *context, const struct state_due *due), void *context)
 {

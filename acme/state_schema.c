@@ -103,6 +103,10 @@ static const char *const versions[] = {
 	"	name TEXT PRIMARY KEY,"
 	"	value INTEGER NOT NULL"
 	") STRICT, WITHOUT ROWID;",
+
+	/* For state_due_replacements(). */
+	"CREATE INDEX lineage_by_replacement ON lineage (ca, priority, issue_at, not_after) "
+	"	WHERE issue_at IS NOT NULL AND ari_id IS NOT NULL AND server = ca AND check_at > 0;",
 };
 
 #define VERSION ((int64_t)(sizeof(versions) / sizeof(*versions)))
@@ -110,8 +114,8 @@ static const char *const versions[] = {
 /* PRAGMA takes no parameters. */
 static int note_version(struct state *state)
 {
-	_Static_assert(sizeof(versions) / sizeof(*versions) == 1, "the number below");
-	return state_execute(state, "PRAGMA user_version = 1");
+	_Static_assert(sizeof(versions) / sizeof(*versions) == 2, "the number below");
+	return state_execute(state, "PRAGMA user_version = 2");
 }
 
 int state_migrate(struct state *state)

@@ -34,10 +34,10 @@ void store_live_path(char ret_path[STORE_PATH_MAX + 1], const struct paths *path
 	snprintf(ret_path, STORE_PATH_MAX + 1, "%s/live/%s", paths->state, name);
 }
 
-/* What is not known about the origin is not needed to use the certificate. */
-static char *read_server(const struct paths *paths, const char *name)
+/* A URL of the present generation's origin, a new string.  What is not known is not needed to use it. */
+static char *read_origin(const struct paths *paths, const char *name, const char *member)
 {
-	char path[STORE_PATH_MAX + 64], *text, *server = NULL;
+	char path[STORE_PATH_MAX + 64], *text, *copy = NULL;
 	const char *url;
 	json_t *origin;
 	size_t size;
@@ -47,12 +47,21 @@ static char *read_server(const struct paths *paths, const char *name)
 	if (file_read(AT_FDCWD, path, STORE_PEM_MAX, &text, &size))
 		return NULL;
 	origin = json_read(text, size);
-	url = json_read_url(origin, "server");
+	url = json_read_url(origin, member);
 	if (url)
-		server = strdup(url);
+		copy = strdup(url);
 	json_decref(origin);
 	free(text);
-	return server;
+	return copy;
+}
+
+bool store_is_of_order(const struct paths *paths, const char *name, const char *order_url)
+{
+	char *url = store_name_is_valid(name) ? read_origin(paths, name, "order") : NULL;
+	bool is = url && strcmp(url, order_url) == 0;
+
+	free(url);
+	return is;
 }
 
 int store_read(struct stored *ret_stored, const struct paths *paths, const char *name)
@@ -74,7 +83,7 @@ int store_read(struct stored *ret_stored, const struct paths *paths, const char 
 	free(pem);
 	if (error)
 		return error;
-	stored.server = read_server(paths, name);
+	stored.server = read_origin(paths, name, "server");
 	*ret_stored = stored;
 	return 0;
 }

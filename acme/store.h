@@ -56,6 +56,9 @@ void store_live_path(char ret_path[STORE_PATH_MAX + 1], const struct paths *path
 int store_read(struct stored *ret_stored, const struct paths *paths, const char *name);
 void stored_done(struct stored *stored);
 
+/* Whether the present certificate of this name is the one that this order brought. */
+bool store_is_of_order(const struct paths *paths, const char *name, const char *order_url);
+
 /*
  * Read a certificate's private key.  0, -ENOENT: there is none, -EBADMSG: it is not of our
  * types, -ENOMEM or -errno.

@@ -141,13 +141,14 @@ class Sidestep:
         return sorted(path for path in paths if not path.startswith(("state.db", "run.lock")))
 
     def set_due(self, name):
-        """As if the certificate's time had come: the agent's memory says so."""
+        """As if the certificate's time had come, whatever the CA has said."""
         with contextlib.closing(sqlite3.connect(self.state / "state.db")) as memory, memory:
             changed = memory.execute(
-                "UPDATE lineage SET renew_at = 1, next_attempt = 0 WHERE name = ?",
+                "UPDATE lineage SET renew_at = 1, next_attempt = 0, check_at = 0 WHERE name = ?",
                 (str(name),),
             )
             assert changed.rowcount == 1
+            memory.execute("DELETE FROM hold")
 
     def check_certificate(self, name, names):
         """The certificate on disk is whole and for these names; its chain."""

@@ -125,6 +125,7 @@ static void test_refusals(void **state)
 		{"[sidestep]\naccount = ../x\n", "cannot be called '../x'"},
 		{"[ca a]\nemail = b\n", "does not say its 'server'"},
 		{"[ca a]\nserver = " EXAMPLE "\neab-kid = k\n", "go together"},
+		{"[ca a]\nserver = " EXAMPLE "\norders-limit = many\n", "'many' is no limit"},
 		{"[certificate a]\nreuse-key = yes\n", "does not say its 'names'"},
 		{"[domains a]\ntenant = b\n", "does not say its 'file'"},
 		{"[certificate aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa]\n"

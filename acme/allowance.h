@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What a CA still allows: its documented limits, of which we know what we have used, and the pauses
+ * that it asked for.  Both are in the state, so that they survive restarts and are shared by all
+ * processes.  The limits are Let's Encrypt's where they are known, and those of the
+ * configuration: [ca] orders-limit, domain-limit and set-limit.
+ */
+#ifndef ALLOWANCE_H
+#define ALLOWANCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct allowance;
+struct arguments;
+struct failure;
+struct json_t;
+struct state;
+
+/* What it is given must outlive it.  0 or -ENOMEM. */
+int allowance_new(struct allowance **ret_allowance, struct state *state,
+		  const struct arguments *arguments);
+void allowance_free(struct allowance *allowance);
+
+/*
+ * How many orders the account (never NULL) at the CA may begin now, and, if none, when the next; and
+ * whether the CA has asked to wait, so that there may be none of any kind.  0 or -errno of the state.
+ */
+int allowance_orders(struct allowance *allowance, const char *server, const char *account,
+		     int64_t now_s, size_t *ret_count, bool *ret_is_held, int64_t *ret_next_s);
+
+/* An order that is about to be made. */
+struct allowance_order {
+	const char *server;
+	const char *account; /* never NULL */
+	const char *identifiers; /* a blank between */
+};
+
+/*
+ * When it may be made by all limits and pauses; *ret_at_s is 0 when that is now.  Else `failure` says
+ * which of them it is.  0 or -errno of the state.
+ */
+int allowance_when(struct allowance *allowance, const struct allowance_order *order, int64_t now_s,
+		   int64_t *ret_at_s, struct failure *failure);
+
+/* It is made.  To be called in the batch of state_order_begin().  0 or -errno. */
+int allowance_take(struct allowance *allowance, const struct allowance_order *order, int64_t now_s);
+
+/*
+ * The account's limit of orders, and its pause, as a new object: {"server", "account", "now",
+ * "orders_limit" (0: none), "window" (seconds), "left", "next", "held_until" (Unix times; 0: not)}.
+ * NULL: out of memory, or the state cannot be read.
+ */
+struct json_t *allowance_describe(struct allowance *allowance, const char *server,
+				  const char *account, int64_t now_s);
+
+#endif
