@@ -155,24 +155,33 @@ static int load_url(struct account *account)
 	return error;
 }
 
-/* Another process may have made one at the same time: then that is ours too. */
-static int make_key(struct account *account, const char *file, struct key **ret_key)
+/* In a file of its own, which must not exist: -EEXIST. */
+static int write_key(struct account *account, const char *file, struct key *key)
 {
 	const struct file_access access = file_access_own(0600);
 	char pem[KEY_PEM_MAX];
-	struct key *key;
 	int size, error;
+
+	size = key_to_pem(key, pem);
+	error = size < 0 ? size
+			 : file_create_atomically(account->directory, file, &access, pem,
+						  (size_t)size);
+	explicit_bzero(pem, sizeof(pem));
+	return error;
+}
+
+/* Another process may have made one at the same time: then that is ours too. */
+static int make_key(struct account *account, const char *file, struct key **ret_key)
+{
+	struct key *key;
+	int error;
 
 	error = make_directory(account);
 	if (!error)
 		error = key_generate(&key, KEY_P256);
 	if (error)
 		return error;
-	size = key_to_pem(key, pem);
-	error = size < 0 ? size
-			 : file_create_atomically(account->directory, file, &access, pem,
-						  (size_t)size);
-	explicit_bzero(pem, sizeof(pem));
+	error = write_key(account, file, key);
 	if (error) {
 		key_free(key);
 		return error == -EEXIST ? load_key(account, file, ret_key) : error;
@@ -269,6 +278,23 @@ void account_free(struct account *account)
 const char *account_url(const struct account *account)
 {
 	return account->url;
+}
+
+bool account_has_key(const struct account *account)
+{
+	return account->key;
+}
+
+int account_import_key(struct account *account, struct key *key)
+{
+	int error;
+
+	if (key_type_of(key) != KEY_P256)
+		return -EBADMSG;
+	error = make_directory(account);
+	if (!error)
+		error = write_key(account, KEY_FILE, key);
+	return error ? error : load_key(account, KEY_FILE, &account->key);
 }
 
 bool account_is_new(const struct account *account)

@@ -59,6 +59,16 @@ void account_ensure(struct account *account, struct ca *ca, const struct account
 /* NULL before the CA has told it. */
 const char *account_url(const struct account *account);
 
+/* Whether there is a key on the disk; what the CA knows is another thing. */
+bool account_has_key(const struct account *account);
+
+/*
+ * Use the key of an account that another client made, on the disk when this returns; `key` stays
+ * the caller's.  account_ensure() has the CA tell the rest.  0, -EBADMSG: accounts do not have keys
+ * of this type; -EEXIST: there is a key; or -errno.
+ */
+int account_import_key(struct account *account, struct key *key);
+
 /* The directory that its files are in. */
 const char *account_place(const struct account *account);
 

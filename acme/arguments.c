@@ -76,6 +76,17 @@ static const struct {
 			 "With its key and all earlier ones.  It is not revoked: `sidestep revoke` "
 			 "first, if its key\nmay be known to others.\n\n"
 			 "  sidestep delete example.org\n"},
+	[VERB_IMPORT] =
+		{"import", "DIR", "take certificates over from another ACME client",
+		 "DIR is where the client keeps them: that of certbot is known by what is in "
+		 "it.  Certificates\nand keys are copied, and renewed by sidestep from then on; "
+		 "nothing in DIR is changed, and what\nis here already stays as it is.  Of a "
+		 "client's hooks only those that just reload a service are\ntaken over, the others "
+		 "shown.  Account keys are, if they are P-256 and there is no account here.\n"
+		 "--server is the CA of those of which DIR does not tell it.  --json: certificates[] "
+		 "with name,\nresult (imported, present, failed), hook, hook_taken, certificate, "
+		 "error; accounts[] with server,\nresult (imported, present, none, failed), error.\n\n"
+		 "  sidestep import /etc/letsencrypt\n"},
 	[VERB_PUBLISH] = {"publish", "NAME", "arm a name for a challenge that another client has",
 			  "The name is answered from now on until --ttl is over or it is "
 			  "withdrawn.\n\n"
@@ -97,13 +108,14 @@ static const struct {
 		 "  sidestep status --json\n  sidestep status example.org\n"},
 };
 
-#define BIT(verb)        (1u << (verb))
-#define ALL_VERBS        (BIT(VERBS) - 1)
-#define CHOICE_VERBS     (BIT(VERB_REGISTER) | BIT(VERB_CERTONLY)) /* say which CA */
-#define CA_VERBS         (CHOICE_VERBS | BIT(VERB_RENEW) | BIT(VERB_RUN) | BIT(VERB_REVOKE))
-#define ACCOUNT_VERBS    (BIT(VERB_SHOW_ACCOUNT) | BIT(VERB_UPDATE_ACCOUNT) | BIT(VERB_ROLLOVER))
-#define CONFIGURED_VERBS (CA_VERBS | ACCOUNT_VERBS | BIT(VERB_CHECK) | BIT(VERB_PLAN))
-#define RENEWAL_VERBS    (BIT(VERB_CERTONLY) | BIT(VERB_RENEW))
+#define BIT(verb)     (1u << (verb))
+#define ALL_VERBS     (BIT(VERBS) - 1)
+#define CHOICE_VERBS  (BIT(VERB_REGISTER) | BIT(VERB_CERTONLY)) /* say which CA */
+#define CA_VERBS      (CHOICE_VERBS | BIT(VERB_RENEW) | BIT(VERB_RUN) | BIT(VERB_REVOKE))
+#define ACCOUNT_VERBS (BIT(VERB_SHOW_ACCOUNT) | BIT(VERB_UPDATE_ACCOUNT) | BIT(VERB_ROLLOVER))
+#define CONFIGURED_VERBS \
+	(CA_VERBS | ACCOUNT_VERBS | BIT(VERB_CHECK) | BIT(VERB_PLAN) | BIT(VERB_IMPORT))
+#define RENEWAL_VERBS (BIT(VERB_CERTONLY) | BIT(VERB_RENEW))
 
 /* --- the options ----------------------------------------------------------------------------- */
 
@@ -141,7 +153,7 @@ static const struct {
 	{"cert-name", 0, OPTION_TEXT, FIELD(arguments.cert_name), 0, "NAME", RENEWAL_VERBS,
 	 "what the certificate is called on disk (certonly's default: the first name)"},
 	{"deploy-hook", 0, OPTION_TEXT, FIELD(arguments.deploy_hook), 0, "COMMAND",
-	 BIT(VERB_CERTONLY),
+	 BIT(VERB_CERTONLY) | BIT(VERB_IMPORT),
 	 "run for a new certificate, with RENEWED_LINEAGE and RENEWED_DOMAINS set"},
 	{"force-renewal", 0, OPTION_FLAG, FIELD(arguments.force_renewal), 0, NULL, RENEWAL_VERBS,
 	 "get a new certificate even if the present one is not due"},
@@ -164,10 +176,11 @@ static const struct {
 	{"no-preflight", 0, OPTION_FLAG, FIELD(arguments.no_preflight), 0, NULL, BIT(VERB_CERTONLY),
 	 "order without looking at the DNS first"},
 	{"server", 0, OPTION_TEXT, FIELD(arguments.server), 0, "CA",
-	 CHOICE_VERBS | ACCOUNT_VERBS | BIT(VERB_CHECK),
+	 CHOICE_VERBS | ACCOUNT_VERBS | BIT(VERB_CHECK) | BIT(VERB_IMPORT),
 	 "the CA: its directory's URL, or its name in the configuration (default: letsencrypt)"},
 	{"staging", 0, OPTION_FLAG, FIELD(staging), 0, NULL,
-	 CHOICE_VERBS | ACCOUNT_VERBS | BIT(VERB_CHECK), "use Let's Encrypt's staging environment"},
+	 CHOICE_VERBS | ACCOUNT_VERBS | BIT(VERB_CHECK) | BIT(VERB_IMPORT),
+	 "use Let's Encrypt's staging environment"},
 	{"cacert", 0, OPTION_TEXT, FIELD(arguments.cacert), 0, "FILE",
 	 CA_VERBS | ACCOUNT_VERBS | BIT(VERB_CHECK),
 	 "PEM file of the only root certificates to trust the CA's server by"},
@@ -401,6 +414,7 @@ static void conclude(struct parsing *parsing, struct failure *failure)
 		failure_set(failure, NULL, "--eab-kid and --eab-hmac-key-file go together");
 	if (arguments->server && parsing->staging)
 		failure_set(failure, NULL, "--server and --staging exclude each other");
+	arguments->server_given = arguments->server || parsing->staging;
 	if (parsing->staging)
 		arguments->server = CA_STAGING;
 	if (arguments->quiet && arguments->verbose)

@@ -28,6 +28,7 @@ enum verb {
 	VERB_CERTIFICATES,
 	VERB_REVOKE,
 	VERB_DELETE,
+	VERB_IMPORT,
 	VERB_PUBLISH,
 	VERB_WITHDRAW,
 	VERB_CHECK,
@@ -38,7 +39,7 @@ enum verb {
 /* Strings are those of argv; NULL: not given. */
 struct arguments {
 	enum verb verb;
-	const char *name; /* of check, publish, withdraw and status */
+	const char *name; /* the operand: a certificate's or domain's name, or import's directory */
 	struct paths paths;
 	const char *server; /* as given; of settings_load() the directory's URL of the first CA */
 	const char *cacert;
@@ -60,6 +61,7 @@ struct arguments {
 	size_t domain_count;
 	uint32_t ttl_s;
 	uint32_t timeout_s;
+	bool server_given; /* `server` is not the default */
 	bool agree_tos;
 	bool deactivate;
 	bool force_renewal;

@@ -157,6 +157,21 @@ static bool read_name(struct identifier *ret_identifier, const DNS_entry *entry)
 	return error == IDENTIFIER_OK || error == IDENTIFIER_SINGLE_LABEL;
 }
 
+/* "*." and a domain. */
+static void note_wildcard(struct certificate *certificate, const DNS_entry *entry)
+{
+	struct identifier domain;
+	DNS_entry rest = *entry;
+
+	if (entry->type != ASN_DNS_TYPE || entry->len < 3 || memcmp(entry->name, "*.", 2) != 0)
+		return;
+	rest.name = entry->name + 2;
+	rest.len = entry->len - 2;
+	if (read_name(&domain, &rest))
+		snprintf(certificate->wildcard, sizeof(certificate->wildcard), "*.%s",
+			 domain.value);
+}
+
 /* wolfCrypt lists the names in reverse. */
 static int read_names(struct certificate *certificate, const DecodedCert *cert)
 {
@@ -171,10 +186,12 @@ static int read_names(struct certificate *certificate, const DecodedCert *cert)
 		return -ENOMEM;
 	first = count;
 	for (entry = cert->altNames; entry; entry = entry->next) {
-		if (read_name(&names[first - 1], entry))
+		if (read_name(&names[first - 1], entry)) {
 			first--;
-		else
+		} else {
 			certificate->has_other_names = true;
+			note_wildcard(certificate, entry);
+		}
 	}
 	certificate->name_count = count - first;
 	memmove(names, names + first, certificate->name_count * sizeof(*names));

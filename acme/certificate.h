@@ -19,6 +19,7 @@ struct certificate {
 	struct identifier *names; /* of the subjectAltName: DNS names and addresses; owned */
 	size_t name_count;
 	bool has_other_names; /* wildcards, mail addresses, ... which `names` leaves out */
+	char wildcard[256]; /* one of them; "": there is none */
 	int64_t not_before_s; /* Unix time */
 	int64_t not_after_s;
 	char serial[2 * CERTIFICATE_SERIAL_MAX + 1]; /* hexadecimal */

@@ -433,7 +433,7 @@ int lineage_commit(struct lineage *lineage, const struct chain *chain, const jso
 	if (!error)
 		return 0;
 	failure_set_errno(failure, -error,
-			  "the CA has issued the certificate, but it could not be stored for %s",
+			  "the certificate is there, but it could not be stored for %s",
 			  lineage->path);
 	return -1;
 }

@@ -21,6 +21,7 @@ static int (*const verbs[VERBS])(const struct arguments *arguments) = {
 	[VERB_CERTIFICATES] = verb_certificates,
 	[VERB_REVOKE] = verb_revoke,
 	[VERB_DELETE] = verb_delete,
+	[VERB_IMPORT] = verb_import,
 	[VERB_PUBLISH] = verb_publish,
 	[VERB_WITHDRAW] = verb_withdraw,
 	[VERB_STATUS] = verb_status,

@@ -18,6 +18,7 @@ int verb_plan(const struct arguments *arguments);
 int verb_certificates(const struct arguments *arguments);
 int verb_revoke(const struct arguments *arguments);
 int verb_delete(const struct arguments *arguments);
+int verb_import(const struct arguments *arguments);
 int verb_publish(const struct arguments *arguments);
 int verb_withdraw(const struct arguments *arguments);
 int verb_check(const struct arguments *arguments);

@@ -191,6 +191,7 @@ static void test_certificate(void **state)
 	for (i = 0; i < 4; i++)
 		assert_string_equal(certificate.names[i].value, texts[i]);
 	assert_false(certificate.has_other_names);
+	assert_string_equal(certificate.wildcard, "");
 	assert_string_equal(certificate.serial, "8001020304");
 	assert_int_equal(certificate.not_after_s - certificate.not_before_s, 90 * DAY_S);
 
@@ -228,6 +229,7 @@ static void test_certificate_with_other_names(void **state)
 	assert_int_equal(certificate_read(&certificate, pem, strlen(pem)), 0);
 	assert_int_equal(certificate.name_count, 1);
 	assert_true(certificate.has_other_names);
+	assert_string_equal(certificate.wildcard, "*.example");
 	assert_true(certificate_has_names(&certificate, &name, 1));
 	assert_false(certificate_has_only_names(&certificate, &name, 1));
 	certificate_done(&certificate);

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Where other ACME clients keep their certificates: a file a client, import_<client>.c.  They only
+ * look and read; whether what they find can be used is import_take.c's to judge.
+ */
+#ifndef IMPORT_LAYOUTS_H
+#define IMPORT_LAYOUTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A certificate in another client's tree.  All texts are its own; NULL: there is none, or the tree
+ * does not say. */
+struct import_found {
+	char *name; /* to be its name here; never NULL */
+	char *key; /* path, of PEM; never NULL */
+	char *chain; /* path of the certificate, mostly with its chain; never NULL */
+	char *issuers; /* path of the rest of the chain, for where `chain` has the certificate alone */
+	char *server; /* directory URL of the CA, unchecked */
+	char *hook; /* command that is run when it was renewed, unchecked */
+	char *account; /* path of the PEM key of the account that got it */
+	bool reuse_key; /* when it is renewed */
+};
+
+struct import_list {
+	struct import_found *found;
+	size_t count, room;
+	const char *note; /* what is to be told of the whole tree; NULL: nothing */
+};
+
+struct import_layout {
+	const char *client;
+	const char *farewell; /* how its own renewing is ended */
+	/* Whether `tree`, a directory, is one of this client. */
+	bool (*is_of)(const char *tree);
+	/* Append all that is there.  0 or -errno. */
+	int (*read)(const char *tree, struct import_list *list);
+};
+
+extern const struct import_layout import_certbot;
+
+/*
+ * Append, and take the texts of `found` over, also on an error.  -ENOMEM also when one of those
+ * that are never NULL is.
+ */
+int import_list_add(struct import_list *list, struct import_found *found);
+void import_list_done(struct import_list *list);
+
+#endif

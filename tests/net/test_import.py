@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`sidestep import`: what other clients have is taken over, and their trees are left alone."""
+
+import contextlib
+import json
+import sqlite3
+
+import certificates
+import pytest
+import trees
+
+NAME = "www.example.org"
+OTHER = "shop.example.org"
+
+
+def bring(instance, tree, *options):
+    """Run it: what became of it, and what it said."""
+    before = tree.image()
+    output = instance.agent("import", tree.path, "--json", *options)
+    assert tree.image() == before
+    return output, json.loads(output.stdout)
+
+
+def results(said):
+    return {entry["name"]: entry["result"] for entry in said["certificates"]}
+
+
+def error_of(said, name):
+    (entry,) = [entry for entry in said["certificates"] if entry["name"] == name]
+    return entry["error"]
+
+
+def wishes(instance):
+    """What the agent knows is wanted, by name."""
+    with contextlib.closing(sqlite3.connect(instance.state / "state.db")) as memory:
+        memory.row_factory = sqlite3.Row
+        return {row["name"]: dict(row) for row in memory.execute("SELECT * FROM lineage")}
+
+
+def check_copy(instance, name, issued):
+    chain = instance.check_certificate(name, issued.names)
+    assert [one.public_bytes(trees.serialization.Encoding.PEM) for one in chain] == [
+        issued.leaf,
+        issued.issuer,
+    ]
+    ours = certificates.load_key(instance.live(name) / "privkey.pem")
+    assert ours.private_numbers() == issued.key.private_numbers()
+
+
+# --- certbot ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def certbot(lab):
+    return trees.Certbot(lab.directory / "letsencrypt")
+
+
+@pytest.mark.parametrize("make_key", (trees.p256, trees.p384, trees.rsa2048))
+def test_certbot(instance, certbot, make_key):
+    issued = trees.Issued(NAME, OTHER, "192.0.2.7", key=make_key())
+    certbot.add(NAME, issued)
+    output, said = bring(instance, certbot)
+    assert output.returncode == 0, output.stderr
+    assert (said["client"], said["imported"], said["failed"]) == ("certbot", 1, 0)
+    assert results(said) == {NAME: "imported"}
+    check_copy(instance, NAME, issued)
+    (listed,) = instance.succeed("certificates")["certificates"]
+    assert listed["server"] == trees.LETS_ENCRYPT
+    assert listed["names"] == [NAME, OTHER, "192.0.2.7"]
+    (planned,) = instance.succeed("plan")["plan"]
+    assert planned["name"] == NAME and planned["ca"] == trees.LETS_ENCRYPT
+    wish = wishes(instance)[NAME]
+    assert wish["source"] == "import" and not wish["reuse_key"]
+    assert wish["key_type"] == make_key.__name__
+    # Certbot's account keys are not for us.
+    assert said["accounts"] == [{"server": trees.LETS_ENCRYPT, "result": "none"}]
+
+
+def test_again(instance, certbot):
+    """What is here is left as it is, be it from before or from the first time."""
+    certbot.add(NAME, trees.Issued(NAME))
+    bring(instance, certbot)
+    files = instance.files()
+    output, said = bring(instance, certbot)
+    assert output.returncode == 0 and (said["imported"], said["present"]) == (0, 1)
+    assert instance.files() == files
+    assert "here already, and left" in instance.agent("import", certbot.path).stdout
+
+
+def test_completed(instance, certbot):
+    """A process was killed between copying and making known."""
+    certbot.add(NAME, trees.Issued(NAME))
+    certbot.add(OTHER, trees.Issued(OTHER))
+    bring(instance, certbot)
+    with contextlib.closing(sqlite3.connect(instance.state / "state.db")) as memory, memory:
+        memory.execute("DELETE FROM lineage WHERE name = ?", (NAME,))
+    files = instance.files()
+    output, said = bring(instance, certbot)
+    assert output.returncode == 0
+    assert results(said) == {NAME: "imported", OTHER: "present"}
+    assert instance.files() == files
+    assert set(wishes(instance)) == {NAME, OTHER}
+
+
+def test_hooks(instance, certbot):
+    """Only what does nothing but reload a service is taken over."""
+    hooks = {
+        "a.example.org": ("systemctl reload nginx", True),
+        "b.example.org": ("'/usr/local/bin/deploy.sh, with a comma'", False),
+        "c.example.org": ("systemctl reload nginx; rm -r /srv/cache", False),
+        "d.example.org": ("None", False),
+    }
+    for name, (hook, _) in hooks.items():
+        certbot.add(name, trees.Issued(name), renew_hook=hook, reuse_key="True")
+    trees.write(certbot.path / "renewal-hooks/deploy/all.sh", "#!/bin/sh\n", 0o755)
+    output, said = bring(instance, certbot)
+    assert output.returncode == 0
+    assert "renewal-hooks/deploy are not taken over" in output.stderr
+    taken = {entry["name"]: entry["hook_taken"] for entry in said["certificates"]}
+    assert taken == {name: is_taken for name, (_, is_taken) in hooks.items()}
+    told = {entry["name"]: entry.get("hook") for entry in said["certificates"]}
+    assert told["b.example.org"] == "/usr/local/bin/deploy.sh, with a comma"
+    assert told["d.example.org"] is None
+    known = wishes(instance)
+    assert known["a.example.org"]["deploy_hook"] == "systemctl reload nginx"
+    assert known["c.example.org"]["deploy_hook"] is None
+    assert all(row["reuse_key"] for row in known.values())
+
+
+def test_own_hook(instance, certbot):
+    certbot.add(NAME, trees.Issued(NAME), renew_hook="systemctl reload nginx")
+    output, said = bring(instance, certbot, "--deploy-hook", "/usr/local/bin/ours")
+    assert output.returncode == 0 and not said["certificates"][0]["hook_taken"]
+    assert wishes(instance)[NAME]["deploy_hook"] == "/usr/local/bin/ours"
+
+
+def test_left_out(instance, certbot):
+    """What cannot be used is told, each with its reason, and the rest is taken over."""
+    certbot.add("good.example.org", trees.Issued("good.example.org"))
+    certbot.add("expired.example.org", trees.Issued("expired.example.org", expired=True))
+    certbot.add("wild.example.org", trees.Issued("wild.example.org", "*.wild.example.org"))
+    certbot.add("key.example.org", trees.Issued("key.example.org", key=trees.other_type()))
+    certbot.add("nowhere.example.org", trees.Issued("nowhere.example.org"), server=None)
+    certbot.add("-odd", trees.Issued("odd.example.org"))
+    mixed = trees.Issued("mixed.example.org")
+    mixed.key = trees.p256()
+    certbot.add("mixed.example.org", mixed)
+    certbot.add("torn.example.org", trees.Issued("torn.example.org"))
+    chain = certbot.path / "archive/torn.example.org/fullchain3.pem"
+    chain.write_bytes(chain.read_bytes()[:-200])
+    certbot.add("lost.example.org", trees.Issued("lost.example.org"))
+    (certbot.path / "archive/lost.example.org/privkey3.pem").unlink()
+
+    output, said = bring(instance, certbot)
+    assert output.returncode == 1 and not said["ok"]
+    expected = {
+        "wild.example.org": "*.wild.example.org: wildcards cannot be validated",
+        "key.example.org": "of another type",
+        "nowhere.example.org": "which CA",
+        "-odd": "cannot be called so",
+        "mixed.example.org": "does not belong",
+        "torn.example.org": "no chain of certificates",
+        "lost.example.org": "cannot read",
+    }
+    for name, cause in expected.items():
+        assert cause in error_of(said, name)["cause"]
+    assert "dns-01" in error_of(said, "wild.example.org")["cause"]
+    assert "--server" in error_of(said, "nowhere.example.org")["next_step"]
+    good = {"good.example.org": "imported", "expired.example.org": "imported"}
+    assert results(said) == {**{name: "failed" for name in expected}, **good}
+    assert "expired.example.org has expired" in output.stderr
+    assert set(wishes(instance)) == set(good)
+    assert sorted(path.name for path in (instance.state / "live").iterdir()) == sorted(good)
+
+    output, said = bring(instance, certbot, "--server", "https://ca.example/directory")
+    assert results(said)["nowhere.example.org"] == "imported"
+    known = wishes(instance)
+    assert known["nowhere.example.org"]["cas"] == "https://ca.example/directory"
+    assert known["good.example.org"]["cas"] == trees.LETS_ENCRYPT
+
+
+def test_nothing_to_read(lab, instance):
+    tree = trees.Tree(lab.directory / "empty")
+    output, said = bring(instance, tree)
+    assert output.returncode == 1 and "not of a client that is known" in output.stderr
+    assert instance.agent("import").returncode == 2
+    assert instance.agent("import", "/no/such/directory").returncode == 1
+
+
+def test_another_place_is_in_the_way(instance, certbot):
+    """What lies in live/ and is not ours is never written over."""
+    certbot.add(NAME, trees.Issued(NAME))
+    trees.write(instance.live(NAME) / "notes", "mine\n")
+    output, said = bring(instance, certbot)
+    assert output.returncode == 1
+    assert "was not made by sidestep" in error_of(said, NAME)["cause"]
+    assert (instance.live(NAME) / "notes").read_text() == "mine\n"
+
+
+def test_renewed(lab, dns, pebble, nginx, instance, certbot):
+    """From the import on it is a certificate as any other."""
+    dns.set(NAME, lab.server.ipv4)
+    issued = trees.Issued(NAME, key=trees.p384())
+    certbot.add(NAME, issued, server=pebble.url)
+    assert bring(instance, certbot)[0].returncode == 0
+    instance.start()
+    server = ("--cacert", pebble.cacert, "--agree-tos")
+    renewed = instance.succeed("renew", *server, "--force-renewal")
+    assert (renewed["renewed"], renewed["failed"]) == (1, 0)
+    chain = instance.check_certificate(NAME, [NAME])
+    assert chain[0].issuer != certificates.load(certbot.path / f"live/{NAME}/cert.pem")[0].issuer
+    assert chain[0].public_key().key_size == 384
+    assert instance.succeed("renew", *server)["renewed"] == 0
