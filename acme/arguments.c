@@ -78,15 +78,19 @@ static const struct {
 			 "  sidestep delete example.org\n"},
 	[VERB_IMPORT] =
 		{"import", "DIR", "take certificates over from another ACME client",
-		 "DIR is where the client keeps them: that of certbot is known by what is in "
-		 "it.  Certificates\nand keys are copied, and renewed by sidestep from then on; "
-		 "nothing in DIR is changed, and what\nis here already stays as it is.  Of a "
-		 "client's hooks only those that just reload a service are\ntaken over, the others "
-		 "shown.  Account keys are, if they are P-256 and there is no account here.\n"
-		 "--server is the CA of those of which DIR does not tell it.  --json: certificates[] "
-		 "with name,\nresult (imported, present, failed), hook, hook_taken, certificate, "
-		 "error; accounts[] with server,\nresult (imported, present, none, failed), error.\n\n"
-		 "  sidestep import /etc/letsencrypt\n"},
+		 "DIR is where certbot, lego, acme.sh or dehydrated keep them; which of these it "
+		 "is, is known by\nwhat is in it.  Certificates and keys are copied, and renewed by "
+		 "sidestep from then on; nothing in\nDIR is changed, and what is here already stays "
+		 "as it is.  Hooks that only reload a service are\ntaken over, others shown; "
+		 "--deploy-hook is for all.  Account keys are taken over where there is no\naccount "
+		 "yet, if they are P-256: of lego and acme.sh they mostly are, of certbot and "
+		 "dehydrated mostly not.\n--server is the CA of those of which DIR does not tell it.  Exits "
+		 "with 1 when any is left out.\n\n"
+		 "--json: client, imported, present, failed (how many), certificates[] with name, "
+		 "result (imported,\npresent, failed), hook, hook_taken, certificate, error; "
+		 "accounts[] with server, result (imported,\npresent, none, failed), error.\n\n"
+		 "  sidestep import /etc/letsencrypt\n  sidestep import ~/.acme.sh --deploy-hook "
+		 "'systemctl reload nginx'\n"},
 	[VERB_PUBLISH] = {"publish", "NAME", "arm a name for a challenge that another client has",
 			  "The name is answered from now on until --ttl is over or it is "
 			  "withdrawn.\n\n"

@@ -21,6 +21,9 @@
 
 static const struct import_layout *const layouts[] = {
 	&import_certbot,
+	&import_lego,
+	&import_acmesh,
+	&import_dehydrated,
 };
 
 struct importing {
@@ -178,8 +181,8 @@ static void read_tree(struct importing *importing)
 			importing->layout = layouts[i];
 	if (!importing->layout) {
 		failure_set(&importing->failure,
-			    "name the directory in which it keeps its certificates, such as "
-			    "/etc/letsencrypt",
+			    "name the directory of certbot, lego, acme.sh or dehydrated, such as "
+			    "/etc/letsencrypt or ~/.acme.sh",
 			    "%s is not there, or not of a client that is known", tree);
 		return;
 	}

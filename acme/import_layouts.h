@@ -37,7 +37,7 @@ struct import_layout {
 	int (*read)(const char *tree, struct import_list *list);
 };
 
-extern const struct import_layout import_certbot;
+extern const struct import_layout import_certbot, import_lego, import_acmesh, import_dehydrated;
 
 /*
  * Append, and take the texts of `found` over, also on an error.  -ENOMEM also when one of those

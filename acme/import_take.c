@@ -161,6 +161,9 @@ static void judge(struct taking *taking)
 	else if (certificate->has_other_names || !certificate->name_count)
 		failure_set(taking->failure, "get one for its domains by `sidestep certonly`",
 			    "not all of its names are domains or addresses, or it has none");
+	else if (!store_name_is_valid(taking->found->name))
+		failure_set(taking->failure, "get one for its names by `sidestep certonly`",
+			    "a certificate cannot be called so here");
 }
 
 /* --- storing ------------------------------------------------------------------------------------ */
@@ -299,11 +302,7 @@ enum import_result import_take(const struct import_wish *wish, struct failure *f
 	struct taking taking = {.wish = wish, .found = wish->found, .failure = failure};
 	enum import_result result = IMPORT_FAILED;
 
-	if (!store_name_is_valid(wish->found->name))
-		failure_set(failure, "get a certificate for its names by `sidestep certonly`",
-			    "a certificate cannot be called so here");
-	else
-		read_both(&taking);
+	read_both(&taking);
 	if (!failure_is_set(failure))
 		judge(&taking);
 	if (!failure_is_set(failure))

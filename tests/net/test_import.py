@@ -7,6 +7,7 @@ import sqlite3
 
 import certificates
 import pytest
+import sidestep
 import trees
 
 NAME = "www.example.org"
@@ -211,3 +212,193 @@ def test_renewed(lab, dns, pebble, nginx, instance, certbot):
     assert chain[0].issuer != certificates.load(certbot.path / f"live/{NAME}/cert.pem")[0].issuer
     assert chain[0].public_key().key_size == 384
     assert instance.succeed("renew", *server)["renewed"] == 0
+
+
+# --- lego, acme.sh, dehydrated ---------------------------------------------------------------------
+
+
+def of_lego(lab):
+    return trees.Lego(lab.directory / "lego"), "lego"
+
+
+def of_acmesh(lab):
+    return trees.AcmeSh(lab.directory / "acme.sh"), "acme.sh"
+
+
+def of_dehydrated(lab):
+    return trees.Dehydrated(lab.directory / "dehydrated"), "dehydrated"
+
+
+EVERY_OTHER = pytest.mark.parametrize("make_tree", (of_lego, of_acmesh, of_dehydrated))
+
+
+@EVERY_OTHER
+def test_others(lab, instance, make_tree):
+    """Two certificates and an account, which comes along for its key is one for us."""
+    tree, client = make_tree(lab)
+    account = trees.p256()
+    tree.add_account(account)
+    issued = {
+        NAME: trees.Issued(NAME, OTHER, key=trees.rsa2048()),
+        "mail.example.org": trees.Issued("mail.example.org"),
+    }
+    for name, one in issued.items():
+        tree.add(name, one)
+    output, said = bring(instance, tree)
+    assert output.returncode == 0, output.stderr
+    assert said["client"] == client
+    assert results(said) == {name: "imported" for name in issued}
+    for name, one in issued.items():
+        check_copy(instance, name, one)
+    listed = instance.succeed("certificates")["certificates"]
+    assert {entry["server"] for entry in listed} == {trees.LETS_ENCRYPT}
+    types = {name: row["key_type"] for name, row in wishes(instance).items()}
+    assert types == {NAME: "rsa2048", "mail.example.org": "p256"}
+    assert said["accounts"] == [{"server": trees.LETS_ENCRYPT, "result": "imported"}]
+    (key,) = (instance.state / "accounts").rglob("key.pem")
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert certificates.load_key(key).private_numbers() == account.private_numbers()
+
+    files = instance.files()
+    output, said = bring(instance, tree)
+    assert output.returncode == 0 and (said["imported"], said["present"]) == (0, 2)
+    assert said["accounts"] == [{"server": trees.LETS_ENCRYPT, "result": "present"}]
+    assert instance.files() == files
+
+
+@EVERY_OTHER
+def test_account_with_another_key(lab, instance, make_tree):
+    """It cannot come along; the certificates do."""
+    tree, _ = make_tree(lab)
+    tree.add_account(trees.rsa2048())
+    tree.add(NAME, trees.Issued(NAME))
+    output, said = bring(instance, tree)
+    assert output.returncode == 0 and results(said) == {NAME: "imported"}
+    assert said["accounts"] == [{"server": trees.LETS_ENCRYPT, "result": "none"}]
+    assert not list(instance.state.rglob("key.pem"))
+    text = instance.agent("import", tree.path).stdout
+    assert f"sidestep register --agree-tos --server {trees.LETS_ENCRYPT}" in text
+
+
+@EVERY_OTHER
+def test_account_goes_on(lab, dns, pebble, nginx, instance, make_tree):
+    """The CA knows the account by its key, and renews what it has issued."""
+    server = ("--server", pebble.url, "--cacert", pebble.cacert)
+    made = instance.succeed("register", *server, "--agree-tos")["account"]
+    (key,) = (instance.state / "accounts").rglob("key.pem")
+    tree, _ = make_tree(lab)
+    tree.add_account(certificates.load_key(key), pebble.url)
+    issued = trees.Issued(NAME)
+    if isinstance(tree, trees.Dehydrated):
+        tree.add(NAME, issued)
+    else:
+        tree.add(NAME, issued, server=pebble.url)
+    other = sidestep.Sidestep(lab, name="other")
+    output, said = bring(other, tree, *server[:2])
+    assert output.returncode == 0, output.stderr
+    assert said["accounts"] == [{"server": pebble.url, "result": "imported"}]
+    dns.set(NAME, lab.server.ipv4)
+    other.start()
+    # Without --agree-tos: no new account could be made.
+    renewed = other.succeed("renew", "--cacert", pebble.cacert, "--force-renewal")
+    assert renewed["renewed"] == 1
+    other.check_certificate(NAME, [NAME])
+    assert other.succeed("show_account", *server)["account"]["url"] == made["url"]
+
+
+def test_lego_without_bundle(lab, instance):
+    """The chain is in a file of its own then."""
+    tree, _ = of_lego(lab)
+    issued = trees.Issued(NAME)
+    tree.add(NAME, issued, bundle=False)
+    assert bring(instance, tree)[0].returncode == 0
+    check_copy(instance, NAME, issued)
+
+
+def test_lego_five(lab, instance):
+    """Version 5 keeps accounts by the type of their key."""
+    tree, _ = of_lego(lab)
+    tree.add_account(trees.p256(), kind="EC256")
+    tree.add(NAME, trees.Issued(NAME))
+    assert bring(instance, tree)[1]["accounts"][0]["result"] == "imported"
+
+
+def test_lego_unclear(lab, instance):
+    """A CA that is not known by its host; and of two accounts none is chosen."""
+    tree, _ = of_lego(lab)
+    tree.add_account(trees.p256(), mail="a@example.org")
+    tree.add_account(trees.p256(), mail="b@example.org")
+    tree.add(NAME, trees.Issued(NAME))
+    tree.add(OTHER, trees.Issued(OTHER), server="https://ca.example:4001/acme/directory")
+    tree.add("_.example.org", trees.Issued("*.example.org"))
+    output, said = bring(instance, tree)
+    assert output.returncode == 1
+    assert results(said) == {NAME: "imported", OTHER: "failed", "_.example.org": "failed"}
+    assert "which CA" in error_of(said, OTHER)["cause"]
+    assert "dns-01" in error_of(said, "_.example.org")["cause"]
+    assert said["accounts"][0]["result"] == "none"
+
+
+def test_acmesh_settings(lab, instance):
+    tree, _ = of_acmesh(lab)
+    tree.add_account(trees.p256(), old=True)
+    tree.add(NAME, trees.Issued(NAME), Le_ReloadCmd=trees.packed("systemctl reload nginx"))
+    tree.add(
+        OTHER,
+        trees.Issued(OTHER, key=trees.rsa2048()),
+        ecc=False,
+        Le_ReloadCmd=trees.packed("cat /a >/b && echo 'done'"),
+        Le_RealKeyPath="/etc/ssl/private/shop.key",
+    )
+    # Both types of keys for one name.
+    tree.add(OTHER, trees.Issued(OTHER), Le_RenewHook="/usr/local/bin/hook")
+    tree.add("*.example.org", trees.Issued("*.example.org"))
+    output, said = bring(instance, tree)
+    assert output.returncode == 1
+    assert results(said) == {
+        NAME: "imported",
+        OTHER: "imported",
+        f"{OTHER}_ecc": "imported",
+        "*.example.org": "failed",
+    }
+    assert "dns-01" in error_of(said, "*.example.org")["cause"]
+    assert "--install-cert" in output.stderr
+    hooks = {entry["name"]: (entry.get("hook"), entry["hook_taken"]) for entry in said["certificates"]}
+    assert hooks[NAME] == ("systemctl reload nginx", True)
+    assert hooks[OTHER] == ("cat /a >/b && echo 'done'", False)
+    assert hooks[f"{OTHER}_ecc"] == ("/usr/local/bin/hook", False)
+    assert wishes(instance)[NAME]["deploy_hook"] == "systemctl reload nginx"
+    assert said["accounts"] == [{"server": trees.LETS_ENCRYPT, "result": "imported"}]
+
+
+STAGING = "https://acme-staging-v02.api.letsencrypt.org/directory"
+
+
+@pytest.mark.parametrize(
+    ("config", "server"),
+    (
+        (None, None),
+        ("# CA=\"letsencrypt\"\nHOOK=/etc/dehydrated/hook.sh\n", None),
+        ('CA="letsencrypt-test"\n', STAGING),
+        (f'CA="{trees.LETS_ENCRYPT}"\n', trees.LETS_ENCRYPT),
+        ('CA="https://ca.example/directory"\n', None),
+    ),
+)
+def test_dehydrated_with_two_accounts(lab, instance, config, server):
+    """Which CA it is only the configuration can tell."""
+    tree, _ = of_dehydrated(lab)
+    tree.add_account(trees.p256())
+    tree.add_account(trees.p256(), STAGING)
+    (tree.path / "accounts" / "not_a_url").mkdir()
+    tree.add(NAME, trees.Issued(NAME))
+    if config:
+        tree.configure(config)
+    output, said = bring(instance, tree)
+    (entry,) = said["certificates"]
+    if server:
+        assert entry["certificate"]["server"] == server
+        assert said["accounts"] == [{"server": server, "result": "imported"}]
+    else:
+        assert output.returncode == 1 and "which CA" in entry["error"]["cause"]
+    if config and "HOOK" in config:
+        assert (entry["hook"], entry["hook_taken"]) == ("/etc/dehydrated/hook.sh", False)

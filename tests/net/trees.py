@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The trees in which other ACME clients keep their certificates."""
 
+import base64
 import datetime
 import json
 
@@ -142,3 +143,100 @@ class Certbot(Tree):
             directory = self.path / "accounts" / server.removeprefix("https://")
             account = directory / "1f2a4bb38a7ddcf3ae8ca9ffb1ecd2ad"
             write(account / "private_key.json", json.dumps({"kty": "RSA"}))
+
+
+class Lego(Tree):
+    """Version 4's .lego."""
+
+    def add(self, name, issued, server=LETS_ENCRYPT, bundle=True):
+        base = self.path / "certificates" / name
+        host = "/".join(server.split("/")[:3])
+        resource = {
+            "domain": name,
+            "certUrl": f"{host}/acme/cert/03a1f4b58c",
+            "certStableUrl": f"{host}/acme/cert/03a1f4b58c",
+        }
+        write(base.with_name(f"{name}.crt"), issued.fullchain if bundle else issued.leaf)
+        write(base.with_name(f"{name}.issuer.crt"), issued.issuer)
+        write(base.with_name(f"{name}.key"), traditional(issued.key))
+        write(base.with_name(f"{name}.json"), json.dumps(resource, indent="\t"))
+        (self.path / "accounts").mkdir(exist_ok=True)
+
+    def add_account(self, key, server=LETS_ENCRYPT, mail="admin@example.org", kind="keys"):
+        host = server.split("/")[2].replace(":", "_")
+        account = self.path / "accounts" / host / mail
+        write(account / "account.json", json.dumps({"email": mail}))
+        write(account / kind / f"{mail}.key", traditional(key))
+
+
+def packed(text):
+    """A value as acme.sh writes those that may have quotes in them."""
+    return f"__ACME_BASE64__START_{base64.b64encode(text.encode()).decode()}__ACME_BASE64__END_"
+
+
+class AcmeSh(Tree):
+    """Version 3's .acme.sh."""
+
+    def __init__(self, path):
+        super().__init__(path)
+        write(path / "acme.sh", "#!/usr/bin/env sh\n", 0o755)
+        write(path / "account.conf", "AUTO_UPGRADE='0'\n")
+        write(path / "dnsapi/dns_cf.sh", "#!/usr/bin/env sh\n", 0o755)
+
+    def add(self, name, issued, server=LETS_ENCRYPT, ecc=True, **settings):
+        directory = self.path / (f"{name}_ecc" if ecc else name)
+        values = {
+            "Le_Domain": name,
+            "Le_Alt": ",".join(issued.names[1:]) or "no",
+            "Le_Webroot": "/var/www/html",
+            "Le_PreHook": "",
+            "Le_RenewHook": "",
+            **({"Le_API": server} if server else {}),
+            "Le_Keylength": "ec-256" if ecc else "2048",
+            "Le_RealKeyPath": "",
+            "Le_ReloadCmd": "",
+            **settings,
+        }
+        lines = (f"{key}='{value}'\n" for key, value in values.items())
+        write(directory / f"{name}.conf", "".join(lines), 0o644)
+        write(directory / f"{name}.key", traditional(issued.key))
+        write(directory / f"{name}.cer", issued.leaf, 0o644)
+        write(directory / "ca.cer", issued.issuer, 0o644)
+        write(directory / "fullchain.cer", issued.leaf + b"\n" + issued.issuer, 0o644)
+
+    def add_account(self, key, server=LETS_ENCRYPT, old=False):
+        host, _, path = server.removeprefix("https://").partition("/")
+        directory = self.path / "ca" / host.partition(":")[0] / ("" if old else path)
+        write(directory / "account.key", traditional(key))
+        write(directory / "account.json", "{}")
+
+
+class Dehydrated(Tree):
+    """Version 0.7's."""
+
+    # What `openssl ecparam -genkey` writes before a key of P-256.
+    PARAMETERS = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
+
+    def add(self, name, issued):
+        directory, at = self.path / "certs" / name, 1732572000
+        key = traditional(issued.key)
+        if isinstance(issued.key, ec.EllipticCurvePrivateKey):
+            key = self.PARAMETERS + key
+        for kind, content in (
+            ("privkey", key),
+            ("cert", issued.leaf),
+            ("chain", b"\n" + issued.issuer),
+            ("fullchain", issued.leaf + b"\n" + issued.issuer),
+        ):
+            write(directory / f"{kind}-{at}.pem", content)
+            (directory / f"{kind}.pem").symlink_to(f"{kind}-{at}.pem")
+        (self.path / "accounts").mkdir(exist_ok=True)
+
+    def add_account(self, key, server=LETS_ENCRYPT):
+        # The line feed comes from `echo`.
+        name = base64.urlsafe_b64encode(f"{server}\n".encode()).decode().rstrip("=")
+        write(self.path / "accounts" / name / "account_key.pem", traditional(key))
+        write(self.path / "accounts" / name / "registration_info.json", "{}")
+
+    def configure(self, text):
+        write(self.path / "config", text)

@@ -52,6 +52,29 @@ static void test_defaults(void **state)
 	arguments_done(&arguments);
 }
 
+static void test_server_of_import(void **state)
+{
+	struct arguments arguments;
+	struct failure failure;
+
+	(void)state;
+	assert_int_equal(parse(&arguments, &failure, "import /etc/letsencrypt"), ARGUMENTS_RUN);
+	assert_int_equal(arguments.verb, VERB_IMPORT);
+	assert_string_equal(arguments.name, "/etc/letsencrypt");
+	assert_false(arguments.server_given);
+	arguments_done(&arguments);
+	assert_int_equal(parse(&arguments, &failure, "import --server https://ca.example/d /x"),
+			 ARGUMENTS_RUN);
+	assert_true(arguments.server_given);
+	arguments_done(&arguments);
+	assert_int_equal(parse(&arguments, &failure, "import --staging /x"), ARGUMENTS_RUN);
+	assert_true(arguments.server_given);
+	arguments_done(&arguments);
+	assert_int_equal(parse(&arguments, &failure, "import"), ARGUMENTS_WRONG);
+	assert_string_equal(failure.cause, "import needs a DIR");
+	assert_int_equal(parse(&arguments, &failure, "import /x --agree-tos"), ARGUMENTS_WRONG);
+}
+
 static void test_everything(void **state)
 {
 	struct arguments arguments;
@@ -232,10 +255,15 @@ static void test_too_many_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),    cmocka_unit_test(test_everything),
-		cmocka_unit_test(test_wrong_usage), cmocka_unit_test(test_json_is_known_of_errors),
-		cmocka_unit_test(test_long_root),   cmocka_unit_test(test_names),
-		cmocka_unit_test(test_bad_names),   cmocka_unit_test(test_too_many_names),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_server_of_import),
+		cmocka_unit_test(test_everything),
+		cmocka_unit_test(test_wrong_usage),
+		cmocka_unit_test(test_json_is_known_of_errors),
+		cmocka_unit_test(test_long_root),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_bad_names),
+		cmocka_unit_test(test_too_many_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
