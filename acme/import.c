@@ -15,6 +15,7 @@
 #include "acme/inventory.h"
 #include "acme/json.h"
 #include "acme/output.h"
+#include "acme/settings.h"
 #include "acme/state.h"
 #include "acme/store.h"
 #include "acme/verbs.h"
@@ -69,12 +70,14 @@ static void tell_hook(const struct import_wish *wish)
 {
 	const char *ours = import_hook(wish), *theirs = wish->found->hook;
 
-	if (ours)
+	if (ours) {
 		show_hook("  its hook: %s", ours);
-	else if (theirs)
-		show_hook("  its hook was: %s (not taken over: give it with certonly "
-			  "--force-renewal --deploy-hook)",
-			  theirs);
+	} else if (theirs) {
+		show_hook("  its hook was: %s", theirs);
+		output_line("  which is not taken over: `sidestep certonly --server %s -d NAMES "
+			    "--force-renewal --deploy-hook COMMAND` gives one",
+			    import_server(wish));
+	}
 }
 
 /* The JSON of our copy; NULL when it cannot be read. */
@@ -142,14 +145,17 @@ static bool was_seen(const json_t *accounts, const char *server)
 	return false;
 }
 
-static void import_account(struct importing *importing, const struct import_wish *wish)
+static void import_account(struct importing *importing, struct import_wish *wish)
 {
 	const char *server = import_server(wish);
 	struct failure failure = {0};
+	struct settings_ca settings;
 	enum import_result result;
 
 	if (!server || was_seen(importing->accounts, server))
 		return;
+	settings_of_ca(&settings, importing->arguments, server);
+	wish->account = settings.account;
 	result = import_take_account(wish, &failure);
 	if (result == IMPORT_DONE)
 		output_line("The account at %s is taken over.", server);

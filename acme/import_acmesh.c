@@ -151,6 +151,11 @@ static int read_one(const char *tree, const char *directory, struct import_list 
 	if (!has_certificate(tree, directory))
 		return 0;
 	base = base_name(directory);
+	/* What was asked for once and never issued has settings, too. */
+	if (base && !import_is_there("%s/%s/%s.cer", tree, directory, base)) {
+		free(base);
+		return 0;
+	}
 	if (base) {
 		/* Both types of keys may be there; then each has a name of its own. */
 		found.name = strdup(has_certificate(tree, base) ? directory : base);

@@ -3,7 +3,8 @@
  * Certbot's tree, mostly /etc/letsencrypt:
  *
  *	live/<name>/{privkey,cert,chain,fullchain}.pem	-> ../../archive/<name>/privkey2.pem, ...
- *	renewal/<name>.conf		"key = value", among them server, renew_hook, reuse_key
+ *	renewal/<name>.conf		"key = value", among them server, renew_hook, reuse_key,
+ *					preferred_profile, required_profile, preferred_chain
  *	renewal-hooks/deploy/		programs that are run for every renewed certificate
  *	accounts/<server>/<id>/private_key.json
  *
@@ -21,22 +22,31 @@ static bool is_certbot(const char *tree)
 	return import_is_directory("%s/live", tree) && import_is_directory("%s/renewal", tree);
 }
 
+/* A new string; NULL: it is not set, which may be written down as None. */
+static char *read_setting(const char *text, const char *key)
+{
+	char *value = import_value(text, key);
+
+	if (value && *value && strcmp(value, "None") != 0)
+		return value;
+	free(value);
+	return NULL;
+}
+
 static void read_settings(struct import_found *found, const char *tree, const char *name)
 {
 	char *text = import_text("%s/renewal/%s.conf", tree, name), *reuse_key;
 
 	if (!text)
 		return;
-	found->server = import_value(text, "server");
-	found->hook = import_value(text, "renew_hook");
+	found->server = read_setting(text, "server");
+	found->hook = read_setting(text, "renew_hook");
 	if (!found->hook)
-		found->hook = import_value(text, "deploy_hook");
-	/* So it writes what is not set. */
-	if (found->hook && strcmp(found->hook, "None") == 0) {
-		free(found->hook);
-		found->hook = NULL;
-	}
-	reuse_key = import_value(text, "reuse_key");
+		found->hook = read_setting(text, "deploy_hook");
+	found->preferred_profile = read_setting(text, "preferred_profile");
+	found->required_profile = read_setting(text, "required_profile");
+	found->preferred_chain = read_setting(text, "preferred_chain");
+	reuse_key = read_setting(text, "reuse_key");
 	found->reuse_key = reuse_key && strcmp(reuse_key, "True") == 0;
 	free(reuse_key);
 	free(text);

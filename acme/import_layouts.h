@@ -18,6 +18,7 @@ struct import_found {
 	char *issuers; /* path of the rest of the chain, for where `chain` has the certificate alone */
 	char *server; /* directory URL of the CA, unchecked */
 	char *hook; /* command that is run when it was renewed, unchecked */
+	char *preferred_profile, *required_profile, *preferred_chain; /* as in state_wish */
 	char *account; /* path of the PEM key of the account that got it */
 	bool reuse_key; /* when it is renewed */
 };

@@ -130,8 +130,7 @@ static void read_both(struct taking *taking)
 
 	if (error == -EBADMSG)
 		failure_set(taking->failure,
-			    "p256, p384, rsa2048, rsa3072 and rsa4096 can be: get a certificate "
-			    "with such a key by `sidestep certonly`",
+			    "get a new one by `sidestep certonly`, with a key of " KEY_TYPE_NAMES,
 			    "the key %s cannot be used: it is damaged, or of another type",
 			    found->key);
 	else if (error)
@@ -245,6 +244,9 @@ static int write_state(const struct taking *taking, const struct stored *stored,
 		.identifiers = identifiers,
 		.cas = stored->server,
 		.key_type = key_type_name(key_type_of(taking->key)),
+		.preferred_profile = taking->found->preferred_profile,
+		.required_profile = taking->found->required_profile,
+		.preferred_chain = taking->found->preferred_chain,
 		.deploy_hook = import_hook(taking->wish),
 		.source = "import",
 		.reuse_key = taking->found->reuse_key,
@@ -343,7 +345,7 @@ enum import_result import_take_account(const struct import_wish *wish, struct fa
 	enum import_result result = IMPORT_PRESENT;
 	struct account *account;
 
-	if (account_open(&account, wish->paths, import_server(wish), NULL, failure))
+	if (account_open(&account, wish->paths, import_server(wish), wish->account, failure))
 		return IMPORT_FAILED;
 	if (!account_has_key(account))
 		result = copy_account(wish, account, failure);

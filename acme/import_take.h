@@ -15,6 +15,8 @@ struct import_wish {
 	const struct import_found *found;
 	const char *client; /* whose it was */
 	const char *server; /* directory URL of the CA, for where the tree does not say; or NULL */
+	const char *
+		account; /* what ours is to be called, of import_take_account(); NULL: the default */
 	const char *deploy_hook; /* or NULL: the client's, where it only reloads a service */
 };
 

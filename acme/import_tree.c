@@ -201,6 +201,9 @@ static void found_done(struct import_found *found)
 	free(found->issuers);
 	free(found->server);
 	free(found->hook);
+	free(found->preferred_profile);
+	free(found->required_profile);
+	free(found->preferred_chain);
 	free(found->account);
 }
 

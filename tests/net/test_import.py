@@ -128,6 +128,21 @@ def test_hooks(instance, certbot):
     assert all(row["reuse_key"] for row in known.values())
 
 
+def test_profile_and_chain(instance, certbot):
+    """What is asked of the CA stays the same."""
+    certbot.add(
+        NAME,
+        trees.Issued(NAME, "192.0.2.7"),
+        required_profile="shortlived",
+        preferred_profile="None",
+        preferred_chain="ISRG Root X2",
+    )
+    assert bring(instance, certbot)[0].returncode == 0
+    wish = wishes(instance)[NAME]
+    assert (wish["required_profile"], wish["preferred_profile"]) == ("shortlived", None)
+    assert wish["preferred_chain"] == "ISRG Root X2"
+
+
 def test_own_hook(instance, certbot):
     certbot.add(NAME, trees.Issued(NAME), renew_hook="systemctl reload nginx")
     output, said = bring(instance, certbot, "--deploy-hook", "/usr/local/bin/ours")
@@ -339,6 +354,25 @@ def test_lego_unclear(lab, instance):
     assert said["accounts"][0]["result"] == "none"
 
 
+def test_configured(lab, instance):
+    """The configuration's names of CAs, and of the account at each, hold here, too."""
+    server = "https://ca.example/acme/directory"
+    tree, _ = of_lego(lab)
+    tree.add(NAME, trees.Issued(NAME), server=server)
+    tree.add_account(trees.p256(), server)
+    trees.write(
+        instance.root / "etc/sidestep/sidestep.conf",
+        f"[ca corporate]\nserver = {server}\naccount = shop\n",
+    )
+    assert instance.agent("import", tree.path, "--server", "nobody").returncode == 2
+    output, said = bring(instance, tree, "--server", "corporate")
+    assert output.returncode == 0, output.stderr
+    assert said["certificates"][0]["certificate"]["server"] == server
+    assert said["accounts"] == [{"server": server, "result": "imported"}]
+    (key,) = (instance.state / "accounts").rglob("key.pem")
+    assert key.parent.name == "shop"
+
+
 def test_acmesh_settings(lab, instance):
     tree, _ = of_acmesh(lab)
     tree.add_account(trees.p256(), old=True)
@@ -353,6 +387,8 @@ def test_acmesh_settings(lab, instance):
     # Both types of keys for one name.
     tree.add(OTHER, trees.Issued(OTHER), Le_RenewHook="/usr/local/bin/hook")
     tree.add("*.example.org", trees.Issued("*.example.org"))
+    # Asked for once, and never issued.
+    trees.write(tree.path / "void.example.org_ecc/void.example.org.conf", "Le_Alt='no'\n")
     output, said = bring(instance, tree)
     assert output.returncode == 1
     assert results(said) == {
@@ -363,7 +399,10 @@ def test_acmesh_settings(lab, instance):
     }
     assert "dns-01" in error_of(said, "*.example.org")["cause"]
     assert "--install-cert" in output.stderr
-    hooks = {entry["name"]: (entry.get("hook"), entry["hook_taken"]) for entry in said["certificates"]}
+    hooks = {
+        entry["name"]: (entry.get("hook"), entry["hook_taken"])
+        for entry in said["certificates"]
+    }
     assert hooks[NAME] == ("systemctl reload nginx", True)
     assert hooks[OTHER] == ("cat /a >/b && echo 'done'", False)
     assert hooks[f"{OTHER}_ecc"] == ("/usr/local/bin/hook", False)

@@ -166,7 +166,8 @@ static void test_odd_settings(void **state)
 	int size;
 
 	(void)state;
-	free(fixture_run(NULL, "mkdir %s/a.example", tree));
+	free(fixture_run(NULL, "mkdir %s/a.example && touch %s/a.example/a.example.cer", tree,
+			 tree));
 	snprintf(path, sizeof(path), "%s/a.example/a.example.conf", tree);
 	for (i = 0; i < sizeof(values) / sizeof(*values); i++) {
 		size = snprintf(text, sizeof(text), "Le_API='https://'\nLe_ReloadCmd='%s'\n",
