@@ -165,6 +165,8 @@ static const struct {
 	 "p256 (the default), p384, rsa2048, rsa3072 or rsa4096"},
 	{"reuse-key", 0, OPTION_FLAG, FIELD(arguments.reuse_key), 0, NULL, BIT(VERB_CERTONLY),
 	 "keep the present certificate's key, now and at each renewal"},
+	{"bundle", 0, OPTION_FLAG, FIELD(arguments.bundle), 0, NULL, BIT(VERB_CERTONLY),
+	 "write bundle.pem, too, with full chain and key: for HAProxy"},
 	{"preferred-profile", 0, OPTION_TEXT, FIELD(arguments.preferred_profile), 0, "PROFILE",
 	 BIT(VERB_CERTONLY), "the CA's certificate profile to ask for, where it is offered"},
 	{"required-profile", 0, OPTION_TEXT, FIELD(arguments.required_profile), 0, "PROFILE",

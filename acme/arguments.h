@@ -68,6 +68,7 @@ struct arguments {
 	bool no_preflight;
 	bool no_probe;
 	bool reuse_key;
+	bool bundle;
 	bool json;
 	bool quiet;
 	bool verbose;

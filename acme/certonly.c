@@ -36,7 +36,9 @@ struct certonly {
 	struct state *state;
 	int64_t lineage;
 	struct net net;
+	struct deploy *deploy;
 	struct failure failure;
+	struct failure hook; /* of the first that failed; the certificate is there */
 	json_t *authorizations; /* how each went, for --json */
 };
 
@@ -170,6 +172,10 @@ static void on_finished(void *context, const struct engine_result *result)
 	struct certonly *certonly = context;
 
 	report_authorizations(certonly, result->order);
+	if (failure_is_set(result->failure))
+		deploy_note_failure(certonly->deploy, result->lineage->wish.identifiers);
+	else
+		deploy_certificate(certonly->deploy, result->lineage);
 	if (failure_is_set(result->failure) && !failure_is_set(&certonly->failure)) {
 		certonly->failure = *result->failure;
 		json_incref(certonly->failure.problem);
@@ -181,6 +187,24 @@ static void on_idle(void *context)
 	struct certonly *certonly = context;
 
 	loop_stop(certonly->net.loop);
+}
+
+static void on_ordered(void *context)
+{
+	struct certonly *certonly = context;
+
+	if (deploy_finish(certonly->deploy))
+		output_step("running the hooks");
+	else
+		on_idle(certonly);
+}
+
+static void on_hook_failed(void *context, const char *name, const struct failure *failure)
+{
+	struct certonly *certonly = context;
+
+	(void)name;
+	failure_set(&certonly->hook, failure->next_step, "%s", failure->cause);
 }
 
 /* What is wanted becomes known, for this run and for renewals. */
@@ -199,6 +223,7 @@ static void wish(struct certonly *certonly)
 		.preferred_chain = arguments->preferred_chain,
 		.deploy_hook = arguments->deploy_hook,
 		.reuse_key = arguments->reuse_key,
+		.bundle = arguments->bundle,
 		.source = "cli",
 	};
 	int error = identifiers ? state_wish(certonly->state, &wish, &certonly->lineage) : -ENOMEM;
@@ -276,6 +301,13 @@ static void order(struct certonly *certonly)
 		.table = certonly->table,
 		.shows_progress = true,
 		.finished = on_finished,
+		.idle = on_ordered,
+		.context = certonly,
+	};
+	struct deploy_options deploy_options = {
+		.paths = &certonly->arguments->paths,
+		.state = certonly->state,
+		.failed = on_hook_failed,
 		.idle = on_idle,
 		.context = certonly,
 	};
@@ -287,7 +319,8 @@ static void order(struct certonly *certonly)
 		net_close(&certonly->net);
 		return;
 	}
-	if (engine_new(&engine, &options)) {
+	deploy_options.loop = certonly->net.loop;
+	if (deploy_new(&certonly->deploy, &deploy_options) || engine_new(&engine, &options)) {
 		failure_set_errno(&certonly->failure, ENOMEM, "preparing the order");
 	} else {
 		output_step("ordering a certificate for %zu name%s", certonly->name_count,
@@ -296,6 +329,7 @@ static void order(struct certonly *certonly)
 			net_run(&certonly->net, &certonly->failure);
 		engine_free(engine);
 	}
+	deploy_free(certonly->deploy);
 	net_close(&certonly->net);
 }
 
@@ -329,12 +363,12 @@ static int report_failure(struct certonly *certonly)
 	return EXIT_FAILED;
 }
 
-/* Deploy and show the new certificate.  The hook's failure does not take it away. */
+/* Show the new certificate, and what went wrong after it was there. */
 static int report_issued(struct certonly *certonly)
 {
 	const struct arguments *arguments = certonly->arguments;
 	struct stored stored;
-	bool deployed = true;
+	bool deployed = !failure_is_set(&certonly->hook);
 	int error;
 
 	error = store_read(&stored, &arguments->paths, certonly->name);
@@ -342,18 +376,14 @@ static int report_issued(struct certonly *certonly)
 		failure_set_errno(&certonly->failure, -error, "cannot read the new certificate");
 		return report_failure(certonly);
 	}
-	if (arguments->deploy_hook) {
-		output_step("running the deploy hook");
-		deployed = !deploy_run_hook(arguments->deploy_hook, &stored, &certonly->failure);
-	}
 	output_line("The certificate is in place.");
 	describe_text(&stored, time(NULL));
 	if (!deployed)
-		output_failure(NULL, &certonly->failure);
+		output_failure(NULL, &certonly->hook);
 	output_document(json_pack("{s:b, s:b, s:o, s:O, s:o*}", "ok", deployed, "issued", 1,
 				  "certificate", describe_json(&stored), "authorizations",
 				  certonly->authorizations, "error",
-				  deployed ? NULL : failure_to_json(&certonly->failure)));
+				  deployed ? NULL : failure_to_json(&certonly->hook)));
 	stored_done(&stored);
 	return deployed ? EXIT_DONE : EXIT_FAILED;
 }
@@ -402,6 +432,7 @@ int verb_certonly(const struct arguments *arguments)
 		status = run(&certonly);
 	}
 	failure_done(&certonly.failure);
+	failure_done(&certonly.hook);
 	json_decref(certonly.authorizations);
 	free(certonly.names);
 	return status;

@@ -474,6 +474,7 @@ static void begin_job(struct job *job)
 		.preferred_chain = job->lineage.wish.preferred_chain,
 		.key_type = job->lineage.wish.key_type,
 		.reuse_key = job->lineage.wish.reuse_key,
+		.bundle = job->lineage.wish.bundle,
 		.is_quiet = !options->shows_progress,
 		.ordered = on_ordered,
 		.done = on_done,

@@ -195,6 +195,8 @@ static void store(struct issue *issue, struct failure *failure)
 	check_chain(issue, &chain, failure);
 	if (failure_is_set(failure))
 		return;
+	if (issue->wish->bundle)
+		lineage_want_bundle(issue->lineage);
 	origin = json_pack("{s:s, s:s}", "server", ca_server(issue->order_wish.ca), "order",
 			   order_url(issue->order));
 	lineage_commit(issue->lineage, &chain, origin, failure);

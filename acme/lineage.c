@@ -23,6 +23,7 @@
 #define STAGING      "staging"
 #define RESERVE      "reserve"
 #define NEW_CURRENT  "current.new"
+#define REFUSED      "refused"
 #define NEW_LIVE     ".new" /* no certificate's name begins with a dot */
 #define LINK_MAX     (STORE_NAME_MAX + 64)
 #define TOP_MODE     0700 /* of live/ and archive/, as with Certbot */
@@ -45,6 +46,7 @@ struct lineage {
 	int archive; /* archive/ */
 	int directory; /* archive/<name>/, locked */
 	int staging; /* archive/<name>/staging/; -1 when there is none */
+	bool has_bundle;
 };
 
 /* --- beginning ----------------------------------------------------------------------------- */
@@ -265,6 +267,11 @@ void lineage_suspend(struct lineage *lineage)
 	lineage_free(lineage);
 }
 
+void lineage_want_bundle(struct lineage *lineage)
+{
+	lineage->has_bundle = true;
+}
+
 const char *lineage_path(const struct lineage *lineage)
 {
 	return lineage->path;
@@ -297,6 +304,36 @@ static int write_certificates(struct lineage *lineage, enum store_file file,
 	return error;
 }
 
+/* Full chain and key: who may read the key may read this. */
+static int write_bundle(const struct lineage *lineage)
+{
+	const char *const parts[] = {store_file_names[STORE_FULLCHAIN],
+				     store_file_names[STORE_PRIVKEY]};
+	const size_t max = STORE_PEM_MAX + KEY_PEM_MAX;
+	struct file_access access =
+		kept_access(lineage, store_file_names[STORE_PRIVKEY], default_modes[STORE_PRIVKEY]);
+	char *text = malloc(max), *part;
+	size_t used = 0, size, i;
+	int error = text ? 0 : -ENOMEM;
+
+	access = kept_access(lineage, STORE_BUNDLE_FILE, access.mode);
+	for (i = 0; !error && i < sizeof(parts) / sizeof(*parts); i++) {
+		error = file_read(lineage->staging, parts[i], max - used, &part, &size);
+		if (error)
+			break;
+		memcpy(text + used, part, size);
+		used += size;
+		explicit_bzero(part, size);
+		free(part);
+	}
+	if (!error)
+		error = file_create(lineage->staging, STORE_BUNDLE_FILE, &access, text, used);
+	if (text)
+		explicit_bzero(text, used);
+	free(text);
+	return error;
+}
+
 static int write_origin(struct lineage *lineage, const json_t *origin)
 {
 	struct file_access access = kept_access(lineage, STORE_ORIGIN_FILE, 0644);
@@ -322,6 +359,8 @@ static int complete_staging(struct lineage *lineage, const struct chain *chain,
 		error = write_certificates(lineage, STORE_CHAIN, chain, 1, chain->count);
 	if (!error)
 		error = write_certificates(lineage, STORE_FULLCHAIN, chain, 0, chain->count);
+	if (!error && lineage->has_bundle)
+		error = write_bundle(lineage);
 	if (!error)
 		error = write_origin(lineage, origin);
 	return error ? error : file_sync_directory(lineage->staging);
@@ -417,6 +456,19 @@ static int publish_live(struct lineage *lineage)
 	return error ? error : file_sync_directory(lineage->live);
 }
 
+/* The link to the bundle comes and goes with it; the others are always there. */
+static int link_bundle(const struct lineage *lineage)
+{
+	char path[STORE_NAME_MAX + sizeof("/" STORE_BUNDLE_FILE)], target[LINK_MAX];
+
+	snprintf(path, sizeof(path), "%s/" STORE_BUNDLE_FILE, lineage->name);
+	snprintf(target, sizeof(target), "../../archive/%s/" STORE_CURRENT "/" STORE_BUNDLE_FILE,
+		 lineage->name);
+	if (!lineage->has_bundle)
+		return unlinkat(lineage->live, path, 0) && errno != ENOENT ? -errno : 0;
+	return symlinkat(target, lineage->live, path) && errno != EEXIST ? -errno : 0;
+}
+
 int lineage_commit(struct lineage *lineage, const struct chain *chain, const json_t *origin,
 		   struct failure *failure)
 {
@@ -430,6 +482,8 @@ int lineage_commit(struct lineage *lineage, const struct chain *chain, const jso
 		error = switch_current(lineage, number);
 	if (!error)
 		error = publish_live(lineage);
+	if (!error)
+		error = link_bundle(lineage);
 	if (!error)
 		return 0;
 	failure_set_errno(failure, -error,
@@ -490,9 +544,12 @@ static int load_staged_key(struct lineage *lineage, struct key **ret_key)
 /* What the killed process wrote behind the key is written again. */
 static int clear_staging(const struct lineage *lineage)
 {
-	const char *const names[] = {RESERVE, store_file_names[STORE_CERT],
+	const char *const names[] = {RESERVE,
+				     store_file_names[STORE_CERT],
 				     store_file_names[STORE_CHAIN],
-				     store_file_names[STORE_FULLCHAIN], STORE_ORIGIN_FILE};
+				     store_file_names[STORE_FULLCHAIN],
+				     STORE_BUNDLE_FILE,
+				     STORE_ORIGIN_FILE};
 	size_t i;
 
 	for (i = 0; i < sizeof(names) / sizeof(*names); i++)
@@ -531,6 +588,46 @@ enum lineage_found lineage_resume(struct lineage **ret_lineage, struct key **ret
 	return LINEAGE_NOTHING;
 }
 
+/* --- going back ---------------------------------------------------------------------------------- */
+
+/* 0, -ENOENT: there is no generation before, or -errno. */
+static int roll_back(const struct lineage *lineage)
+{
+	unsigned long current = current_generation(lineage), before = current;
+	char number[32];
+	int error;
+
+	do {
+		snprintf(number, sizeof(number), "%lu", --before);
+	} while (before && faccessat(lineage->directory, number, F_OK, AT_SYMLINK_NOFOLLOW));
+	if (!current || !before)
+		return -ENOENT;
+	error = switch_current((struct lineage *)lineage, number);
+	if (!error)
+		error = file_remove_directory(lineage->directory, REFUSED);
+	/* Under its number it would be taken for one whose switch a killed process has not made. */
+	snprintf(number, sizeof(number), "%lu", current);
+	if (!error && renameat(lineage->directory, number, lineage->directory, REFUSED))
+		error = -errno;
+	return error ? error : file_sync_directory(lineage->directory);
+}
+
+int lineage_roll_back(const struct paths *paths, const char *name, struct failure *failure)
+{
+	struct lineage *lineage;
+	int error;
+
+	error = open_lineage(&lineage, paths, name, failure);
+	if (error)
+		return error;
+	error = roll_back(lineage);
+	if (error && error != -ENOENT)
+		failure_set_errno(failure, -error, "cannot go back to the certificate before in %s",
+				  lineage->path);
+	lineage_free(lineage);
+	return error && error != -ENOENT ? LINEAGE_FAILED : error;
+}
+
 /* --- the end ------------------------------------------------------------------------------------ */
 
 /* What is configured goes first: a server that is started meanwhile finds all of it or nothing. */
@@ -553,6 +650,8 @@ static int remove_all(const struct lineage *lineage)
 	}
 	if (!error)
 		error = file_remove_directory(lineage->directory, STAGING);
+	if (!error)
+		error = file_remove_directory(lineage->directory, REFUSED);
 	if (!error && unlinkat(lineage->archive, lineage->name, AT_REMOVEDIR))
 		error = -errno;
 	return error ? error : file_sync_directory(lineage->archive);

@@ -38,6 +38,9 @@ enum lineage_found lineage_resume(struct lineage **ret_lineage, struct key **ret
 				  const struct paths *paths, const char *name,
 				  struct failure *failure);
 
+/* The generation is to have a bundle, too. */
+void lineage_want_bundle(struct lineage *lineage);
+
 /*
  * Complete the generation and put it to use.  `origin` says where it comes from.
  * 0, or -1 with `failure` filled in: then the previous generation is still in
@@ -51,6 +54,12 @@ void lineage_free(struct lineage *lineage);
 
 /* Leaves it for lineage_resume(), and frees. */
 void lineage_suspend(struct lineage *lineage);
+
+/*
+ * Put the generation before the present one to use again, for a server does not take this one; it
+ * is kept as archive/<name>/refused.  0, -ENOENT: there is none before, or as lineage_begin().
+ */
+int lineage_roll_back(const struct paths *paths, const char *name, struct failure *failure);
 
 /* Remove a certificate with all of its generations.  0, or as lineage_begin(). */
 int lineage_delete(const struct paths *paths, const char *name, struct failure *failure);

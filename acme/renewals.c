@@ -23,22 +23,37 @@
 #include "common/challenge_table.h"
 #include "common/identifier.h"
 
-/* Let the servers know.  A failing hook does not take the certificate away. */
-static void deploy(const struct renewals *renewals, const struct state_lineage *lineage,
-		   struct failure *failure)
+/* Of the certificate's hooks: with its result, which is the last of its name. */
+static void add_hook_error(json_t *results, const char *name, const struct failure *failure)
 {
-	struct stored stored;
-	int error;
+	size_t i = json_array_size(results);
+	json_t *result;
 
-	if (!lineage->wish.deploy_hook)
-		return;
-	error = store_read(&stored, &renewals->arguments->paths, lineage->wish.name);
-	if (error) {
-		failure_set_errno(failure, -error, "cannot read the new certificate");
+	while (name && i--) {
+		result = json_array_get(results, i);
+		if (strcmp(json_string_value(json_object_get(result, "name")), name) != 0)
+			continue;
+		json_object_set_new(result, "hook_error", failure_to_json(failure));
 		return;
 	}
-	deploy_run_hook(lineage->wish.deploy_hook, &stored, failure);
-	stored_done(&stored);
+}
+
+static void on_deploy_failed(void *context, const char *name, const struct failure *failure)
+{
+	struct renewals *renewals = context;
+
+	output_failure(name, failure);
+	renewals->failed++;
+	add_hook_error(renewals->results, name, failure);
+}
+
+static void on_deployed(void *context)
+{
+	struct renewals *renewals = context;
+
+	/* Else there will be more to deploy. */
+	if (!engine_count(renewals->engine))
+		renewals->idle(renewals->context);
 }
 
 /* Each name that failed, with the CA's reason. */
@@ -73,37 +88,35 @@ static void on_finished(void *context, const struct engine_result *result)
 	struct renewals *renewals = context;
 	const char *name = result->lineage->wish.name;
 	bool issued = !failure_is_set(result->failure);
-	struct failure hook = {0};
 
 	if (issued) {
 		renewals->renewed++;
 		output_line("%s: %s", name, result->lineage->not_after_s ? "renewed" : "issued");
-		deploy(renewals, result->lineage, &hook);
+		deploy_certificate(renewals->deploy, result->lineage);
 	} else {
 		show_authorizations(result->order);
 		output_failure(name, result->failure);
 		show_next_attempt(name, result->next_attempt_s);
 	}
-	if (failure_is_set(&hook))
-		output_failure(name, &hook);
+	if (!issued && !result->is_postponed)
+		deploy_note_failure(renewals->deploy, result->lineage->wish.identifiers);
 	renewals->postponed += !issued && result->is_postponed;
-	renewals->failed += (!issued && !result->is_postponed) || failure_is_set(&hook);
+	renewals->failed += !issued && !result->is_postponed;
 	if (renewals->results)
-		json_array_append_new(
-			renewals->results,
-			json_pack("{s:s, s:b, s:b, s:I, s:o*, s:o*}", "name", name, "renewed",
-				  issued, "postponed", result->is_postponed, "next_attempt",
-				  (json_int_t)result->next_attempt_s, "error",
-				  issued ? NULL : failure_to_json(result->failure), "hook_error",
-				  failure_is_set(&hook) ? failure_to_json(&hook) : NULL));
-	failure_done(&hook);
+		json_array_append_new(renewals->results,
+				      json_pack("{s:s, s:b, s:b, s:I, s:o*}", "name", name,
+						"renewed", issued, "postponed",
+						result->is_postponed, "next_attempt",
+						(json_int_t)result->next_attempt_s, "error",
+						issued ? NULL : failure_to_json(result->failure)));
 }
 
 static void on_idle(void *context)
 {
 	struct renewals *renewals = context;
 
-	renewals->idle(renewals->context);
+	if (!deploy_finish(renewals->deploy))
+		renewals->idle(renewals->context);
 }
 
 static void on_asked(void *context)
@@ -111,6 +124,26 @@ static void on_asked(void *context)
 	struct renewals *renewals = context;
 
 	renewals->asked(renewals->context);
+}
+
+static int open_deploy(struct renewals *renewals, struct failure *failure)
+{
+	renewals->deploy_options = calloc(1, sizeof(*renewals->deploy_options));
+	if (renewals->deploy_options) {
+		*renewals->deploy_options = (struct deploy_options){
+			.loop = renewals->net.loop,
+			.paths = &renewals->arguments->paths,
+			.state = renewals->state,
+			.pause_ms = renewals->reload_pause_ms,
+			.failed = on_deploy_failed,
+			.idle = on_deployed,
+			.context = renewals,
+		};
+		if (!deploy_new(&renewals->deploy, renewals->deploy_options))
+			return 0;
+	}
+	failure_set_errno(failure, ENOMEM, "preparing the hooks");
+	return -1;
 }
 
 static int open_engine(struct renewals *renewals, struct failure *failure)
@@ -159,7 +192,7 @@ int renewals_open(struct renewals *renewals, struct failure *failure)
 	take_wanted(renewals);
 	if (feed_open(&renewals->table, paths, failure) ||
 	    net_open(&renewals->net, renewals->arguments, failure) ||
-	    open_engine(renewals, failure)) {
+	    open_deploy(renewals, failure) || open_engine(renewals, failure)) {
 		renewals_close(renewals);
 		return -1;
 	}
@@ -171,6 +204,8 @@ void renewals_close(struct renewals *renewals)
 	windows_free(renewals->windows);
 	engine_free(renewals->engine);
 	free(renewals->options);
+	deploy_free(renewals->deploy);
+	free(renewals->deploy_options);
 	if (renewals->net.loop)
 		net_close(&renewals->net);
 	challenge_table_free(renewals->table);

@@ -32,6 +32,9 @@
 #define LOCK_MODE   0600
 #define WATCHDOG_MS 10000
 
+/* Servers are not made to reload more often. */
+#define RELOAD_PAUSE_MS 10000
+
 struct daemon {
 	struct arguments arguments; /* with the configuration of now */
 	bool has_own_config; /* else it is the one that main.c has read */
@@ -216,7 +219,9 @@ static void serve(struct daemon *daemon)
 int verb_run(const struct arguments *arguments)
 {
 	struct daemon daemon = {.arguments = *arguments,
-				.renewals = {.idle = on_idle, .asked = on_asked}};
+				.renewals = {.reload_pause_ms = RELOAD_PAUSE_MS,
+					     .idle = on_idle,
+					     .asked = on_asked}};
 	int status = EXIT_FAILED, fd;
 
 	daemon.renewals.arguments = &daemon.arguments;

@@ -118,6 +118,7 @@ static void complete_wishes(struct arguments *arguments)
 		arguments->preferred_chain = all->preferred_chain;
 	if (!arguments->deploy_hook)
 		arguments->deploy_hook = all->deploy_hook;
+	arguments->bundle |= all->bundle == CONFIG_YES;
 	arguments->reuse_key |= all->reuse_key == CONFIG_YES;
 }
 

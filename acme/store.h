@@ -5,7 +5,7 @@
  *	live/<name>/privkey.pem		-> ../../archive/<name>/current/privkey.pem
  *	live/<name>/{cert,chain,fullchain}.pem	likewise
  *	archive/<name>/current		-> 2
- *	archive/<name>/2/{privkey,cert,chain,fullchain}.pem, origin.json
+ *	archive/<name>/2/{privkey,cert,chain,fullchain}.pem, origin.json, perhaps bundle.pem
  *
  * The paths below live/ are what servers are configured with: they are those of
  * Certbot, and never change.  A generation (2) is a directory that is complete and on
@@ -36,6 +36,9 @@ struct key;
 /* The files of a generation, and of a directory below live/. */
 enum store_file { STORE_PRIVKEY, STORE_CERT, STORE_CHAIN, STORE_FULLCHAIN, STORE_FILES };
 extern const char *const store_file_names[STORE_FILES];
+
+/* Full chain and key in one file, as HAProxy wants it; only where it is asked for. */
+#define STORE_BUNDLE_FILE "bundle.pem"
 
 /* One certificate that is in use. */
 struct stored {
