@@ -19,6 +19,7 @@
 #include "common/challenge_table.h"
 #include "common/counters.h"
 #include "common/evidence.h"
+#include "common/endings.h"
 
 #define STATUS_FILE_MAX 65536
 #define NS_PER_S        1000000000ULL
@@ -108,6 +109,22 @@ static json_t *gather_counters(const struct paths *paths, struct failure *failur
 	return object;
 }
 
+/* NULL: it could not be had, as of a responder of another version. */
+static json_t *gather_endings(const struct paths *paths)
+{
+	uint64_t counts[ENDINGS];
+	enum ending ending;
+	json_t *object;
+
+	if (endings_read(paths->endings, counts))
+		return NULL;
+	object = json_object();
+	for (ending = 0; ending < ENDINGS; ending++)
+		json_object_set_new(object, ending_name(ending),
+				    json_integer((json_int_t)counts[ending]));
+	return object;
+}
+
 /* --- showing --------------------------------------------------------------------------------- */
 
 /* What it says may be another version's: all is shown, nothing is expected. */
@@ -157,6 +174,19 @@ static void show_counters(const json_t *counters)
 		value = json_object_get(counters, steer_counter_name(counter));
 		output_line("  %12" JSON_INTEGER_FORMAT "  %s", json_integer_value(value),
 			    steer_counter_text(counter));
+	}
+}
+
+static void show_endings(const json_t *endings)
+{
+	enum ending ending;
+	json_t *value;
+
+	output_line("Connections to the responder, since it started:");
+	for (ending = 0; ending < ENDINGS; ending++) {
+		value = json_object_get(endings, ending_name(ending));
+		output_line("  %12" JSON_INTEGER_FORMAT "  %s", json_integer_value(value),
+			    ending_text(ending));
 	}
 }
 
@@ -218,7 +248,7 @@ static int status_of_name(const struct arguments *arguments)
 int verb_status(const struct arguments *arguments)
 {
 	const struct paths *paths = &arguments->paths;
-	json_t *responder, *challenges, *counters;
+	json_t *responder, *challenges, *counters, *endings;
 	struct failure failure = {0};
 	bool running, ok;
 
@@ -228,6 +258,7 @@ int verb_status(const struct arguments *arguments)
 	responder = running ? gather_responder(paths) : NULL;
 	challenges = gather_challenges(paths, &failure);
 	counters = gather_counters(paths, &failure);
+	endings = running ? gather_endings(paths) : NULL;
 	ok = !failure_is_set(&failure);
 
 	if (running)
@@ -236,11 +267,14 @@ int verb_status(const struct arguments *arguments)
 		show_challenges(challenges);
 	if (json_object_size(counters))
 		show_counters(counters);
+	if (endings)
+		show_endings(endings);
 	if (!ok)
 		output_failure(NULL, &failure);
-	output_document(json_pack("{s:b, s:b, s:o?, s:o, s:o, s:o*}", "ok", ok, "running", running,
-				  "responder", responder, "challenges", challenges, "counters",
-				  counters, "error", ok ? NULL : failure_to_json(&failure)));
+	output_document(json_pack("{s:b, s:b, s:o?, s:o, s:o, s:o?, s:o*}", "ok", ok, "running",
+				  running, "responder", responder, "challenges", challenges,
+				  "counters", counters, "connections", endings, "error",
+				  ok ? NULL : failure_to_json(&failure)));
 	failure_done(&failure);
 	return ok ? EXIT_DONE : EXIT_FAILED;
 }

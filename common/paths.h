@@ -15,6 +15,7 @@ struct paths {
 	char pins[PATHS_MAX]; /* ROOT/run/sidestep/bpf: a bpffs of our own */
 	char table[PATHS_MAX]; /* ROOT/run/sidestep/challenges */
 	char evidence[PATHS_MAX]; /* ROOT/run/sidestep/evidence: what came for pending names */
+	char endings[PATHS_MAX]; /* ROOT/run/sidestep/endings: how connections ended */
 	char control[PATHS_MAX]; /* ROOT/run/sidestep/responder.sock: for a successor */
 	char lock[PATHS_MAX]; /* ROOT/run/sidestep/responder.lock: held while a responder runs */
 	char status

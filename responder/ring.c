@@ -197,6 +197,19 @@ void ring_free(struct ring *ring)
 	free(ring);
 }
 
+const char *ring_advice(int err)
+{
+	switch (err) {
+	case -EPERM:
+		return "'sysctl kernel.io_uring_disabled' may forbid it: 1 lets root start us, 2 lets "
+		       "nobody";
+	case -ENOSYS:
+		return "the kernel has none, or a seccomp filter hides it";
+	default:
+		return "'sidestep-responder --check' tells what is missing";
+	}
+}
+
 int ring_probe(const char **ret_missing)
 {
 	struct ring *ring;

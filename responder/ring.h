@@ -42,6 +42,9 @@ typedef void ring_handler(void *owner, const struct ring_event *event);
 /* What io_uring has here.  0, or -errno of what failed; *ret_missing names it. */
 int ring_probe(const char **ret_missing);
 
+/* What an operator can do about an error of ring_new() or ring_probe(). */
+const char *ring_advice(int err);
+
 /*
  * A ring for up to `slots` sockets at once, each of a receive buffer of
  * RING_BUFFER_SIZE while bytes are looked at.  It starts disabled, and once

@@ -25,29 +25,11 @@ struct server {
 	int failure_fd;
 };
 
-/* --- results --------------------------------------------------------------------- */
+/* --- endings -------------------------------------------------------------------- */
 
-const char *server_result_name(enum server_result result)
+void server_endings(const struct server *server, uint64_t ret_counts[ENDINGS])
 {
-	static const char *const names[SERVER_RESULTS] = {
-		[SERVER_ANSWERED] = "answered",
-		[SERVER_NOT_PENDING] = "not_pending",
-		[SERVER_NO_ALPN] = "no_alpn",
-		[SERVER_HANDSHAKE_FAILED] = "handshake_failed",
-		[SERVER_CLIENT_LEFT] = "client_left",
-		[SERVER_DEADLINE] = "deadline",
-		[SERVER_MADE_ROOM] = "made_room",
-		[SERVER_SOURCE_LIMIT] = "source_limit",
-		[SERVER_OVERLOAD] = "overload",
-		[SERVER_REFUSED] = "refused",
-	};
-
-	return names[result];
-}
-
-void server_results(const struct server *server, uint64_t ret_counts[SERVER_RESULTS])
-{
-	memset(ret_counts, 0, SERVER_RESULTS * sizeof(ret_counts[0]));
+	memset(ret_counts, 0, ENDINGS * sizeof(ret_counts[0]));
 	for (unsigned int i = 0; i < server->worker_count; i++)
 		worker_add_results(server->workers[i], ret_counts);
 }
@@ -191,11 +173,6 @@ int server_check(FILE *out)
 		return 0;
 	}
 	fprintf(out, "io_uring:      %s: %s\n", missing, strerror(-err));
-	if (err == -EPERM)
-		fprintf(out,
-			"               'sysctl kernel.io_uring_disabled' may forbid it to this "
-			"user, or to all\n");
-	else if (err == -ENOSYS)
-		fprintf(out, "               the kernel has none, or a seccomp filter hides it\n");
+	fprintf(out, "               %s\n", ring_advice(err));
 	return -ENOTSUP;
 }

@@ -8,24 +8,10 @@
 #include <stdio.h>
 
 #include "bpf/steer_abi.h"
+#include "common/endings.h"
 
 struct paths;
 struct server;
-
-/* How connections ended. */
-enum server_result {
-	SERVER_ANSWERED, /* handshake complete, with the certificate of a pending challenge */
-	SERVER_NOT_PENDING, /* the server name was not pending */
-	SERVER_NO_ALPN, /* acme-tls/1 was not the one and only protocol offered */
-	SERVER_HANDSHAKE_FAILED, /* any other TLS failure, the client's alert included */
-	SERVER_CLIENT_LEFT, /* closed or reset before the handshake was complete */
-	SERVER_DEADLINE, /* not complete in time */
-	SERVER_MADE_ROOM, /* ended before its handshake was complete, for others to come */
-	SERVER_SOURCE_LIMIT, /* not let in: its source has as many as one may have */
-	SERVER_OVERLOAD, /* not let in: too many shake hands already */
-	SERVER_REFUSED, /* not let in: no descriptor or no memory */
-	SERVER_RESULTS,
-};
 
 struct server_options {
 	const struct paths *paths;
@@ -68,10 +54,7 @@ void server_retire(struct server *server);
 bool server_is_idle(const struct server *server);
 
 /* The sum over all threads since the start. */
-void server_results(const struct server *server, uint64_t ret_counts[SERVER_RESULTS]);
-
-/* A stable key for logs and JSON: "answered", "not_pending", ... */
-const char *server_result_name(enum server_result result);
+void server_endings(const struct server *server, uint64_t ret_counts[ENDINGS]);
 
 /* Stop the threads, close all connections, free.  NULL is fine. */
 void server_free(struct server *server);

@@ -40,6 +40,8 @@ struct responder {
 	struct estate estate; /* the lock and the sockets */
 	struct steer *steer;
 	struct server *server;
+	int endings_fd; /* the file that status reads */
+	bool endings_failed; /* to be written, the last time */
 	int predecessor_fd, successor_fd; /* channels to them; -1: none */
 	bool retired;
 	unsigned int idle_rounds; /* since it is retired and has no connection open */
@@ -191,6 +193,13 @@ static int open_feed(struct responder *responder, const struct steer_options *st
 	if (err) {
 		log_error("cannot make %s: %s", responder->paths->evidence, strerror(-err));
 		return err;
+	}
+	responder->endings_fd =
+		endings_create(responder->paths->endings, responder->identity.shared_gid);
+	if (responder->endings_fd < 0) {
+		log_error("cannot make %s: %s", responder->paths->endings,
+			  strerror(-responder->endings_fd));
+		return responder->endings_fd;
 	}
 	return steer_open_maps(steer_options, hash_key, &responder->steer);
 }
@@ -349,14 +358,14 @@ static int say_ready(const struct responder *responder, bool background)
 
 static void log_results(const struct responder *responder)
 {
-	uint64_t counts[SERVER_RESULTS];
+	uint64_t counts[ENDINGS];
 	char line[512] = "";
 	size_t used = 0;
 
-	server_results(responder->server, counts);
-	for (int result = 0; result < SERVER_RESULTS && used < sizeof(line); result++)
+	server_endings(responder->server, counts);
+	for (int result = 0; result < ENDINGS && used < sizeof(line); result++)
 		used += (size_t)snprintf(line + used, sizeof(line) - used, "%s%s %llu",
-					 used ? ", " : "", server_result_name(result),
+					 used ? ", " : "", ending_name(result),
 					 (unsigned long long)counts[result]);
 	log_info("connections: %s", line);
 }
@@ -372,6 +381,19 @@ static bool handle_signals(const struct responder *responder)
 		log_results(responder);
 	}
 	return false;
+}
+
+/* For who asks by `sidestep status`; what cannot be written now is written the next time. */
+static void tell_endings(struct responder *responder)
+{
+	uint64_t counts[ENDINGS];
+	int err;
+
+	server_endings(responder->server, counts);
+	err = endings_write(responder->endings_fd, counts);
+	if (err && !responder->endings_failed)
+		log_warning("cannot write %s: %s", responder->paths->endings, strerror(-err));
+	responder->endings_failed = err;
 }
 
 /* As long as all threads work, say so to the classifier.  Of the retired the successor speaks. */
@@ -500,6 +522,7 @@ static int wait_for_end(struct responder *responder)
 
 	for (;;) {
 		vouch(responder);
+		tell_endings(responder);
 		set_polled(responder, polled);
 		if (poll(polled, POLLED, VOUCH_MS) < 0) {
 			if (errno == EINTR)
@@ -527,7 +550,7 @@ static void close_all(struct responder *responder)
 {
 	const int fds[] = {
 		responder->signal_fd,      responder->predecessor_fd,    responder->successor_fd,
-		responder->estate.lock_fd, responder->estate.control_fd,
+		responder->estate.lock_fd, responder->estate.control_fd, responder->endings_fd,
 	};
 
 	steer_free(responder->steer);
@@ -557,6 +580,7 @@ int service_run(const struct options *options, const struct paths *paths)
 		.paths = paths,
 		.estate.lock_fd = -1,
 		.signal_fd = -1,
+		.endings_fd = -1,
 		.estate.control_fd = -1,
 		.predecessor_fd = -1,
 		.successor_fd = -1,
@@ -622,6 +646,8 @@ int service_unload(const struct paths *paths)
 		err = remove_file(paths->table);
 	if (!err)
 		err = remove_file(paths->evidence);
+	if (!err)
+		err = remove_file(paths->endings);
 	if (!err)
 		err = remove_file(paths->status);
 	if (!err)

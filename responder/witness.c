@@ -14,11 +14,11 @@
 static enum evidence_result result_of(const struct conn *conn, const struct tls_facts *facts)
 {
 	switch (conn->result) {
-	case SERVER_ANSWERED:
+	case ENDING_ANSWERED:
 		return EVIDENCE_ANSWERED;
-	case SERVER_CLIENT_LEFT:
+	case ENDING_CLIENT_LEFT:
 		return EVIDENCE_LEFT;
-	case SERVER_DEADLINE:
+	case ENDING_DEADLINE:
 		return EVIDENCE_DEADLINE;
 	default:
 		return facts->alert_received == EVIDENCE_NO_ALERT ? EVIDENCE_FAILED

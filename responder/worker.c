@@ -79,10 +79,10 @@ struct worker {
 	atomic_bool stopping, retiring;
 	_Atomic uint32_t open_count;
 	_Atomic uint64_t progress_ns;
-	_Atomic uint64_t results[SERVER_RESULTS];
+	_Atomic uint64_t results[ENDINGS];
 };
 
-static void count(struct worker *worker, enum server_result result)
+static void count(struct worker *worker, enum ending result)
 {
 	atomic_fetch_add_explicit(&worker->results[result], 1, memory_order_relaxed);
 }
@@ -218,32 +218,32 @@ static bool make_room(struct worker *worker)
 	return true;
 }
 
-/* Let it in, or say why not: SERVER_RESULTS when it may come. */
-static enum server_result admit(struct worker *worker, const struct peer *peer)
+/* Let it in, or say why not: ENDINGS when it may come. */
+static enum ending admit(struct worker *worker, const struct peer *peer)
 {
 	if (limits_drop(busy(worker), worker->most, next_random(worker)))
-		return SERVER_OVERLOAD;
+		return ENDING_OVERLOAD;
 	if (!limits_enter(worker->limits, peer))
-		return SERVER_SOURCE_LIMIT;
+		return ENDING_SOURCE_LIMIT;
 	if (worker->open_count < worker->most || make_room(worker))
-		return SERVER_RESULTS;
+		return ENDINGS;
 	limits_leave(worker->limits, peer);
-	return SERVER_OVERLOAD;
+	return ENDING_OVERLOAD;
 }
 
 static void open_slot(struct worker *worker, uint32_t number, const struct peer *peer,
 		      enum evidence_way way)
 {
 	struct slot *slot = &worker->slots[number];
-	enum server_result refusal = admit(worker, peer);
+	enum ending refusal = admit(worker, peer);
 
 	assert(number < worker->slot_count && !slot->open);
 	slot->generation++;
-	if (refusal == SERVER_RESULTS && conn_begin(&slot->conn, worker->tls, peer)) {
+	if (refusal == ENDINGS && conn_begin(&slot->conn, worker->tls, peer)) {
 		limits_leave(worker->limits, peer);
-		refusal = SERVER_REFUSED;
+		refusal = ENDING_REFUSED;
 	}
-	if (refusal != SERVER_RESULTS) {
+	if (refusal != ENDINGS) {
 		count(worker, refusal);
 		ring_close(worker->ring, number, slot->generation);
 		return;
@@ -269,7 +269,7 @@ static void on_accept(struct worker *worker, const struct ring_event *event)
 		 * No slot, no memory, or another reason of the kernel's, which may last: that
 		 * connection is closed, the next wait for their turn.
 		 */
-		count(worker, SERVER_REFUSED);
+		count(worker, ENDING_REFUSED);
 		worker->accept_again_ns = ring_clock_ns() + ACCEPT_PAUSE_NS;
 	}
 	accept_more(worker);
@@ -286,7 +286,7 @@ static void receive_adopted(struct worker *worker)
 			return;
 		}
 		if (fd == -EMFILE) {
-			count(worker, SERVER_REFUSED);
+			count(worker, ENDING_REFUSED);
 			continue;
 		}
 		if (fd < 0)
@@ -303,7 +303,7 @@ static void on_install(struct worker *worker, const struct ring_event *event)
 	if (event->result >= 0)
 		open_slot(worker, (uint32_t)event->result, &event->peer, EVIDENCE_ADOPTED);
 	else
-		count(worker, SERVER_REFUSED);
+		count(worker, ENDING_REFUSED);
 	if (was_full)
 		receive_adopted(worker);
 }
@@ -479,9 +479,8 @@ static int open_all(struct worker *worker, const struct server_options *options)
 	}
 	err = ring_new(&worker->ring, worker->slot_count, &missing);
 	if (err)
-		log_error("cannot make an io_uring: %s: %s; 'sidestep-responder --check' tells "
-			  "what is missing",
-			  missing, strerror(-err));
+		log_error("cannot make an io_uring: %s: %s; %s", missing, strerror(-err),
+			  ring_advice(err));
 	return err;
 }
 
@@ -589,9 +588,9 @@ bool worker_is_idle(const struct worker *worker)
 	return !worker->open_count;
 }
 
-void worker_add_results(const struct worker *worker, uint64_t counts[SERVER_RESULTS])
+void worker_add_results(const struct worker *worker, uint64_t counts[ENDINGS])
 {
-	for (int result = 0; result < SERVER_RESULTS; result++)
+	for (int result = 0; result < ENDINGS; result++)
 		counts[result] +=
 			atomic_load_explicit(&worker->results[result], memory_order_relaxed);
 }

@@ -170,3 +170,25 @@ def test_survives_a_successor(lab, armed, way):
     armed.start("--replace", "--way", way)
     clients.validate(lab.validator, lab.server.ipv4, NAME)
     wait_for_count(armed, "answered", 2)
+
+
+def wait_for_ending(instance, ending, count=1):
+    hosts.wait_for(
+        lambda: instance.status()["connections"][ending] >= count, f"{count} to be {ending}"
+    )
+
+
+def test_refusals(lab, nginx, instance):
+    """`sidestep status` tells how many were answered, and how many refused, each with its reason."""
+    instance.start("--connections-per-source", "2")
+    instance.publish(NAME)
+    assert not any(instance.status()["connections"].values())
+    clients.validate(lab.validator, lab.server.ipv4, NAME)
+    wait_for_ending(instance, "answered")
+    hello = clients.client_hello(NAME)
+    with contextlib.ExitStack() as open_ones:
+        for _ in range(4):
+            open_ones.enter_context(begin(lab, lab.server.ipv4, hello))
+        wait_for_ending(instance, "source_limit", 2)
+    wait_for_ending(instance, "client_left", 2)
+    assert "refused: too many of one source" in instance.agent("status").stdout

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The responder comes and goes; production does not notice."""
 
+import contextlib
 import os
+import pathlib
 
 import attached
 import certificates
@@ -302,4 +304,35 @@ def test_without_syncookies(lab, nginx, instance):
     """The kernel would refuse what is steered: said at the start, not found out by the CA."""
     lab.server.run("sysctl", "-qw", "net.ipv4.tcp_syncookies=0")
     check_failure(instance.run_responder(), "tcp_syncookies", "sysctl")
+    assert not attached.attachments(lab.server)
+
+
+IO_URING_DISABLED = pathlib.Path("/proc/sys/kernel/io_uring_disabled")
+
+
+@contextlib.contextmanager
+def io_uring_disabled(level):
+    """This machine's setting, which no namespace has of its own, for as short as may be."""
+    before = IO_URING_DISABLED.read_text()
+    IO_URING_DISABLED.write_text(str(level))
+    try:
+        yield
+    finally:
+        IO_URING_DISABLED.write_text(before)
+
+
+def test_io_uring_for_root_only(lab, nginx, instance):
+    """The rings are made while it is root: a hardened host's 1 does not hinder it."""
+    with io_uring_disabled(1):
+        instance.start()
+        instance.publish(NAME)
+        check_challenge(lab)
+
+
+def test_io_uring_for_nobody(lab, nginx, instance):
+    """2 does, and the message names it."""
+    with io_uring_disabled(2):
+        check_failure(instance.run_responder(), "kernel.io_uring_disabled", "sysctl")
+        checked = instance.run_responder("--check")
+    assert checked.returncode == 1 and "kernel.io_uring_disabled" in checked.stdout
     assert not attached.attachments(lab.server)
