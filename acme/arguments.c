@@ -161,6 +161,8 @@ static const struct {
 	 "run for a new certificate, with RENEWED_LINEAGE and RENEWED_DOMAINS set"},
 	{"force-renewal", 0, OPTION_FLAG, FIELD(arguments.force_renewal), 0, NULL, RENEWAL_VERBS,
 	 "get a new certificate even if the present one is not due"},
+	{"dry-run", 0, OPTION_FLAG, FIELD(arguments.dry_run), 0, NULL, RENEWAL_VERBS,
+	 "try it at the CA's staging environment, and throw away what it gives"},
 	{"key-type", 0, OPTION_TEXT, FIELD(arguments.key_type), 0, "TYPE", BIT(VERB_CERTONLY),
 	 "p256 (the default), p384, rsa2048, rsa3072 or rsa4096"},
 	{"reuse-key", 0, OPTION_FLAG, FIELD(arguments.reuse_key), 0, NULL, BIT(VERB_CERTONLY),

@@ -64,6 +64,7 @@ struct arguments {
 	bool server_given; /* `server` is not the default */
 	bool agree_tos;
 	bool deactivate;
+	bool dry_run;
 	bool force_renewal;
 	bool no_preflight;
 	bool no_probe;
@@ -77,6 +78,7 @@ struct arguments {
 	struct config *config; /* NULL: the verb needs none */
 	char *cas; /* directory URLs, in the order to be tried, a blank between */
 	char *first_ca;
+	char real_state[PATHS_MAX]; /* with dry_run: paths.state is the rehearsal's (rehearsal.h) */
 };
 
 enum arguments_result {

@@ -167,15 +167,21 @@ static void report_authorizations(struct certonly *certonly, const struct order 
 	}
 }
 
+static void let_servers_know(struct certonly *certonly, const struct engine_result *result)
+{
+	if (failure_is_set(result->failure))
+		deploy_note_failure(certonly->deploy, result->lineage->wish.identifiers);
+	else
+		deploy_certificate(certonly->deploy, result->lineage);
+}
+
 static void on_finished(void *context, const struct engine_result *result)
 {
 	struct certonly *certonly = context;
 
 	report_authorizations(certonly, result->order);
-	if (failure_is_set(result->failure))
-		deploy_note_failure(certonly->deploy, result->lineage->wish.identifiers);
-	else
-		deploy_certificate(certonly->deploy, result->lineage);
+	if (!certonly->arguments->dry_run)
+		let_servers_know(certonly, result);
 	if (failure_is_set(result->failure) && !failure_is_set(&certonly->failure)) {
 		certonly->failure = *result->failure;
 		json_incref(certonly->failure.problem);
@@ -376,7 +382,8 @@ static int report_issued(struct certonly *certonly)
 		failure_set_errno(&certonly->failure, -error, "cannot read the new certificate");
 		return report_failure(certonly);
 	}
-	output_line("The certificate is in place.");
+	output_line(arguments->dry_run ? "It would have worked; this one is thrown away:"
+				       : "The certificate is in place.");
 	describe_text(&stored, time(NULL));
 	if (!deployed)
 		output_failure(NULL, &certonly->hook);

@@ -9,6 +9,7 @@
 #include "acme/arguments.h"
 #include "acme/failure.h"
 #include "acme/output.h"
+#include "acme/rehearsal.h"
 #include "acme/settings.h"
 #include "acme/verbs.h"
 
@@ -60,6 +61,8 @@ int main(int argc, char **argv)
 			status = EXIT_USAGE;
 		} else {
 			status = verbs[arguments.verb](&arguments);
+			if (arguments.dry_run)
+				rehearsal_end(&arguments);
 		}
 		settings_done(&arguments);
 		arguments_done(&arguments);

@@ -16,6 +16,7 @@
 #include "acme/inventory.h"
 #include "acme/order.h"
 #include "acme/output.h"
+#include "acme/rehearsal.h"
 #include "acme/state.h"
 #include "acme/store.h"
 #include "acme/wanted.h"
@@ -92,13 +93,14 @@ static void on_finished(void *context, const struct engine_result *result)
 	if (issued) {
 		renewals->renewed++;
 		output_line("%s: %s", name, result->lineage->not_after_s ? "renewed" : "issued");
-		deploy_certificate(renewals->deploy, result->lineage);
+		if (!renewals->arguments->dry_run)
+			deploy_certificate(renewals->deploy, result->lineage);
 	} else {
 		show_authorizations(result->order);
 		output_failure(name, result->failure);
 		show_next_attempt(name, result->next_attempt_s);
 	}
-	if (!issued && !result->is_postponed)
+	if (!issued && !result->is_postponed && !renewals->arguments->dry_run)
 		deploy_note_failure(renewals->deploy, result->lineage->wish.identifiers);
 	renewals->postponed += !issued && result->is_postponed;
 	renewals->failed += !issued && !result->is_postponed;
@@ -173,6 +175,8 @@ static void take_wanted(struct renewals *renewals)
 {
 	struct failure failure = {0};
 
+	if (renewals->arguments->dry_run)
+		return;
 	if (wanted_take(renewals->state, renewals->arguments->config, &failure)) {
 		output_failure(NULL, &failure);
 		renewals->failed++;
@@ -185,7 +189,9 @@ int renewals_open(struct renewals *renewals, struct failure *failure)
 	const struct paths *paths = &renewals->arguments->paths;
 
 	if (state_open(&renewals->state, paths, failure) ||
-	    inventory_take(renewals->state, paths, failure)) {
+	    (renewals->arguments->dry_run
+		     ? rehearsal_take_wishes(renewals->state, renewals->arguments, failure)
+		     : inventory_take(renewals->state, paths, failure))) {
 		renewals_close(renewals);
 		return -1;
 	}

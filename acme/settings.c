@@ -10,13 +10,15 @@
 #include "acme/config.h"
 #include "acme/failure.h"
 #include "acme/json.h"
+#include "acme/rehearsal.h"
 
 /* Known without a configuration. */
+enum known_ca { KNOWN_PRODUCTION, KNOWN_STAGING, KNOWN_CAS };
 static const struct {
 	const char *name, *server;
-} known_cas[] = {
-	{CA_DEFAULT, "https://acme-v02.api.letsencrypt.org/directory"},
-	{CA_STAGING, "https://acme-staging-v02.api.letsencrypt.org/directory"},
+} known_cas[KNOWN_CAS] = {
+	[KNOWN_PRODUCTION] = {CA_DEFAULT, "https://acme-v02.api.letsencrypt.org/directory"},
+	[KNOWN_STAGING] = {CA_STAGING, "https://acme-staging-v02.api.letsencrypt.org/directory"},
 };
 
 static const char *first_of(const char *a, const char *b, const char *c)
@@ -54,7 +56,7 @@ static const char *server_of(const struct config *config, const char *name, cons
 	const char *server = ca ? ca->server : NULL;
 	size_t i;
 
-	for (i = 0; !server && i < sizeof(known_cas) / sizeof(*known_cas); i++)
+	for (i = 0; !server && i < KNOWN_CAS; i++)
 		if (strcmp(known_cas[i].name, name) == 0)
 			server = known_cas[i].server;
 	if (!server && strstr(name, "://"))
@@ -122,8 +124,33 @@ static void complete_wishes(struct arguments *arguments)
 	arguments->reuse_key |= all->reuse_key == CONFIG_YES;
 }
 
+const char *settings_rehearsed(const char *server)
+{
+	return strcmp(server, known_cas[KNOWN_PRODUCTION].server) == 0
+		       ? known_cas[KNOWN_STAGING].server
+		       : server;
+}
+
+/* --dry-run: one CA is enough, and if it is not named it is the rehearsal's. */
+static int rehearse(struct arguments *arguments, bool is_given, struct failure *failure)
+{
+	const char *server = arguments->first_ca;
+
+	arguments->deploy_hook = NULL;
+	free(arguments->cas);
+	arguments->cas = strdup(is_given ? server : settings_rehearsed(server));
+	free(arguments->first_ca);
+	arguments->first_ca = arguments->cas ? strdup(arguments->cas) : NULL;
+	arguments->server = arguments->first_ca;
+	if (arguments->server)
+		return rehearsal_begin(arguments, failure);
+	failure_set_errno(failure, ENOMEM, "reading the CAs");
+	return -1;
+}
+
 int settings_load(struct arguments *arguments, struct failure *failure)
 {
+	bool is_given = arguments->server;
 	char *end;
 
 	if (!arguments_use_configuration(arguments))
@@ -142,7 +169,7 @@ int settings_load(struct arguments *arguments, struct failure *failure)
 	arguments->first_ca = strndup(arguments->cas, (size_t)(end - arguments->cas));
 	arguments->server = arguments->first_ca;
 	if (arguments->server)
-		return 0;
+		return arguments->dry_run ? rehearse(arguments, is_given, failure) : 0;
 	failure_set_errno(failure, ENOMEM, "reading the CAs");
 	return -1;
 }

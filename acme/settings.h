@@ -33,6 +33,9 @@ void settings_of_ca(struct settings_ca *ret_settings, const struct arguments *ar
 char *settings_servers(const struct config *config, const char *cas, const char *place,
 		       struct failure *failure);
 
+/* Where what is meant for this CA is tried out: another directory URL, or the same. */
+const char *settings_rehearsed(const char *server);
+
 /*
  * Read the configuration where the verb needs it, and fill in what the command line leaves
  * open.  0, or -1 with `failure` filled in.  settings_done() in any case.

@@ -95,3 +95,36 @@ def test_reload(configuration, instance):
     assert daemon.stop() == 0
     assert f"{FIRST}: renewed" not in daemon.output()
     assert "stopped: 3 renewed, 0 failed" in daemon.output()
+
+
+def snapshot(instance):
+    """All that there is, but for the rehearsal's account."""
+    return {
+        path: path.read_bytes()
+        for path in instance.state.rglob("*")
+        if path.is_file() and "dry-run" not in path.parts and path.name != "state.db-shm"
+    }
+
+
+def test_dry_run(configuration, pebble, instance):
+    """Everything as it would be, and nothing of it stays; no hook is run."""
+    mark = configuration.directory / "hook-was-run"
+    instance.succeed("certonly", "-d", FIRST, "--deploy-hook", f"touch {mark}")
+    assert mark.exists()
+    mark.unlink()
+    configuration.write("sidestep.conf", "[sidestep]\nca = test\nagree-tos = yes\n")
+    before, orders = snapshot(instance), pebble.orders()
+    run = instance.agent("certonly", "-d", SECOND, "-d", THIRD, "--dry-run")
+    assert run.returncode == 0, run.stderr
+    assert "It would have worked; this one is thrown away" in run.stdout
+    said = instance.succeed("renew", "--dry-run")
+    assert [result["name"] for result in said["results"]] == [FIRST]
+    assert said["results"][0]["renewed"]
+    assert pebble.orders() == orders + 2
+    assert snapshot(instance) == before
+    assert not mark.exists()
+    left = [path.name for path in (instance.state / "dry-run").iterdir()]
+    assert sorted(left) == ["accounts", "archive", "live"]
+    assert not list((instance.state / "dry-run/live").iterdir())
+    unknown = instance.agent("certonly", "-d", "nowhere.example.org", "--dry-run")
+    assert unknown.returncode == 1 and snapshot(instance) == before

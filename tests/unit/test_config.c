@@ -19,7 +19,8 @@
 #include "common/identifier.h"
 #include "tests/unit/fixture.h"
 
-#define EXAMPLE "https://ca.example/directory"
+#define CA_PRODUCTION "https://acme-v02.api.letsencrypt.org/directory"
+#define EXAMPLE       "https://ca.example/directory"
 
 static char root[32];
 static struct paths paths;
@@ -190,6 +191,27 @@ static void test_settings(void **state)
 	settings_of_ca(&settings, &arguments, "https://other.example/directory");
 	assert_string_equal(settings.email, "a@b.example");
 	assert_null(settings.account);
+	settings_done(&arguments);
+}
+
+/* --dry-run: at the staging environment, unless another CA is named, and in a place of its own. */
+static void test_rehearsal(void **state)
+{
+	struct arguments arguments = {.paths = paths, .verb = VERB_CERTONLY, .dry_run = true};
+	struct failure failure = {0};
+
+	(void)state;
+	assert_int_equal(settings_load(&arguments, &failure), 0);
+	assert_string_equal(arguments.server, settings_rehearsed(CA_PRODUCTION));
+	assert_string_equal(arguments.cas, arguments.server);
+	assert_string_not_equal(arguments.server, CA_PRODUCTION);
+	assert_non_null(strstr(arguments.paths.state, "/var/lib/sidestep/dry-run"));
+	assert_true(arguments.force_renewal);
+	settings_done(&arguments);
+	arguments = (struct arguments){
+		.paths = paths, .verb = VERB_CERTONLY, .dry_run = true, .server = EXAMPLE};
+	assert_int_equal(settings_load(&arguments, &failure), 0);
+	assert_string_equal(arguments.server, EXAMPLE);
 	settings_done(&arguments);
 }
 
@@ -388,6 +410,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_long_line, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_settings, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rehearsal, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_servers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_domains, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wanted, setup, teardown),
