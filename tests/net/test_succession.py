@@ -1,56 +1,43 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`sidestep-responder --replace`: another process, and nobody notices."""
 
+import json
+import signal
 import sys
-import threading
 
 import pytest
 
 import attached
 import certificates
 import clients
+import hosts
 import load
 import sidestep
 
 NAME = "www.example.org"
 REPLACEMENTS = 20
-VALIDATORS = 4
+VALIDATORS, RATE, PATIENCE_S = 32, 2000, 120
 
 
 class Validators:
-    """Validate without pause, at both addresses; every failure is one."""
+    """Validate without pause, at both addresses and as fast as this machine can, up to RATE."""
 
     def __init__(self, lab):
-        self.lab = lab
-        self.ending = threading.Event()
-        self.lock = threading.Lock()
-        self.succeeded, self.failures = 0, []
-        self.threads = [threading.Thread(target=self.work) for _ in range(VALIDATORS)]
-        for thread in self.threads:
-            thread.start()
-
-    def work(self):
-        while not self.ending.is_set():
-            for address in (self.lab.server.ipv4, self.lab.server.ipv6):
-                failure = None
-                try:
-                    answer = clients.validate(self.lab.validator, address, NAME)
-                    certificates.check_challenge(answer.certificate, NAME, sidestep.DIGEST)
-                except (OSError, AssertionError) as error:
-                    failure = error
-                with self.lock:
-                    if failure:
-                        self.failures.append(f"{address}: {failure!r}")
-                    else:
-                        self.succeeded += 1
+        self.process = lab.validator.start(
+            "validators",
+            *(hosts.BUILD / "sidestep-bench", "--name", NAME, "--quiet", "--json"),
+            *("--key-authorization", sidestep.KEY_AUTHORIZATION, "--hello", "small"),
+            *("--threads", "2", "--concurrency", str(VALIDATORS), "--max-rate", str(RATE)),
+            *("--duration", str(PATIENCE_S), lab.server.ipv4, f"[{lab.server.ipv6}]:443"),
+        )
 
     def finish(self):
-        """End; how many there were, of which none may have failed."""
-        self.ending.set()
-        for thread in self.threads:
-            thread.join()
-        assert not self.failures, f"{len(self.failures)}: {self.failures[:5]}"
-        return self.succeeded
+        """End; what it says of them, of which none may have failed."""
+        self.process.popen.send_signal(signal.SIGINT)
+        assert self.process.wait() == 0, self.process.output()[-2000:]
+        said = json.loads(self.process.output())
+        assert said["failed"] == 0 and said["validated"] > REPLACEMENTS, said
+        return f"{said['validated']} validations, {said['validated_per_s']:.0f}/s,"
 
 
 def replace(instance, *options):
@@ -73,7 +60,7 @@ def test_under_load(lab, nginx, instance, way, remark):
     clients_coming, validators = load.Load(lab, nginx), Validators(lab)
     for _ in range(REPLACEMENTS):
         replace(instance, "--way", way)
-    remark(f"{validators.finish()} validations over {REPLACEMENTS} replacements")
+    remark(f"{validators.finish()} over {REPLACEMENTS} replacements")
     clients_coming.finish()
     assert attached.attachments(lab.server) == places
     assert instance.links() == links
@@ -86,7 +73,7 @@ def test_standalone(lab, instance, remark):
     validators = Validators(lab)
     for _ in range(REPLACEMENTS):
         replace(instance, "--standalone")
-    remark(f"{validators.finish()} validations over {REPLACEMENTS} replacements")
+    remark(f"{validators.finish()} over {REPLACEMENTS} replacements")
     assert instance.responder.stop() == 0
     assert not lab.server.listens(443)
 
