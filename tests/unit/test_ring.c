@@ -17,7 +17,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -394,6 +396,112 @@ static void test_tells_of_lost_submissions(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* --- more than there is room for ------------------------------------------------------------------ */
+
+/* Events by number, and how many came twice. */
+struct tally {
+	bool *seen;
+	size_t count, doubles;
+};
+
+static void count_readable(void *owner, const struct ring_event *event)
+{
+	struct tally *tally = owner;
+
+	if (event->operation != RING_READABLE)
+		return;
+	tally->doubles += tally->seen[event->slot];
+	tally->count += !tally->seen[event->slot];
+	tally->seen[event->slot] = true;
+}
+
+/* Twice as many completions as the queue holds, before anybody looks: none is lost. */
+static void test_survives_overflow(void **state)
+{
+	enum { WATCHES = 20000 };
+	uint64_t until_ns = ring_clock_ns() + PATIENCE_NS;
+	struct tally tally = {.seen = calloc(WATCHES, sizeof(bool))};
+	int readable = eventfd(1, EFD_CLOEXEC);
+
+	(void)state;
+	assert_non_null(tally.seen);
+	assert_true(readable >= 0);
+	for (uint32_t i = 0; i < WATCHES; i++)
+		ring_watch(ring, readable, i);
+	while (tally.count < WATCHES && ring_clock_ns() < until_ns)
+		assert_int_equal(ring_run(ring, until_ns, count_readable, &tally), 0);
+	assert_int_equal(tally.count, WATCHES);
+	assert_int_equal(tally.doubles, 0);
+	free(tally.seen);
+	close(readable);
+	/* And it works as before. */
+	test_carries_bytes(NULL);
+}
+
+enum { MANY = 1500 }; /* connections: more than there are receive buffers */
+
+struct crowd {
+	uint32_t slots[MANY];
+	size_t installed, received, starved;
+};
+
+static void receive_of_many(void *owner, const struct ring_event *event)
+{
+	struct crowd *crowd = owner;
+
+	if (event->operation == RING_INSTALL) {
+		assert_true(event->result >= 0);
+		crowd->slots[crowd->installed++] = (uint32_t)event->result;
+	} else if (event->operation == RING_RECEIVE && event->result > 0) {
+		assert_int_equal(event->data[0], 'x');
+		crowd->received++;
+	} else if (event->operation == RING_RECEIVE && event->result == -ENOBUFS) {
+		/* As worker.c does: they are back as soon as this round is over. */
+		crowd->starved++;
+		ring_receive(ring, event->slot, event->generation);
+	}
+}
+
+static void run_crowd(struct crowd *crowd, const size_t *count, size_t wanted)
+{
+	uint64_t until_ns = ring_clock_ns() + PATIENCE_NS;
+
+	while (*count < wanted && ring_clock_ns() < until_ns)
+		assert_int_equal(ring_run(ring, until_ns, receive_of_many, crowd), 0);
+	assert_int_equal(*count, wanted);
+}
+
+/* All say something at once: whoever finds no buffer is heard in the next round. */
+static void test_survives_want_of_buffers(void **state)
+{
+	struct rlimit before, files = {.rlim_cur = 3 * MANY, .rlim_max = 3 * MANY};
+	struct crowd crowd = {0};
+	const char *missing;
+	int pairs[MANY][2];
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	files.rlim_max = before.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+	ring_free(ring);
+	assert_int_equal(ring_new(&ring, MANY, &missing), 0);
+	assert_int_equal(ring_enable(ring), 0);
+	for (size_t i = 0; i < MANY; i++) {
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pairs[i]), 0);
+		ring_install(ring, pairs[i][1]);
+		run_crowd(&crowd, &crowd.installed, i + 1);
+	}
+	for (size_t i = 0; i < MANY; i++)
+		ring_receive(ring, crowd.slots[i], GENERATION);
+	assert_int_equal(ring_run(ring, 0, receive_of_many, &crowd), 0);
+	for (size_t i = 0; i < MANY; i++)
+		assert_int_equal(write(pairs[i][0], "x", 1), 1);
+	run_crowd(&crowd, &crowd.received, MANY);
+	for (size_t i = 0; i < MANY; i++)
+		close(pairs[i][0]);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 static void test_probes(void **state)
 {
 	const char *missing;
@@ -414,6 +522,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_waits_no_longer_than_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_can_be_woken, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_is_restricted, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_survives_overflow, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_survives_want_of_buffers, setup, teardown),
 		cmocka_unit_test(test_tells_of_lost_submissions),
 		cmocka_unit_test(test_probes),
 	};
