@@ -6,7 +6,7 @@
 #   make lint       style and static checks   make format     clang-format in place
 #   make check-kernels   other kernels, in emulated machines (root)
 #   make bench           beside what people would use instead; bench-quick: in some minutes (root)
-#   make bench-agent     many certificates: beside lego, and a million in store (root)
+#   make bench-agent     many certificates: beside lego and uacme, and a million in store (root)
 #   make bench-steering  what steering costs, rule by rule and for production (root)
 #   make install    PREFIX=/usr DESTDIR=      make clean
 #
@@ -211,7 +211,7 @@ bench-run bench-quick-run: all $(COMPARISON)
 	$(Q)O=$(O) PYTHONPATH=tests/net $(PYTHON) -B bench/compare.py $(if $(findstring quick,$@),--quick)
 
 bench-agent: $(O)/setup.stamp
-	$(Q)deploy/fetch-peers.sh $(PEERS) bench
+	$(Q)deploy/setup.sh $(WOLFSSL_PREFIX) $(PEERS) bench
 	$(Q)$(MAKE) --no-print-directory bench-agent-run
 bench-agent-run: all
 	$(Q)mkdir -p $(O)/bench
