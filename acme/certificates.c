@@ -8,6 +8,7 @@
 #include "acme/arguments.h"
 #include "acme/describe.h"
 #include "acme/failure.h"
+#include "acme/file.h"
 #include "acme/output.h"
 #include "acme/store.h"
 #include "acme/verbs.h"
@@ -67,7 +68,7 @@ int verb_certificates(const struct arguments *arguments)
 		ok = show(arguments, names[i], array) && ok;
 	if (count == 0)
 		output_line("There are no certificates in %s/live.", arguments->paths.state);
-	store_names_free(names, count);
+	file_list_free(names, count);
 	output_document(json_pack("{s:b, s:o}", "ok", ok, "certificates", array));
 	return ok ? EXIT_DONE : EXIT_FAILED;
 }

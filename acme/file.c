@@ -243,3 +243,42 @@ int file_remove_directory(int directory, const char *name)
 		return error;
 	return unlinkat(directory, name, AT_REMOVEDIR) ? -errno : 0;
 }
+
+int file_list(const char *path, int (*select)(const struct dirent *entry), char ***ret_names,
+	      size_t *ret_count)
+{
+	struct dirent **entries = NULL;
+	int count, i, error = 0;
+	char **names;
+
+	count = scandir(path, &entries, select, alphasort);
+	if (count < 0 && errno != ENOENT)
+		return -errno;
+	if (count < 0)
+		count = 0;
+	names = calloc(count ? (size_t)count : 1, sizeof(*names));
+	for (i = 0; i < count; i++) {
+		if (names)
+			names[i] = strdup(entries[i]->d_name);
+		if (!names || !names[i])
+			error = -ENOMEM;
+		free(entries[i]);
+	}
+	free(entries);
+	if (!names || error) {
+		file_list_free(names, (size_t)count);
+		return -ENOMEM;
+	}
+	*ret_names = names;
+	*ret_count = (size_t)count;
+	return 0;
+}
+
+void file_list_free(char **names, size_t count)
+{
+	size_t i;
+
+	for (i = 0; names && i < count; i++)
+		free(names[i]);
+	free(names);
+}

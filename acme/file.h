@@ -41,6 +41,15 @@ int file_replace(int directory, const char *name, const struct file_access *acce
  */
 int file_read(int directory, const char *name, size_t max, char **ret_data, size_t *ret_size);
 
+/*
+ * The names in a directory that `select` takes (as scandir(3)'s filter), sorted by bytes, as a new
+ * array of new strings; a directory that is not there has none.  0 or -errno.
+ */
+struct dirent;
+int file_list(const char *path, int (*select)(const struct dirent *entry), char ***ret_names,
+	      size_t *ret_count);
+void file_list_free(char **names, size_t count);
+
 /* Make a directory, or take the one that is there; *ret_fd is the caller's.  0 or -errno. */
 int file_open_directory(int directory, const char *name, mode_t mode, int *ret_fd);
 

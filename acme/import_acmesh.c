@@ -15,6 +15,7 @@
 
 #include "acme/base64url.h"
 #include "acme/import_layouts.h"
+#include "acme/file.h"
 #include "acme/import_tree.h"
 #include "acme/json.h"
 
@@ -52,7 +53,7 @@ static bool is_acmesh(const char *tree)
 		return false;
 	for (i = 0; !is && i < count; i++)
 		is = has_certificate(tree, directories[i]);
-	import_names_free(directories, count);
+	file_list_free(directories, count);
 	return is;
 }
 
@@ -178,7 +179,7 @@ static int read_acmesh(const char *tree, struct import_list *list)
 		return error;
 	for (i = 0; !error && i < count; i++)
 		error = read_one(tree, directories[i], list);
-	import_names_free(directories, count);
+	file_list_free(directories, count);
 	return error;
 }
 

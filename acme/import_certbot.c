@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "acme/import_layouts.h"
+#include "acme/file.h"
 #include "acme/import_tree.h"
 
 static bool is_certbot(const char *tree)
@@ -73,7 +74,7 @@ static bool has_common_hooks(const char *tree)
 
 	if (import_names(&names, &count, "%s/renewal-hooks/deploy", tree))
 		return false;
-	import_names_free(names, count);
+	file_list_free(names, count);
 	return count > 0;
 }
 
@@ -88,7 +89,7 @@ static int read_certbot(const char *tree, struct import_list *list)
 		return error;
 	for (i = 0; !error && i < count; i++)
 		error = read_one(tree, names[i], list);
-	import_names_free(names, count);
+	file_list_free(names, count);
 	if (has_common_hooks(tree))
 		list->note = "the programs in its renewal-hooks/deploy are not taken over: run "
 			     "what is needed of them by --deploy-hook";

@@ -15,6 +15,7 @@
 
 #include "acme/base64url.h"
 #include "acme/import_layouts.h"
+#include "acme/file.h"
 #include "acme/import_tree.h"
 #include "acme/json.h"
 
@@ -94,7 +95,7 @@ static int find_origin(struct origin *ret_origin, const char *tree)
 	if (usable != 1)
 		ret_origin->server[0] = '\0';
 	if (!error)
-		import_names_free(accounts, count);
+		file_list_free(accounts, count);
 	free(config);
 	free(value);
 	return error;
@@ -135,7 +136,7 @@ static int read_dehydrated(const char *tree, struct import_list *list)
 	error = find_origin(&origin, tree);
 	for (i = 0; !error && i < count; i++)
 		error = read_one(tree, names[i], &origin, list);
-	import_names_free(names, count);
+	file_list_free(names, count);
 	free(origin.account);
 	free(origin.hook);
 	return error;

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "acme/import_layouts.h"
+#include "acme/file.h"
 #include "acme/import_tree.h"
 #include "acme/json.h"
 
@@ -66,7 +67,7 @@ static char *find_key(const char *place, const char *account)
 		return NULL;
 	for (i = 0; !key && i < count; i++)
 		key = import_path_if_there("%s/%s/%s/%s.key", place, account, kinds[i], account);
-	import_names_free(kinds, count);
+	file_list_free(kinds, count);
 	return key;
 }
 
@@ -87,7 +88,7 @@ static char *find_account(const char *tree, const char *url)
 	if (!import_names(&accounts, &count, "%s", place)) {
 		if (count == 1)
 			key = find_key(place, accounts[0]);
-		import_names_free(accounts, count);
+		file_list_free(accounts, count);
 	}
 	free(place);
 	return key;
@@ -135,7 +136,7 @@ static int read_lego(const char *tree, struct import_list *list)
 		return error;
 	for (i = 0; !error && i < count; i++)
 		error = read_one(tree, files[i], list);
-	import_names_free(files, count);
+	file_list_free(files, count);
 	return error;
 }
 

@@ -109,49 +109,18 @@ static int select_visible(const struct dirent *entry)
 
 int import_names(char ***ret_names, size_t *ret_count, const char *format, ...)
 {
-	struct dirent **entries = NULL;
-	int count, i, error = 0;
 	va_list arguments;
-	char **names, *path;
+	char *path;
+	int error;
 
 	va_start(arguments, format);
 	path = format_path(format, arguments);
 	va_end(arguments);
 	if (!path)
 		return -ENOMEM;
-	count = scandir(path, &entries, select_visible, alphasort);
-	if (count < 0 && errno != ENOENT)
-		error = -errno;
+	error = file_list(path, select_visible, ret_names, ret_count);
 	free(path);
-	if (error)
-		return error;
-	if (count < 0)
-		count = 0;
-	names = calloc(count ? (size_t)count : 1, sizeof(*names));
-	for (i = 0; i < count; i++) {
-		if (names)
-			names[i] = strdup(entries[i]->d_name);
-		if (!names || !names[i])
-			error = -ENOMEM;
-		free(entries[i]);
-	}
-	free(entries);
-	if (!names || error) {
-		import_names_free(names, (size_t)count);
-		return -ENOMEM;
-	}
-	*ret_names = names;
-	*ret_count = (size_t)count;
-	return 0;
-}
-
-void import_names_free(char **names, size_t count)
-{
-	size_t i;
-
-	for (i = 0; names && i < count; i++)
-		free(names[i]);
-	free(names);
+	return error;
 }
 
 /* Behind "KEY" and the sign, if the line gives a value to the key; else NULL. */

@@ -22,11 +22,10 @@ char *import_text(const char *format, ...) __attribute__((format(printf, 1, 2)))
 
 /*
  * The names in a directory, sorted, without those that begin with a dot; a directory that is not
- * there has none.  *ret_names is a new array of new strings.  0 or -errno.
+ * there has none.  *ret_names is for file_list_free().  0 or -errno.
  */
 int import_names(char ***ret_names, size_t *ret_count, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-void import_names_free(char **names, size_t count);
 
 /*
  * What the first line "KEY=VALUE" (or with blanks around the sign) of a text gives to `key`, without

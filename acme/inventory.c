@@ -9,6 +9,7 @@
 
 #include "acme/consequence.h"
 #include "acme/failure.h"
+#include "acme/file.h"
 #include "acme/names.h"
 #include "acme/output.h"
 #include "acme/state.h"
@@ -81,7 +82,7 @@ int inventory_take(struct state *state, const struct paths *paths, struct failur
 			return -1;
 		}
 		error = take_all(state, paths, names, count);
-		store_names_free(names, count);
+		file_list_free(names, count);
 	}
 	if (error)
 		state_explain(state, error, failure);

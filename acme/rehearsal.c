@@ -35,7 +35,7 @@ static void remove_certificates(const struct paths *paths)
 			output_failure(names[i], &failure);
 			failure_done(&failure);
 		}
-	store_names_free(names, count);
+	file_list_free(names, count);
 }
 
 static void remove_state(const struct paths *paths)

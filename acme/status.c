@@ -164,30 +164,28 @@ static void show_challenges(const json_t *challenges)
 	}
 }
 
+static void show_count(const json_t *counts, const char *name, const char *text)
+{
+	output_line("  %12" JSON_INTEGER_FORMAT "  %s",
+		    json_integer_value(json_object_get(counts, name)), text);
+}
+
 static void show_counters(const json_t *counters)
 {
 	enum steer_counter counter;
-	json_t *value;
 
 	output_line("Since the maps were made:");
-	for (counter = 0; counter < STEER_COUNTERS; counter++) {
-		value = json_object_get(counters, steer_counter_name(counter));
-		output_line("  %12" JSON_INTEGER_FORMAT "  %s", json_integer_value(value),
-			    steer_counter_text(counter));
-	}
+	for (counter = 0; counter < STEER_COUNTERS; counter++)
+		show_count(counters, steer_counter_name(counter), steer_counter_text(counter));
 }
 
 static void show_endings(const json_t *endings)
 {
 	enum ending ending;
-	json_t *value;
 
 	output_line("Connections to the responder, since it started:");
-	for (ending = 0; ending < ENDINGS; ending++) {
-		value = json_object_get(endings, ending_name(ending));
-		output_line("  %12" JSON_INTEGER_FORMAT "  %s", json_integer_value(value),
-			    ending_text(ending));
-	}
+	for (ending = 0; ending < ENDINGS; ending++)
+		show_count(endings, ending_name(ending), ending_text(ending));
 }
 
 /* --- of one name ------------------------------------------------------------------------------ */

@@ -122,43 +122,9 @@ static int select_name(const struct dirent *entry)
 int store_names(char ***ret_names, size_t *ret_count, const struct paths *paths)
 {
 	char path[STORE_PATH_MAX + 1];
-	struct dirent **entries;
-	char **names;
-	int count, i, error = 0;
 
 	store_live_path(path, paths, "");
-	count = scandir(path, &entries, select_name, alphasort);
-	if (count < 0 && errno != ENOENT)
-		return -errno;
-	if (count < 0) {
-		count = 0;
-		entries = NULL;
-	}
-	names = calloc(count ? (size_t)count : 1, sizeof(*names));
-	for (i = 0; i < count; i++) {
-		if (names)
-			names[i] = strdup(entries[i]->d_name);
-		if (!names || !names[i])
-			error = -ENOMEM;
-		free(entries[i]);
-	}
-	free(entries);
-	if (!names || error) {
-		store_names_free(names, (size_t)count);
-		return -ENOMEM;
-	}
-	*ret_names = names;
-	*ret_count = (size_t)count;
-	return 0;
-}
-
-void store_names_free(char **names, size_t count)
-{
-	size_t i;
-
-	for (i = 0; names && i < count; i++)
-		free(names[i]);
-	free(names);
+	return file_list(path, select_name, ret_names, ret_count);
 }
 
 int store_find(struct stored *ret_stored, const struct paths *paths,
@@ -184,6 +150,6 @@ int store_find(struct stored *ret_stored, const struct paths *paths,
 		}
 		stored_done(&stored);
 	}
-	store_names_free(names, name_count);
+	file_list_free(names, name_count);
 	return error;
 }

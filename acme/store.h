@@ -69,11 +69,9 @@ bool store_is_of_order(const struct paths *paths, const char *name, const char *
 int store_read_key(struct key **ret_key, const struct paths *paths, const char *name);
 
 /*
- * The names of all certificates, sorted; a new array of new strings.  None is no
- * error.  0 or -errno.
+ * The names of all certificates, sorted, for file_list_free().  None is no error.  0 or -errno.
  */
 int store_names(char ***ret_names, size_t *ret_count, const struct paths *paths);
-void store_names_free(char **names, size_t count);
 
 /* Find the certificate for exactly these names.  0, -ENOENT: there is none, or -errno. */
 int store_find(struct stored *ret_stored, const struct paths *paths,

@@ -12,10 +12,11 @@
 #include <unistd.h>
 
 #include "bpf/steer_abi.h"
-#include "common/paths.h"
+#include "common/shared_file.h"
 
 #define TABLE_MAGIC 0x5349444553544550ULL /* "SIDESTEP" */
 /* Memory is got for so many: whole pages, and a system call less for most. */
+#define FILE_MODE     0660
 #define SLOTS_AT_ONCE 32
 #define SLOT_WORDS    (SLOT_SIZE / sizeof(uint32_t))
 
@@ -117,11 +118,6 @@ static int read_constants(int fd, struct slots_constants *ret_constants)
 	return 0;
 }
 
-static int set_owner(int fd, gid_t group)
-{
-	return fchown(fd, (uid_t)-1, group) || fchmod(fd, 0660) ? -errno : 0;
-}
-
 /* Whether a table of the right size is there already; if so, give it to `group`. */
 static int keep(const char *path, gid_t group, uint32_t slot_count, uint64_t ret_hash_key[2])
 {
@@ -135,20 +131,27 @@ static int keep(const char *path, gid_t group, uint32_t slot_count, uint64_t ret
 	if (!error && constants.slot_count != slot_count)
 		error = -EPROTO;
 	if (!error)
-		error = set_owner(fd, group);
+		error = shared_file_give(fd, group, FILE_MODE);
 	if (!error)
 		memcpy(ret_hash_key, constants.hash_key, sizeof(constants.hash_key));
 	close(fd);
 	return error;
 }
 
+/* What a new table is to have, and the key that it gets. */
+struct new_table {
+	uint32_t slot_count;
+	uint64_t hash_key[2];
+};
+
 /* Fill an empty file. */
-static int write_table(int fd, uint32_t slot_count, uint64_t ret_hash_key[2])
+static int write_table(int fd, void *context)
 {
+	struct new_table *table = context;
 	struct slots_constants constants = {.magic = TABLE_MAGIC,
 					    .version = STEER_ABI_VERSION,
 					    .slot_size = SLOT_SIZE,
-					    .slot_count = slot_count};
+					    .slot_count = table->slot_count};
 	/* Unclean: the maps may still hold an earlier table's names. */
 	struct slots_state state = {.unclean = 1};
 	int error;
@@ -160,51 +163,31 @@ static int write_table(int fd, uint32_t slot_count, uint64_t ret_hash_key[2])
 	if (error)
 		return error;
 	constants.checksum = constants_checksum(&constants);
-	if (ftruncate(fd, (off_t)slot_offset(slot_count)))
+	if (ftruncate(fd, (off_t)slot_offset(table->slot_count)))
 		return -errno;
 	errno = ENOSPC; /* of a short write */
 	if (pwrite(fd, &constants, sizeof(constants), 0) != sizeof(constants) ||
 	    pwrite(fd, &state, sizeof(state), SLOTS_STATE_OFFSET) != sizeof(state))
 		return -errno;
-	memcpy(ret_hash_key, constants.hash_key, sizeof(constants.hash_key));
+	memcpy(table->hash_key, constants.hash_key, sizeof(constants.hash_key));
 	return 0;
-}
-
-/* Put a new table at `path`, whole or not at all. */
-static int make_anew(const char *path, gid_t group, uint32_t slot_count, uint64_t ret_hash_key[2])
-{
-	char new_path[PATHS_MAX + 8];
-	int fd, error;
-
-	if (snprintf(new_path, sizeof(new_path), "%s.new", path) >= (int)sizeof(new_path))
-		return -ENAMETOOLONG;
-	if (unlink(new_path) && errno != ENOENT)
-		return -errno;
-	fd = open(new_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	error = write_table(fd, slot_count, ret_hash_key);
-	if (!error)
-		error = set_owner(fd, group);
-	if (!error && rename(new_path, path))
-		error = -errno;
-	if (error)
-		unlink(new_path);
-	close(fd);
-	return error;
 }
 
 int slots_create(const char *path, gid_t group, uint32_t slot_count, uint64_t ret_hash_key[2])
 {
-	uint64_t hash_key[2];
-	int error;
+	struct new_table table = {.slot_count = slot_count};
+	int error, fd;
 
 	assert(slot_count > 0 && slot_count <= SLOTS_MAX);
-	error = keep(path, group, slot_count, hash_key);
-	if (error == -ENOENT || error == -EPROTO)
-		error = make_anew(path, group, slot_count, hash_key);
+	error = keep(path, group, slot_count, table.hash_key);
+	if (error == -ENOENT || error == -EPROTO) {
+		fd = shared_file_make(path, group, FILE_MODE, write_table, &table);
+		error = fd < 0 ? fd : 0;
+		if (fd >= 0)
+			close(fd);
+	}
 	if (!error)
-		memcpy(ret_hash_key, hash_key, sizeof(hash_key));
+		memcpy(ret_hash_key, table.hash_key, sizeof(table.hash_key));
 	return error;
 }
 

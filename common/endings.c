@@ -3,12 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/paths.h"
+#include "common/shared_file.h"
 
 /* Changed with the meaning of what follows it. */
 #define MAGIC UINT64_C(0x3130656d6f637475)
@@ -43,27 +41,17 @@ const char *ending_text(enum ending ending)
 	return endings[ending].text;
 }
 
-int endings_create(const char *path, gid_t group)
+static int fill(int fd, void *context)
 {
 	static const uint64_t none[ENDINGS];
-	char new_path[PATHS_MAX + 8];
-	int fd, error;
 
-	if (snprintf(new_path, sizeof(new_path), "%s.new", path) >= (int)sizeof(new_path))
-		return -ENAMETOOLONG;
-	if (unlink(new_path) && errno != ENOENT)
-		return -errno;
-	fd = open(new_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	error = endings_write(fd, none);
-	if (!error && (fchown(fd, (uid_t)-1, group) || fchmod(fd, 0640) || rename(new_path, path)))
-		error = -errno;
-	if (!error)
-		return fd;
-	unlink(new_path);
-	close(fd);
-	return error;
+	(void)context;
+	return endings_write(fd, none);
+}
+
+int endings_create(const char *path, gid_t group)
+{
+	return shared_file_make(path, group, 0640, fill, NULL);
 }
 
 int endings_write(int fd, const uint64_t counts[ENDINGS])

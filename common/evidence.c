@@ -24,11 +24,12 @@
 
 #include "bpf/name_hash.h"
 #include "common/mapping.h"
-#include "common/paths.h"
+#include "common/shared_file.h"
 
 #define EVIDENCE_MAGIC   0x45434e4544495645ULL /* "EVIDENCE" */
 #define EVIDENCE_VERSION 1
 
+#define FILE_MODE      0640
 #define HEADER_SIZE    4096
 #define BUCKET_ENTRIES 8
 #define BUCKETS        (EVIDENCE_NAMES_MAX / BUCKET_ENTRIES)
@@ -130,11 +131,6 @@ static int open_closed_buckets(int fd)
 	return 0;
 }
 
-static int set_owner(int fd, gid_t group)
-{
-	return fchown(fd, (uid_t)-1, group) || fchmod(fd, 0640) ? -errno : 0;
-}
-
 /* 0 when a file of this layout is there. */
 static int keep(const char *path, gid_t group, bool alone)
 {
@@ -148,18 +144,19 @@ static int keep(const char *path, gid_t group, bool alone)
 	if (!error && alone)
 		error = open_closed_buckets(fd);
 	if (!error)
-		error = set_owner(fd, group);
+		error = shared_file_give(fd, group, FILE_MODE);
 	close(fd);
 	return error;
 }
 
-static int write_header(int fd)
+static int write_header(int fd, void *context)
 {
 	struct header header = {.magic = EVIDENCE_MAGIC,
 				.version = EVIDENCE_VERSION,
 				.entry_size = sizeof(struct shared_entry),
 				.bucket_count = BUCKETS};
 
+	(void)context;
 	if (getrandom(header.hash_key, sizeof(header.hash_key), 0) != sizeof(header.hash_key))
 		return -EIO;
 	if (ftruncate(fd, (off_t)FILE_SIZE))
@@ -168,35 +165,17 @@ static int write_header(int fd)
 	return pwrite(fd, &header, sizeof(header), 0) == sizeof(header) ? 0 : -errno;
 }
 
-/* Put a new file at `path`, whole or not at all. */
-static int make_anew(const char *path, gid_t group)
-{
-	char new_path[PATHS_MAX + 8];
-	int fd, error;
-
-	if (snprintf(new_path, sizeof(new_path), "%s.new", path) >= (int)sizeof(new_path))
-		return -ENAMETOOLONG;
-	if (unlink(new_path) && errno != ENOENT)
-		return -errno;
-	fd = open(new_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	error = write_header(fd);
-	if (!error)
-		error = set_owner(fd, group);
-	if (!error && rename(new_path, path))
-		error = -errno;
-	if (error)
-		unlink(new_path);
-	close(fd);
-	return error;
-}
-
 int evidence_create(const char *path, gid_t group, bool alone)
 {
-	int error = keep(path, group, alone);
+	int error = keep(path, group, alone), fd;
 
-	return error == -ENOENT || error == -EPROTO ? make_anew(path, group) : error;
+	if (error != -ENOENT && error != -EPROTO)
+		return error;
+	fd = shared_file_make(path, group, FILE_MODE, write_header, NULL);
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return 0;
 }
 
 int evidence_open(struct evidence **ret_evidence, const char *path, bool writable)

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "acme/import_layouts.h"
+#include "acme/file.h"
 #include "acme/import_tree.h"
 #include "tests/unit/fixture.h"
 
@@ -81,10 +82,10 @@ static void test_names(void **state)
 	assert_string_equal(names[0], "a");
 	assert_string_equal(names[1], "b");
 	assert_string_equal(names[2], "link");
-	import_names_free(names, count);
+	file_list_free(names, count);
 	assert_int_equal(import_names(&names, &count, "%s/none", tree), 0);
 	assert_int_equal(count, 0);
-	import_names_free(names, count);
+	file_list_free(names, count);
 	assert_int_equal(import_names(&names, &count, "%s/a", tree), -ENOTDIR);
 }
 

@@ -153,7 +153,7 @@ static bool nothing_is_live(void)
 	size_t count;
 
 	assert_int_equal(store_names(&names, &count, &paths), 0);
-	store_names_free(names, count);
+	file_list_free(names, count);
 	return count == 0;
 }
 
@@ -485,7 +485,7 @@ static void test_reading(void **state)
 	assert_int_equal(count, 2);
 	assert_string_equal(names[0], "first");
 	assert_string_equal(names[1], "second");
-	store_names_free(names, count);
+	file_list_free(names, count);
 
 	assert_int_equal(store_read(&stored, &paths, "first"), 0);
 	assert_string_equal(stored.name, "first");
