@@ -57,14 +57,18 @@ static const struct {
 		{"renew", NULL, "renew all certificates that are due",
 		 "Once, for a timer; `sidestep run` does it by itself.  What is due is told by "
 		 "`sidestep plan`;\nnothing due is no failure.  --cert-name looks at one only.\n\n"
-		 "  sidestep renew\n  sidestep renew --cert-name example.org --force-renewal\n"},
+		 "  sidestep renew\n  sidestep renew --cert-name example.org --force-renewal\n"
+		 "  sidestep renew --force-renewal --issued-before 2026-11-20    (a CA has to "
+		 "revoke them)\n"},
 	[VERB_RUN] =
 		{"run", NULL, "renew certificates when they are due, until stopped",
 		 "The daemon.  It does what `sidestep renew` does, at the moments that `sidestep "
 		 "plan` shows.\nSIGTERM ends it; orders under way are gone on with by the next."
 		 "\n\n  sidestep run\n"},
-	[VERB_PLAN] = {"plan", NULL, "show when which certificate is renewed",
-		       "  sidestep plan --json\n"},
+	[VERB_PLAN] = {"plan", "[NAME]", "show when which certificate is renewed",
+		       "And what the CAs' limits leave.  Of the certificate NAME, also the last "
+		       "attempts to get one.\n\n"
+		       "  sidestep plan --json\n  sidestep plan example.org\n"},
 	[VERB_CERTIFICATES] = {"certificates", NULL, "list the certificates that are there",
 			       "  sidestep certificates --json\n"},
 	[VERB_REVOKE] =
@@ -161,6 +165,10 @@ static const struct {
 	 "run for a new certificate, with RENEWED_LINEAGE and RENEWED_DOMAINS set"},
 	{"force-renewal", 0, OPTION_FLAG, FIELD(arguments.force_renewal), 0, NULL, RENEWAL_VERBS,
 	 "get a new certificate even if the present one is not due"},
+	{"issued-after", 0, OPTION_TEXT, FIELD(arguments.issued_after), 0, "DATE", BIT(VERB_RENEW),
+	 "with --force-renewal: only what was issued after it, before all else that is due"},
+	{"issued-before", 0, OPTION_TEXT, FIELD(arguments.issued_before), 0, "DATE",
+	 BIT(VERB_RENEW), "the same: only what was issued before it"},
 	{"dry-run", 0, OPTION_FLAG, FIELD(arguments.dry_run), 0, NULL, RENEWAL_VERBS,
 	 "try it at the CA's staging environment, and throw away what it gives"},
 	{"key-type", 0, OPTION_TEXT, FIELD(arguments.key_type), 0, "TYPE", BIT(VERB_CERTONLY),
@@ -425,6 +433,12 @@ static void conclude(struct parsing *parsing, struct failure *failure)
 	arguments->server_given = arguments->server || parsing->staging;
 	if (parsing->staging)
 		arguments->server = CA_STAGING;
+	if ((arguments->issued_after || arguments->issued_before) &&
+	    (!arguments->force_renewal || arguments->cert_name))
+		failure_set(
+			failure, NULL,
+			"--issued-after and --issued-before go with --force-renewal, and without "
+			"--cert-name");
 	if (arguments->quiet && arguments->verbose)
 		failure_set(failure, NULL, "--quiet and --verbose exclude each other");
 }

@@ -48,6 +48,7 @@ struct arguments {
 	const char *eab_kid;
 	const char *eab_hmac_key_file;
 	const char *reason; /* of revoke */
+	const char *issued_after, *issued_before; /* of renew; they come with force_renewal */
 	const char *cert_name;
 	const char *key_type; /* that key_type_parse() knows */
 	const char *preferred_profile;

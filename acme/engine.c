@@ -11,8 +11,8 @@
 #include "acme/arguments.h"
 #include "acme/barrier.h"
 #include "acme/consequence.h"
+#include "acme/desk.h"
 #include "acme/due.h"
-#include "acme/explain.h"
 #include "acme/failure.h"
 #include "acme/issue.h"
 #include "acme/loop.h"
@@ -20,8 +20,6 @@
 #include "acme/net.h"
 #include "acme/order.h"
 #include "acme/output.h"
-#include "acme/session.h"
-#include "acme/settings.h"
 #include "acme/state.h"
 #include "acme/store.h"
 
@@ -29,15 +27,11 @@
 #define CLOCK_SLACK_S 86400
 #define BUSY_PAUSE_S  60 /* after finding another process at work */
 
-/* For how long all orders wait when one has met a limit, at first. */
-#define HOLD_BEGIN_S       INT64_C(60)
-#define HOLD_DOUBLINGS_MAX 10
-
 struct job {
 	TAILQ_ENTRY(job) link;
 	bool is_chosen; /* by somebody, and not by what is due: then limits do not hold it back */
 	struct engine *engine;
-	struct desk *desk;
+	struct desk_visitor visitor; /* of the CA */
 	struct state_lineage lineage;
 	struct identifier *identifiers;
 	size_t identifier_count;
@@ -48,26 +42,12 @@ struct job {
 
 TAILQ_HEAD(jobs, job);
 
-/* One CA: the session with it, and who waits until it is ready. */
-struct desk {
-	TAILQ_ENTRY(desk) link;
-	struct engine *engine;
-	char *server;
-	char *account; /* of ours there */
-	struct session session;
-	bool is_ready;
-	bool is_stale; /* settings have changed: ends with its last job */
-	unsigned int refusals; /* in a row: the CA's limits were met */
-	size_t users; /* jobs, waiting or under way, and not yet freed */
-	struct jobs waiting;
-};
-
 struct engine {
 	const struct engine_options *options;
 	struct barrier *barrier; /* NULL: none */
 	struct allowance *allowance;
-	TAILQ_HEAD(desks, desk) desks;
-	struct jobs jobs; /* whose orders are under way */
+	struct desks *desks;
+	struct jobs jobs; /* waiting for their CA, or under way */
 	struct jobs ended; /* to be freed, outside of their own callbacks */
 	size_t count; /* waiting or under way */
 	bool takes_due;
@@ -83,27 +63,26 @@ static void look_again(struct engine *engine);
 static void job_free(struct job *job)
 {
 	issue_free(job->issue);
-	if (job->desk)
-		job->desk->users--;
+	desk_leave(&job->visitor);
 	state_lineage_done(&job->lineage);
 	free(job->identifiers);
 	free(job->resume_url);
 	free(job);
 }
 
-/* Say what came of it; the state has it already.  `list` is where the job is. */
-static void job_end(struct job *job, struct jobs *list, const struct engine_result *result)
+/* Say what came of it; the state has it already. */
+static void job_end(struct job *job, const struct engine_result *result)
 {
 	struct engine *engine = job->engine;
 
-	TAILQ_REMOVE(list, job, link);
+	TAILQ_REMOVE(&engine->jobs, job, link);
 	TAILQ_INSERT_TAIL(&engine->ended, job, link);
 	engine->count--;
 	engine->options->finished(engine->options->context, result);
 	look_again(engine);
 }
 
-static void job_succeed(struct job *job, struct jobs *list)
+static void job_succeed(struct job *job)
 {
 	const struct engine_options *options = job->engine->options;
 	struct failure failure = {0};
@@ -111,41 +90,14 @@ static void job_succeed(struct job *job, struct jobs *list)
 
 	if (job->issue)
 		result.order = issue_order(job->issue);
-	if (job->desk)
-		job->desk->refusals = 0;
+	desk_note_success(&job->visitor);
 	consequence_of_success(options->state, &options->arguments->paths, &job->lineage, &failure);
 	job->engine->is_stuck |= failure_is_set(&failure);
-	job_end(job, list, &result);
+	job_end(job, &result);
 	failure_done(&failure);
 }
 
-/*
- * The CA asks to wait.  Overloaded, it means everybody.  Of a limit it does not say whose it is, the
- * account's or one of this order's names': so others wait for a minute, then for two, ... for as long as
- * every order meets it.
- */
-static void hold(struct desk *desk, const struct failure *failure)
-{
-	struct state *state = desk->engine->options->state;
-	int64_t now_s = time(NULL), wait_s = failure->retry_after_s, held_s = 0;
-	int error = state_hold_read(state, desk->server, desk->account, &held_s);
-
-	/* Those that were under way meet the same limit: they count as one. */
-	if (!error && held_s > now_s)
-		return;
-	if (problem_is(failure->problem, "rateLimited")) {
-		if (!wait_s || wait_s > HOLD_BEGIN_S << desk->refusals)
-			wait_s = HOLD_BEGIN_S << desk->refusals;
-		desk->refusals += desk->refusals < HOLD_DOUBLINGS_MAX;
-	}
-	if (!error && wait_s)
-		error = state_hold_write(state, desk->server, desk->account, now_s + wait_s);
-	if (error)
-		output_warning("that %s asks to wait could not be written down: %s", desk->server,
-			       strerror(-error));
-}
-
-static void job_fail(struct job *job, struct jobs *list, const struct failure *failure)
+static void job_fail(struct job *job, const struct failure *failure)
 {
 	struct engine_result result = {.lineage = &job->lineage, .failure = failure};
 	struct consequence consequence;
@@ -160,11 +112,11 @@ static void job_fail(struct job *job, struct jobs *list, const struct failure *f
 		output_warning("%s: what follows from this failure could not be written down: %s",
 			       job->lineage.wish.name, strerror(-error));
 	}
-	if (consequence.is_postponed && job->desk)
-		hold(job->desk, failure);
+	if (consequence.is_postponed)
+		desk_note_pause(&job->visitor, failure);
 	result.is_postponed = consequence.is_postponed;
 	result.next_attempt_s = consequence.next_attempt_s;
-	job_end(job, list, &result);
+	job_end(job, &result);
 }
 
 static void on_ordered(void *context, const char *url)
@@ -184,115 +136,31 @@ static void on_done(void *context, struct failure *failure)
 	struct job *job = context;
 
 	if (failure_is_set(failure))
-		job_fail(job, &job->engine->jobs, failure);
+		job_fail(job, failure);
 	else
-		job_succeed(job, &job->engine->jobs);
+		job_succeed(job);
 }
 
-/* --- desks ------------------------------------------------------------------------------------ */
-
-static void job_start(struct job *job)
+static void on_admitted(void *context, struct ca *ca, const struct failure *failure)
 {
-	TAILQ_REMOVE(&job->desk->waiting, job, link);
-	TAILQ_INSERT_TAIL(&job->engine->jobs, job, link);
-	issue_start(job->issue, job->desk->session.ca);
-}
+	struct job *job = context;
 
-static void on_ready(void *context, struct failure *failure)
-{
-	struct desk *desk = context;
-	struct job *job;
-
-	desk->is_ready = !failure_is_set(failure);
-	while ((job = TAILQ_FIRST(&desk->waiting))) {
-		if (desk->is_ready)
-			job_start(job);
-		else
-			job_fail(job, &desk->waiting, failure);
-	}
-	/* The next who comes tries again. */
-	failure_done(failure);
-}
-
-static void desk_free(struct desk *desk)
-{
-	if (!desk)
-		return;
-	session_close(&desk->session);
-	free(desk->account);
-	free(desk->server);
-	free(desk);
-}
-
-/* The desk of this CA and of our account there.  0, or -1 with `failure` filled in. */
-static int find_desk(struct engine *engine, const char *server, const char *account,
-		     struct desk **ret_desk, struct failure *failure)
-{
-	const struct engine_options *options = engine->options;
-	struct desk *desk;
-
-	for (desk = TAILQ_FIRST(&engine->desks); desk; desk = TAILQ_NEXT(desk, link)) {
-		if (desk->is_stale || strcmp(desk->server, server) != 0 ||
-		    strcmp(desk->account, account) != 0)
-			continue;
-		*ret_desk = desk;
-		return 0;
-	}
-	desk = calloc(1, sizeof(*desk));
-	if (desk)
-		desk->server = strdup(server);
-	if (desk)
-		desk->account = strdup(account);
-	if (!desk || !desk->server || !desk->account) {
-		failure_set_errno(failure, ENOMEM, "preparing to talk to the CA");
-		desk_free(desk);
-		return -1;
-	}
-	TAILQ_INIT(&desk->waiting);
-	desk->engine = engine;
-	if (session_open(&desk->session, options->net, options->arguments, desk->server,
-			 desk->account, failure)) {
-		desk_free(desk);
-		return -1;
-	}
-	TAILQ_INSERT_TAIL(&engine->desks, desk, link);
-	*ret_desk = desk;
-	return 0;
-}
-
-/* Let the job wait until the CA is ready, which it may be already. */
-static void queue_at_desk(struct job *job)
-{
-	struct desk *desk = job->desk;
-	bool is_first = TAILQ_EMPTY(&desk->waiting);
-
-	TAILQ_INSERT_TAIL(&desk->waiting, job, link);
-	if (desk->is_ready)
-		job_start(job);
-	else if (is_first)
-		session_start(&desk->session, on_ready, desk);
+	if (ca)
+		issue_start(job->issue, ca);
+	else
+		job_fail(job, failure);
 }
 
 /* --- taking ----------------------------------------------------------------------------------- */
 
-static bool holds(const struct jobs *jobs, int64_t lineage)
+static bool has_job(const struct engine *engine, int64_t lineage)
 {
 	const struct job *job;
 
-	for (job = TAILQ_FIRST(jobs); job; job = TAILQ_NEXT(job, link))
+	for (job = TAILQ_FIRST(&engine->jobs); job; job = TAILQ_NEXT(job, link))
 		if (job->lineage.id == lineage)
 			return true;
 	return false;
-}
-
-static bool has_job(const struct engine *engine, int64_t lineage)
-{
-	const struct desk *desk;
-
-	for (desk = TAILQ_FIRST(&engine->desks); desk; desk = TAILQ_NEXT(desk, link))
-		if (holds(&desk->waiting, lineage))
-			return true;
-	return holds(&engine->jobs, lineage);
 }
 
 /* The names as the state has them, a blank between. */
@@ -414,8 +282,7 @@ static int book(struct job *job)
 }
 
 /* It cannot be made now, for no fault of its own. */
-static void job_wait(struct job *job, struct jobs *list, const struct failure *failure,
-		     int64_t until_s)
+static void job_wait(struct job *job, const struct failure *failure, int64_t until_s)
 {
 	const struct engine_result result = {.lineage = &job->lineage,
 					     .failure = failure,
@@ -425,11 +292,11 @@ static void job_wait(struct job *job, struct jobs *list, const struct failure *f
 	if (state_postpone(job->engine->options->state, job->lineage.id, result.next_attempt_s,
 			   NULL))
 		job->engine->is_stuck = true;
-	job_end(job, list, &result);
+	job_end(job, &result);
 }
 
 /* Whether a limit or a pause of the CA's stands in the way; then the job has ended. */
-static bool must_wait(struct job *job, struct jobs *list)
+static bool must_wait(struct job *job)
 {
 	const struct allowance_order order = describe(job);
 	struct failure failure = {0};
@@ -443,7 +310,7 @@ static bool must_wait(struct job *job, struct jobs *list)
 		output_warning("%s: the CA's limits are not known: %s", job->lineage.wish.name,
 			       strerror(-error));
 	if (at_s)
-		job_wait(job, list, &failure, at_s);
+		job_wait(job, &failure, at_s);
 	failure_done(&failure);
 	return at_s;
 }
@@ -453,12 +320,11 @@ static void begin_job(struct job *job)
 {
 	const struct engine_options *options = job->engine->options;
 	const struct allowance_order order = describe(job);
-	struct jobs *list = &job->engine->jobs;
 	struct failure failure = {0};
 	enum issue_prepared prepared;
 	int error;
 
-	if (must_wait(job, list))
+	if (must_wait(job))
 		return;
 	job->wish = (struct issue_wish){
 		.paths = &options->arguments->paths,
@@ -482,23 +348,19 @@ static void begin_job(struct job *job)
 	};
 	prepared = issue_prepare(&job->issue, &job->wish, &failure);
 	if (prepared == ISSUE_COMPLETE) {
-		job_succeed(job, list);
+		job_succeed(job);
 		return;
 	}
 	error = prepared == ISSUE_READY ? book(job) : 0;
 	if (error)
 		state_explain(options->state, error, &failure);
-	if (!failure_is_set(&failure) &&
-	    !find_desk(job->engine, order.server, order.account, &job->desk, &failure)) {
-		job->desk->users++;
-		TAILQ_REMOVE(list, job, link);
-		queue_at_desk(job);
-		return;
-	}
+	if (!failure_is_set(&failure))
+		desk_visit(job->engine->desks, order.server, order.account, &job->visitor,
+			   &failure);
 	if (prepared == ISSUE_BUSY)
-		job_wait(job, list, &failure, time(NULL) + BUSY_PAUSE_S);
-	else
-		job_fail(job, list, &failure);
+		job_wait(job, &failure, time(NULL) + BUSY_PAUSE_S);
+	else if (failure_is_set(&failure))
+		job_fail(job, &failure);
 	failure_done(&failure);
 }
 
@@ -512,6 +374,8 @@ static int take(struct engine *engine, int64_t lineage, bool is_chosen, struct f
 		return -1;
 	}
 	job->engine = engine;
+	job->visitor.admitted = on_admitted;
+	job->visitor.context = job;
 	job->is_chosen = is_chosen;
 	error = state_lineage_read(engine->options->state, lineage, &job->lineage);
 	if (!error && job->lineage.in_flight)
@@ -640,27 +504,9 @@ static void free_ended(struct engine *engine)
 	}
 }
 
-/* Those that nobody will come to any more. */
-static void free_stale_desks(struct engine *engine)
-{
-	struct desk *desk, *next;
-
-	for (desk = TAILQ_FIRST(&engine->desks); desk; desk = next) {
-		next = TAILQ_NEXT(desk, link);
-		if (!desk->is_stale || desk->users)
-			continue;
-		TAILQ_REMOVE(&engine->desks, desk, link);
-		desk_free(desk);
-	}
-}
-
 void engine_settings_changed(struct engine *engine)
 {
-	struct desk *desk;
-
-	for (desk = TAILQ_FIRST(&engine->desks); desk; desk = TAILQ_NEXT(desk, link))
-		desk->is_stale = true;
-	look_again(engine);
+	desks_renew(engine->desks);
 }
 
 /* After an end, outside of the callback that brought it. */
@@ -670,7 +516,6 @@ static void on_look(void *context)
 	struct engine *engine = context;
 
 	free_ended(engine);
-	free_stale_desks(engine);
 	if (engine->takes_due && !engine->is_stuck && fill(engine, &failure))
 		output_failure(NULL, &failure);
 	failure_done(&failure);
@@ -691,10 +536,11 @@ int engine_new(struct engine **ret_engine, const struct engine_options *options)
 	if (!engine)
 		return -ENOMEM;
 	engine->options = options;
-	TAILQ_INIT(&engine->desks);
 	TAILQ_INIT(&engine->jobs);
 	TAILQ_INIT(&engine->ended);
-	if (allowance_new(&engine->allowance, options->state, options->arguments)) {
+	if (allowance_new(&engine->allowance, options->state, options->arguments) ||
+	    desks_new(&engine->desks, options->arguments, options->net, options->state)) {
+		allowance_free(engine->allowance);
 		free(engine);
 		return -ENOMEM;
 	}
@@ -708,32 +554,21 @@ int engine_new(struct engine **ret_engine, const struct engine_options *options)
 	return 0;
 }
 
-static void suspend_all(struct jobs *jobs)
-{
-	struct job *job;
-
-	while ((job = TAILQ_FIRST(jobs))) {
-		TAILQ_REMOVE(jobs, job, link);
-		issue_suspend(job->issue);
-		job->issue = NULL;
-		job_free(job);
-	}
-}
-
 void engine_free(struct engine *engine)
 {
-	struct desk *desk;
+	struct job *job;
 
 	if (!engine)
 		return;
 	loop_timer_stop(engine->options->net->loop, &engine->timer);
 	free_ended(engine);
-	suspend_all(&engine->jobs);
-	while ((desk = TAILQ_FIRST(&engine->desks))) {
-		TAILQ_REMOVE(&engine->desks, desk, link);
-		suspend_all(&desk->waiting);
-		desk_free(desk);
+	while ((job = TAILQ_FIRST(&engine->jobs))) {
+		TAILQ_REMOVE(&engine->jobs, job, link);
+		issue_suspend(job->issue);
+		job->issue = NULL;
+		job_free(job);
 	}
+	desks_free(engine->desks);
 	barrier_free(engine->barrier);
 	allowance_free(engine->allowance);
 	free(engine);

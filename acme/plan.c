@@ -10,6 +10,7 @@
 #include "acme/due.h"
 #include "acme/failure.h"
 #include "acme/inventory.h"
+#include "acme/json.h"
 #include "acme/output.h"
 #include "acme/state.h"
 #include "acme/verbs.h"
@@ -38,7 +39,7 @@ static const char *reason(const struct state_lineage *lineage)
 	if (lineage->in_flight)
 		return "an order is under way";
 	if (lineage->priority == STATE_URGENT)
-		return "revoked";
+		return "it must be replaced";
 	if (lineage->failures)
 		return "failed before";
 	if (!lineage->not_after_s)
@@ -63,6 +64,38 @@ static int show(void *context, const struct state_lineage *lineage)
 				 (json_int_t)lineage->failures, "reason", reason(lineage),
 				 "last_failure", lineage->last_failure));
 	return 0;
+}
+
+/* --- of one -------------------------------------------------------------------------------------- */
+
+static int show_attempt(void *context, const struct state_attempt *attempt)
+{
+	struct moment_text when = moment_text(attempt->at_s, 0);
+
+	output_line("  %s: %s%s%s", when.text, attempt->failure ? attempt->failure : "issued",
+		    attempt->ca ? " at " : "", attempt->ca ? attempt->ca : "");
+	json_array_append_new(
+		context, json_pack("{s:I, s:s?, s:s?, s:o?, s:s?}", "at", (json_int_t)attempt->at_s,
+				   "ca", attempt->ca, "order", attempt->url, "failure",
+				   attempt->failure ? json_new_text(attempt->failure) : NULL,
+				   "problem", attempt->problem));
+	return 0;
+}
+
+/* -ENOENT: there is no such certificate. */
+static int show_one(struct state *state, const char *name, json_t *array, json_t *attempts)
+{
+	struct state_lineage lineage;
+	int error = state_lineage_find(state, name, &lineage);
+
+	if (error)
+		return error;
+	show(array, &lineage);
+	if (lineage.paused)
+		output_line("  It waits for you: %s", lineage.paused);
+	error = state_attempts(state, lineage.id, show_attempt, attempts);
+	state_lineage_done(&lineage);
+	return error;
 }
 
 /* --- what the CAs allow ------------------------------------------------------------------------- */
@@ -126,37 +159,59 @@ static int show_limits(struct state *state, const struct arguments *arguments, j
 
 /* --- the verb ----------------------------------------------------------------------------------- */
 
+struct planning {
+	const struct arguments *arguments;
+	struct state *state;
+	json_t *plan, *limits;
+	json_t *attempts; /* of one certificate; NULL: all are shown */
+	struct failure failure;
+};
+
+static void make_plan(struct planning *planning)
+{
+	const char *name = planning->arguments->name;
+	struct failure wrong = {0};
+	int error;
+
+	if (wanted_take(planning->state, planning->arguments->config, &wrong))
+		output_failure(NULL, &wrong);
+	failure_done(&wrong);
+	error = name ? show_one(planning->state, name, planning->plan, planning->attempts)
+		     : state_plan(planning->state, FOREVER_S, SHOWN_MAX, show, planning->plan);
+	if (!error)
+		error = show_limits(planning->state, planning->arguments, planning->limits);
+	if (error == -ENOENT && name)
+		failure_set(&planning->failure, "`sidestep plan` lists them",
+			    "there is no certificate called %s", name);
+	else if (error)
+		state_explain(planning->state, error, &planning->failure);
+}
+
 int verb_plan(const struct arguments *arguments)
 {
-	json_t *array = json_array(), *limits = json_array();
-	struct failure failure = {0}, wrong = {0};
-	struct state *state;
-	int status, error;
+	struct planning planning = {.arguments = arguments,
+				    .plan = json_array(),
+				    .limits = json_array(),
+				    .attempts = arguments->name ? json_array() : NULL};
+	int status = EXIT_DONE;
 
-	if (!state_open(&state, &arguments->paths, &failure)) {
-		if (!inventory_take(state, &arguments->paths, &failure)) {
-			if (wanted_take(state, arguments->config, &wrong))
-				output_failure(NULL, &wrong);
-			error = state_plan(state, FOREVER_S, SHOWN_MAX, show, array);
-			if (!error)
-				error = show_limits(state, arguments, limits);
-			if (error)
-				state_explain(state, error, &failure);
-		}
-		state_free(state);
+	if (!state_open(&planning.state, &arguments->paths, &planning.failure)) {
+		if (!inventory_take(planning.state, &arguments->paths, &planning.failure))
+			make_plan(&planning);
+		state_free(planning.state);
 	}
-	if (failure_is_set(&failure)) {
-		status = output_fatal(&failure);
+	if (failure_is_set(&planning.failure)) {
+		status = output_fatal(&planning.failure);
 	} else {
-		if (!json_array_size(array))
+		if (!json_array_size(planning.plan))
 			output_line("There is nothing to renew.");
-		output_document(
-			json_pack("{s:b, s:O, s:O}", "ok", 1, "plan", array, "limits", limits));
-		status = EXIT_DONE;
+		output_document(json_pack("{s:b, s:O, s:O, s:O*}", "ok", 1, "plan", planning.plan,
+					  "limits", planning.limits, "attempts",
+					  planning.attempts));
 	}
-	json_decref(limits);
-	json_decref(array);
-	failure_done(&wrong);
-	failure_done(&failure);
+	json_decref(planning.attempts);
+	json_decref(planning.limits);
+	json_decref(planning.plan);
+	failure_done(&planning.failure);
 	return status;
 }

@@ -32,44 +32,47 @@ static void on_idle(void *context)
 
 /* --- which ------------------------------------------------------------------------------------ */
 
-struct chosen {
-	int64_t *ids;
-	size_t count, room;
-};
-
-static int add(void *context, const struct state_lineage *lineage)
+/* "2026-11-26", or with the time, "2026-11-26T12:00:00Z"; 0: it is neither. */
+static int64_t read_moment(const char *text)
 {
-	struct chosen *chosen = context;
-	int64_t *ids;
+	struct tm utc = {0};
+	const char *rest = strptime(text, "%Y-%m-%d", &utc);
 
-	if (lineage->retired)
-		return 0;
-	if (chosen->count == chosen->room) {
-		chosen->room = chosen->room ? 2 * chosen->room : 64;
-		ids = reallocarray(chosen->ids, chosen->room, sizeof(*ids));
-		if (!ids)
-			return -ENOMEM;
-		chosen->ids = ids;
-	}
-	chosen->ids[chosen->count++] = lineage->id;
-	return 0;
+	if (rest && *rest == 'T')
+		rest = strptime(rest, "T%H:%M:%SZ", &utc);
+	return rest && !*rest ? timegm(&utc) : 0;
 }
 
-/* Make everything due, so that it is taken with the rest: --force-renewal. */
-static void force_all(struct renewals *renewals, struct failure *failure)
+static int64_t take_moment(const char *option, const char *text, struct failure *failure)
 {
-	struct chosen chosen = {0};
-	size_t i;
+	int64_t moment_s = text ? read_moment(text) : 0;
+
+	if (text && moment_s <= 0)
+		failure_set(failure, "write it as 2026-11-26 or 2026-11-26T12:00:00Z",
+			    "%s takes a date, not '%s'", option, text);
+	return moment_s;
+}
+
+/*
+ * Make due what is to be renewed in any case: everything, or, most urgent, what was issued at some time:
+ * a CA must revoke it.
+ */
+static void force(struct renewals *renewals, struct failure *failure)
+{
+	const struct arguments *arguments = renewals->arguments;
+	const struct state_filter filter = {
+		.issued_after_s = take_moment("--issued-after", arguments->issued_after, failure),
+		.issued_before_s =
+			take_moment("--issued-before", arguments->issued_before, failure),
+	};
+	bool is_some = arguments->issued_after || arguments->issued_before;
+	int64_t count;
 	int error;
 
-	error = state_lineages(renewals->state, add, &chosen);
-	if (!error)
-		error = state_begin(renewals->state);
-	for (i = 0; !error && i < chosen.count; i++)
-		error = state_set_renewal(renewals->state, chosen.ids[i], 0, STATE_NORMAL);
-	if (!error)
-		error = state_commit(renewals->state);
-	free(chosen.ids);
+	if (failure_is_set(failure))
+		return;
+	error = state_mark_due(renewals->state, &filter, time(NULL),
+			       is_some ? STATE_URGENT : STATE_NORMAL, &count);
 	if (error)
 		state_explain(renewals->state, error, failure);
 }
@@ -103,7 +106,7 @@ static void take(struct renewing *renewing)
 		take_named(renewals, &renewing->failure);
 	} else {
 		if (renewals->arguments->force_renewal)
-			force_all(renewals, &renewing->failure);
+			force(renewals, &renewing->failure);
 		if (!failure_is_set(&renewing->failure))
 			engine_take_due(renewals->engine, &renewing->failure);
 	}

@@ -24,6 +24,8 @@
 #include "common/challenge_table.h"
 #include "common/identifier.h"
 
+#define US_PER_S INT64_C(1000000)
+
 /* Of the certificate's hooks: with its result, which is the last of its name. */
 static void add_hook_error(json_t *results, const char *name, const struct failure *failure)
 {
@@ -184,6 +186,15 @@ static void take_wanted(struct renewals *renewals)
 	failure_done(&failure);
 }
 
+/* Of limits that nobody is near of any more; what cannot be removed now can be later. */
+static void forget_full_buckets(const struct renewals *renewals)
+{
+	int error = state_buckets_prune(renewals->state, (int64_t)time(NULL) * US_PER_S);
+
+	if (error)
+		output_warning("old limits could not be forgotten: %s", strerror(-error));
+}
+
 int renewals_open(struct renewals *renewals, struct failure *failure)
 {
 	const struct paths *paths = &renewals->arguments->paths;
@@ -196,6 +207,7 @@ int renewals_open(struct renewals *renewals, struct failure *failure)
 		return -1;
 	}
 	take_wanted(renewals);
+	forget_full_buckets(renewals);
 	if (feed_open(&renewals->table, paths, failure) ||
 	    net_open(&renewals->net, renewals->arguments, failure) ||
 	    open_deploy(renewals, failure) || open_engine(renewals, failure)) {

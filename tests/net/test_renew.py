@@ -98,6 +98,26 @@ def test_forced(lab, stocked, pebble):
         stocked.check_certificate(name, [name])
 
 
+def test_issued_within(stocked, pebble):
+    """A CA has to revoke what it issued at some time: that is replaced, before all else."""
+    before = serials(stocked)
+    with memory(stocked) as database, database:
+        database.execute(
+            "UPDATE lineage SET not_before = not_before - ? WHERE name = ?", (10 * DAY_S, NAMES[1])
+        )
+    day = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 5 * DAY_S))
+    output, said = renew(stocked, pebble, "--force-renewal", "--issued-before", day)
+    assert output.returncode == 0, output.stderr
+    assert [result["name"] for result in said["results"]] == [NAMES[1]]
+    after = serials(stocked)
+    assert after[NAMES[1]] != before[NAMES[1]]
+    assert after | {NAMES[1]: None} == before | {NAMES[1]: None}
+    output, said = renew(stocked, pebble, "--force-renewal", "--issued-before", "yesterday")
+    assert output.returncode == 1 and "takes a date, not 'yesterday'" in output.stderr
+    output = stocked.agent("renew", "--issued-before", day)
+    assert output.returncode == 2 and "go with --force-renewal" in output.stderr
+
+
 def test_named(stocked, pebble):
     before = serials(stocked)
     output, said = renew(stocked, pebble, "--cert-name", NAMES[0])
@@ -136,6 +156,9 @@ def test_one_bad_name(lab, dns, stocked, pebble):
     assert pebble.orders() == orders
     (entry,) = [entry for entry in stocked.succeed("plan")["plan"] if entry["name"] == BAD]
     assert entry["failures"] == 1 and entry["reason"] == "failed before"
+    attempts = stocked.succeed("plan", BAD)["attempts"]
+    assert [bool(attempt["failure"]) for attempt in attempts] == [True, False]
+    assert stocked.agent("plan", "nobody").returncode == 1
 
 
 def test_failed_first_time_is_forgotten(lab, dns, stocked, pebble):
