@@ -8,7 +8,8 @@
 #   make bench           beside what people would use instead; bench-quick: in some minutes (root)
 #   make bench-agent     many certificates: beside lego and uacme, and a million in store (root)
 #   make bench-steering  what steering costs, rule by rule and for production (root)
-#   make install    PREFIX=/usr DESTDIR=      make clean
+#   make man        manual pages               make install    PREFIX=/usr DESTDIR=
+#   make clean
 #
 # Settings: O=build  V=1  SAN=1 (ASan and UBSan, in build-san)  WERROR=1
 #           WOLFSSL_PREFIX=dir (a static wolfSSL >= 5.9.2 of one's own)
@@ -60,7 +61,7 @@ SKELETON = $(O)/bpf/steer.skel.h $(O)/bpf/steer_repair.skel.h
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all setup fuzz demo demo-run check check-run check-unit check-bpf check-net \
+.PHONY: all man setup fuzz demo demo-run check check-run check-unit check-bpf check-net \
 	check-kernels check-kernels-run bench-steering bench-steering-run bench bench-run \
 	bench-quick bench-quick-run bench-agent bench-agent-run lint format install clean
 
@@ -212,6 +213,7 @@ bench-run bench-quick-run: all $(COMPARISON)
 
 bench-agent: $(O)/setup.stamp
 	$(Q)deploy/setup.sh $(WOLFSSL_PREFIX) $(PEERS) bench
+	$(Q)deploy/fetch-peers.sh $(PEERS) bench
 	$(Q)$(MAKE) --no-print-directory bench-agent-run
 bench-agent-run: all
 	$(Q)mkdir -p $(O)/bench
@@ -224,15 +226,34 @@ demo: $(O)/setup.stamp
 demo-run: all
 	$(Q)O=$(O) PYTHON=$(PYTHON) deploy/demo/demo.sh
 
+# --- manual pages -----------------------------------------------------------
+
+MAN = $(O)/man/sidestep.1 $(O)/man/sidestep-bench.1 $(O)/man/sidestep-responder.8
+$(O)/man/sidestep.1: MAN_OF = 1 "certificates by TLS-ALPN-01 beside a production server" verbs
+$(O)/man/sidestep-bench.1: MAN_OF = 1 "plays certificate authorities that validate by TLS-ALPN-01"
+$(O)/man/sidestep-responder.8: MAN_OF = 8 "answers TLS-ALPN-01 beside a production server"
+
+man: $(MAN)
+$(O)/man/%: deploy/man/make.sh deploy/man/%.in $(PROGRAMS)
+	@mkdir -p $(@D)
+	$(call say,MAN,$@)
+	$(Q)deploy/man/make.sh $(O)/$(basename $(notdir $@)) $(MAN_OF) >$@
+
 # --- upkeep -----------------------------------------------------------------
 
 C_FILES = $(wildcard bpf/*.[ch] common/*.[ch] responder/*.[ch] acme/*.[ch] bench/*.[ch] bench/*/*.[ch] \
 	tests/*.[ch] tests/*/*.[ch])
 
-install: all
+install: all man
 	install -D -m 755 $(O)/sidestep-responder $(DESTDIR)$(PREFIX)/sbin/sidestep-responder
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(O)/sidestep $(O)/sidestep-bench
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/share/sidestep/hooks deploy/hooks/*
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/sidestep deploy/sidestep.conf.example
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(filter %.1,$(MAN))
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 deploy/man/sidestep.conf.5
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(filter %.8,$(MAN))
+	install -D -m 644 deploy/completion/sidestep.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/sidestep
 	install -D -m 644 deploy/systemd/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/sidestep.conf
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	for unit in deploy/systemd/*.service; do \
@@ -247,6 +268,6 @@ format:
 	$(Q)clang-format -i $(C_FILES)
 
 clean:
-	rm -rf $(O)/*.a $(O)/acme $(O)/bench $(O)/bpf $(O)/common $(O)/responder $(O)/tests $(PROGRAMS) $(O)/setup.stamp
+	rm -rf $(O)/*.a $(O)/acme $(O)/bench $(O)/bpf $(O)/common $(O)/man $(O)/responder $(O)/tests $(PROGRAMS) $(O)/setup.stamp
 
 -include $(shell find $(O) -path $(PEERS) -prune -o -name '*.d' -type f -print 2>/dev/null)

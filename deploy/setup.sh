@@ -15,7 +15,7 @@ build_packages="gcc make clang llvm pkg-config libc6-dev linux-libc-dev bpftool
 	libsqlite3-dev libc-ares-dev libinih-dev libidn2-dev libpsl-dev
 	autoconf automake libtool debian-archive-keyring ca-certificates"
 test_packages="libcmocka-dev clang-format cppcheck shellcheck iproute2 iputils-ping nftables ethtool procps
-	util-linux openssl gnutls-bin curl nginx haproxy apache2-bin wrk valgrind gnuplot-nox
+	util-linux openssl gnutls-bin curl nginx haproxy apache2-bin wrk valgrind gnuplot-nox mandoc
 	python3 python3-pytest python3-cryptography python3-scapy pyflakes3"
 
 bench_packages=

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Manual pages, completion and the example: they say what the programs do."""
+
+import re
+import subprocess
+
+import hosts
+import pytest
+
+DEPLOY = hosts.SOURCE / "deploy"
+PAGES = ("sidestep.1", "sidestep-bench.1", "sidestep-responder.8")
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    root = tmp_path_factory.mktemp("installed")
+    hosts.run("make", "-C", hosts.SOURCE, f"O={hosts.BUILD}", f"DESTDIR={root}", "install")
+    return root / "usr/local"
+
+
+def help_of(*words):
+    return hosts.run(hosts.BUILD / "sidestep", "help", *words).stdout
+
+
+def verbs():
+    return re.findall(r"^  ([a-z_]+) ", help_of(), re.MULTILINE)
+
+
+def as_text(page):
+    shown = hosts.run("mandoc", "-T", "utf8", page).stdout
+    return re.sub(".\b", "", shown)
+
+
+def test_pages(installed):
+    """Sound, and with all that the helps say."""
+    pages = [*(installed / "share/man").rglob("*.[158]")]
+    assert sorted(page.name for page in pages) == sorted((*PAGES, "sidestep.conf.5"))
+    for page in pages:
+        output = hosts.run("mandoc", "-T", "lint", "-W", "warning", page, check=False)
+        assert output.returncode == 0, output.stdout
+    text = as_text(installed / "share/man/man1/sidestep.1")
+    assert len(verbs()) > 10
+    for verb in verbs():
+        for line in help_of(verb).splitlines()[2:]:
+            assert line in text
+
+
+def test_settings():
+    """Each that is read is explained, and no other."""
+    source = (hosts.SOURCE / "acme/config.c").read_text()
+    table = re.search(r"\bsettings\[\] = \{(.*?)\n\};", source, re.DOTALL).group(1)
+    known = set(re.findall(r'\{"([a-z-]+)",', table))
+    page = (DEPLOY / "man/sidestep.conf.5").read_text()
+    told = set(re.findall(r"[a-z][a-z-]+", " ".join(re.findall(r"^\.It Ic (.*)$", page, re.M))))
+    assert len(known) > 15 and told == known
+
+
+def complete(*words, instance=None):
+    """What bash offers for the last word."""
+    script = f"""
+PATH={hosts.BUILD}:$PATH
+. {DEPLOY}/completion/sidestep.bash
+COMP_WORDS=(sidestep {" ".join(f"'{word}'" for word in words)})
+COMP_CWORD={len(words)}
+_sidestep
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+    return subprocess.run(
+        ["bash", "-c", script], check=True, capture_output=True, text=True
+    ).stdout.split()
+
+
+def test_completion():
+    assert set(complete("")) == {*verbs(), "help"}
+    assert complete("cert") == ["certonly", "certificates"]
+    assert complete("help", "rene") == ["renew"]
+    assert "--deploy-hook" in complete("certonly", "--d")
+    assert complete("status", "--dep") == []
+    assert complete("certonly", "--key-type", "p") == ["p256", "p384"]
+
+
+def test_example(tmp_path):
+    """As it is, and with its comments taken off."""
+    conf = tmp_path / "etc/sidestep"
+    conf.mkdir(parents=True)
+    example = (DEPLOY / "sidestep.conf.example").read_text()
+    (conf / "customers.txt").write_text("a.example www.a.example\n")
+    for text in (example, re.sub(r"^#(?=[\[a-z])", "", example, flags=re.MULTILINE)):
+        text = text.replace("/etc/sidestep/customers.txt", str(conf / "customers.txt"))
+        (conf / "sidestep.conf").write_text(text)
+        output = hosts.run(hosts.BUILD / "sidestep", "plan", "--root", tmp_path)
+    assert "shop" in output.stdout and "a.example" in output.stdout
