@@ -41,7 +41,7 @@ struct arguments {
 	enum verb verb;
 	const char *name; /* the operand: a certificate's or domain's name, or import's directory */
 	struct paths paths;
-	const char *server; /* as given; of settings_load() the directory's URL of the first CA */
+	const char *server; /* as given; of choices_load() the directory's URL of the first CA */
 	const char *cacert;
 	const char *account; /* that account_name_is_valid() takes */
 	const char *email;
@@ -75,7 +75,7 @@ struct arguments {
 	bool quiet;
 	bool verbose;
 
-	/* What settings_load() adds, and settings_done() frees. */
+	/* What choices_load() adds, and choices_done() frees. */
 	struct config *config; /* NULL: the verb needs none */
 	char *cas; /* directory URLs, in the order to be tried, a blank between */
 	char *first_ca;

@@ -8,7 +8,7 @@
 
 #include "acme/account.h"
 #include "acme/allowance.h"
-#include "acme/settings.h"
+#include "acme/choices.h"
 #include "acme/state.h"
 
 #define CAS_MAX 100
@@ -53,9 +53,9 @@ static int add(void *context, const struct state_due *found)
 
 const char *due_usual_account(const struct arguments *arguments, const char *server)
 {
-	struct settings_ca settings;
+	struct choices_ca settings;
 
-	settings_of_ca(&settings, arguments, server);
+	choices_of_ca(&settings, arguments, server);
 	return settings.account ? settings.account : ACCOUNT_DEFAULT;
 }
 

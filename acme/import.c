@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "acme/arguments.h"
+#include "acme/choices.h"
 #include "acme/describe.h"
 #include "acme/failure.h"
 #include "acme/import_layouts.h"
@@ -15,7 +16,6 @@
 #include "acme/inventory.h"
 #include "acme/json.h"
 #include "acme/output.h"
-#include "acme/settings.h"
 #include "acme/state.h"
 #include "acme/store.h"
 #include "acme/verbs.h"
@@ -149,12 +149,12 @@ static void import_account(struct importing *importing, struct import_wish *wish
 {
 	const char *server = import_server(wish);
 	struct failure failure = {0};
-	struct settings_ca settings;
+	struct choices_ca settings;
 	enum import_result result;
 
 	if (!server || was_seen(importing->accounts, server))
 		return;
-	settings_of_ca(&settings, importing->arguments, server);
+	choices_of_ca(&settings, importing->arguments, server);
 	wish->account = settings.account;
 	result = import_take_account(wish, &failure);
 	if (result == IMPORT_DONE)

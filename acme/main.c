@@ -7,10 +7,10 @@
 #include <sys/stat.h>
 
 #include "acme/arguments.h"
+#include "acme/choices.h"
 #include "acme/failure.h"
 #include "acme/output.h"
 #include "acme/rehearsal.h"
-#include "acme/settings.h"
 #include "acme/verbs.h"
 
 static int (*const verbs[VERBS])(const struct arguments *arguments) = {
@@ -56,7 +56,7 @@ int main(int argc, char **argv)
 	output_init(&(struct output_options){
 		.json = arguments.json, .quiet = arguments.quiet, .verbose = arguments.verbose});
 	if (result == ARGUMENTS_RUN) {
-		if (settings_load(&arguments, &failure)) {
+		if (choices_load(&arguments, &failure)) {
 			output_fatal(&failure);
 			status = EXIT_USAGE;
 		} else {
@@ -64,7 +64,7 @@ int main(int argc, char **argv)
 			if (arguments.dry_run)
 				rehearsal_end(&arguments);
 		}
-		settings_done(&arguments);
+		choices_done(&arguments);
 		arguments_done(&arguments);
 	} else if (result == ARGUMENTS_WRONG) {
 		output_fatal(&failure);

@@ -10,12 +10,12 @@
 #include "acme/account.h"
 #include "acme/arguments.h"
 #include "acme/ca.h"
+#include "acme/choices.h"
 #include "acme/directory.h"
 #include "acme/dns.h"
 #include "acme/failure.h"
 #include "acme/loop.h"
 #include "acme/net.h"
-#include "acme/settings.h"
 #include "common/identifier.h"
 
 #define METHOD       "tls-alpn-01"
@@ -117,10 +117,10 @@ static int prepare(struct preflight *preflight, struct failure *failure)
 	const struct preflight_options *options = preflight->options;
 	const struct arguments *arguments = options->arguments;
 	struct failure no_account = {0};
-	struct settings_ca settings;
+	struct choices_ca settings;
 	int error;
 
-	settings_of_ca(&settings, arguments, arguments->server);
+	choices_of_ca(&settings, arguments, arguments->server);
 	error = dns_new(&preflight->dns, options->net->loop, arguments->resolver);
 	if (error == -EINVAL) {
 		failure_set(failure, NULL, "--resolver takes ADDRESS or ADDRESS:PORT, not '%s'",

@@ -9,11 +9,11 @@
 #include <unistd.h>
 
 #include "acme/arguments.h"
+#include "acme/choices.h"
 #include "acme/failure.h"
 #include "acme/file.h"
 #include "acme/lineage.h"
 #include "acme/output.h"
-#include "acme/settings.h"
 #include "acme/state.h"
 #include "acme/store.h"
 #include "common/paths.h"
@@ -95,7 +95,7 @@ static char *rehearsed(const char *cas)
 	for (server = copy ? strtok_r(copy, " ", &place) : NULL; server;
 	     server = strtok_r(NULL, " ", &place)) {
 		if (asprintf(&longer, "%s%s%s", list ? list : "", list ? " " : "",
-			     settings_rehearsed(server)) < 0)
+			     choices_rehearsed(server)) < 0)
 			longer = NULL;
 		free(list);
 		list = longer;

@@ -8,18 +8,18 @@
 
 #include "acme/arguments.h"
 #include "acme/ca.h"
+#include "acme/choices.h"
 #include "acme/failure.h"
 #include "acme/net.h"
 #include "acme/output.h"
-#include "acme/settings.h"
 
 int session_open(struct session *session, const struct net *net, const struct arguments *arguments,
 		 const char *server, const char *name, struct failure *failure)
 {
-	struct settings_ca settings;
+	struct choices_ca settings;
 	int error = 0;
 
-	settings_of_ca(&settings, arguments, server);
+	choices_of_ca(&settings, arguments, server);
 	*session = (struct session){0};
 	if ((settings.eab_kid &&
 	     eab_read(&session->wish.eab, settings.eab_kid, settings.eab_hmac_key_file, failure)) ||

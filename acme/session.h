@@ -21,7 +21,7 @@ struct session {
 
 /*
  * Prepare for the CA whose directory is at `server` and our account `name`
- * there (NULL: as settings_of_ca() says); nothing is sent yet.  `net` must outlive it.
+ * there (NULL: as choices_of_ca() says); nothing is sent yet.  `net` must outlive it.
  * 0, or -1 with `failure` filled in: closed again.
  */
 int session_open(struct session *session, const struct net *net, const struct arguments *arguments,

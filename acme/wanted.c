@@ -7,13 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "acme/choices.h"
 #include "acme/config.h"
 #include "acme/domains.h"
 #include "acme/failure.h"
 #include "acme/names.h"
 #include "acme/order.h"
 #include "acme/output.h"
-#include "acme/settings.h"
 #include "acme/state.h"
 #include "acme/store.h"
 
@@ -48,7 +48,7 @@ static int begin_section(struct taking *taking, char **ret_cas)
 	const struct config_section *all = config_defaults(taking->config);
 	const struct config_section *section = taking->section;
 
-	*ret_cas = settings_servers(taking->config, section->cas, section->place, taking->failure);
+	*ret_cas = choices_servers(taking->config, section->cas, section->place, taking->failure);
 	taking->wish = (struct state_wish){
 		.cas = *ret_cas,
 		.account = section->account,

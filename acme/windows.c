@@ -9,13 +9,13 @@
 
 #include "acme/ari.h"
 #include "acme/ca.h"
+#include "acme/choices.h"
 #include "acme/directory.h"
 #include "acme/failure.h"
 #include "acme/loop.h"
 #include "acme/net.h"
 #include "acme/output.h"
 #include "acme/schedule.h"
-#include "acme/settings.h"
 #include "acme/state.h"
 
 #define QUESTIONS_MAX 50
@@ -179,14 +179,14 @@ static void on_connected(void *context, struct failure *failure)
 static struct authority *find_authority(struct windows *windows, const char *server)
 {
 	struct authority *authority = TAILQ_FIRST(&windows->authorities);
-	struct settings_ca settings;
+	struct choices_ca settings;
 
 	while (authority && strcmp(ca_server(authority->ca), server) != 0)
 		authority = TAILQ_NEXT(authority, link);
 	if (authority)
 		return authority;
 	authority = calloc(1, sizeof(*authority));
-	settings_of_ca(&settings, windows->arguments, server);
+	choices_of_ca(&settings, windows->arguments, server);
 	if (!authority || ca_new(&authority->ca, windows->net->http, server, settings.cacert)) {
 		free(authority);
 		return NULL;

@@ -130,7 +130,7 @@ static int blow(struct storm *storm, unsigned long rate, unsigned long seconds)
 		count = epoll_wait(storm->epoll, events, EVENTS, 1);
 		if (count < 0)
 			return -errno;
-		while (count--)
+		while (count-- > 0)
 			on_event(storm, events[count].data.ptr, events[count].events);
 		now_ns = clock_ns();
 		for (; oldest < storm->offered &&

@@ -10,10 +10,10 @@
 #include <cmocka.h>
 
 #include "acme/arguments.h"
+#include "acme/choices.h"
 #include "acme/config.h"
 #include "acme/domains.h"
 #include "acme/failure.h"
-#include "acme/settings.h"
 #include "acme/state.h"
 #include "acme/wanted.h"
 #include "common/identifier.h"
@@ -167,7 +167,7 @@ static void test_settings(void **state)
 {
 	struct arguments arguments = {
 		.paths = paths, .verb = VERB_CERTONLY, .email = "cli@a.example"};
-	struct settings_ca settings;
+	struct choices_ca settings;
 	struct failure failure = {0};
 
 	(void)state;
@@ -175,23 +175,23 @@ static void test_settings(void **state)
 	    "[sidestep]\nemail = a@b.example\nagree-tos = yes\nca = private letsencrypt\n"
 	    "key-type = p384\ncacert = all.pem\n[ca private]\nserver = " EXAMPLE
 	    "\nemail = c@d.example\naccount = shop\n");
-	assert_int_equal(settings_load(&arguments, &failure), 0);
+	assert_int_equal(choices_load(&arguments, &failure), 0);
 	assert_string_equal(arguments.server, EXAMPLE);
 	assert_string_equal(arguments.cas,
 			    EXAMPLE " https://acme-v02.api.letsencrypt.org/directory");
 	assert_string_equal(arguments.key_type, "p384");
-	settings_of_ca(&settings, &arguments, EXAMPLE);
+	choices_of_ca(&settings, &arguments, EXAMPLE);
 	assert_string_equal(settings.email, "cli@a.example");
 	assert_string_equal(settings.account, "shop");
 	assert_string_equal(settings.cacert, "all.pem");
 	assert_true(settings.agree_tos);
 	arguments.email = NULL;
-	settings_of_ca(&settings, &arguments, EXAMPLE);
+	choices_of_ca(&settings, &arguments, EXAMPLE);
 	assert_string_equal(settings.email, "c@d.example");
-	settings_of_ca(&settings, &arguments, "https://other.example/directory");
+	choices_of_ca(&settings, &arguments, "https://other.example/directory");
 	assert_string_equal(settings.email, "a@b.example");
 	assert_null(settings.account);
-	settings_done(&arguments);
+	choices_done(&arguments);
 }
 
 /* --dry-run: at the staging environment, unless another CA is named, and in a place of its own. */
@@ -201,18 +201,18 @@ static void test_rehearsal(void **state)
 	struct failure failure = {0};
 
 	(void)state;
-	assert_int_equal(settings_load(&arguments, &failure), 0);
-	assert_string_equal(arguments.server, settings_rehearsed(CA_PRODUCTION));
+	assert_int_equal(choices_load(&arguments, &failure), 0);
+	assert_string_equal(arguments.server, choices_rehearsed(CA_PRODUCTION));
 	assert_string_equal(arguments.cas, arguments.server);
 	assert_string_not_equal(arguments.server, CA_PRODUCTION);
 	assert_non_null(strstr(arguments.paths.state, "/var/lib/sidestep/dry-run"));
 	assert_true(arguments.force_renewal);
-	settings_done(&arguments);
+	choices_done(&arguments);
 	arguments = (struct arguments){
 		.paths = paths, .verb = VERB_CERTONLY, .dry_run = true, .server = EXAMPLE};
-	assert_int_equal(settings_load(&arguments, &failure), 0);
+	assert_int_equal(choices_load(&arguments, &failure), 0);
 	assert_string_equal(arguments.server, EXAMPLE);
-	settings_done(&arguments);
+	choices_done(&arguments);
 }
 
 static void test_servers(void **state)
@@ -235,7 +235,7 @@ static void test_servers(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		servers = settings_servers(config, cases[i].cas, "here", &failure);
+		servers = choices_servers(config, cases[i].cas, "here", &failure);
 		if (cases[i].servers)
 			assert_string_equal(servers, cases[i].servers);
 		else

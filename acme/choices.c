@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "acme/settings.h"
+#include "acme/choices.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -26,8 +26,8 @@ static const char *first_of(const char *a, const char *b, const char *c)
 	return a ? a : b ? b : c;
 }
 
-void settings_of_ca(struct settings_ca *ret_settings, const struct arguments *arguments,
-		    const char *server)
+void choices_of_ca(struct choices_ca *ret_choices, const struct arguments *arguments,
+		   const char *server)
 {
 	static const struct config_section nothing;
 	const struct config *config = arguments->config;
@@ -36,7 +36,7 @@ void settings_of_ca(struct settings_ca *ret_settings, const struct arguments *ar
 
 	if (!ca)
 		ca = &nothing;
-	*ret_settings = (struct settings_ca){
+	*ret_choices = (struct choices_ca){
 		.cacert = first_of(arguments->cacert, ca->cacert, all->cacert),
 		.email = first_of(arguments->email, ca->email, all->email),
 		.account = first_of(arguments->account, ca->account, all->account),
@@ -76,8 +76,8 @@ static const char *server_of(const struct config *config, const char *name, cons
 	return failure_is_set(failure) ? NULL : server;
 }
 
-char *settings_servers(const struct config *config, const char *cas, const char *place,
-		       struct failure *failure)
+char *choices_servers(const struct config *config, const char *cas, const char *place,
+		      struct failure *failure)
 {
 	const char *fallback = config ? config_defaults(config)->cas : NULL, *server;
 	char *names = strdup(first_of(cas, fallback, CA_DEFAULT)), *rest = NULL, *name;
@@ -124,7 +124,7 @@ static void complete_wishes(struct arguments *arguments)
 	arguments->reuse_key |= all->reuse_key == CONFIG_YES;
 }
 
-const char *settings_rehearsed(const char *server)
+const char *choices_rehearsed(const char *server)
 {
 	return strcmp(server, known_cas[KNOWN_PRODUCTION].server) == 0
 		       ? known_cas[KNOWN_STAGING].server
@@ -138,7 +138,7 @@ static int rehearse(struct arguments *arguments, bool is_given, struct failure *
 
 	arguments->deploy_hook = NULL;
 	free(arguments->cas);
-	arguments->cas = strdup(is_given ? server : settings_rehearsed(server));
+	arguments->cas = strdup(is_given ? server : choices_rehearsed(server));
 	free(arguments->first_ca);
 	arguments->first_ca = arguments->cas ? strdup(arguments->cas) : NULL;
 	arguments->server = arguments->first_ca;
@@ -148,7 +148,7 @@ static int rehearse(struct arguments *arguments, bool is_given, struct failure *
 	return -1;
 }
 
-int settings_load(struct arguments *arguments, struct failure *failure)
+int choices_load(struct arguments *arguments, struct failure *failure)
 {
 	bool is_given = arguments->server;
 	char *end;
@@ -161,8 +161,7 @@ int settings_load(struct arguments *arguments, struct failure *failure)
 		arguments->resolver = config_defaults(arguments->config)->resolver;
 	if (arguments->verb == VERB_CERTONLY)
 		complete_wishes(arguments);
-	arguments->cas =
-		settings_servers(arguments->config, arguments->server, "--server", failure);
+	arguments->cas = choices_servers(arguments->config, arguments->server, "--server", failure);
 	if (!arguments->cas)
 		return -1;
 	end = strchrnul(arguments->cas, ' ');
@@ -174,7 +173,7 @@ int settings_load(struct arguments *arguments, struct failure *failure)
 	return -1;
 }
 
-void settings_done(struct arguments *arguments)
+void choices_done(struct arguments *arguments)
 {
 	config_free(arguments->config);
 	free(arguments->cas);

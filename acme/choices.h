@@ -3,8 +3,8 @@
  * What the command line and the configuration say together: the former first, then what belongs to
  * the CA or the certificate, then [sidestep].
  */
-#ifndef SETTINGS_H
-#define SETTINGS_H
+#ifndef CHOICES_H
+#define CHOICES_H
 
 #include <stdbool.h>
 
@@ -13,7 +13,7 @@ struct config;
 struct failure;
 
 /* Texts are the arguments' and the configuration's; NULL: not said. */
-struct settings_ca {
+struct choices_ca {
 	const char *cacert;
 	const char *email;
 	const char *account;
@@ -23,24 +23,24 @@ struct settings_ca {
 };
 
 /* What holds for the CA whose directory is at `server`. */
-void settings_of_ca(struct settings_ca *ret_settings, const struct arguments *arguments,
-		    const char *server);
+void choices_of_ca(struct choices_ca *ret_choices, const struct arguments *arguments,
+		   const char *server);
 
 /*
  * The directory URLs of `cas`, a list as in config_section.cas; NULL: of [sidestep], or Let's
  * Encrypt.  A new string; NULL with `failure` filled in, which begins with `place`.
  */
-char *settings_servers(const struct config *config, const char *cas, const char *place,
-		       struct failure *failure);
+char *choices_servers(const struct config *config, const char *cas, const char *place,
+		      struct failure *failure);
 
 /* Where what is meant for this CA is tried out: another directory URL, or the same. */
-const char *settings_rehearsed(const char *server);
+const char *choices_rehearsed(const char *server);
 
 /*
  * Read the configuration where the verb needs it, and fill in what the command line leaves
- * open.  0, or -1 with `failure` filled in.  settings_done() in any case.
+ * open.  0, or -1 with `failure` filled in.  choices_done() in any case.
  */
-int settings_load(struct arguments *arguments, struct failure *failure);
-void settings_done(struct arguments *arguments);
+int choices_load(struct arguments *arguments, struct failure *failure);
+void choices_done(struct arguments *arguments);
 
 #endif
