@@ -258,26 +258,13 @@ static void forget_if_void(struct certonly *certonly)
 		output_warning("the failed order could not be forgotten: %s", strerror(-error));
 }
 
-/* What is certain to fail is not ordered; what only looks wrong is said. */
-static void heed(struct certonly *certonly, const struct preflight *preflight)
-{
-	const struct preflight_name *name;
-	char doubt[PREFLIGHT_DOUBT_MAX];
-	size_t i;
-
-	for (i = 0; (name = preflight_name(preflight, i)); i++) {
-		preflight_judge(name, &certonly->failure);
-		preflight_doubt(name, doubt);
-		if (*doubt)
-			output_warning("%s", doubt);
-	}
-}
-
-/* 0, or -1 with the failure filled in. */
+/* What is certain to fail is not ordered.  0, or -1 with the failure filled in. */
 static int look_ahead(struct certonly *certonly)
 {
 	const struct preflight_options options = {
 		.arguments = certonly->arguments,
+		.server = certonly->arguments->server,
+		.account = certonly->arguments->account,
 		.net = &certonly->net,
 		.names = certonly->names,
 		.name_count = certonly->name_count,
@@ -293,7 +280,7 @@ static int look_ahead(struct certonly *certonly)
 		return -1;
 	output_step("looking the names up");
 	if (!net_run(&certonly->net, &certonly->failure))
-		heed(certonly, preflight);
+		preflight_heed(preflight, &certonly->failure);
 	preflight_free(preflight);
 	return failure_is_set(&certonly->failure) ? -1 : 0;
 }

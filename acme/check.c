@@ -420,6 +420,8 @@ static int run(struct check *check, struct failure *failure)
 {
 	const struct preflight_options options = {
 		.arguments = check->arguments,
+		.server = check->arguments->server,
+		.account = check->arguments->account,
 		.net = &check->net,
 		.names = &check->name,
 		.name_count = 1,

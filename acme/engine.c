@@ -20,6 +20,7 @@
 #include "acme/net.h"
 #include "acme/order.h"
 #include "acme/output.h"
+#include "acme/preflight.h"
 #include "acme/state.h"
 #include "acme/store.h"
 
@@ -36,6 +37,8 @@ struct job {
 	struct identifier *identifiers;
 	size_t identifier_count;
 	char *resume_url; /* NULL: a new order */
+	struct preflight_options preflight_options;
+	struct preflight *preflight; /* NULL: none was made */
 	struct issue_wish wish;
 	struct issue *issue;
 };
@@ -62,6 +65,7 @@ static void look_again(struct engine *engine);
 
 static void job_free(struct job *job)
 {
+	preflight_free(job->preflight);
 	issue_free(job->issue);
 	desk_leave(&job->visitor);
 	state_lineage_done(&job->lineage);
@@ -316,16 +320,14 @@ static bool must_wait(struct job *job)
 }
 
 /* Key, place on disk and request, then the state, then the CA. */
-static void begin_job(struct job *job)
+static void order(struct job *job)
 {
 	const struct engine_options *options = job->engine->options;
-	const struct allowance_order order = describe(job);
+	const struct allowance_order place = describe(job);
 	struct failure failure = {0};
 	enum issue_prepared prepared;
 	int error;
 
-	if (must_wait(job))
-		return;
 	job->wish = (struct issue_wish){
 		.paths = &options->arguments->paths,
 		.name = job->lineage.wish.name,
@@ -355,13 +357,63 @@ static void begin_job(struct job *job)
 	if (error)
 		state_explain(options->state, error, &failure);
 	if (!failure_is_set(&failure))
-		desk_visit(job->engine->desks, order.server, order.account, &job->visitor,
+		desk_visit(job->engine->desks, place.server, place.account, &job->visitor,
 			   &failure);
 	if (prepared == ISSUE_BUSY)
 		job_wait(job, &failure, time(NULL) + BUSY_PAUSE_S);
 	else if (failure_is_set(&failure))
 		job_fail(job, &failure);
 	failure_done(&failure);
+}
+
+static void on_looked_ahead(void *context)
+{
+	struct failure failure = {0};
+	struct job *job = context;
+
+	preflight_heed(job->preflight, &failure);
+	if (failure_is_set(&failure))
+		job_fail(job, &failure);
+	else
+		order(job);
+	failure_done(&failure);
+}
+
+/*
+ * What has failed before may well be certain to fail again: its name has gone, say.  The DNS knows,
+ * and the CA need not be asked.
+ */
+static bool looks_ahead(struct job *job)
+{
+	const struct engine_options *options = job->engine->options;
+	struct failure failure = {0};
+
+	if (!job->lineage.failures || job->is_chosen || job->resume_url ||
+	    options->arguments->no_preflight)
+		return false;
+	job->preflight_options = (struct preflight_options){
+		.arguments = options->arguments,
+		.server = job->lineage.ca,
+		.account = job->lineage.wish.account,
+		.net = options->net,
+		.names = job->identifiers,
+		.name_count = job->identifier_count,
+		.deadline_ms = PREFLIGHT_DEADLINE_MS,
+		.done = on_looked_ahead,
+		.context = job,
+	};
+	if (!preflight_new(&job->preflight, &job->preflight_options, &failure))
+		return true;
+	/* It is advice only. */
+	output_failure(job->lineage.wish.name, &failure);
+	failure_done(&failure);
+	return false;
+}
+
+static void begin_job(struct job *job)
+{
+	if (!must_wait(job) && !looks_ahead(job))
+		order(job);
 }
 
 static int take(struct engine *engine, int64_t lineage, bool is_chosen, struct failure *failure)

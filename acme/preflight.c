@@ -16,6 +16,7 @@
 #include "acme/failure.h"
 #include "acme/loop.h"
 #include "acme/net.h"
+#include "acme/output.h"
 #include "common/identifier.h"
 
 #define METHOD       "tls-alpn-01"
@@ -120,7 +121,7 @@ static int prepare(struct preflight *preflight, struct failure *failure)
 	struct choices_ca settings;
 	int error;
 
-	choices_of_ca(&settings, arguments, arguments->server);
+	choices_of_ca(&settings, arguments, options->server);
 	error = dns_new(&preflight->dns, options->net->loop, arguments->resolver);
 	if (error == -EINVAL) {
 		failure_set(failure, NULL, "--resolver takes ADDRESS or ADDRESS:PORT, not '%s'",
@@ -128,15 +129,15 @@ static int prepare(struct preflight *preflight, struct failure *failure)
 		return -1;
 	}
 	if (!error)
-		error = ca_new(&preflight->ca, options->net->http, arguments->server,
+		error = ca_new(&preflight->ca, options->net->http, options->server,
 			       settings.cacert);
 	if (error) {
 		failure_set_errno(failure, -error, "preparing the checks");
 		return -1;
 	}
 	/* Who may not read the account still learns the rest. */
-	if (account_open(&preflight->account, &arguments->paths, arguments->server,
-			 settings.account, &no_account))
+	if (account_open(&preflight->account, &arguments->paths, options->server,
+			 options->account ? options->account : settings.account, &no_account))
 		preflight->account = NULL;
 	failure_done(&no_account);
 	return 0;
@@ -274,4 +275,18 @@ void preflight_doubt(const struct preflight_name *name, char ret_text[PREFLIGHT_
 		snprintf(ret_text, PREFLIGHT_DOUBT_MAX,
 			 "the CAA records of %s cannot be had, which a CA takes for a refusal: %s",
 			 lookup->caa_name, dns_status_text(lookup->caa.status));
+}
+
+void preflight_heed(const struct preflight *preflight, struct failure *failure)
+{
+	const struct preflight_name *name;
+	char doubt[PREFLIGHT_DOUBT_MAX];
+	size_t i;
+
+	for (i = 0; (name = preflight_name(preflight, i)); i++) {
+		preflight_judge(name, failure);
+		preflight_doubt(name, doubt);
+		if (*doubt)
+			output_warning("%s", doubt);
+	}
 }

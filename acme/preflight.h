@@ -3,7 +3,7 @@
  * What can be known of names before a CA is asked to validate them: what the DNS says, and
  * whether its CAA records let this CA issue to this account.  All is asked at once, and no
  * answer is waited for longer than the deadline: what is not known by then forbids nothing.
- * Used by certonly.c, which heeds what is certain, and by check.c, which shows all.
+ * Used by certonly.c and engine.c, which heed what is certain, and by check.c, which shows all.
  */
 #ifndef PREFLIGHT_H
 #define PREFLIGHT_H
@@ -20,13 +20,15 @@ struct identifier;
 struct net;
 struct preflight;
 
-/* What certonly is kept waiting at most. */
+/* What an order is kept waiting at most. */
 #define PREFLIGHT_DEADLINE_MS 2000
 
 #define PREFLIGHT_DOUBT_MAX 512
 
 struct preflight_options {
-	const struct arguments *arguments; /* paths, CA, resolver */
+	const struct arguments *arguments; /* paths, resolver, what is said of the CA */
+	const char *server; /* directory URL of the CA */
+	const char *account; /* ours there; NULL: the usual one */
 	const struct net *net;
 	const struct identifier *names;
 	size_t name_count;
@@ -52,6 +54,9 @@ const struct preflight_name *preflight_name(const struct preflight *preflight, s
 
 /* Why a validation is certain to fail; nothing is filled in where it may succeed. */
 void preflight_judge(const struct preflight_name *name, struct failure *failure);
+
+/* What is certain of any of the names goes into `failure`, what only looks wrong is said. */
+void preflight_heed(const struct preflight *preflight, struct failure *failure);
 
 /* What looks wrong, and may be meant so; "" when nothing does. */
 void preflight_doubt(const struct preflight_name *name, char ret_text[PREFLIGHT_DOUBT_MAX]);

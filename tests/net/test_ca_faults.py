@@ -159,6 +159,27 @@ def test_hostile_answers(stocked, proxy, name):
     assert serial(stocked) != old
 
 
+@pytest.mark.parametrize("kind", ("order-plz", "finalize-order"))
+def test_slow_answer(stocked, proxy, kind):
+    """An answer that takes longer than --timeout: the old certificate stays, or the new one comes."""
+    old = serial(stocked)
+
+    def wait(exchange):
+        if exchange.kind == kind and len(proxy.exchanges) < REQUESTS_MAX:
+            time.sleep(3)
+
+    proxy.reset(after=wait)
+    stocked.set_due(NAME)
+    run = renew(stocked, proxy, "--timeout", "1")
+    assert (serial(stocked) == old) == bool(run.returncode), run.stderr
+    assert not run.returncode or "no answer in time" in run.stderr
+    proxy.reset()
+    stocked.set_due(NAME)
+    run = renew(stocked, proxy)
+    assert run.returncode == 0, run.stderr
+    check_settled(stocked)
+
+
 def test_nonce_storm(lab, dns, nginx, instance):
     """Nine of ten nonces refused: one account, one order, one certificate."""
     pebble = fault_proxy.authority.Pebble(lab, PEBBLE_WFE_NONCEREJECT="90")

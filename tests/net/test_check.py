@@ -230,6 +230,38 @@ def test_preflight_doubt(lab, dns, ready, zone, pebble):
     assert f"{NAME} has no address in the DNS" in run.stderr
 
 
+def test_renewal_looks_ahead(lab, dns, ready, zone, pebble):
+    """What has failed before and is certain to fail again does not reach the CA."""
+    configuration = ready.root / "etc/sidestep"
+    configuration.mkdir(parents=True)
+    (configuration / "sidestep.conf").write_text(f"[sidestep]\nresolver = {zone.address}\n")
+    dns.set(NAME, lab.server.ipv4)
+    assert ready.issue(pebble, NAME).returncode == 0
+    renew = ("renew", "--cacert", pebble.cacert)
+    # The name moves away: the CA is asked, for nothing speaks against it yet.
+    dns.manage("clear-a", {"host": f"{NAME}."})
+    dns.set(NAME, lab.validator.ipv4)
+    ready.set_due(NAME)
+    assert ready.agent(*renew).returncode == 1 and pebble.orders() == 2
+    # It does not exist any more.
+    del zone.names[NAME]
+    zone.write()
+    ready.set_due(NAME)
+    run = ready.agent(*renew)
+    assert run.returncode == 1 and f"{NAME} does not exist in the DNS" in run.stderr
+    assert pebble.orders() == 2
+    (entry,) = ready.succeed("plan")["plan"]
+    assert entry["failures"] == 2
+    # It comes back.
+    zone.set(NAME, lab.server.ipv4)
+    dns.manage("clear-a", {"host": f"{NAME}."})
+    dns.set(NAME, lab.server.ipv4)
+    ready.set_due(NAME)
+    run = ready.agent(*renew)
+    assert run.returncode == 0, run.stderr
+    assert pebble.orders() == 3
+
+
 def test_wrong_resolver(ready, pebble):
     run = ready.issue(pebble, NAME, options=("--resolver", "dns.example.org"))
     assert run.returncode == 1 and "--resolver takes ADDRESS" in run.stderr

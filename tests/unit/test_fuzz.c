@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include <curl/curl.h>
 #include <jansson.h>
 
 #include "acme/ari.h"
@@ -191,6 +192,25 @@ static void test_link(void **state)
 	(void)state;
 	assert_int_equal(read_links(seed), 3);
 	fuzz(read_link_header, seed, sizeof(seed) - 1);
+}
+
+/* Retry-After and Date are read by libcurl, its dates by this. */
+static void read_date(const uint8_t *input, size_t size)
+{
+	char *value = strndup((const char *)input, size);
+
+	assert_non_null(value);
+	curl_getdate(value, NULL);
+	free(value);
+}
+
+static void test_date(void **state)
+{
+	static const char seed[] = "Thu, 26 Nov 2026 12:00:00 GMT";
+
+	(void)state;
+	assert_int_equal(curl_getdate(seed, NULL), 1795694400);
+	fuzz(read_date, seed, sizeof(seed) - 1);
 }
 
 /* --- what operators write ----------------------------------------------------------------------- */
@@ -392,11 +412,11 @@ static void test_client_hello(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_directory),    cmocka_unit_test(test_chain),
-		cmocka_unit_test(test_key),          cmocka_unit_test(test_dns_answer),
-		cmocka_unit_test(test_client_hello), cmocka_unit_test(test_window),
-		cmocka_unit_test(test_link),         cmocka_unit_test(test_configuration),
-		cmocka_unit_test(test_domains),
+		cmocka_unit_test(test_directory),     cmocka_unit_test(test_chain),
+		cmocka_unit_test(test_key),           cmocka_unit_test(test_dns_answer),
+		cmocka_unit_test(test_client_hello),  cmocka_unit_test(test_window),
+		cmocka_unit_test(test_link),          cmocka_unit_test(test_date),
+		cmocka_unit_test(test_configuration), cmocka_unit_test(test_domains),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
