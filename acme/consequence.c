@@ -62,8 +62,7 @@ int consequence_of_found(struct state *state, int64_t lineage, const struct stor
 	return state_set_certificate(state, lineage, &certificate);
 }
 
-/* The CA behind the lineage's present one, as a new string; NULL: there is no other. */
-static char *next_ca(const struct state_lineage *lineage)
+char *consequence_next_ca(const struct state_lineage *lineage)
 {
 	const char *cas = lineage->wish.cas, *at = strstr(cas, lineage->ca);
 	size_t length = strcspn(cas, " ");
@@ -112,7 +111,7 @@ int consequence_of_failure(struct state *state, const struct state_lineage *line
 		consequence.next_attempt_s = now_s + wait_s;
 		error = postpone(state, lineage, consequence.next_attempt_s);
 	} else {
-		ca = next_ca(lineage);
+		ca = consequence_next_ca(lineage);
 		description.next_ca = ca;
 		description.next_attempt_s = consequence.next_attempt_s = schedule_retry(
 			now_s, lineage->failures + 1, 0, lineage->not_after_s, schedule_draw());

@@ -36,6 +36,9 @@ void consequence_of_success(struct state *state, const struct paths *paths,
 int consequence_of_failure(struct state *state, const struct state_lineage *lineage,
 			   const struct failure *failure, struct consequence *ret_consequence);
 
+/* The CA behind the lineage's present one, as a new string; NULL: there is no other, or no memory. */
+char *consequence_next_ca(const struct state_lineage *lineage);
+
 /* What is on the disk, when the state does not know: as consequence_of_success().  0 or -errno. */
 int consequence_of_found(struct state *state, int64_t lineage, const struct stored *stored);
 

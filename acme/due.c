@@ -9,6 +9,7 @@
 #include "acme/account.h"
 #include "acme/allowance.h"
 #include "acme/choices.h"
+#include "acme/consequence.h"
 #include "acme/state.h"
 
 #define CAS_MAX 100
@@ -76,6 +77,49 @@ static int note_limit(struct due *due, const char *server, size_t given, int64_t
 	return error;
 }
 
+/* Whether the CA has an order left for its usual account. */
+static bool has_order_left(const struct due *due, const char *server, int64_t now_s)
+{
+	const char *account = due_usual_account(due->arguments, server);
+	size_t allowed = 0;
+	int64_t next_s;
+	bool is_held;
+
+	return !allowance_orders(due->allowance, server, account, now_s, &allowed, &is_held,
+				 &next_s) &&
+	       allowed;
+}
+
+/* Let a lineage go to its next CA, if it has one that is not at its limits, too. */
+static int move(struct due *due, int64_t id, int64_t now_s)
+{
+	struct state_lineage lineage;
+	char *ca;
+	int error = state_lineage_read(due->state, id, &lineage);
+
+	if (error)
+		return error == -ENOENT ? 0 : error;
+	ca = consequence_next_ca(&lineage);
+	if (ca && strcmp(ca, lineage.ca) != 0 && has_order_left(due, ca, now_s))
+		error = state_postpone(due->state, id, now_s, ca);
+	free(ca);
+	state_lineage_done(&lineage);
+	return error;
+}
+
+/* At one CA nothing is left for what is due there. */
+static int move_on(struct due *due, const char *server, int64_t now_s)
+{
+	struct due stuck = {.max = DUE_MAX};
+	int error;
+	size_t i;
+
+	error = state_due_orders(due->state, server, now_s, stuck.max, add, &stuck);
+	for (i = 0; !error && i < stuck.count; i++)
+		error = move(due, stuck.ids[i], now_s);
+	return error;
+}
+
 static int find_at(struct due *due, const char *server)
 {
 	const char *account = due_usual_account(due->arguments, server);
@@ -97,6 +141,8 @@ static int find_at(struct due *due, const char *server)
 					 allowed < places ? allowed : places, add, due);
 	if (!error && due->told == allowed)
 		error = note_limit(due, server, allowed, now_s);
+	if (!error && !allowed)
+		error = move_on(due, server, now_s);
 	return error;
 }
 

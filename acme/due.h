@@ -2,7 +2,8 @@
 /*
  * Which orders are to be made now: what the state says is due, as far as the CAs allow.  Replacing
  * a certificate is not counted by a CA that has renewal information (RFC 9773 section 5): those
- * go first, and never wait for a limit.  Used by engine.c.
+ * go first, and never wait for a limit.  What waits for one, and has another CA, goes there.  Used by
+ * engine.c.
  */
 #ifndef DUE_H
 #define DUE_H

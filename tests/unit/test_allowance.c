@@ -252,6 +252,39 @@ static void test_due(void **context)
 	assert_int_equal(due_next_s(&due), now_s + 7200);
 }
 
+/* With another CA nothing waits: it is found there the next time. */
+static void test_moves_on(void **context)
+{
+	struct state_wish wish = {.name = "both.example",
+				  .identifiers = "both.example",
+				  .cas = CA " https://b.example/d",
+				  .source = "config"};
+	struct state_lineage lineage;
+	struct desk *desk = *context;
+	int64_t id, now_s = time(NULL);
+	struct due due;
+
+	assert_int_equal(state_wish(desk->state, &wish, &id), 0);
+	take(desk, "x.example", now_s);
+	take(desk, "y.example", now_s);
+	take(desk, "z.example", now_s);
+	want(desk, "one.example", NULL);
+	find(desk, &due);
+	assert_int_equal(find(desk, &due), 1);
+	assert_int_equal(due.ids[0], id);
+	assert_int_equal(state_lineage_read(desk->state, id, &lineage), 0);
+	assert_string_equal(lineage.ca, "https://b.example/d");
+	state_lineage_done(&lineage);
+	/* Where neither allows any it stays. */
+	assert_int_equal(
+		state_hold_write(desk->state, "https://b.example/d", "default", now_s + 60), 0);
+	assert_int_equal(find(desk, &due), 0);
+	assert_int_equal(find(desk, &due), 0);
+	assert_int_equal(state_lineage_read(desk->state, id, &lineage), 0);
+	assert_string_equal(lineage.ca, "https://b.example/d");
+	state_lineage_done(&lineage);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -260,6 +293,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_scopes, open_desk, close_desk),
 		cmocka_unit_test_setup_teardown(test_orders_and_pauses, open_desk, close_desk),
 		cmocka_unit_test_setup_teardown(test_due, open_desk, close_desk),
+		cmocka_unit_test_setup_teardown(test_moves_on, open_desk, close_desk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
