@@ -10,7 +10,6 @@
 #include "acme/config.h"
 #include "acme/failure.h"
 #include "acme/json.h"
-#include "acme/rehearsal.h"
 
 /* Known without a configuration. */
 enum known_ca { KNOWN_PRODUCTION, KNOWN_STAGING, KNOWN_CAS };
@@ -143,7 +142,7 @@ static int rehearse(struct arguments *arguments, bool is_given, struct failure *
 	arguments->first_ca = arguments->cas ? strdup(arguments->cas) : NULL;
 	arguments->server = arguments->first_ca;
 	if (arguments->server)
-		return rehearsal_begin(arguments, failure);
+		return 0;
 	failure_set_errno(failure, ENOMEM, "reading the CAs");
 	return -1;
 }

@@ -56,7 +56,8 @@ int main(int argc, char **argv)
 	output_init(&(struct output_options){
 		.json = arguments.json, .quiet = arguments.quiet, .verbose = arguments.verbose});
 	if (result == ARGUMENTS_RUN) {
-		if (choices_load(&arguments, &failure)) {
+		if (choices_load(&arguments, &failure) ||
+		    (arguments.dry_run && rehearsal_begin(&arguments, &failure))) {
 			output_fatal(&failure);
 			status = EXIT_USAGE;
 		} else {

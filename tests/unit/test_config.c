@@ -14,6 +14,7 @@
 #include "acme/config.h"
 #include "acme/domains.h"
 #include "acme/failure.h"
+#include "acme/rehearsal.h"
 #include "acme/state.h"
 #include "acme/wanted.h"
 #include "common/identifier.h"
@@ -202,6 +203,7 @@ static void test_rehearsal(void **state)
 
 	(void)state;
 	assert_int_equal(choices_load(&arguments, &failure), 0);
+	assert_int_equal(rehearsal_begin(&arguments, &failure), 0);
 	assert_string_equal(arguments.server, choices_rehearsed(CA_PRODUCTION));
 	assert_string_equal(arguments.cas, arguments.server);
 	assert_string_not_equal(arguments.server, CA_PRODUCTION);
