@@ -52,6 +52,10 @@ BENCH_LIBS = $(call pkg_libs,libssl libcrypto jansson) -lm -lpthread
 
 # One archive a directory; a program is its main.o and the archives below it.
 objects = $(patsubst %.c,$(O)/%.o,$(filter-out %/main.c,$(wildcard $(1)/*.c)))
+# The agent's folders, each above those that follow.
+ACME_FOLDERS = cmd import renewal config protocol challenge store net crypto util
+ACME_ARCHIVES = $(ACME_FOLDERS:%=$(O)/libacme_%.a)
+in_any_order = $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group
 PROGRAMS = $(O)/sidestep-responder $(O)/sidestep $(O)/sidestep-bench
 UNIT_SHARED = $(patsubst %.c,$(O)/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
 UNIT_TESTS = $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(wildcard tests/unit/test_*.c))
@@ -86,23 +90,23 @@ $(O)/sidestep-responder: $(O)/responder/main.o $(O)/libresponder.a $(O)/libcommo
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(RESPONDER_LIBS)
 
-$(O)/sidestep: $(O)/acme/main.o $(O)/libacme.a $(O)/libvalidators.a $(O)/libcommon.a
+$(O)/sidestep: $(O)/acme/main.o $(ACME_ARCHIVES) $(O)/libvalidators.a $(O)/libcommon.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ACME_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(in_any_order) $(ACME_LIBS)
 
 $(O)/sidestep-bench: $(O)/bench/validators/main.o $(O)/libvalidators.a $(O)/libcommon.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(BENCH_LIBS)
 
 # A judge of what wolfSSL answers does not come near it.
-$(O)/bench/validators/%.o $(O)/acme/probe.o: WOLFSSL_CFLAGS =
+$(O)/bench/validators/%.o $(O)/acme/challenge/probe.o: WOLFSSL_CFLAGS =
 
 $(O)/lib%.a:
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 $(O)/libcommon.a: $(call objects,common)
 $(O)/libresponder.a: $(call objects,responder)
-$(O)/libacme.a: $(call objects,acme)
+$(foreach folder,$(ACME_FOLDERS),$(eval $(O)/libacme_$(folder).a: $(call objects,acme/$(folder))))
 $(O)/libvalidators.a: $(call objects,bench/validators)
 
 $(O)/%.o: %.c $(WOLFSSL_PREFIX)/lib/libwolfssl.a
@@ -123,10 +127,10 @@ $(O)/responder/programs.o: $(SKELETON)
 
 # --- tests ------------------------------------------------------------------
 
-$(O)/tests/unit/%: $(O)/tests/unit/%.o $(UNIT_SHARED) $(O)/libresponder.a $(O)/libacme.a \
+$(O)/tests/unit/%: $(O)/tests/unit/%.o $(UNIT_SHARED) $(O)/libresponder.a $(ACME_ARCHIVES) \
 		$(O)/libvalidators.a $(O)/libcommon.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ \
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(in_any_order) \
 		$(call pkg_libs,cmocka liburing libssl libcrypto) $(ACME_LIBS)
 
 $(O)/tests/bpf/%: $(O)/tests/bpf/%.o $(O)/libresponder.a $(O)/libcommon.a
@@ -241,7 +245,7 @@ $(O)/man/%: deploy/man/make.sh deploy/man/%.in $(PROGRAMS)
 
 # --- upkeep -----------------------------------------------------------------
 
-C_FILES = $(wildcard bpf/*.[ch] common/*.[ch] responder/*.[ch] acme/*.[ch] bench/*.[ch] bench/*/*.[ch] \
+C_FILES = $(wildcard bpf/*.[ch] common/*.[ch] responder/*.[ch] acme/*.[ch] acme/*/*.[ch] bench/*.[ch] bench/*/*.[ch] \
 	tests/*.[ch] tests/*/*.[ch])
 
 install: all man

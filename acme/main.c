@@ -6,12 +6,12 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "acme/arguments.h"
-#include "acme/choices.h"
-#include "acme/failure.h"
-#include "acme/output.h"
-#include "acme/rehearsal.h"
-#include "acme/verbs.h"
+#include "acme/config/arguments.h"
+#include "acme/config/settings.h"
+#include "acme/util/failure.h"
+#include "acme/util/output.h"
+#include "acme/renewal/dry_run.h"
+#include "acme/cmd/verbs.h"
 
 static int (*const verbs[VERBS])(const struct arguments *arguments) = {
 	[VERB_REGISTER] = verb_register,

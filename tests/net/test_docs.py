@@ -47,7 +47,7 @@ def test_pages(installed):
 
 def test_settings():
     """Each that is read is explained, and no other."""
-    source = (hosts.SOURCE / "acme/config.c").read_text()
+    source = (hosts.SOURCE / "acme/config/config.c").read_text()
     table = re.search(r"\bsettings\[\] = \{(.*?)\n\};", source, re.DOTALL).group(1)
     known = set(re.findall(r'\{"([a-z-]+)",', table))
     page = (DEPLOY / "man/sidestep.conf.5").read_text()

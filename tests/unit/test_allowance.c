@@ -10,13 +10,13 @@
 #include <time.h>
 #include <cmocka.h>
 
-#include "acme/allowance.h"
-#include "acme/arguments.h"
-#include "acme/budget.h"
-#include "acme/config.h"
-#include "acme/due.h"
-#include "acme/failure.h"
-#include "acme/state.h"
+#include "acme/renewal/rate_limit.h"
+#include "acme/config/arguments.h"
+#include "acme/util/token_bucket.h"
+#include "acme/config/config.h"
+#include "acme/renewal/scheduler.h"
+#include "acme/util/failure.h"
+#include "acme/store/state.h"
 #include "tests/unit/fixture.h"
 
 #define CA   "https://ca.example/directory"

@@ -8,10 +8,10 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "acme/arguments.h"
-#include "acme/failure.h"
-#include "acme/names.h"
-#include "acme/order.h"
+#include "acme/config/arguments.h"
+#include "acme/util/failure.h"
+#include "acme/config/identifiers.h"
+#include "acme/protocol/order.h"
 
 #define WORDS_MAX 32
 

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "acme/ari.h"
+#include "acme/protocol/ari.h"
 
 #define NOON 1764158400 /* 2025-11-26T12:00:00Z */
 

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "acme/caa.h"
+#include "acme/net/caa.h"
 
 #define ACCOUNT "https://ca.example/account/1234"
 #define RECORDS 4

@@ -10,9 +10,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "acme/certificate.h"
-#include "acme/csr.h"
-#include "acme/key.h"
+#include "acme/crypto/certificate.h"
+#include "acme/crypto/csr.h"
+#include "acme/crypto/key.h"
 #include "tests/unit/fixture.h"
 
 #define DAY_S 86400

@@ -9,14 +9,14 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "acme/arguments.h"
-#include "acme/choices.h"
-#include "acme/config.h"
-#include "acme/domains.h"
-#include "acme/failure.h"
-#include "acme/rehearsal.h"
-#include "acme/state.h"
-#include "acme/wanted.h"
+#include "acme/config/arguments.h"
+#include "acme/config/settings.h"
+#include "acme/config/config.h"
+#include "acme/config/domains_file.h"
+#include "acme/util/failure.h"
+#include "acme/renewal/dry_run.h"
+#include "acme/store/state.h"
+#include "acme/renewal/reconcile.h"
 #include "common/identifier.h"
 #include "tests/unit/fixture.h"
 

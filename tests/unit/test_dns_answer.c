@@ -10,8 +10,8 @@
 #define CARES_NO_DEPRECATED
 #include <ares.h>
 
-#include "acme/caa.h"
-#include "acme/dns_answer.h"
+#include "acme/net/caa.h"
+#include "acme/net/dns_answer.h"
 
 #define NAME "\3www\7example\3org" /* and the zero that ends the string */
 

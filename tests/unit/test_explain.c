@@ -8,9 +8,9 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "acme/explain.h"
-#include "acme/failure.h"
-#include "acme/http.h"
+#include "acme/protocol/problem.h"
+#include "acme/util/failure.h"
+#include "acme/net/http.h"
 
 #define URN "urn:ietf:params:acme:error:"
 

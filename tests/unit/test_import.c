@@ -11,9 +11,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "acme/import_layouts.h"
-#include "acme/file.h"
-#include "acme/import_tree.h"
+#include "acme/import/layouts.h"
+#include "acme/util/file.h"
+#include "acme/import/tree.h"
 #include "tests/unit/fixture.h"
 
 static char tree[32];

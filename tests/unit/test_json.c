@@ -9,8 +9,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "acme/directory.h"
-#include "acme/json.h"
+#include "acme/protocol/directory.h"
+#include "acme/util/json.h"
 
 static void test_only_objects(void **state)
 {

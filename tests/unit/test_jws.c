@@ -15,9 +15,9 @@
 #include <wolfssl/wolfcrypt/ecc.h>
 #include <wolfssl/wolfcrypt/hash.h>
 
-#include "acme/base64url.h"
-#include "acme/jws.h"
-#include "acme/key.h"
+#include "acme/util/base64url.h"
+#include "acme/protocol/jws.h"
+#include "acme/crypto/key.h"
 #include "tests/unit/fixture.h"
 
 /* The P-256 key of RFC 7515 appendix A.3. */

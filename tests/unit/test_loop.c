@@ -10,7 +10,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "acme/loop.h"
+#include "acme/net/loop.h"
 
 #define LONG_MS 60000
 

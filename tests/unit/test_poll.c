@@ -8,8 +8,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "acme/nonces.h"
-#include "acme/poll.h"
+#include "acme/protocol/nonces.h"
+#include "acme/protocol/backoff.h"
 
 #define NS_PER_MS 1000000ULL
 #define START_NS  1000000000000ULL

@@ -6,8 +6,8 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "acme/failure.h"
-#include "acme/preflight.h"
+#include "acme/util/failure.h"
+#include "acme/renewal/preflight.h"
 #include "common/identifier.h"
 
 struct given {

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "acme/schedule.h"
+#include "acme/renewal/renewal_time.h"
 
 #define START INT64_C(1800000000)
 #define HOUR  3600

@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <cmocka.h>
 
-#include "acme/failure.h"
-#include "acme/state.h"
+#include "acme/util/failure.h"
+#include "acme/store/state.h"
 #include "common/paths.h"
 #include "tests/unit/fixture.h"
 

@@ -18,12 +18,12 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "acme/certificate.h"
-#include "acme/failure.h"
-#include "acme/file.h"
-#include "acme/key.h"
-#include "acme/lineage.h"
-#include "acme/store.h"
+#include "acme/crypto/certificate.h"
+#include "acme/util/failure.h"
+#include "acme/util/file.h"
+#include "acme/crypto/key.h"
+#include "acme/store/store_writer.h"
+#include "acme/store/store.h"
 #include "tests/unit/fixture.h"
 
 #define NAME "a.example"

@@ -8,8 +8,8 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 
-#include "acme/dns_answer.h"
-#include "acme/testimony.h"
+#include "acme/net/dns_answer.h"
+#include "acme/challenge/evidence_report.h"
 #include "common/evidence.h"
 
 static struct dns_address ipv4(const char *text)

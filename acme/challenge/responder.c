@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "acme/challenge/responder.h"
+
+#include <errno.h>
+
+#include "acme/util/failure.h"
+#include "common/challenge_table.h"
+#include "common/instance.h"
+#include "common/paths.h"
+
+#define START_IT                                                                          \
+	"start it as root: `systemctl start sidestep-responder`, or `sidestep-responder " \
+	"--foreground`, with the same --root"
+#define BE_ALLOWED                                                                              \
+	"run this as root, or as a user in the group that the responder was given (by default " \
+	"sidestep)"
+
+int feed_check_responder(const struct paths *paths, struct failure *failure)
+{
+	int running = instance_is_running(paths);
+
+	if (running > 0)
+		return 0;
+	if (running == 0 || running == -ENOENT)
+		failure_set(failure, START_IT, "no sidestep-responder is running (looked at %s)",
+			    paths->lock);
+	else if (running == -EACCES)
+		failure_set(failure, BE_ALLOWED, "no permission to look into %s", paths->run);
+	else
+		failure_set_errno(failure, -running, "cannot look at %s", paths->lock);
+	return -1;
+}
+
+void feed_explain_open(struct failure *failure, int error, const struct paths *paths)
+{
+	switch (error) {
+	case -ENOENT:
+		failure_set(failure, START_IT,
+			    "the responder's challenge table is missing (%s, and the maps in %s)",
+			    paths->table, paths->pins);
+		break;
+	case -EACCES:
+	case -EPERM:
+		failure_set(
+			failure, BE_ALLOWED,
+			"no permission for the responder's challenge table (%s, and the maps in "
+			"%s)",
+			paths->table, paths->pins);
+		break;
+	case -EPROTO:
+		failure_set(failure, "restart sidestep-responder in the version of this sidestep",
+			    "the challenge table %s is damaged or of another version",
+			    paths->table);
+		break;
+	default:
+		failure_set_errno(failure, -error, "cannot open the challenge table %s",
+				  paths->table);
+	}
+}
+
+int feed_open(struct challenge_table **ret_table, const struct paths *paths,
+	      struct failure *failure)
+{
+	int error;
+
+	if (feed_check_responder(paths, failure))
+		return -1;
+	error = challenge_table_open(ret_table, paths, CHALLENGE_TABLE_WRITE);
+	if (!error)
+		return 0;
+	feed_explain_open(failure, error, paths);
+	return -1;
+}
+
+void feed_explain_publish(struct failure *failure, int error, const char *name)
+{
+	switch (error) {
+	case -EPERM:
+		failure_set(failure,
+			    "wait until that one is over, or withdraw the name as that user",
+			    "another user has a challenge pending for %s", name);
+		break;
+	case -ENOENT:
+		failure_set(failure, "see `sidestep status`", "%s is not pending", name);
+		break;
+	case -ENOSPC:
+		failure_set(failure, "wait until others are over, or withdraw names that are stale",
+			    "the challenge table has no room for %s", name);
+		break;
+	case -EEXIST:
+		failure_set(failure, "wait until that one is over",
+			    "the hash of %s meets that of another pending name", name);
+		break;
+	case -ESTALE:
+		failure_set(failure, "run this again",
+			    "the responder has made a new challenge table in the meantime");
+		break;
+	case -EBADMSG:
+		failure_set(failure,
+			    "stop sidestep-responder, run `sidestep-responder --unload`, start it "
+			    "again",
+			    "the challenge table is damaged");
+		break;
+	case -EIO:
+		failure_set(failure, NULL, "cannot sign the challenge certificate for %s", name);
+		break;
+	default:
+		failure_set_errno(failure, -error, "cannot change the challenge of %s", name);
+	}
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * `sidestep show_account`, `update_account` and `rollover`: what is done with an
+ * account that is there.  RFC 8555 sections 7.3.2 to 7.3.6.
+ */
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "acme/config/arguments.h"
+#include "acme/protocol/client.h"
+#include "acme/protocol/directory.h"
+#include "acme/util/failure.h"
+#include "acme/util/json.h"
+#include "acme/protocol/jws.h"
+#include "acme/crypto/key.h"
+#include "acme/net/loop.h"
+#include "acme/net/net.h"
+#include "acme/util/output.h"
+#include "acme/renewal/session.h"
+#include "acme/cmd/verbs.h"
+
+/* One request to the CA about the account, and what it answers. */
+struct visit {
+	const struct arguments *arguments;
+	const char *step; /* for the user */
+	/* The request: NULL with the failure filled in. */
+	void (*compose)(struct visit *visit, struct ca_call *call);
+	struct net net;
+	struct session session;
+	struct ca_request *request;
+	bool may_pass; /* the failure may: the CA has perhaps done it all the same */
+	json_t *object; /* the account, as the CA has it afterwards; NULL: it did not tell */
+	struct failure failure;
+};
+
+/* --- the request ------------------------------------------------------------------------------ */
+
+static void on_answer(void *context, struct ca_reply *reply)
+{
+	struct visit *visit = context;
+
+	visit->request = NULL;
+	visit->object = json_incref(reply->object);
+	visit->may_pass = reply->may_pass;
+	failure_move(&visit->failure, reply->failure);
+	loop_stop(visit->net.loop);
+}
+
+static void on_ready(void *context, struct failure *failure)
+{
+	struct visit *visit = context;
+	struct ca_call call = {
+		.url = account_url(visit->session.account), .done = on_answer, .context = visit};
+
+	failure_move(&visit->failure, failure);
+	if (!failure_is_set(&visit->failure))
+		visit->compose(visit, &call);
+	if (!failure_is_set(&visit->failure)) {
+		output_step("%s", visit->step);
+		visit->request = ca_post(visit->session.ca, &call);
+		if (visit->request)
+			return;
+		failure_set_errno(&visit->failure, ENOMEM, "asking the CA");
+	}
+	loop_stop(visit->net.loop);
+}
+
+/* The session stays open: leave() closes it. */
+static void enter(struct visit *visit)
+{
+	const struct arguments *arguments = visit->arguments;
+
+	if (net_open(&visit->net, arguments, &visit->failure))
+		return;
+	if (session_open(&visit->session, &visit->net, arguments, arguments->server,
+			 arguments->account, &visit->failure)) {
+		net_close(&visit->net);
+		return;
+	}
+	visit->session.wish.must_exist = true;
+	session_start(&visit->session, on_ready, visit);
+	net_run(&visit->net, &visit->failure);
+	ca_cancel(visit->request);
+}
+
+/* Returns the exit status. */
+static int leave(struct visit *visit)
+{
+	bool failed = failure_is_set(&visit->failure);
+
+	if (visit->session.ca) {
+		session_close(&visit->session);
+		net_close(&visit->net);
+	}
+	if (failed)
+		output_fatal(&visit->failure);
+	json_decref(visit->object);
+	failure_done(&visit->failure);
+	return failed ? EXIT_FAILED : EXIT_DONE;
+}
+
+/* --- what is told ----------------------------------------------------------------------------- */
+
+/* What the CA sends goes to a terminal only if it is printable ASCII. */
+static const char *printable(const char *text)
+{
+	const char *c;
+
+	for (c = text; c && *c; c++)
+		if (*c < ' ' || *c > '~')
+			return "(not printable)";
+	return text;
+}
+
+static void report(const struct visit *visit, const char *headline)
+{
+	const struct account *account = visit->session.account;
+	const char *status = json_read_string(visit->object, "status");
+	json_t *contact = json_object_get(visit->object, "contact"), *entry;
+	size_t i;
+
+	output_line("%s: %s", headline, account_url(account));
+	output_line("  CA: %s", visit->arguments->server);
+	output_line("  key: %s", account_place(account));
+	if (status)
+		output_line("  status: %s", printable(status));
+	json_array_foreach (contact, i, entry)
+		if (json_is_string(entry))
+			output_line("  contact: %s", printable(json_string_value(entry)));
+	output_document(json_pack("{s:b, s:{s:s, s:s, s:o, s:s*, s:O*}}", "ok", 1, "account", "url",
+				  account_url(account), "server", visit->arguments->server, "place",
+				  json_new_text(account_place(account)), "status", status,
+				  "contact", json_is_array(contact) ? contact : NULL));
+}
+
+/* --- show_account ----------------------------------------------------------------------------- */
+
+/* POST-as-GET of the account. */
+static void compose_look(struct visit *visit, struct ca_call *call)
+{
+	(void)visit;
+	(void)call;
+}
+
+int verb_show_account(const struct arguments *arguments)
+{
+	struct visit visit = {
+		.arguments = arguments, .step = "asking for the account", .compose = compose_look};
+
+	enter(&visit);
+	if (!failure_is_set(&visit.failure))
+		report(&visit, "Account");
+	return leave(&visit);
+}
+
+/* --- update_account --------------------------------------------------------------------------- */
+
+static void compose_update(struct visit *visit, struct ca_call *call)
+{
+	const struct arguments *arguments = visit->arguments;
+
+	if (arguments->deactivate)
+		call->payload = json_pack("{s:s}", "status", "deactivated");
+	else if (arguments->email[0])
+		call->payload = json_pack("{s:[s+]}", "contact", "mailto:", arguments->email);
+	else
+		call->payload = json_pack("{s:[]}", "contact");
+	if (!call->payload)
+		failure_set(&visit->failure, NULL, "--email must be UTF-8");
+}
+
+/* RFC 8555 section 7.3.6: there is no way back, so the next account gets a key of its own. */
+static void retire(struct visit *visit)
+{
+	int error = account_retire(visit->session.account);
+
+	if (error)
+		failure_set_errno(&visit->failure, -error,
+				  "the account is deactivated, but its key cannot be put aside in "
+				  "%s",
+				  account_place(visit->session.account));
+}
+
+int verb_update_account(const struct arguments *arguments)
+{
+	struct visit visit = {
+		.arguments = arguments, .step = "changing the account", .compose = compose_update};
+
+	if (!arguments->deactivate == !arguments->email) {
+		failure_set(&visit.failure,
+			    "give --email ADDRESS, or --deactivate to end the account",
+			    "it must be said what is to change");
+		leave(&visit);
+		return EXIT_USAGE;
+	}
+	enter(&visit);
+	if (!failure_is_set(&visit.failure) && arguments->deactivate)
+		retire(&visit);
+	if (!failure_is_set(&visit.failure))
+		report(&visit, arguments->deactivate ? "Account deactivated" : "Account changed");
+	return leave(&visit);
+}
+
+/* --- rollover ----------------------------------------------------------------------------------- */
+
+/* RFC 8555 section 7.3.5: signed by the new key, within what the old one signs. */
+static json_t *key_change(struct visit *visit, struct key *next, const char *url)
+{
+	char *jwk = NULL, *payload = NULL, *inner = NULL;
+	json_t *object = NULL, *message = NULL;
+
+	if (!jws_jwk_new(&jwk, ca_account_key(visit->session.ca)))
+		object = json_pack("{s:s, s:o}", "account", account_url(visit->session.account),
+				   "oldKey", json_loads(jwk, 0, NULL));
+	payload = json_dumps(object, JSON_COMPACT);
+	if (payload && !jws_sign(&inner, next, NULL, NULL, url, payload))
+		message = json_loads(inner, 0, NULL);
+	json_decref(object);
+	free(inner);
+	free(payload);
+	free(jwk);
+	return message;
+}
+
+static void compose_rollover(struct visit *visit, struct ca_call *call)
+{
+	struct account *account = visit->session.account;
+	struct ca *ca = visit->session.ca;
+	struct key *next;
+	int error;
+
+	if (!ca_directory(ca)->key_change) {
+		failure_set(&visit->failure, "use update_account --deactivate, and a new account",
+			    "%s does not replace account keys", ca_server(ca));
+		return;
+	}
+	error = account_lock(account);
+	if (error == -EWOULDBLOCK) {
+		failure_set(&visit->failure, "wait until it is done",
+			    "another sidestep is replacing the key in %s", account_place(account));
+		return;
+	}
+	if (!error)
+		error = account_next_key(account, &next);
+	if (error) {
+		failure_set_errno(&visit->failure, -error, "cannot make the next key in %s",
+				  account_place(account));
+		return;
+	}
+	call->url = ca_directory(ca)->key_change;
+	call->answer = CA_ANSWER_NOTHING;
+	call->payload = key_change(visit, next, call->url);
+	if (!call->payload)
+		failure_set_errno(&visit->failure, ENOMEM, "signing with the next key");
+}
+
+/* Whatever the CA answers: on the disk stays what it may know. */
+static void conclude_rollover(struct visit *visit)
+{
+	struct account *account = visit->session.account;
+	int error;
+
+	if (!failure_is_set(&visit->failure)) {
+		error = account_take_next_key(account);
+		if (error)
+			failure_set_errno(&visit->failure, -error,
+					  "the CA has the new key, which is still called "
+					  "key.next.pem in %s",
+					  account_place(account));
+	} else if (visit->failure.problem && !visit->may_pass) {
+		error = account_drop_next_key(account);
+		if (error)
+			output_warning("the refused key stays in %s: %s", account_place(account),
+				       strerror(-error));
+	}
+}
+
+int verb_rollover(const struct arguments *arguments)
+{
+	struct visit visit = {.arguments = arguments,
+			      .step = "replacing the account's key",
+			      .compose = compose_rollover};
+
+	enter(&visit);
+	if (visit.session.ca)
+		conclude_rollover(&visit);
+	if (!failure_is_set(&visit.failure))
+		report(&visit, "Account with a new key");
+	return leave(&visit);
+}

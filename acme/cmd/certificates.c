@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* `sidestep certificates`. */
+#include <errno.h>
+#include <jansson.h>
+#include <stddef.h>
+#include <time.h>
+
+#include "acme/config/arguments.h"
+#include "acme/cmd/show.h"
+#include "acme/util/failure.h"
+#include "acme/util/file.h"
+#include "acme/util/output.h"
+#include "acme/store/store.h"
+#include "acme/cmd/verbs.h"
+
+static void explain(struct failure *failure, int error, const char *path)
+{
+	if (error == -EBADMSG)
+		failure_set(failure, "restore it from archive/, or get it again with certonly",
+			    "%s has no certificate that can be understood", path);
+	else if (error == -ENOENT)
+		failure_set(failure, "remove it, or get it again with certonly",
+			    "%s leads to no certificate", path);
+	else
+		failure_set_errno(failure, -error, "cannot read %s", path);
+}
+
+/* Show one, and append it to the array; false when it cannot be read. */
+static bool show(const struct arguments *arguments, const char *name, json_t *array)
+{
+	char path[STORE_PATH_MAX + 1];
+	struct failure failure = {0};
+	struct stored stored;
+	int error;
+
+	error = store_read(&stored, &arguments->paths, name);
+	if (error) {
+		store_live_path(path, &arguments->paths, name);
+		explain(&failure, error, path);
+		output_failure(NULL, &failure);
+		json_array_append_new(array, json_pack("{s:s, s:o}", "name", name, "error",
+						       failure_to_json(&failure)));
+		failure_done(&failure);
+		return false;
+	}
+	describe_text(&stored, time(NULL));
+	json_array_append_new(array, describe_json(&stored));
+	stored_done(&stored);
+	return true;
+}
+
+int verb_certificates(const struct arguments *arguments)
+{
+	json_t *array = json_array();
+	struct failure failure = {0};
+	size_t count, i;
+	char **names;
+	bool ok = true;
+	int error;
+
+	error = store_names(&names, &count, &arguments->paths);
+	if (error) {
+		json_decref(array);
+		failure_set_errno(&failure, -error, "cannot read %s/live", arguments->paths.state);
+		return output_fatal(&failure);
+	}
+	for (i = 0; i < count; i++)
+		ok = show(arguments, names[i], array) && ok;
+	if (count == 0)
+		output_line("There are no certificates in %s/live.", arguments->paths.state);
+	file_list_free(names, count);
+	output_document(json_pack("{s:b, s:o}", "ok", ok, "certificates", array));
+	return ok ? EXIT_DONE : EXIT_FAILED;
+}

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* `sidestep certonly`. */
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "acme/config/arguments.h"
+#include "acme/protocol/authorization.h"
+#include "acme/renewal/deploy.h"
+#include "acme/cmd/show.h"
+#include "acme/renewal/engine.h"
+#include "acme/util/failure.h"
+#include "acme/challenge/responder.h"
+#include "acme/renewal/rebuild.h"
+#include "acme/crypto/key.h"
+#include "acme/net/loop.h"
+#include "acme/config/identifiers.h"
+#include "acme/net/net.h"
+#include "acme/protocol/order.h"
+#include "acme/util/output.h"
+#include "acme/renewal/preflight.h"
+#include "acme/store/state.h"
+#include "acme/store/store.h"
+#include "acme/cmd/verbs.h"
+#include "common/challenge_table.h"
+
+struct certonly {
+	const struct arguments *arguments;
+	struct identifier *names;
+	size_t name_count;
+	char name[STORE_NAME_MAX + 1]; /* of the certificate on disk */
+	struct challenge_table *table;
+	struct state *state;
+	int64_t lineage;
+	struct net net;
+	struct deploy *deploy;
+	struct failure failure;
+	struct failure hook; /* of the first that failed; the certificate is there */
+	json_t *authorizations; /* how each went, for --json */
+};
+
+/* --- is there anything to do? ---------------------------------------------------------------- */
+
+static void refuse_taken_name(struct certonly *certonly, const struct stored *stored)
+{
+	failure_set(&certonly->failure,
+		    "say --cert-name with that name to replace it, or with another to have both",
+		    "there is a certificate called %s already, for other names (%s%s)",
+		    stored->name,
+		    stored->certificate.name_count ? stored->certificate.names[0].value : "none",
+		    stored->certificate.name_count > 1 ? ", ..." : "");
+}
+
+/*
+ * Find out what the certificate is called.  0: *ret_stored is the present one of
+ * this name; -ENOENT: there is none; -1 with the failure filled in.
+ */
+static int find_present(struct certonly *certonly, struct stored *ret_stored)
+{
+	const struct arguments *arguments = certonly->arguments;
+	const char *name = arguments->cert_name;
+	int error;
+
+	if (!name) {
+		error = store_find(ret_stored, &arguments->paths, certonly->names,
+				   certonly->name_count);
+		if (!error) {
+			strcpy(certonly->name, ret_stored->name);
+			return 0;
+		}
+		name = certonly->names[0].value;
+	}
+	strcpy(certonly->name, name);
+	error = store_read(ret_stored, &arguments->paths, name);
+	if (error == -ENOENT || error == -EBADMSG)
+		return -ENOENT;
+	if (error) {
+		failure_set_errno(&certonly->failure, -error,
+				  "cannot read the certificate %s in %s", name,
+				  arguments->paths.state);
+		return -1;
+	}
+	if (!arguments->cert_name) {
+		refuse_taken_name(certonly, ret_stored);
+		stored_done(ret_stored);
+		return -1;
+	}
+	return 0;
+}
+
+/* Whether the present key is of the type that is asked for, if one is. */
+static bool has_key_type(const struct certonly *certonly, const struct stored *stored)
+{
+	const struct arguments *arguments = certonly->arguments;
+	enum key_type type;
+	struct key *key;
+	bool has;
+
+	if (!arguments->key_type)
+		return true;
+	if (key_type_parse(&type, arguments->key_type) ||
+	    store_read_key(&key, &arguments->paths, stored->name))
+		return false;
+	has = key_type_of(key) == type;
+	key_free(key);
+	return has;
+}
+
+/* Whether the present certificate is what is wanted, and is to be kept. */
+static bool is_kept(const struct certonly *certonly, const struct stored *stored)
+{
+	const struct arguments *arguments = certonly->arguments;
+
+	return !arguments->force_renewal &&
+	       certificate_has_only_names(&stored->certificate, certonly->names,
+					  certonly->name_count) &&
+	       !certificate_is_due(&stored->certificate, time(NULL)) &&
+	       (!stored->server || strcmp(stored->server, arguments->server) == 0) &&
+	       has_key_type(certonly, stored);
+}
+
+static void report_kept(const struct stored *stored)
+{
+	output_line("The certificate is not due: more than a third of its life is left, so it is "
+		    "kept (--force-renewal gets a new one).");
+	describe_text(stored, time(NULL));
+	output_document(json_pack("{s:b, s:b, s:o}", "ok", 1, "issued", 0, "certificate",
+				  describe_json(stored)));
+}
+
+/* --- getting it ------------------------------------------------------------------------------ */
+
+static const char *state_name(enum authorization_state state)
+{
+	switch (state) {
+	case AUTHORIZATION_VALID:
+		return "valid";
+	case AUTHORIZATION_FAILED:
+		return "failed";
+	default:
+		return "pending";
+	}
+}
+
+/* Explain each name that failed, and keep it for the document. */
+static void report_authorizations(struct certonly *certonly, const struct order *order)
+{
+	const struct authorization *authorization;
+	const struct identifier *identifier;
+	const struct failure *failure;
+	size_t i;
+
+	for (i = 0; order && (authorization = order_authorization(order, i)); i++) {
+		identifier = authorization_identifier(authorization);
+		failure = authorization_failure(authorization);
+		if (failure_is_set(failure))
+			output_failure(identifier ? identifier->value : NULL, failure);
+		json_array_append_new(
+			certonly->authorizations,
+			json_pack("{s:s?, s:s, s:o?}", "name",
+				  identifier ? identifier->value : NULL, "status",
+				  state_name(authorization_state(authorization)), "error",
+				  failure_is_set(failure) ? failure_to_json(failure) : NULL));
+	}
+}
+
+static void let_servers_know(struct certonly *certonly, const struct engine_result *result)
+{
+	if (failure_is_set(result->failure))
+		deploy_note_failure(certonly->deploy, result->lineage->wish.identifiers);
+	else
+		deploy_certificate(certonly->deploy, result->lineage);
+}
+
+static void on_finished(void *context, const struct engine_result *result)
+{
+	struct certonly *certonly = context;
+
+	report_authorizations(certonly, result->order);
+	if (!certonly->arguments->dry_run)
+		let_servers_know(certonly, result);
+	if (failure_is_set(result->failure) && !failure_is_set(&certonly->failure)) {
+		certonly->failure = *result->failure;
+		json_incref(certonly->failure.problem);
+	}
+}
+
+static void on_idle(void *context)
+{
+	struct certonly *certonly = context;
+
+	loop_stop(certonly->net.loop);
+}
+
+static void on_ordered(void *context)
+{
+	struct certonly *certonly = context;
+
+	if (deploy_finish(certonly->deploy))
+		output_step("running the hooks");
+	else
+		on_idle(certonly);
+}
+
+static void on_hook_failed(void *context, const char *name, const struct failure *failure)
+{
+	struct certonly *certonly = context;
+
+	(void)name;
+	failure_set(&certonly->hook, failure->next_step, "%s", failure->cause);
+}
+
+/* What is wanted becomes known, for this run and for renewals. */
+static void wish(struct certonly *certonly)
+{
+	const struct arguments *arguments = certonly->arguments;
+	char *identifiers = names_join(certonly->names, certonly->name_count);
+	const struct state_wish wish = {
+		.name = certonly->name,
+		.identifiers = identifiers,
+		.cas = arguments->cas,
+		.account = arguments->account,
+		.key_type = arguments->key_type,
+		.preferred_profile = arguments->preferred_profile,
+		.required_profile = arguments->required_profile,
+		.preferred_chain = arguments->preferred_chain,
+		.deploy_hook = arguments->deploy_hook,
+		.reuse_key = arguments->reuse_key,
+		.bundle = arguments->bundle,
+		.source = "cli",
+	};
+	int error = identifiers ? state_wish(certonly->state, &wish, &certonly->lineage) : -ENOMEM;
+
+	free(identifiers);
+	/* Who asks for it has acted on whatever it was paused for. */
+	if (!error)
+		error = state_pause(certonly->state, certonly->lineage, NULL);
+	if (error)
+		state_explain(certonly->state, error, &certonly->failure);
+}
+
+/* A name that never had a certificate is not to be renewed. */
+static void forget_if_void(struct certonly *certonly)
+{
+	struct state_lineage lineage;
+	int error;
+
+	error = state_lineage_read(certonly->state, certonly->lineage, &lineage);
+	if (error)
+		return;
+	if (!lineage.not_after_s && !lineage.in_flight)
+		error = state_lineage_delete(certonly->state, certonly->lineage);
+	state_lineage_done(&lineage);
+	if (error)
+		output_warning("the failed order could not be forgotten: %s", strerror(-error));
+}
+
+/* What is certain to fail is not ordered.  0, or -1 with the failure filled in. */
+static int look_ahead(struct certonly *certonly)
+{
+	const struct preflight_options options = {
+		.arguments = certonly->arguments,
+		.server = certonly->arguments->server,
+		.account = certonly->arguments->account,
+		.net = &certonly->net,
+		.names = certonly->names,
+		.name_count = certonly->name_count,
+		.deadline_ms = PREFLIGHT_DEADLINE_MS,
+		.done = on_idle,
+		.context = certonly,
+	};
+	struct preflight *preflight;
+
+	if (certonly->arguments->no_preflight)
+		return 0;
+	if (preflight_new(&preflight, &options, &certonly->failure))
+		return -1;
+	output_step("looking the names up");
+	if (!net_run(&certonly->net, &certonly->failure))
+		preflight_heed(preflight, &certonly->failure);
+	preflight_free(preflight);
+	return failure_is_set(&certonly->failure) ? -1 : 0;
+}
+
+static void order(struct certonly *certonly)
+{
+	const struct engine_options options = {
+		.arguments = certonly->arguments,
+		.net = &certonly->net,
+		.state = certonly->state,
+		.table = certonly->table,
+		.shows_progress = true,
+		.finished = on_finished,
+		.idle = on_ordered,
+		.context = certonly,
+	};
+	struct deploy_options deploy_options = {
+		.paths = &certonly->arguments->paths,
+		.state = certonly->state,
+		.failed = on_hook_failed,
+		.idle = on_idle,
+		.context = certonly,
+	};
+	struct engine *engine;
+
+	if (net_open(&certonly->net, certonly->arguments, &certonly->failure))
+		return;
+	if (look_ahead(certonly)) {
+		net_close(&certonly->net);
+		return;
+	}
+	deploy_options.loop = certonly->net.loop;
+	if (deploy_new(&certonly->deploy, &deploy_options) || engine_new(&engine, &options)) {
+		failure_set_errno(&certonly->failure, ENOMEM, "preparing the order");
+	} else {
+		output_step("ordering a certificate for %zu name%s", certonly->name_count,
+			    certonly->name_count == 1 ? "" : "s");
+		if (!engine_take(engine, certonly->lineage, &certonly->failure))
+			net_run(&certonly->net, &certonly->failure);
+		engine_free(engine);
+	}
+	deploy_free(certonly->deploy);
+	net_close(&certonly->net);
+}
+
+/* From the checks that need no CA to the stored certificate; what fails is in the failure. */
+static void obtain(struct certonly *certonly)
+{
+	const struct paths *paths = &certonly->arguments->paths;
+
+	if (feed_open(&certonly->table, paths, &certonly->failure))
+		return;
+	if (!state_open(&certonly->state, paths, &certonly->failure)) {
+		if (!inventory_take(certonly->state, paths, &certonly->failure))
+			wish(certonly);
+		if (!failure_is_set(&certonly->failure)) {
+			order(certonly);
+			forget_if_void(certonly);
+		}
+		state_free(certonly->state);
+	}
+	challenge_table_free(certonly->table);
+}
+
+/* --- afterwards ------------------------------------------------------------------------------ */
+
+static int report_failure(struct certonly *certonly)
+{
+	output_failure(NULL, &certonly->failure);
+	output_document(json_pack("{s:b, s:o, s:O}", "ok", 0, "error",
+				  failure_to_json(&certonly->failure), "authorizations",
+				  certonly->authorizations));
+	return EXIT_FAILED;
+}
+
+/* Show the new certificate, and what went wrong after it was there. */
+static int report_issued(struct certonly *certonly)
+{
+	const struct arguments *arguments = certonly->arguments;
+	struct stored stored;
+	bool deployed = !failure_is_set(&certonly->hook);
+	int error;
+
+	error = store_read(&stored, &arguments->paths, certonly->name);
+	if (error) {
+		failure_set_errno(&certonly->failure, -error, "cannot read the new certificate");
+		return report_failure(certonly);
+	}
+	output_line(arguments->dry_run ? "It would have worked; this one is thrown away:"
+				       : "The certificate is in place.");
+	describe_text(&stored, time(NULL));
+	if (!deployed)
+		output_failure(NULL, &certonly->hook);
+	output_document(json_pack("{s:b, s:b, s:o, s:O, s:o*}", "ok", deployed, "issued", 1,
+				  "certificate", describe_json(&stored), "authorizations",
+				  certonly->authorizations, "error",
+				  deployed ? NULL : failure_to_json(&certonly->hook)));
+	stored_done(&stored);
+	return deployed ? EXIT_DONE : EXIT_FAILED;
+}
+
+static int run(struct certonly *certonly)
+{
+	struct stored present;
+	bool kept;
+
+	switch (find_present(certonly, &present)) {
+	case 0:
+		kept = is_kept(certonly, &present);
+		if (kept)
+			report_kept(&present);
+		stored_done(&present);
+		if (kept)
+			return EXIT_DONE;
+		break;
+	case -ENOENT:
+		break;
+	default:
+		return report_failure(certonly);
+	}
+	obtain(certonly);
+	return failure_is_set(&certonly->failure) ? report_failure(certonly)
+						  : report_issued(certonly);
+}
+
+int verb_certonly(const struct arguments *arguments)
+{
+	struct certonly certonly = {.arguments = arguments, .authorizations = json_array()};
+	int status;
+
+	if (arguments->cert_name && !store_name_is_valid(arguments->cert_name))
+		failure_set(
+			&certonly.failure, NULL,
+			"--cert-name takes letters, digits and \"._-:\", with no dot or hyphen at "
+			"the beginning, not '%s'",
+			arguments->cert_name);
+	if (failure_is_set(&certonly.failure) ||
+	    names_parse(&certonly.names, &certonly.name_count, arguments->domains,
+			arguments->domain_count, &certonly.failure)) {
+		report_failure(&certonly);
+		status = EXIT_USAGE;
+	} else {
+		status = run(&certonly);
+	}
+	failure_done(&certonly.failure);
+	failure_done(&certonly.hook);
+	json_decref(certonly.authorizations);
+	free(certonly.names);
+	return status;
+}

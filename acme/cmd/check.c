@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * `sidestep check`: first what the DNS says, then each address is asked as a CA would,
+ * while the name is armed for the purpose.
+ */
+#include <errno.h>
+#include <ifaddrs.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "acme/config/arguments.h"
+#include "acme/util/failure.h"
+#include "acme/challenge/responder.h"
+#include "acme/net/loop.h"
+#include "acme/config/identifiers.h"
+#include "acme/net/net.h"
+#include "acme/util/output.h"
+#include "acme/renewal/preflight.h"
+#include "acme/challenge/probe.h"
+#include "acme/cmd/verbs.h"
+#include "common/challenge_table.h"
+
+#define LOOKUP_DEADLINE_MS 20000
+#define PROBE_TIMEOUT_MS   10000 /* as Boulder's */
+#define TTL_S              60
+#define ADDRESSES_MAX      32 /* no CA looks at so many */
+
+_Static_assert(TTL_S * 1000 > 2 * PROBE_TIMEOUT_MS, "armed until all probes are over");
+
+/* One address of the name. */
+struct target {
+	struct check *check;
+	struct dns_address address;
+	bool is_own;
+	struct probe *probe; /* NULL: over, or not begun */
+	struct probe_result result;
+};
+
+struct check {
+	const struct arguments *arguments;
+	struct identifier name;
+	struct net net;
+	struct preflight *preflight;
+	const struct preflight_name *found;
+	struct challenge_table *table;
+	uint8_t digest[CHALLENGE_DIGEST_SIZE];
+	bool armed; /* by us */
+	struct prober *prober;
+	struct target targets[ADDRESSES_MAX]; /* IPv6 first, as CAs do */
+	size_t target_count;
+	size_t pending; /* probes under way */
+	json_t *problems;
+};
+
+/* --- problems -------------------------------------------------------------------------------- */
+
+/* Told, and kept for the document; `failure` is empty afterwards. */
+static void add_problem(struct check *check, struct failure *failure)
+{
+	output_failure(check->name.value, failure);
+	json_array_append_new(check->problems, failure_to_json(failure));
+	failure_done(failure);
+}
+
+static bool has_problem(const struct check *check)
+{
+	return json_array_size(check->problems);
+}
+
+/* --- addresses ------------------------------------------------------------------------------- */
+
+static bool is_same(const struct dns_address *address, const struct sockaddr *own)
+{
+	if (!own || own->sa_family != address->family)
+		return false;
+	if (address->family == AF_INET)
+		return !memcmp(&address->ipv4, &((const struct sockaddr_in *)own)->sin_addr,
+			       sizeof(address->ipv4));
+	return !memcmp(&address->ipv6, &((const struct sockaddr_in6 *)own)->sin6_addr,
+		       sizeof(address->ipv6));
+}
+
+static void mark_own(struct check *check)
+{
+	struct ifaddrs *all, *one;
+	size_t i;
+
+	if (getifaddrs(&all)) {
+		output_warning("this host's own addresses cannot be listed: %s", strerror(errno));
+		return;
+	}
+	for (one = all; one; one = one->ifa_next)
+		for (i = 0; i < check->target_count; i++)
+			if (is_same(&check->targets[i].address, one->ifa_addr))
+				check->targets[i].is_own = true;
+	freeifaddrs(all);
+}
+
+static void add_target(struct check *check, const struct dns_address *address)
+{
+	if (check->target_count == ADDRESSES_MAX)
+		return;
+	check->targets[check->target_count++] =
+		(struct target){.check = check, .address = *address};
+}
+
+static void add_targets(struct check *check)
+{
+	const struct identifier *name = &check->name;
+	const struct dns_answer *answers[] = {&check->found->lookup.ipv6,
+					      &check->found->lookup.ipv4};
+	struct dns_address address = {.family = AF_INET};
+	size_t i, k;
+
+	switch (name->type) {
+	case IDENTIFIER_DNS:
+		for (i = 0; i < 2; i++)
+			for (k = 0; k < answers[i]->count; k++)
+				add_target(check, &answers[i]->addresses[k]);
+		break;
+	case IDENTIFIER_IPV4:
+		memcpy(&address.ipv4, name->address, sizeof(address.ipv4));
+		add_target(check, &address);
+		break;
+	case IDENTIFIER_IPV6:
+		address.family = AF_INET6;
+		memcpy(&address.ipv6, name->address, sizeof(address.ipv6));
+		add_target(check, &address);
+		break;
+	}
+	mark_own(check);
+}
+
+/* --- what the DNS says ----------------------------------------------------------------------- */
+
+/* A family that could not be looked up: a CA would give up, or try the other. */
+static void judge_lookup(struct check *check, const struct dns_answer *answer, const char *type)
+{
+	struct failure failure = {0};
+
+	if (answer->status == DNS_FOUND || answer->status == DNS_NO_DATA ||
+	    answer->status == DNS_NO_NAME)
+		return;
+	failure_set(&failure,
+		    "see to the name's DNS servers, or to this host's resolver; name another one "
+		    "by --resolver",
+		    "its %s records cannot be looked up: %s", type,
+		    dns_status_text(answer->status));
+	add_problem(check, &failure);
+}
+
+static void judge_dns(struct check *check)
+{
+	const struct preflight_name *found = check->found;
+	struct failure failure = {0};
+
+	if (check->name.type != IDENTIFIER_DNS)
+		return;
+	judge_lookup(check, &found->lookup.ipv6, "AAAA");
+	judge_lookup(check, &found->lookup.ipv4, "A");
+	judge_lookup(check, &found->lookup.caa, "CAA");
+	preflight_judge(found, &failure);
+	if (failure_is_set(&failure))
+		add_problem(check, &failure);
+	else if (found->lookup.ipv4.status == DNS_NO_DATA &&
+		 found->lookup.ipv6.status == DNS_NO_DATA) {
+		failure_set(&failure, "add an A or AAAA record with this host's address",
+			    "it has no address in the DNS");
+		add_problem(check, &failure);
+	}
+}
+
+/* --- arming ---------------------------------------------------------------------------------- */
+
+/* A real challenge that is pending is not disturbed: the probes expect its certificate. */
+static bool is_pending(struct check *check)
+{
+	struct challenge challenge;
+
+	if (challenge_table_find(check->table, check->name.sni, strlen(check->name.sni),
+				 &challenge) ||
+	    challenge.withdrawn)
+		return false;
+	memcpy(check->digest, challenge.cert.digest, sizeof(check->digest));
+	return true;
+}
+
+/* With a digest that nobody can know before. */
+static bool arm(struct check *check)
+{
+	struct failure failure = {0};
+	int error;
+
+	if (feed_open(&check->table, &check->arguments->paths, &failure)) {
+		add_problem(check, &failure);
+		return false;
+	}
+	if (is_pending(check))
+		return true;
+	if (getrandom(check->digest, sizeof(check->digest), 0) != sizeof(check->digest))
+		error = -EIO;
+	else
+		error = challenge_table_publish(check->table, &check->name, check->digest, TTL_S);
+	if (error) {
+		feed_explain_publish(&failure, error, check->name.value);
+		add_problem(check, &failure);
+	}
+	check->armed = !error;
+	return check->armed;
+}
+
+static void disarm(struct check *check)
+{
+	int error = 0;
+
+	if (check->armed)
+		error = challenge_table_withdraw(check->table, &check->name, 0);
+	if (error && error != -ENOENT && error != -ESTALE)
+		output_warning("cannot disarm %s, which will be over in %d s at most: %s",
+			       check->name.value, TTL_S, strerror(-error));
+	challenge_table_free(check->table);
+}
+
+/* --- probing --------------------------------------------------------------------------------- */
+
+static void on_probed(void *context, const struct probe_result *result)
+{
+	struct target *target = context;
+
+	target->probe = NULL;
+	target->result = *result;
+	if (!--target->check->pending)
+		loop_stop(target->check->net.loop);
+}
+
+static void start_probe(struct check *check, struct target *target)
+{
+	const struct probe_wish wish = {
+		.address = &target->address,
+		.port = PROBE_PORT,
+		.identifier = &check->name,
+		.digest = check->digest,
+		.timeout_ms = PROBE_TIMEOUT_MS,
+		.done = on_probed,
+		.context = target,
+	};
+
+	target->result = (struct probe_result){PROBE_LOCAL, "out of memory"};
+	target->probe = probe_start(check->prober, &wish);
+	check->pending += target->probe != NULL;
+}
+
+static const char *next_step_of(const struct target *target)
+{
+	if (!target->is_own && target->result.kind != PROBE_RIGHT)
+		return "if it does not lead to this host, correct the DNS: every address of the "
+		       "name must; if it is a load balancer or NAT, see that it passes TCP port "
+		       "443 on, with its TLS untouched";
+	switch (target->result.kind) {
+	case PROBE_PRODUCTION:
+		return "see in `sidestep status` whether the interface is attached and the "
+		       "address watched";
+	case PROBE_REFUSED:
+		return "let the production server listen on this address too, or remove it from "
+		       "the DNS";
+	case PROBE_UNREACHABLE:
+	case PROBE_TIMED_OUT:
+		return "open TCP port 443 in the firewall";
+	case PROBE_WRONG_CERTIFICATE:
+		return "see `sidestep status` for who else answers acme-tls/1 there";
+	default:
+		return "see the log of sidestep-responder";
+	}
+}
+
+static void judge_target(struct check *check, const struct target *target)
+{
+	struct failure failure = {0};
+
+	if (target->result.kind == PROBE_RIGHT)
+		return;
+	failure_set(&failure, next_step_of(target), "%s%s, port %d: %s",
+		    dns_address_text(&target->address).text,
+		    target->is_own ? "" : " (not an address of this host)", PROBE_PORT,
+		    target->result.text);
+	add_problem(check, &failure);
+}
+
+/* Ask all addresses at once.  -1: not done. */
+static int probe_all(struct check *check, struct failure *failure)
+{
+	int error = prober_new(&check->prober, check->net.loop);
+	size_t i;
+
+	if (error) {
+		failure_set_errno(failure, -error, "preparing the validation");
+		return -1;
+	}
+	for (i = 0; i < check->target_count; i++)
+		start_probe(check, &check->targets[i]);
+	error = check->pending ? net_run(&check->net, failure) : 0;
+	for (i = 0; i < check->target_count; i++)
+		probe_cancel(check->targets[i].probe);
+	prober_free(check->prober);
+	return error;
+}
+
+/* --- telling --------------------------------------------------------------------------------- */
+
+static void show_dns(const struct check *check)
+{
+	const struct preflight_name *found = check->found;
+
+	if (check->name.type != IDENTIFIER_DNS)
+		return;
+	if (found->caa.verdict == CAA_UNKNOWN)
+		output_line("CAA      cannot be judged (%s)",
+			    found->lookup.caa.status == DNS_FOUND
+				    ? "the CA did not tell its name or our account"
+				    : dns_status_text(found->lookup.caa.status));
+	else if (found->caa.reason == CAA_NO_RECORDS)
+		output_line("CAA      no records: every CA may issue");
+	else
+		output_line("CAA      %s, by the records of %s",
+			    caa_verdict_name(found->caa.verdict), found->lookup.caa_name);
+}
+
+static void show(const struct check *check, bool probed)
+{
+	size_t i;
+
+	output_line("%s", check->name.value);
+	for (i = 0; i < check->target_count; i++) {
+		const struct target *target = &check->targets[i];
+
+		output_line("%s  %s, %s: %s", target->address.family == AF_INET ? "A   " : "AAAA",
+			    dns_address_text(&target->address).text,
+			    target->is_own ? "this host" : "not this host",
+			    probed ? target->result.text : "not tried");
+	}
+	show_dns(check);
+	output_line(has_problem(check) ? "A CA would not succeed." : "A CA would succeed.");
+}
+
+static json_t *targets_to_json(const struct check *check, bool probed)
+{
+	json_t *array = json_array();
+	size_t i;
+
+	for (i = 0; i < check->target_count; i++) {
+		const struct target *target = &check->targets[i];
+
+		json_array_append_new(
+			array, json_pack("{s:s, s:b, s:s?, s:s?}", "address",
+					 dns_address_text(&target->address).text, "this_host",
+					 target->is_own, "result",
+					 probed ? probe_kind_name(target->result.kind) : NULL,
+					 "text", probed ? target->result.text : NULL));
+	}
+	return array;
+}
+
+static void show_json(const struct check *check, bool probed)
+{
+	const struct preflight_name *found = check->found;
+	json_t *document = json_pack("{s:b, s:s, s:o, s:O}", "ok", !has_problem(check), "name",
+				     check->name.value, "addresses", targets_to_json(check, probed),
+				     "problems", check->problems);
+
+	if (check->name.type == IDENTIFIER_DNS)
+		json_object_set_new(document, "dns",
+				    json_pack("{s:s, s:s, s:{s:s, s:s, s:s, s:s}}", "a",
+					      dns_status_name(found->lookup.ipv4.status), "aaaa",
+					      dns_status_name(found->lookup.ipv6.status), "caa",
+					      "status", dns_status_name(found->lookup.caa.status),
+					      "name", found->lookup.caa_name, "verdict",
+					      caa_verdict_name(found->caa.verdict), "reason",
+					      caa_reason_name(found->caa.reason)));
+	output_document(document);
+}
+
+/* --- the whole ------------------------------------------------------------------------------- */
+
+static void on_looked_up(void *context)
+{
+	struct check *check = context;
+
+	loop_stop(check->net.loop);
+}
+
+/* What it finds is told; -1: it was kept from finding it out. */
+static int examine(struct check *check, struct failure *failure)
+{
+	bool probed = false;
+	int result = 0;
+
+	check->found = preflight_name(check->preflight, 0);
+	judge_dns(check);
+	add_targets(check);
+	if (arm(check) && check->target_count) {
+		output_step("validating %s as a CA would", check->name.value);
+		result = probe_all(check, failure);
+		probed = !result;
+	}
+	disarm(check);
+	if (result)
+		return result;
+	if (probed)
+		for (size_t i = 0; i < check->target_count; i++)
+			judge_target(check, &check->targets[i]);
+	show(check, probed);
+	show_json(check, probed);
+	return 0;
+}
+
+static int run(struct check *check, struct failure *failure)
+{
+	const struct preflight_options options = {
+		.arguments = check->arguments,
+		.server = check->arguments->server,
+		.account = check->arguments->account,
+		.net = &check->net,
+		.names = &check->name,
+		.name_count = 1,
+		.deadline_ms = LOOKUP_DEADLINE_MS,
+		.done = on_looked_up,
+		.context = check,
+	};
+	int error;
+
+	if (net_open(&check->net, check->arguments, failure))
+		return -1;
+	error = preflight_new(&check->preflight, &options, failure);
+	if (!error) {
+		output_step("looking %s up", check->name.value);
+		error = net_run(&check->net, failure);
+		if (!error)
+			error = examine(check, failure);
+		preflight_free(check->preflight);
+	}
+	net_close(&check->net);
+	return error;
+}
+
+int verb_check(const struct arguments *arguments)
+{
+	struct check *check = calloc(1, sizeof(*check));
+	struct failure failure = {0};
+	int status = EXIT_FAILED;
+
+	if (!check) {
+		failure_set_errno(&failure, ENOMEM, "preparing the checks");
+	} else if (names_parse_one(&check->name, arguments->name, &failure)) {
+		status = EXIT_USAGE;
+	} else {
+		check->arguments = arguments;
+		check->problems = json_array();
+		if (!run(check, &failure) && !has_problem(check))
+			status = EXIT_DONE;
+		json_decref(check->problems);
+	}
+	if (failure_is_set(&failure))
+		output_fatal(&failure);
+	failure_done(&failure);
+	free(check);
+	return status;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* `sidestep delete`. */
+#include <errno.h>
+#include <jansson.h>
+
+#include "acme/config/arguments.h"
+#include "acme/util/failure.h"
+#include "acme/store/store_writer.h"
+#include "acme/util/output.h"
+#include "acme/store/state.h"
+#include "acme/store/store.h"
+#include "acme/cmd/verbs.h"
+
+/* First the memory of it: what is on the disk and not known is harmless, the reverse is not. */
+static int forget(const struct arguments *arguments, struct failure *failure)
+{
+	struct state_lineage lineage;
+	struct state *state;
+	int error;
+
+	if (state_open(&state, &arguments->paths, failure))
+		return -1;
+	error = state_lineage_find(state, arguments->name, &lineage);
+	if (!error) {
+		error = state_lineage_delete(state, lineage.id);
+		state_lineage_done(&lineage);
+	}
+	if (error && error != -ENOENT)
+		state_explain(state, error, failure);
+	state_free(state);
+	return failure_is_set(failure) ? -1 : 0;
+}
+
+int verb_delete(const struct arguments *arguments)
+{
+	struct failure failure = {0};
+	struct stored stored = {0};
+	int error, status;
+
+	error = store_read(&stored, &arguments->paths, arguments->name);
+	if (error == -ENOENT)
+		failure_set(&failure, "`sidestep certificates` lists them",
+			    "there is no certificate called %s", arguments->name);
+	else if (error && error != -EBADMSG)
+		failure_set_errno(&failure, -error, "cannot read the certificate %s",
+				  arguments->name);
+	if (!failure_is_set(&failure) && !forget(arguments, &failure))
+		lineage_delete(&arguments->paths, arguments->name, &failure);
+	stored_done(&stored);
+	if (failure_is_set(&failure)) {
+		status = output_fatal(&failure);
+	} else {
+		output_line("%s is deleted.", arguments->name);
+		output_document(json_pack("{s:b, s:s}", "ok", 1, "name", arguments->name));
+		status = EXIT_DONE;
+	}
+	failure_done(&failure);
+	return status;
+}

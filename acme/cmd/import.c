@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* `sidestep import`. */
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "acme/config/arguments.h"
+#include "acme/config/settings.h"
+#include "acme/cmd/show.h"
+#include "acme/util/failure.h"
+#include "acme/import/layouts.h"
+#include "acme/import/take.h"
+#include "acme/import/tree.h"
+#include "acme/renewal/rebuild.h"
+#include "acme/util/json.h"
+#include "acme/util/output.h"
+#include "acme/store/state.h"
+#include "acme/store/store.h"
+#include "acme/cmd/verbs.h"
+
+static const struct import_layout *const layouts[] = {
+	&import_certbot,
+	&import_lego,
+	&import_acmesh,
+	&import_dehydrated,
+};
+
+struct importing {
+	const struct arguments *arguments;
+	const struct import_layout *layout; /* NULL: none is recognised */
+	struct state *state;
+	struct import_list list;
+	json_int_t imported, present, failed;
+	json_t *certificates, *accounts; /* how each went, for --json */
+	struct failure failure;
+};
+
+/* --- one certificate ---------------------------------------------------------------------------- */
+
+static const char *result_name(enum import_result result)
+{
+	switch (result) {
+	case IMPORT_DONE:
+		return "imported";
+	case IMPORT_PRESENT:
+		return "present";
+	case IMPORT_NONE:
+		return "none";
+	case IMPORT_FAILED:
+		break;
+	}
+	return "failed";
+}
+
+/* A text of the other client's, for the terminal. */
+static void show_hook(const char *format, const char *hook)
+{
+	char *copy = strdup(hook), *c;
+
+	for (c = copy; c && *c; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	output_line(format, copy ? copy : "?");
+	free(copy);
+}
+
+static void tell_hook(const struct import_wish *wish)
+{
+	const char *ours = import_hook(wish), *theirs = wish->found->hook;
+
+	if (ours) {
+		show_hook("  its hook: %s", ours);
+	} else if (theirs) {
+		show_hook("  its hook was: %s", theirs);
+		output_line("  which is not taken over: `sidestep certonly --server %s -d NAMES "
+			    "--force-renewal --deploy-hook COMMAND` gives one",
+			    import_server(wish));
+	}
+}
+
+/* The JSON of our copy; NULL when it cannot be read. */
+static json_t *tell_copy(const struct importing *importing, const struct import_wish *wish,
+			 enum import_result result)
+{
+	time_t now_s = time(NULL);
+	struct stored stored;
+	json_t *description;
+
+	if (store_read(&stored, &importing->arguments->paths, wish->found->name))
+		return NULL;
+	if (result == IMPORT_DONE) {
+		output_line("%s: taken over, and renewed at %s from now on", stored.name,
+			    stored.server);
+		tell_hook(wish);
+		if (stored.certificate.not_after_s <= now_s)
+			output_warning("%s has expired; it is renewed by the next `sidestep renew` "
+				       "or `run`",
+				       stored.name);
+	} else {
+		output_line("%s: here already, and left as it is", stored.name);
+	}
+	description = describe_json(&stored);
+	stored_done(&stored);
+	return description;
+}
+
+static void import_one(struct importing *importing, const struct import_wish *wish)
+{
+	const char *theirs = wish->found->hook;
+	json_t *description = NULL, *error = NULL;
+	struct failure failure = {0};
+	enum import_result result;
+
+	result = import_take(wish, &failure);
+	if (result == IMPORT_FAILED) {
+		importing->failed++;
+		output_failure(wish->found->name, &failure);
+		error = failure_to_json(&failure);
+	} else {
+		*(result == IMPORT_DONE ? &importing->imported : &importing->present) += 1;
+		description = tell_copy(importing, wish, result);
+	}
+	json_array_append_new(
+		importing->certificates,
+		json_pack("{s:o, s:s, s:o*, s:b, s:o*, s:o*}", "name",
+			  json_new_text(wish->found->name), "result", result_name(result), "hook",
+			  theirs ? json_new_text(theirs) : NULL, "hook_taken",
+			  result == IMPORT_DONE && theirs && import_hook(wish) == theirs,
+			  "certificate", description, "error", error));
+	failure_done(&failure);
+}
+
+/* --- the CAs' accounts -------------------------------------------------------------------------- */
+
+static bool was_seen(const json_t *accounts, const char *server)
+{
+	const json_t *account;
+	size_t i;
+
+	json_array_foreach (accounts, i, account)
+		if (strcmp(json_read_string(account, "server"), server) == 0)
+			return true;
+	return false;
+}
+
+static void import_account(struct importing *importing, struct import_wish *wish)
+{
+	const char *server = import_server(wish);
+	struct failure failure = {0};
+	struct choices_ca settings;
+	enum import_result result;
+
+	if (!server || was_seen(importing->accounts, server))
+		return;
+	choices_of_ca(&settings, importing->arguments, server);
+	wish->account = settings.account;
+	result = import_take_account(wish, &failure);
+	if (result == IMPORT_DONE)
+		output_line("The account at %s is taken over.", server);
+	else if (result == IMPORT_NONE)
+		output_line("There is no account at %s that could be taken over: `sidestep "
+			    "register --agree-tos --server %s` makes one, without which nothing "
+			    "is renewed.",
+			    server, server);
+	else if (result == IMPORT_FAILED)
+		output_failure(server, &failure);
+	importing->failed += result == IMPORT_FAILED;
+	json_array_append_new(
+		importing->accounts,
+		json_pack("{s:s, s:s, s:o*}", "server", server, "result", result_name(result),
+			  "error", result == IMPORT_FAILED ? failure_to_json(&failure) : NULL));
+	failure_done(&failure);
+}
+
+/* --- the verb ----------------------------------------------------------------------------------- */
+
+static void read_tree(struct importing *importing)
+{
+	const char *tree = importing->arguments->name;
+	int error;
+	size_t i;
+
+	for (i = 0; !importing->layout && i < sizeof(layouts) / sizeof(*layouts); i++)
+		if (layouts[i]->is_of(tree))
+			importing->layout = layouts[i];
+	if (!importing->layout) {
+		failure_set(&importing->failure,
+			    "name the directory of certbot, lego, acme.sh or dehydrated, such as "
+			    "/etc/letsencrypt or ~/.acme.sh",
+			    "%s is not there, or not of a client that is known", tree);
+		return;
+	}
+	error = importing->layout->read(tree, &importing->list);
+	if (error)
+		failure_set_errno(&importing->failure, -error, "cannot read %s", tree);
+}
+
+static void import_all(struct importing *importing)
+{
+	const struct arguments *arguments = importing->arguments;
+	struct import_wish wish = {
+		.paths = &arguments->paths,
+		.state = importing->state,
+		.client = importing->layout->client,
+		.server = arguments->server_given ? arguments->server : NULL,
+		.deploy_hook = arguments->deploy_hook,
+	};
+	size_t i;
+
+	for (i = 0; i < importing->list.count; i++) {
+		wish.found = &importing->list.found[i];
+		import_one(importing, &wish);
+	}
+	for (i = 0; i < importing->list.count; i++) {
+		wish.found = &importing->list.found[i];
+		if (strcmp(json_read_string(json_array_get(importing->certificates, i), "result"),
+			   "failed") != 0)
+			import_account(importing, &wish);
+	}
+}
+
+static int report(const struct importing *importing)
+{
+	const struct failure *failure = &importing->failure;
+	const struct import_layout *layout = importing->layout;
+	bool ok = !importing->failed && !failure_is_set(failure);
+
+	if (failure_is_set(failure)) {
+		output_failure(NULL, failure);
+	} else {
+		output_line("%lld taken over from %s, %lld here already, %lld left out.",
+			    (long long)importing->imported, layout->client,
+			    (long long)importing->present, (long long)importing->failed);
+		if (importing->list.note)
+			output_warning("%s", importing->list.note);
+		if (importing->imported)
+			output_line("Have servers read what is in %s/live, and end the renewing by "
+				    "%s (%s).",
+				    importing->arguments->paths.state, layout->client,
+				    layout->farewell);
+	}
+	output_document(json_pack("{s:b, s:s*, s:I, s:I, s:I, s:O, s:O, s:o*}", "ok", ok, "client",
+				  layout ? layout->client : NULL, "imported", importing->imported,
+				  "present", importing->present, "failed", importing->failed,
+				  "certificates", importing->certificates, "accounts",
+				  importing->accounts, "error",
+				  failure_is_set(failure) ? failure_to_json(failure) : NULL));
+	return ok ? EXIT_DONE : EXIT_FAILED;
+}
+
+int verb_import(const struct arguments *arguments)
+{
+	struct importing importing = {
+		.arguments = arguments, .certificates = json_array(), .accounts = json_array()};
+	int status;
+
+	read_tree(&importing);
+	if (!failure_is_set(&importing.failure) &&
+	    !state_open(&importing.state, &arguments->paths, &importing.failure)) {
+		if (!inventory_take(importing.state, &arguments->paths, &importing.failure))
+			import_all(&importing);
+		state_free(importing.state);
+	}
+	status = report(&importing);
+	import_list_done(&importing.list);
+	json_decref(importing.certificates);
+	json_decref(importing.accounts);
+	failure_done(&importing.failure);
+	return status;
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* `sidestep plan`: what is due when. */
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "acme/renewal/rate_limit.h"
+#include "acme/config/arguments.h"
+#include "acme/renewal/scheduler.h"
+#include "acme/util/failure.h"
+#include "acme/renewal/rebuild.h"
+#include "acme/util/json.h"
+#include "acme/util/output.h"
+#include "acme/store/state.h"
+#include "acme/cmd/verbs.h"
+#include "acme/renewal/reconcile.h"
+
+#define SHOWN_MAX 1000
+#define FOREVER_S INT64_MAX
+
+struct moment_text {
+	char text[sizeof("2026-11-26 12:00 UTC")];
+};
+
+static struct moment_text moment_text(int64_t moment_s, int64_t now_s)
+{
+	struct moment_text moment = {"now"};
+	time_t seconds = (time_t)moment_s;
+	struct tm utc;
+
+	if (moment_s > now_s && gmtime_r(&seconds, &utc))
+		strftime(moment.text, sizeof(moment.text), "%F %H:%M UTC", &utc);
+	return moment;
+}
+
+static const char *reason(const struct state_lineage *lineage)
+{
+	if (lineage->in_flight)
+		return "an order is under way";
+	if (lineage->priority == STATE_URGENT)
+		return "it must be replaced";
+	if (lineage->failures)
+		return "failed before";
+	if (!lineage->not_after_s)
+		return "there is none yet";
+	return lineage->window_start_s ? "the CA's window" : "its age";
+}
+
+static int show(void *context, const struct state_lineage *lineage)
+{
+	int64_t now_s = time(NULL);
+	json_t *array = context;
+
+	output_line("%-20s  %s  (%s%s%s; at %s)", moment_text(lineage->issue_at_s, now_s).text,
+		    lineage->wish.name, reason(lineage), lineage->failures ? ": " : "",
+		    lineage->failures && lineage->last_failure ? lineage->last_failure : "",
+		    lineage->ca);
+	json_array_append_new(
+		array, json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s?}", "name",
+				 lineage->wish.name, "identifiers", lineage->wish.identifiers, "ca",
+				 lineage->ca, "at", (json_int_t)lineage->issue_at_s, "not_after",
+				 (json_int_t)lineage->not_after_s, "failures",
+				 (json_int_t)lineage->failures, "reason", reason(lineage),
+				 "last_failure", lineage->last_failure));
+	return 0;
+}
+
+/* --- of one -------------------------------------------------------------------------------------- */
+
+static int show_attempt(void *context, const struct state_attempt *attempt)
+{
+	struct moment_text when = moment_text(attempt->at_s, 0);
+
+	output_line("  %s: %s%s%s", when.text, attempt->failure ? attempt->failure : "issued",
+		    attempt->ca ? " at " : "", attempt->ca ? attempt->ca : "");
+	json_array_append_new(
+		context, json_pack("{s:I, s:s?, s:s?, s:o?, s:s?}", "at", (json_int_t)attempt->at_s,
+				   "ca", attempt->ca, "order", attempt->url, "failure",
+				   attempt->failure ? json_new_text(attempt->failure) : NULL,
+				   "problem", attempt->problem));
+	return 0;
+}
+
+/* -ENOENT: there is no such certificate. */
+static int show_one(struct state *state, const char *name, json_t *array, json_t *attempts)
+{
+	struct state_lineage lineage;
+	int error = state_lineage_find(state, name, &lineage);
+
+	if (error)
+		return error;
+	show(array, &lineage);
+	if (lineage.paused)
+		output_line("  It waits for you: %s", lineage.paused);
+	error = state_attempts(state, lineage.id, show_attempt, attempts);
+	state_lineage_done(&lineage);
+	return error;
+}
+
+/* --- what the CAs allow ------------------------------------------------------------------------- */
+
+struct authorities {
+	const struct arguments *arguments;
+	struct allowance *allowance;
+	json_t *servers; /* their URLs */
+	json_t *limits;
+};
+
+static int add_server(void *context, const char *ca)
+{
+	struct authorities *authorities = context;
+
+	return json_array_append_new(authorities->servers, json_string(ca)) ? -ENOMEM : 0;
+}
+
+static int64_t number(const json_t *object, const char *member)
+{
+	return json_integer_value(json_object_get(object, member));
+}
+
+/* One that neither limits nor asks to wait is nothing to talk of. */
+static void show_limit(struct authorities *authorities, const char *server)
+{
+	const char *account = due_usual_account(authorities->arguments, server);
+	int64_t now_s = time(NULL), hours;
+	json_t *limit = allowance_describe(authorities->allowance, server, account, now_s);
+
+	hours = number(limit, "window") / 3600;
+	if (number(limit, "held_until"))
+		output_line("%s has asked to wait until %s", server,
+			    moment_text(number(limit, "held_until"), now_s).text);
+	if (number(limit, "orders_limit"))
+		output_line("%s: %lld of %lld orders in %lld hour%s are left; the next at %s",
+			    server, (long long)number(limit, "left"),
+			    (long long)number(limit, "orders_limit"), (long long)hours,
+			    hours == 1 ? "" : "s", moment_text(number(limit, "next"), now_s).text);
+	if (number(limit, "held_until") || number(limit, "orders_limit"))
+		json_array_append(authorities->limits, limit);
+	json_decref(limit);
+}
+
+static int show_limits(struct state *state, const struct arguments *arguments, json_t *limits)
+{
+	struct authorities authorities = {
+		.arguments = arguments, .servers = json_array(), .limits = limits};
+	size_t i;
+	int error;
+
+	error = allowance_new(&authorities.allowance, state, arguments);
+	if (!error)
+		error = state_cas(state, add_server, &authorities);
+	for (i = 0; !error && i < json_array_size(authorities.servers); i++)
+		show_limit(&authorities, json_string_value(json_array_get(authorities.servers, i)));
+	allowance_free(authorities.allowance);
+	json_decref(authorities.servers);
+	return error;
+}
+
+/* --- the verb ----------------------------------------------------------------------------------- */
+
+struct planning {
+	const struct arguments *arguments;
+	struct state *state;
+	json_t *plan, *limits;
+	json_t *attempts; /* of one certificate; NULL: all are shown */
+	struct failure failure;
+};
+
+static void make_plan(struct planning *planning)
+{
+	const char *name = planning->arguments->name;
+	struct failure wrong = {0};
+	int error;
+
+	if (wanted_take(planning->state, planning->arguments->config, &wrong))
+		output_failure(NULL, &wrong);
+	failure_done(&wrong);
+	error = name ? show_one(planning->state, name, planning->plan, planning->attempts)
+		     : state_plan(planning->state, FOREVER_S, SHOWN_MAX, show, planning->plan);
+	if (!error)
+		error = show_limits(planning->state, planning->arguments, planning->limits);
+	if (error == -ENOENT && name)
+		failure_set(&planning->failure, "`sidestep plan` lists them",
+			    "there is no certificate called %s", name);
+	else if (error)
+		state_explain(planning->state, error, &planning->failure);
+}
+
+int verb_plan(const struct arguments *arguments)
+{
+	struct planning planning = {.arguments = arguments,
+				    .plan = json_array(),
+				    .limits = json_array(),
+				    .attempts = arguments->name ? json_array() : NULL};
+	int status = EXIT_DONE;
+
+	if (!state_open(&planning.state, &arguments->paths, &planning.failure)) {
+		if (!inventory_take(planning.state, &arguments->paths, &planning.failure))
+			make_plan(&planning);
+		state_free(planning.state);
+	}
+	if (failure_is_set(&planning.failure)) {
+		status = output_fatal(&planning.failure);
+	} else {
+		if (!json_array_size(planning.plan))
+			output_line("There is nothing to renew.");
+		output_document(json_pack("{s:b, s:O, s:O, s:O*}", "ok", 1, "plan", planning.plan,
+					  "limits", planning.limits, "attempts",
+					  planning.attempts));
+	}
+	json_decref(planning.attempts);
+	json_decref(planning.limits);
+	json_decref(planning.plan);
+	failure_done(&planning.failure);
+	return status;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* `sidestep register`. */
+#include <jansson.h>
+#include <stddef.h>
+
+#include "acme/config/arguments.h"
+#include "acme/util/failure.h"
+#include "acme/net/loop.h"
+#include "acme/net/net.h"
+#include "acme/util/output.h"
+#include "acme/renewal/session.h"
+#include "acme/cmd/verbs.h"
+
+struct registering {
+	struct net net;
+	struct session session;
+	struct failure failure;
+};
+
+static void on_ready(void *context, struct failure *failure)
+{
+	struct registering *registering = context;
+
+	failure_move(&registering->failure, failure);
+	loop_stop(registering->net.loop);
+}
+
+static void report(const struct registering *registering, const struct arguments *arguments)
+{
+	const struct account *account = registering->session.account;
+	bool is_new = account_is_new(account);
+
+	output_line(is_new ? "Account made: %s" : "Account found: %s", account_url(account));
+	if (!is_new && arguments->email)
+		output_line(
+			"It keeps the contact address that it has: `sidestep update_account` changes it.");
+	output_document(json_pack("{s:b, s:{s:s, s:b, s:s}}", "ok", 1, "account", "url",
+				  account_url(account), "new", is_new, "server",
+				  arguments->server));
+}
+
+int verb_register(const struct arguments *arguments)
+{
+	struct registering registering = {0};
+	int status = EXIT_FAILED;
+
+	if (net_open(&registering.net, arguments, &registering.failure))
+		goto out;
+	if (session_open(&registering.session, &registering.net, arguments, arguments->server,
+			 arguments->account, &registering.failure))
+		goto out_net;
+	registering.session.wish.ask_ca = true;
+	session_start(&registering.session, on_ready, &registering);
+	net_run(&registering.net, &registering.failure);
+	if (!failure_is_set(&registering.failure)) {
+		report(&registering, arguments);
+		status = EXIT_DONE;
+	}
+	session_close(&registering.session);
+out_net:
+	net_close(&registering.net);
+out:
+	if (status != EXIT_DONE)
+		output_fatal(&registering.failure);
+	failure_done(&registering.failure);
+	return status;
+}

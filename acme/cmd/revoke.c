@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* `sidestep revoke`: RFC 8555 section 7.6, by the account that the certificate was issued to. */
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "acme/config/arguments.h"
+#include "acme/util/base64url.h"
+#include "acme/protocol/client.h"
+#include "acme/crypto/certificate.h"
+#include "acme/protocol/directory.h"
+#include "acme/util/failure.h"
+#include "acme/util/file.h"
+#include "acme/net/loop.h"
+#include "acme/net/net.h"
+#include "acme/util/output.h"
+#include "acme/renewal/session.h"
+#include "acme/store/state.h"
+#include "acme/store/store.h"
+#include "acme/cmd/verbs.h"
+
+#define NO_REASON (-1)
+
+struct revoking {
+	const struct arguments *arguments;
+	struct stored stored;
+	char *certificate; /* DER in base64url */
+	int reason; /* NO_REASON: none */
+	struct net net;
+	struct session session;
+	struct ca_request *request;
+	struct failure failure;
+};
+
+/* RFC 5280 section 5.3.1: those that make sense for a server's certificate. */
+static const struct {
+	const char *name;
+	int code;
+} reasons[] = {
+	{"unspecified", 0}, {"keyCompromise", 1},        {"affiliationChanged", 3},
+	{"superseded", 4},  {"cessationOfOperation", 5}, {"privilegeWithdrawn", 9},
+};
+
+static void take_reason(struct revoking *revoking)
+{
+	const char *text = revoking->arguments->reason;
+	size_t i;
+
+	revoking->reason = NO_REASON;
+	if (!text)
+		return;
+	for (i = 0; i < sizeof(reasons) / sizeof(*reasons); i++)
+		if (strcasecmp(text, reasons[i].name) == 0)
+			revoking->reason = reasons[i].code;
+	if (revoking->reason == NO_REASON)
+		failure_set(&revoking->failure,
+			    "one of unspecified, keyCompromise, affiliationChanged, superseded, "
+			    "cessationOfOperation, privilegeWithdrawn",
+			    "there is no revocation reason '%s'", text);
+}
+
+/* --- what is to be revoked -------------------------------------------------------------------- */
+
+static int load_certificate(struct revoking *revoking)
+{
+	char path[STORE_PATH_MAX + 32], *pem;
+	size_t size;
+	int error;
+
+	snprintf(path, sizeof(path), "%s/%s", revoking->stored.path, store_file_names[STORE_CERT]);
+	error = file_read(AT_FDCWD, path, STORE_PEM_MAX, &pem, &size);
+	if (error)
+		return error;
+	error = certificate_to_base64url(&revoking->certificate, pem, size);
+	free(pem);
+	return error;
+}
+
+static void find(struct revoking *revoking)
+{
+	const struct arguments *arguments = revoking->arguments;
+	int error;
+
+	error = store_read(&revoking->stored, &arguments->paths, arguments->name);
+	if (error == -ENOENT)
+		failure_set(&revoking->failure, "`sidestep certificates` lists them",
+			    "there is no certificate called %s", arguments->name);
+	else if (!error && !revoking->stored.server)
+		failure_set(&revoking->failure, "use the ACME client that got it",
+			    "nothing tells which CA issued %s", arguments->name);
+	else if (!error)
+		error = load_certificate(revoking);
+	if (error && !failure_is_set(&revoking->failure))
+		failure_set_errno(&revoking->failure, -error, "cannot read the certificate %s",
+				  arguments->name);
+}
+
+/* --- at the CA -------------------------------------------------------------------------------- */
+
+static void on_revoked(void *context, struct ca_reply *reply)
+{
+	struct revoking *revoking = context;
+
+	revoking->request = NULL;
+	failure_move(&revoking->failure, reply->failure);
+	loop_stop(revoking->net.loop);
+}
+
+static void on_ready(void *context, struct failure *failure)
+{
+	struct revoking *revoking = context;
+	struct ca *ca = revoking->session.ca;
+	json_t *payload;
+
+	failure_move(&revoking->failure, failure);
+	if (!failure_is_set(&revoking->failure) && !ca_directory(ca)->revoke_cert)
+		failure_set(&revoking->failure, "ask its operator",
+			    "%s does not revoke certificates by ACME", ca_server(ca));
+	if (failure_is_set(&revoking->failure)) {
+		loop_stop(revoking->net.loop);
+		return;
+	}
+	payload = json_pack("{s:s}", "certificate", revoking->certificate);
+	if (payload && revoking->reason != NO_REASON)
+		json_object_set_new(payload, "reason", json_integer(revoking->reason));
+	output_step("asking for the revocation");
+	revoking->request = ca_post(ca, &(struct ca_call){.url = ca_directory(ca)->revoke_cert,
+							  .payload = payload,
+							  .answer = CA_ANSWER_NOTHING,
+							  .done = on_revoked,
+							  .context = revoking});
+	if (revoking->request)
+		return;
+	failure_set_errno(&revoking->failure, ENOMEM, "asking for the revocation");
+	loop_stop(revoking->net.loop);
+}
+
+static void ask(struct revoking *revoking)
+{
+	const struct arguments *arguments = revoking->arguments;
+
+	if (net_open(&revoking->net, arguments, &revoking->failure))
+		return;
+	if (!session_open(&revoking->session, &revoking->net, arguments, revoking->stored.server,
+			  arguments->account, &revoking->failure)) {
+		session_start(&revoking->session, on_ready, revoking);
+		net_run(&revoking->net, &revoking->failure);
+		ca_cancel(revoking->request);
+		session_close(&revoking->session);
+	}
+	net_close(&revoking->net);
+}
+
+/* --- afterwards ------------------------------------------------------------------------------- */
+
+/* What was revoked on purpose is not renewed by itself. */
+static void pause_renewal(struct revoking *revoking)
+{
+	struct failure failure = {0};
+	struct state_lineage lineage;
+	struct state *state;
+	int error;
+
+	if (!state_open(&state, &revoking->arguments->paths, &failure)) {
+		error = state_lineage_find(state, revoking->stored.name, &lineage);
+		if (!error) {
+			error = state_pause(state, lineage.id,
+					    "revoked; `sidestep certonly` gets a new one");
+			state_lineage_done(&lineage);
+		}
+		if (error && error != -ENOENT)
+			state_explain(state, error, &failure);
+		state_free(state);
+	}
+	if (failure_is_set(&failure))
+		output_failure("it is revoked, but will be renewed", &failure);
+	failure_done(&failure);
+}
+
+int verb_revoke(const struct arguments *arguments)
+{
+	struct revoking revoking = {.arguments = arguments};
+	int status;
+
+	take_reason(&revoking);
+	status = failure_is_set(&revoking.failure) ? EXIT_USAGE : EXIT_FAILED;
+	if (!failure_is_set(&revoking.failure))
+		find(&revoking);
+	if (!failure_is_set(&revoking.failure))
+		ask(&revoking);
+	if (failure_is_set(&revoking.failure)) {
+		output_fatal(&revoking.failure);
+	} else {
+		pause_renewal(&revoking);
+		output_line("%s is revoked.", revoking.stored.name);
+		output_document(json_pack("{s:b, s:s, s:s}", "ok", 1, "name", revoking.stored.name,
+					  "serial", revoking.stored.certificate.serial));
+		status = EXIT_DONE;
+	}
+	free(revoking.certificate);
+	stored_done(&revoking.stored);
+	failure_done(&revoking.failure);
+	return status;
+}

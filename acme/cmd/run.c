@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* `sidestep run`: renews what is due, when it is due, until it is stopped. */
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "acme/config/arguments.h"
+#include "acme/config/config.h"
+#include "acme/renewal/engine.h"
+#include "acme/util/failure.h"
+#include "acme/util/file.h"
+#include "acme/net/loop.h"
+#include "acme/util/output.h"
+#include "acme/renewal/agent.h"
+#include "acme/store/state.h"
+#include "acme/cmd/verbs.h"
+#include "acme/renewal/reconcile.h"
+#include "acme/renewal/ari_poll.h"
+#include "common/notify.h"
+
+#define LOCK_FILE "run.lock" /* below the state directory */
+/* Looked at least so often, also for what other processes have made due. */
+#define LOOK_MAX_S  60
+#define MS_PER_S    1000
+#define US_PER_MS   1000
+#define LOCK_MODE   0600
+#define WATCHDOG_MS 10000
+
+/* Servers are not made to reload more often. */
+#define RELOAD_PAUSE_MS 10000
+
+struct daemon {
+	struct arguments arguments; /* with the configuration of now */
+	bool has_own_config; /* else it is the one that main.c has read */
+	struct renewals renewals;
+	struct timer look, watchdog;
+	uint64_t watchdog_ms; /* 0: nobody asks for it */
+	struct failure failure;
+};
+
+static void look(void *context);
+
+/* --- when to look ----------------------------------------------------------------------------- */
+
+/* From now until the moment, one second at least and LOOK_MAX_S at most; 0 is no moment. */
+static int64_t pause_until_s(int64_t moment_s)
+{
+	int64_t pause = moment_s - time(NULL);
+
+	if (!moment_s || pause > LOOK_MAX_S)
+		return LOOK_MAX_S;
+	return pause > 1 ? pause : 1;
+}
+
+/* The pause until something is due, in seconds; LOOK_MAX_S also when that is not known. */
+static int64_t pause_s(struct renewals *renewals)
+{
+	int64_t order = pause_until_s(engine_next_order_s(renewals->engine)), check_at_s = 0;
+	int64_t check = LOOK_MAX_S;
+
+	if (!state_next_check(renewals->state, &check_at_s))
+		check = pause_until_s(check_at_s);
+	return order < check ? order : check;
+}
+
+static void look_later(struct daemon *daemon)
+{
+	loop_timer_start(daemon->renewals.net.loop, &daemon->look,
+			 (uint64_t)pause_s(&daemon->renewals) * MS_PER_S, look, daemon);
+}
+
+/* A failure here is not an order's: the disk is full, the clock is wrong.  It may pass. */
+static void look(void *context)
+{
+	struct failure failure = {0};
+	struct daemon *daemon = context;
+
+	windows_ask_due(daemon->renewals.windows);
+	if (engine_take_due(daemon->renewals.engine, &failure))
+		output_failure(NULL, &failure);
+	failure_done(&failure);
+	look_later(daemon);
+}
+
+/* What the CAs have said may have made something due. */
+static void on_asked(void *context)
+{
+	look(context);
+}
+
+static void on_idle(void *context)
+{
+	look_later(context);
+}
+
+/* --- the service manager ---------------------------------------------------------------------- */
+
+/* sd_watchdog_enabled(3): half of what is asked for. */
+static uint64_t watchdog_pause_ms(void)
+{
+	const char *text = getenv("WATCHDOG_USEC");
+	uint64_t pause_ms = text ? strtoull(text, NULL, 10) / US_PER_MS / 2 : 0;
+
+	return pause_ms && pause_ms < WATCHDOG_MS ? pause_ms : pause_ms ? WATCHDOG_MS : 0;
+}
+
+static void tell_manager(const char *state)
+{
+	int error = notify_send(state);
+
+	if (error)
+		output_warning("cannot tell the service manager '%s': %s", state, strerror(-error));
+}
+
+static void on_watchdog(void *context)
+{
+	struct daemon *daemon = context;
+
+	tell_manager("WATCHDOG=1");
+	loop_timer_start(daemon->renewals.net.loop, &daemon->watchdog, daemon->watchdog_ms,
+			 on_watchdog, daemon);
+}
+
+/* --- the configuration ------------------------------------------------------------------------ */
+
+static void use_config(struct daemon *daemon, struct config *config)
+{
+	struct config *before = daemon->arguments.config;
+
+	daemon->arguments.config = config;
+	engine_settings_changed(daemon->renewals.engine);
+	windows_settings_changed(daemon->renewals.windows);
+	if (daemon->has_own_config)
+		config_free(before);
+	daemon->has_own_config = true;
+}
+
+/* SIGHUP: read it anew.  One that is wrong changes nothing. */
+static void reload(void *context)
+{
+	struct failure failure = {0};
+	struct daemon *daemon = context;
+	struct config *config;
+
+	tell_manager("RELOADING=1");
+	if (!config_read(&config, &daemon->arguments.paths, &failure)) {
+		if (wanted_take(daemon->renewals.state, config, &failure)) {
+			config_free(config);
+		} else {
+			use_config(daemon, config);
+			output_line("the configuration was read anew");
+			look(daemon);
+		}
+	}
+	if (failure_is_set(&failure))
+		output_failure("the configuration of before stays in use", &failure);
+	failure_done(&failure);
+	tell_manager("READY=1");
+}
+
+/* --- one at a time ---------------------------------------------------------------------------- */
+
+/* The lock's descriptor, or -1 with `failure` filled in. */
+static int lock(const struct paths *paths, struct failure *failure)
+{
+	int directory, fd, error;
+
+	error = file_open_path(paths->state, 0755, &directory);
+	if (!error) {
+		fd = openat(directory, LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+			    LOCK_MODE);
+		error = fd < 0 ? -errno : 0;
+		close(directory);
+	}
+	if (!error && flock(fd, LOCK_EX | LOCK_NB)) {
+		error = -errno;
+		close(fd);
+	}
+	if (!error)
+		return fd;
+	if (error == -EWOULDBLOCK)
+		failure_set(failure, "end it first, or use another --root for another instance",
+			    "another `sidestep run` is at work in %s", paths->state);
+	else
+		failure_set_errno(failure, -error, "cannot lock %s/" LOCK_FILE, paths->state);
+	return -1;
+}
+
+static void serve(struct daemon *daemon)
+{
+	int error;
+
+	daemon->watchdog_ms = watchdog_pause_ms();
+	if (daemon->watchdog_ms)
+		on_watchdog(daemon);
+	error = loop_on_hangup(daemon->renewals.net.loop, reload, daemon);
+	if (error)
+		output_warning("SIGHUP cannot be used to read the configuration anew: %s",
+			       strerror(-error));
+	look(daemon);
+	tell_manager("READY=1");
+	output_line("ready");
+	/* Ends at SIGTERM or SIGINT, which is what is wanted. */
+	if (net_run(&daemon->renewals.net, &daemon->failure))
+		failure_done(&daemon->failure);
+	tell_manager("STOPPING=1");
+	loop_timer_stop(daemon->renewals.net.loop, &daemon->look);
+	loop_timer_stop(daemon->renewals.net.loop, &daemon->watchdog);
+	output_line("stopped: %zu renewed, %zu failed, %zu put off", daemon->renewals.renewed,
+		    daemon->renewals.failed, daemon->renewals.postponed);
+}
+
+int verb_run(const struct arguments *arguments)
+{
+	struct daemon daemon = {.arguments = *arguments,
+				.renewals = {.reload_pause_ms = RELOAD_PAUSE_MS,
+					     .idle = on_idle,
+					     .asked = on_asked}};
+	int status = EXIT_FAILED, fd;
+
+	daemon.renewals.arguments = &daemon.arguments;
+	daemon.renewals.context = &daemon;
+	/* As lines appear, not when a buffer is full. */
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	fd = lock(&arguments->paths, &daemon.failure);
+	if (fd >= 0 && !renewals_open(&daemon.renewals, &daemon.failure)) {
+		serve(&daemon);
+		renewals_close(&daemon.renewals);
+		status = EXIT_DONE;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (daemon.has_own_config)
+		config_free(daemon.arguments.config);
+	if (status != EXIT_DONE)
+		output_fatal(&daemon.failure);
+	failure_done(&daemon.failure);
+	return status;
+}

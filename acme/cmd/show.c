@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "acme/cmd/show.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <string.h>
+#include <time.h>
+
+#include "acme/util/json.h"
+#include "acme/util/output.h"
+#include "acme/store/store.h"
+
+#define TIME_SIZE sizeof("2026-11-23T12:00:00Z")
+#define DAY_S     86400
+
+static void format_time(char ret_text[TIME_SIZE + 8], int64_t unix_s, const char *format)
+{
+	time_t moment = (time_t)unix_s;
+	struct tm utc;
+
+	/* Years that need five digits do not come out of a certificate. */
+	if (!gmtime_r(&moment, &utc) || !strftime(ret_text, TIME_SIZE + 8, format, &utc))
+		strcpy(ret_text, "?");
+}
+
+json_t *describe_json(const struct stored *stored)
+{
+	const struct certificate *certificate = &stored->certificate;
+	char not_before[TIME_SIZE + 8], not_after[TIME_SIZE + 8];
+	json_t *names = json_array();
+	size_t i;
+
+	for (i = 0; i < certificate->name_count; i++)
+		json_array_append_new(names, json_string(certificate->names[i].value));
+	format_time(not_before, certificate->not_before_s, "%Y-%m-%dT%H:%M:%SZ");
+	format_time(not_after, certificate->not_after_s, "%Y-%m-%dT%H:%M:%SZ");
+	return json_pack("{s:s, s:o, s:s, s:s, s:s, s:o, s:s?}", "name", stored->name, "names",
+			 names, "not_before", not_before, "not_after", not_after, "serial",
+			 certificate->serial, "path", json_new_text(stored->path), "server",
+			 stored->server);
+}
+
+static void describe_expiry(const struct certificate *certificate, int64_t now_s)
+{
+	int64_t left_s = certificate->not_after_s - now_s;
+	char not_after[TIME_SIZE + 8];
+
+	format_time(not_after, certificate->not_after_s, "%Y-%m-%d %H:%M UTC");
+	if (left_s < 0)
+		output_line("  expires  %s (EXPIRED)", not_after);
+	else if (left_s < 2 * DAY_S)
+		output_line("  expires  %s (in %" PRId64 " hours)", not_after, left_s / 3600);
+	else
+		output_line("  expires  %s (in %" PRId64 " days)", not_after, left_s / DAY_S);
+}
+
+void describe_text(const struct stored *stored, int64_t now_s)
+{
+	const struct certificate *certificate = &stored->certificate;
+	size_t i;
+
+	output_line("%s", stored->name);
+	for (i = 0; i < certificate->name_count; i++)
+		output_line("  %-7s  %s", i ? "" : "names", certificate->names[i].value);
+	describe_expiry(certificate, now_s);
+	output_line("  serial   %s", certificate->serial);
+	if (stored->server)
+		output_line("  issuer   %s", stored->server);
+	output_line("  files    %s/{privkey,cert,chain,fullchain}.pem", stored->path);
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* `sidestep status`: what the responder, the table and the classifier say of themselves. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "acme/config/arguments.h"
+#include "acme/util/failure.h"
+#include "acme/challenge/responder.h"
+#include "acme/util/file.h"
+#include "acme/util/json.h"
+#include "acme/config/identifiers.h"
+#include "acme/util/output.h"
+#include "acme/challenge/evidence_report.h"
+#include "acme/cmd/verbs.h"
+#include "common/challenge_table.h"
+#include "common/counters.h"
+#include "common/evidence.h"
+#include "common/endings.h"
+
+#define STATUS_FILE_MAX 65536
+#define NS_PER_S        1000000000ULL
+
+/* --- gathering ------------------------------------------------------------------------------- */
+
+/* A JSON object that the responder wrote; NULL when it cannot be read. */
+static json_t *read_object(const char *path)
+{
+	json_t *object;
+	size_t size;
+	char *text;
+
+	if (file_read(AT_FDCWD, path, STATUS_FILE_MAX, &text, &size))
+		return NULL;
+	object = json_read(text, size);
+	free(text);
+	return object;
+}
+
+/*
+ * What the responder wrote of itself when it started, who loaded the programs last of those,
+ * and its keeper of the interfaces since.
+ */
+static json_t *gather_responder(const struct paths *paths)
+{
+	const char *const more[] = {paths->programs, paths->interfaces};
+	json_t *object = read_object(paths->status), *part;
+
+	if (!object || json_is_true(json_object_get(object, "standalone")))
+		return object;
+	for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++) {
+		part = read_object(more[i]);
+		json_object_update(object, part);
+		json_decref(part);
+	}
+	return object;
+}
+
+static json_t *describe_challenge(const struct challenge *challenge, uint64_t now_ns)
+{
+	uint64_t left_ns = challenge->expires_ns > now_ns ? challenge->expires_ns - now_ns : 0;
+	uint64_t age_ns = now_ns > challenge->published_ns ? now_ns - challenge->published_ns : 0;
+
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:b}", "name", challenge->cert.identifier.value,
+			 "server_name", challenge->cert.identifier.sni, "age_s",
+			 (json_int_t)(age_ns / NS_PER_S), "expires_in_s",
+			 (json_int_t)(left_ns / NS_PER_S), "uid", (json_int_t)challenge->owner,
+			 "withdrawn", challenge->withdrawn);
+}
+
+static json_t *gather_challenges(const struct paths *paths, struct failure *failure)
+{
+	struct challenge_table *table;
+	struct challenge challenge;
+	json_t *array = json_array();
+	uint64_t now_ns = challenge_clock_ns();
+	uint32_t cursor = 0;
+	int error;
+
+	error = challenge_table_open(&table, paths, CHALLENGE_TABLE_READ);
+	if (error) {
+		feed_explain_open(failure, error, paths);
+		return array;
+	}
+	while (!challenge_table_next(table, &cursor, &challenge))
+		json_array_append_new(array, describe_challenge(&challenge, now_ns));
+	challenge_table_free(table);
+	return array;
+}
+
+static json_t *gather_counters(const struct paths *paths, struct failure *failure)
+{
+	uint64_t values[STEER_COUNTERS];
+	json_t *object = json_object();
+	enum steer_counter counter;
+	int error;
+
+	error = counters_read(paths, values);
+	if (error) {
+		feed_explain_open(failure, error, paths);
+		return object;
+	}
+	for (counter = 0; counter < STEER_COUNTERS; counter++)
+		json_object_set_new(object, steer_counter_name(counter),
+				    json_integer((json_int_t)values[counter]));
+	return object;
+}
+
+/* NULL: it could not be had, as of a responder of another version. */
+static json_t *gather_endings(const struct paths *paths)
+{
+	uint64_t counts[ENDINGS];
+	enum ending ending;
+	json_t *object;
+
+	if (endings_read(paths->endings, counts))
+		return NULL;
+	object = json_object();
+	for (ending = 0; ending < ENDINGS; ending++)
+		json_object_set_new(object, ending_name(ending),
+				    json_integer((json_int_t)counts[ending]));
+	return object;
+}
+
+/* --- showing --------------------------------------------------------------------------------- */
+
+/* What it says may be another version's: all is shown, nothing is expected. */
+static void show_responder(const json_t *responder)
+{
+	const char *key;
+	json_t *value;
+	size_t length;
+	char *text;
+
+	output_line("Responder: running");
+	json_object_foreach ((json_t *)responder, key, value) {
+		text = json_dumps(value, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+		length = text ? strlen(text) : 0;
+		/* Strings without their quotes. */
+		if (json_is_string(value) && length)
+			output_line("  %-18s %.*s", key, (int)length - 2, text + 1);
+		else
+			output_line("  %-18s %s", key, text ? text : "?");
+		free(text);
+	}
+}
+
+static void show_challenges(const json_t *challenges)
+{
+	const json_t *challenge;
+	size_t i;
+
+	output_line("Armed names: %zu", json_array_size(challenges));
+	json_array_foreach (challenges, i, challenge) {
+		output_line(
+			"  %s  for %" JSON_INTEGER_FORMAT " s, %" JSON_INTEGER_FORMAT " s left%s",
+			json_string_value(json_object_get(challenge, "name")),
+			json_integer_value(json_object_get(challenge, "age_s")),
+			json_integer_value(json_object_get(challenge, "expires_in_s")),
+			json_is_true(json_object_get(challenge, "withdrawn")) ? ", withdrawn" : "");
+	}
+}
+
+static void show_count(const json_t *counts, const char *name, const char *text)
+{
+	output_line("  %12" JSON_INTEGER_FORMAT "  %s",
+		    json_integer_value(json_object_get(counts, name)), text);
+}
+
+static void show_counters(const json_t *counters)
+{
+	enum steer_counter counter;
+
+	output_line("Since the maps were made:");
+	for (counter = 0; counter < STEER_COUNTERS; counter++)
+		show_count(counters, steer_counter_name(counter), steer_counter_text(counter));
+}
+
+static void show_endings(const json_t *endings)
+{
+	enum ending ending;
+
+	output_line("Connections to the responder, since it started:");
+	for (ending = 0; ending < ENDINGS; ending++)
+		show_count(endings, ending_name(ending), ending_text(ending));
+}
+
+/* --- of one name ------------------------------------------------------------------------------ */
+
+/* Whether it is armed, as describe_challenge() has it, or NULL. */
+static json_t *find_armed(const struct paths *paths, const struct identifier *name,
+			  struct failure *failure)
+{
+	struct challenge_table *table;
+	struct challenge challenge;
+	json_t *found = NULL;
+	int error;
+
+	error = challenge_table_open(&table, paths, CHALLENGE_TABLE_READ);
+	if (error) {
+		feed_explain_open(failure, error, paths);
+		return NULL;
+	}
+	if (!challenge_table_find(table, name->sni, strlen(name->sni), &challenge))
+		found = describe_challenge(&challenge, challenge_clock_ns());
+	challenge_table_free(table);
+	return found;
+}
+
+static int status_of_name(const struct arguments *arguments)
+{
+	struct evidence_of_name seen = {0};
+	char text[TESTIMONY_MAX];
+	struct failure failure = {0};
+	struct identifier name;
+	json_t *armed;
+	int error;
+
+	if (names_parse_one(&name, arguments->name, &failure)) {
+		output_fatal(&failure);
+		failure_done(&failure);
+		return EXIT_USAGE;
+	}
+	armed = find_armed(&arguments->paths, &name, &failure);
+	error = testimony_read(&seen, &arguments->paths, &name, 0);
+	if (error && error != -ENOENT)
+		feed_explain_open(&failure, error, &arguments->paths);
+	if (failure_is_set(&failure)) {
+		output_fatal(&failure);
+		failure_done(&failure);
+		json_decref(armed);
+		return EXIT_FAILED;
+	}
+	output_line("%s is %sarmed.", name.value, armed ? "" : "not ");
+	testimony_sum_up(text, error ? NULL : &seen);
+	output_line("Since it was armed last: %s.", text);
+	testimony_show(&seen);
+	output_document(json_pack("{s:b, s:s, s:o?, s:o}", "ok", 1, "name", name.value, "challenge",
+				  armed, "evidence", testimony_to_json(error ? NULL : &seen)));
+	return EXIT_DONE;
+}
+
+int verb_status(const struct arguments *arguments)
+{
+	const struct paths *paths = &arguments->paths;
+	json_t *responder, *challenges, *counters, *endings;
+	struct failure failure = {0};
+	bool running, ok;
+
+	if (arguments->name)
+		return status_of_name(arguments);
+	running = !feed_check_responder(paths, &failure);
+	responder = running ? gather_responder(paths) : NULL;
+	challenges = gather_challenges(paths, &failure);
+	counters = gather_counters(paths, &failure);
+	endings = running ? gather_endings(paths) : NULL;
+	ok = !failure_is_set(&failure);
+
+	if (running)
+		show_responder(responder);
+	if (json_array_size(challenges) || ok)
+		show_challenges(challenges);
+	if (json_object_size(counters))
+		show_counters(counters);
+	if (endings)
+		show_endings(endings);
+	if (!ok)
+		output_failure(NULL, &failure);
+	output_document(json_pack("{s:b, s:b, s:o?, s:o, s:o, s:o?, s:o*}", "ok", ok, "running",
+				  running, "responder", responder, "challenges", challenges,
+				  "counters", counters, "connections", endings, "error",
+				  ok ? NULL : failure_to_json(&failure)));
+	failure_done(&failure);
+	return ok ? EXIT_DONE : EXIT_FAILED;
+}

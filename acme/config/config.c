@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "acme/config/config.h"
+
+#include <errno.h>
+#include <glob.h>
+#include <ini.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "acme/protocol/account.h"
+#include "acme/util/token_bucket.h"
+#include "acme/util/failure.h"
+#include "acme/crypto/key.h"
+#include "common/paths.h"
+
+/* libinih cuts longer ones off: they are refused before it sees them, or after. */
+#define LINE_MAX_LENGTH    198
+#define SECTION_MAX_LENGTH 48
+#define FILES_MAX          1000
+#define DOMAINS_FILE       "domains.txt" /* beside sidestep.conf */
+
+struct config {
+	struct config_section defaults;
+	struct config_section *sections;
+	size_t count;
+	char **files; /* that were read */
+	size_t file_count;
+	char **texts; /* what the sections point to */
+	size_t text_count;
+};
+
+/* --- what may be said where -------------------------------------------------------------------- */
+
+static const struct {
+	const char *word; /* what a section's name begins with */
+	bool has_label;
+} kinds[CONFIG_KINDS] = {
+	[CONFIG_SIDESTEP] = {"sidestep", false},
+	[CONFIG_CA] = {"ca", true},
+	[CONFIG_CERTIFICATE] = {"certificate", true},
+	[CONFIG_DOMAINS] = {"domains", true},
+};
+
+#define IN(kind)     (1u << (kind))
+#define EVERY        (IN(CONFIG_SIDESTEP) | IN(CONFIG_CERTIFICATE) | IN(CONFIG_DOMAINS))
+#define FIELD(field) offsetof(struct config_section, field)
+
+enum setting_form { FORM_TEXT, FORM_LIST, FORM_ANSWER };
+
+static const struct {
+	const char *name;
+	unsigned int kinds; /* of sections that take it */
+	enum setting_form form;
+	size_t field; /* offset in struct config_section */
+} settings[] = {
+	{"server", IN(CONFIG_CA), FORM_TEXT, FIELD(server)},
+	{"cacert", IN(CONFIG_CA) | IN(CONFIG_SIDESTEP), FORM_TEXT, FIELD(cacert)},
+	{"email", IN(CONFIG_CA) | IN(CONFIG_SIDESTEP), FORM_TEXT, FIELD(email)},
+	{"agree-tos", IN(CONFIG_CA) | IN(CONFIG_SIDESTEP), FORM_ANSWER, FIELD(agree_tos)},
+	{"eab-kid", IN(CONFIG_CA), FORM_TEXT, FIELD(eab_kid)},
+	{"eab-hmac-key-file", IN(CONFIG_CA), FORM_TEXT, FIELD(eab_hmac_key_file)},
+	{"orders-limit", IN(CONFIG_CA), FORM_TEXT, FIELD(orders_limit)},
+	{"domain-limit", IN(CONFIG_CA), FORM_TEXT, FIELD(domain_limit)},
+	{"set-limit", IN(CONFIG_CA), FORM_TEXT, FIELD(set_limit)},
+	{"account", EVERY | IN(CONFIG_CA), FORM_TEXT, FIELD(account)},
+	{"ca", EVERY, FORM_LIST, FIELD(cas)},
+	{"names", IN(CONFIG_CERTIFICATE), FORM_LIST, FIELD(names)},
+	{"cert-name", IN(CONFIG_CERTIFICATE), FORM_TEXT, FIELD(cert_name)},
+	{"file", IN(CONFIG_DOMAINS), FORM_TEXT, FIELD(file)},
+	{"key-type", EVERY, FORM_TEXT, FIELD(key_type)},
+	{"reuse-key", EVERY, FORM_ANSWER, FIELD(reuse_key)},
+	{"bundle", EVERY, FORM_ANSWER, FIELD(bundle)},
+	{"preferred-profile", EVERY, FORM_TEXT, FIELD(preferred_profile)},
+	{"required-profile", EVERY, FORM_TEXT, FIELD(required_profile)},
+	{"preferred-chain", EVERY, FORM_TEXT, FIELD(preferred_chain)},
+	{"tenant", IN(CONFIG_CERTIFICATE) | IN(CONFIG_DOMAINS), FORM_TEXT, FIELD(tenant)},
+	{"deploy-hook", EVERY, FORM_TEXT, FIELD(deploy_hook)},
+	{"resolver", IN(CONFIG_SIDESTEP), FORM_TEXT, FIELD(resolver)},
+};
+
+#define SETTING_COUNT (sizeof(settings) / sizeof(*settings))
+
+/* --- texts and sections ------------------------------------------------------------------------- */
+
+/* Keep a string that is the configuration's from here on; NULL is passed on. */
+static const char *keep(struct config *config, char *text)
+{
+	char **texts;
+
+	if (!text)
+		return NULL;
+	texts = reallocarray(config->texts, config->text_count + 1, sizeof(*texts));
+	if (!texts) {
+		free(text);
+		return NULL;
+	}
+	config->texts = texts;
+	texts[config->text_count++] = text;
+	return text;
+}
+
+static int add_file(struct config *config, const char *path)
+{
+	char **files = reallocarray(config->files, config->file_count + 1, sizeof(*files));
+
+	if (!files)
+		return -ENOMEM;
+	config->files = files;
+	files[config->file_count] = strdup(path);
+	return files[config->file_count++] ? 0 : -ENOMEM;
+}
+
+static struct config_section *find_section(struct config *config, enum config_kind kind,
+					   const char *label)
+{
+	size_t i;
+
+	if (kind == CONFIG_SIDESTEP)
+		return &config->defaults;
+	for (i = 0; i < config->count; i++)
+		if (config->sections[i].kind == kind &&
+		    strcmp(config->sections[i].label, label) == 0)
+			return &config->sections[i];
+	return NULL;
+}
+
+static struct config_section *add_section(struct config *config, enum config_kind kind,
+					  const char *label)
+{
+	struct config_section *sections =
+		reallocarray(config->sections, config->count + 1, sizeof(*sections));
+	struct config_section *section;
+
+	if (!sections)
+		return NULL;
+	config->sections = sections;
+	section = &sections[config->count];
+	*section = (struct config_section){.kind = kind, .label = keep(config, strdup(label))};
+	if (!section->label)
+		return NULL;
+	config->count++;
+	return section;
+}
+
+/* --- one file ----------------------------------------------------------------------------------- */
+
+struct reading {
+	struct config *config;
+	const char *path;
+	FILE *file;
+	unsigned int line;
+	bool is_indented; /* the line goes on with the setting before it */
+	struct failure *failure;
+};
+
+/* libinih's reader: as fgets(3), counting lines. */
+static char *read_line(char *line, int size, void *stream)
+{
+	struct reading *reading = stream;
+	size_t length;
+
+	if (failure_is_set(reading->failure) || !fgets(line, size, reading->file))
+		return NULL;
+	reading->line++;
+	reading->is_indented = line[0] == ' ' || line[0] == '\t';
+	length = strlen(line);
+	if (length && line[length - 1] == '\n')
+		length--;
+	else if (!feof(reading->file))
+		length = LINE_MAX_LENGTH + 1; /* more of it follows, or a zero byte is in it */
+	if (length <= LINE_MAX_LENGTH)
+		return line;
+	failure_set(reading->failure,
+		    "go on in the next line, which begins with a blank; long lists of names go "
+		    "into a file of a [domains] section",
+		    "%s:%u: the line is longer than %d characters", reading->path, reading->line,
+		    LINE_MAX_LENGTH);
+	return NULL;
+}
+
+static void fail(struct reading *reading, const char *next_step, const char *what,
+		 const char *which)
+{
+	failure_set(reading->failure, next_step, "%s:%u: %s '%s'", reading->path, reading->line,
+		    what, which);
+}
+
+static void fail_for_memory(struct reading *reading)
+{
+	failure_set_errno(reading->failure, ENOMEM, "reading %s", reading->path);
+}
+
+/* The section of this name, which begins here or somewhere before; NULL: the failure tells. */
+static struct config_section *enter(struct reading *reading, const char *name)
+{
+	size_t length = strcspn(name, " \t");
+	const char *label = name + length + strspn(name + length, " \t");
+	struct config_section *section;
+	enum config_kind kind;
+	char *place;
+
+	if (strlen(name) > SECTION_MAX_LENGTH) {
+		fail(reading, "give it a short one, and the certificate's with cert-name",
+		     "a section's name is too long:", name);
+		return NULL;
+	}
+	for (kind = 0; kind < CONFIG_KINDS; kind++)
+		if (strlen(kinds[kind].word) == length &&
+		    memcmp(kinds[kind].word, name, length) == 0 &&
+		    kinds[kind].has_label == (*label != '\0'))
+			break;
+	if (kind == CONFIG_KINDS) {
+		fail(reading,
+		     "sections are [sidestep], [ca NAME], [certificate NAME] and [domains NAME]",
+		     *name ? "there is no section like" : "a section is missing before this", name);
+		return NULL;
+	}
+	section = find_section(reading->config, kind, label);
+	if (!section)
+		section = add_section(reading->config, kind, label);
+	if (section && !section->place &&
+	    asprintf(&place, "%s:%u", reading->path, reading->line) >= 0)
+		section->place = keep(reading->config, place);
+	if (section && section->place)
+		return section;
+	fail_for_memory(reading);
+	return NULL;
+}
+
+static void set_answer(struct reading *reading, enum config_answer *answer, const char *value)
+{
+	static const char *const yes[] = {"yes", "true", "on", "1"};
+	static const char *const no[] = {"no", "false", "off", "0"};
+	size_t i;
+
+	for (i = 0; i < sizeof(yes) / sizeof(*yes); i++) {
+		if (strcmp(value, yes[i]) == 0)
+			*answer = CONFIG_YES;
+		else if (strcmp(value, no[i]) == 0)
+			*answer = CONFIG_NO;
+		else
+			continue;
+		return;
+	}
+	fail(reading, NULL, "this takes yes or no, not", value);
+}
+
+/*
+ * `before` is what the setting has already; an indented line adds to a list.  Of such a line
+ * libinih leaves the comment for us.
+ */
+static const char *joined(struct config *config, const char *before, const char *value)
+{
+	const char *comment = strstr(value, " ;");
+	int length = comment ? (int)(comment - value) : (int)strlen(value);
+	char *text;
+
+	if (!before)
+		return keep(config, strdup(value));
+	return asprintf(&text, "%s %.*s", before, length, value) < 0 ? NULL : keep(config, text);
+}
+
+static void set(struct reading *reading, struct config_section *section, size_t setting,
+		const char *value)
+{
+	void *field = (char *)section + settings[setting].field;
+	bool is_said = settings[setting].form == FORM_ANSWER
+			       ? *(enum config_answer *)field != CONFIG_UNSAID
+			       : *(const char **)field != NULL;
+	bool goes_on = settings[setting].form == FORM_LIST && reading->is_indented;
+
+	if (is_said && !goes_on) {
+		fail(reading, "leave one of them out",
+		     "the section has this setting already:", settings[setting].name);
+	} else if (settings[setting].form == FORM_ANSWER) {
+		set_answer(reading, field, value);
+	} else if (!*value) {
+		fail(reading, "give it a value, or leave it out", "there is nothing behind",
+		     settings[setting].name);
+	} else {
+		*(const char **)field = joined(reading->config, *(const char **)field, value);
+		if (!*(const char **)field)
+			fail_for_memory(reading);
+	}
+}
+
+/* libinih's handler: one setting, or one more line of it. */
+static int on_setting(void *user, const char *section_name, const char *name, const char *value)
+{
+	struct reading *reading = user;
+	struct config_section *section;
+	size_t setting;
+
+	if (failure_is_set(reading->failure))
+		return 0;
+	section = enter(reading, section_name);
+	if (!section)
+		return 0;
+	for (setting = 0; setting < SETTING_COUNT; setting++)
+		if (strcmp(settings[setting].name, name) == 0)
+			break;
+	if (setting == SETTING_COUNT)
+		fail(reading, "`man sidestep.conf` lists them", "there is no setting", name);
+	else if (!(settings[setting].kinds & IN(section->kind)))
+		fail(reading, "`man sidestep.conf` tells where it belongs",
+		     "this does not belong into this section:", name);
+	else
+		set(reading, section, setting, value);
+	return !failure_is_set(reading->failure);
+}
+
+/* -1: the failure tells. */
+static int read_file(struct config *config, const char *path, struct failure *failure)
+{
+	struct reading reading = {.config = config, .path = path, .failure = failure};
+	int line;
+
+	if (add_file(config, path)) {
+		failure_set_errno(failure, ENOMEM, "reading %s", path);
+		return -1;
+	}
+	reading.file = fopen(path, "re");
+	if (!reading.file) {
+		failure_set_errno(failure, errno, "cannot read the configuration %s", path);
+		return -1;
+	}
+	line = ini_parse_stream(read_line, &reading, on_setting, &reading);
+	if (line > 0)
+		failure_set(failure, "a setting is written as name = value, a section as [name]",
+			    "%s:%d: this is neither a setting nor a section", path, line);
+	else if (line || ferror(reading.file))
+		failure_set_errno(failure, ferror(reading.file) ? EIO : ENOMEM, "reading %s", path);
+	fclose(reading.file);
+	return failure_is_set(failure) ? -1 : 0;
+}
+
+/* --- all files ---------------------------------------------------------------------------------- */
+
+static void read_directory(struct config *config, const char *pattern, struct failure *failure)
+{
+	glob_t found = {0};
+	size_t i;
+
+	/* Sorted by bytes: the program sets no locale. */
+	if (glob(pattern, 0, NULL, &found) == GLOB_NOSPACE)
+		failure_set_errno(failure, ENOMEM, "looking for %s", pattern);
+	if (found.gl_pathc > FILES_MAX)
+		failure_set(failure, "long lists of names go into a file of a [domains] section",
+			    "%s: more than %d files", pattern, FILES_MAX);
+	for (i = 0; i < found.gl_pathc && !failure_is_set(failure); i++)
+		read_file(config, found.gl_pathv[i], failure);
+	globfree(&found);
+}
+
+static void check_limit(const struct config_section *section, const char *text,
+			struct failure *failure)
+{
+	struct budget budget;
+
+	if (text && !budget_parse(&budget, text))
+		failure_set(failure, "a limit is written as 300/3h (s, m, h, d or w), or none",
+			    "%s: '%s' is no limit", section->place, text);
+}
+
+/* What a section cannot be without, and what can be judged without the others. */
+static void check_section(const struct config_section *section, struct failure *failure)
+{
+	const char *missing = NULL;
+	enum key_type type;
+
+	if (section->kind == CONFIG_CA && !section->server)
+		missing = "server";
+	else if (section->kind == CONFIG_CERTIFICATE && !section->names)
+		missing = "names";
+	else if (section->kind == CONFIG_DOMAINS && !section->file)
+		missing = "file";
+	if (missing)
+		failure_set(failure, NULL, "%s: the section [%s %s] does not say its '%s'",
+			    section->place, kinds[section->kind].word, section->label, missing);
+	if (section->key_type && key_type_parse(&type, section->key_type))
+		failure_set(failure, KEY_TYPE_NAMES, "%s: there is no key type '%s'",
+			    section->place, section->key_type);
+	if (section->account && !account_name_is_valid(section->account))
+		failure_set(failure, "letters, digits, hyphens and underscores",
+			    "%s: an account cannot be called '%s'", section->place,
+			    section->account);
+	check_limit(section, section->orders_limit, failure);
+	check_limit(section, section->domain_limit, failure);
+	check_limit(section, section->set_limit, failure);
+	if (!section->eab_kid != !section->eab_hmac_key_file)
+		failure_set(failure, NULL,
+			    "%s: eab-kid and eab-hmac-key-file go together in [%s %s]",
+			    section->place, kinds[section->kind].word, section->label);
+}
+
+/* The list that is there without being named. */
+static void add_default_list(struct config *config, const char *path, struct failure *failure)
+{
+	struct config_section *section;
+
+	if (access(path, F_OK))
+		return;
+	section = add_section(config, CONFIG_DOMAINS, "");
+	if (section)
+		section->place = section->file = keep(config, strdup(path));
+	if (!section || !section->file)
+		failure_set_errno(failure, ENOMEM, "reading the configuration");
+}
+
+int config_read(struct config **ret_config, const struct paths *paths, struct failure *failure)
+{
+	struct config *config = calloc(1, sizeof(*config));
+	char path[PATHS_MAX + sizeof("/sidestep.conf")];
+	size_t i;
+
+	if (!config) {
+		failure_set_errno(failure, ENOMEM, "reading the configuration");
+		return -1;
+	}
+	config->defaults.label = "";
+	/* As a pattern, too: it need not be there. */
+	snprintf(path, sizeof(path), "%s/sidestep.conf", paths->conf);
+	read_directory(config, path, failure);
+	snprintf(path, sizeof(path), "%s/conf.d/*.conf", paths->conf);
+	read_directory(config, path, failure);
+	snprintf(path, sizeof(path), "%s/" DOMAINS_FILE, paths->conf);
+	add_default_list(config, path, failure);
+	check_section(&config->defaults, failure);
+	for (i = 0; i < config->count; i++)
+		check_section(&config->sections[i], failure);
+	if (failure_is_set(failure)) {
+		config_free(config);
+		return -1;
+	}
+	*ret_config = config;
+	return 0;
+}
+
+void config_free(struct config *config)
+{
+	if (!config)
+		return;
+	while (config->text_count)
+		free(config->texts[--config->text_count]);
+	while (config->file_count)
+		free(config->files[--config->file_count]);
+	free(config->texts);
+	free(config->files);
+	free(config->sections);
+	free(config);
+}
+
+const struct config_section *config_defaults(const struct config *config)
+{
+	return &config->defaults;
+}
+
+const struct config_section *config_section(const struct config *config, size_t index)
+{
+	return index < config->count ? &config->sections[index] : NULL;
+}
+
+const struct config_section *config_ca(const struct config *config, const char *name)
+{
+	const struct config_section *section;
+	size_t i;
+
+	for (i = 0; (section = config_section(config, i)); i++)
+		if (section->kind == CONFIG_CA &&
+		    (strcmp(section->label, name) == 0 || strcmp(section->server, name) == 0))
+			return section;
+	return NULL;
+}
+
+static void print_stamp(FILE *out, const char *path)
+{
+	struct stat status = {0};
+
+	/* One that is not there is told apart by its size and times, too. */
+	if (stat(path, &status))
+		status.st_size = -1;
+	fprintf(out, "%s %lld %llu %lld.%09ld\n", path, (long long)status.st_size,
+		(unsigned long long)status.st_ino, (long long)status.st_mtim.tv_sec,
+		status.st_mtim.tv_nsec);
+}
+
+char *config_fingerprint(const struct config *config)
+{
+	char *text = NULL;
+	size_t size, i;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return NULL;
+	for (i = 0; i < config->file_count; i++)
+		print_stamp(out, config->files[i]);
+	for (i = 0; i < config->count; i++)
+		if (config->sections[i].file)
+			print_stamp(out, config->sections[i].file);
+	if (fclose(out)) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "acme/config/identifiers.h"
+
+#include <errno.h>
+#include <idn2.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "acme/util/failure.h"
+#include "acme/protocol/order.h"
+
+/* Whether a label is not ASCII, or stands for one that is not. */
+static bool is_international(const char *text)
+{
+	const char *label;
+
+	for (label = text; *label; label++)
+		if ((unsigned char)*label >= 0x80)
+			return true;
+	for (label = text; *label; label += strcspn(label, "."), label += *label == '.')
+		if (strncasecmp(label, "xn--", 4) == 0)
+			return true;
+	return false;
+}
+
+int names_parse_one(struct identifier *ret_name, const char *text, struct failure *failure)
+{
+	enum identifier_error error;
+	uint8_t *a_label;
+	int result;
+
+	if (is_international(text)) {
+		/* UTF-8 becomes A-labels, and A-labels are checked: RFC 5891 section 5. */
+		result = idn2_lookup_u8((const uint8_t *)text, &a_label,
+					IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
+		if (result) {
+			failure_set(failure, NULL, "'%s': this is no internationalized name: %s",
+				    text, idn2_strerror(result));
+			return -1;
+		}
+		error = identifier_parse(ret_name, (const char *)a_label);
+		idn2_free(a_label);
+	} else {
+		error = identifier_parse(ret_name, text);
+	}
+	/* Without a dot: private CAs issue for such names. */
+	if (error == IDENTIFIER_OK || error == IDENTIFIER_SINGLE_LABEL)
+		return 0;
+	failure_set(failure, NULL, "'%s': %s", text, identifier_error_text(error));
+	return -1;
+}
+
+static bool has_name(const struct identifier *names, size_t count, const char *value)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (strcmp(names[i].value, value) == 0)
+			return true;
+	return false;
+}
+
+/* Add the names of one text, which is cut up. */
+static int add_names(struct identifier *names, size_t *count, char *text, struct failure *failure)
+{
+	struct identifier name;
+	char *part;
+
+	while ((part = strsep(&text, ","))) {
+		if (names_parse_one(&name, part, failure))
+			return -1;
+		if (has_name(names, *count, name.value))
+			continue;
+		if (*count == ORDER_NAMES_MAX) {
+			failure_set(failure, "spread them over several certificates",
+				    "one certificate cannot have more than %d names",
+				    ORDER_NAMES_MAX);
+			return -1;
+		}
+		names[(*count)++] = name;
+	}
+	return 0;
+}
+
+int names_parse(struct identifier **ret_names, size_t *ret_count, const char *const *texts,
+		size_t text_count, struct failure *failure)
+{
+	struct identifier *names = calloc(ORDER_NAMES_MAX, sizeof(*names));
+	size_t count = 0, i;
+	char *copy;
+
+	if (!names)
+		failure_set_errno(failure, ENOMEM, "reading the names");
+	for (i = 0; names && i < text_count; i++) {
+		copy = strdup(texts[i]);
+		if (!copy)
+			failure_set_errno(failure, ENOMEM, "reading the names");
+		else
+			add_names(names, &count, copy, failure);
+		free(copy);
+	}
+	if (count == 0)
+		failure_set(failure, "name at least one with -d", "no name is given");
+	if (failure_is_set(failure)) {
+		free(names);
+		return -1;
+	}
+	*ret_names = names;
+	*ret_count = count;
+	return 0;
+}
+
+char *names_join(const struct identifier *identifiers, size_t count)
+{
+	size_t size = 1, i;
+	char *text, *end;
+
+	for (i = 0; i < count; i++)
+		size += strlen(identifiers[i].value) + 1;
+	text = malloc(size);
+	if (!text)
+		return NULL;
+	end = text;
+	*end = '\0';
+	for (i = 0; i < count; i++) {
+		if (i)
+			end = stpcpy(end, " ");
+		end = stpcpy(end, identifiers[i].value);
+	}
+	return text;
+}

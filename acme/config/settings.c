@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "acme/config/settings.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "acme/config/arguments.h"
+#include "acme/config/config.h"
+#include "acme/util/failure.h"
+#include "acme/util/json.h"
+
+/* Known without a configuration. */
+enum known_ca { KNOWN_PRODUCTION, KNOWN_STAGING, KNOWN_CAS };
+static const struct {
+	const char *name, *server;
+} known_cas[KNOWN_CAS] = {
+	[KNOWN_PRODUCTION] = {CA_DEFAULT, "https://acme-v02.api.letsencrypt.org/directory"},
+	[KNOWN_STAGING] = {CA_STAGING, "https://acme-staging-v02.api.letsencrypt.org/directory"},
+};
+
+static const char *first_of(const char *a, const char *b, const char *c)
+{
+	return a ? a : b ? b : c;
+}
+
+void choices_of_ca(struct choices_ca *ret_choices, const struct arguments *arguments,
+		   const char *server)
+{
+	static const struct config_section nothing;
+	const struct config *config = arguments->config;
+	const struct config_section *all = config ? config_defaults(config) : &nothing;
+	const struct config_section *ca = config ? config_ca(config, server) : NULL;
+
+	if (!ca)
+		ca = &nothing;
+	*ret_choices = (struct choices_ca){
+		.cacert = first_of(arguments->cacert, ca->cacert, all->cacert),
+		.email = first_of(arguments->email, ca->email, all->email),
+		.account = first_of(arguments->account, ca->account, all->account),
+		.eab_kid = first_of(arguments->eab_kid, ca->eab_kid, NULL),
+		.eab_hmac_key_file =
+			first_of(arguments->eab_hmac_key_file, ca->eab_hmac_key_file, NULL),
+		.agree_tos = arguments->agree_tos ||
+			     (ca->agree_tos ? ca->agree_tos : all->agree_tos) == CONFIG_YES,
+	};
+}
+
+/* The directory URL of a label or a URL; NULL: `failure` tells. */
+static const char *server_of(const struct config *config, const char *name, const char *place,
+			     struct failure *failure)
+{
+	const struct config_section *ca = config ? config_ca(config, name) : NULL;
+	const char *server = ca ? ca->server : NULL;
+	size_t i;
+
+	for (i = 0; !server && i < KNOWN_CAS; i++)
+		if (strcmp(known_cas[i].name, name) == 0)
+			server = known_cas[i].server;
+	if (!server && strstr(name, "://"))
+		server = name;
+	if (!server)
+		failure_set(failure,
+			    "name a [ca] of the configuration, " CA_DEFAULT ", " CA_STAGING
+			    ", or the https:// URL of a directory",
+			    "%s: no CA is called '%s'", place, name);
+	else if (strncmp(server, "http://", 7) == 0)
+		failure_set(failure, "give the https:// URL",
+			    "%s: ACME is spoken over HTTPS only: %s", place, server);
+	else if (!url_is_usable(server))
+		failure_set(failure, "give one like https://acme-v02.api.letsencrypt.org/directory",
+			    "%s: this is not the https:// URL of an ACME directory: %s", place,
+			    server);
+	return failure_is_set(failure) ? NULL : server;
+}
+
+char *choices_servers(const struct config *config, const char *cas, const char *place,
+		      struct failure *failure)
+{
+	const char *fallback = config ? config_defaults(config)->cas : NULL, *server;
+	char *names = strdup(first_of(cas, fallback, CA_DEFAULT)), *rest = NULL, *name;
+	char *servers = NULL, *longer;
+
+	for (name = names ? strtok_r(names, " \t", &rest) : NULL; name;
+	     name = strtok_r(NULL, " \t", &rest)) {
+		server = server_of(config, name, place, failure);
+		if (!server)
+			break;
+		if (asprintf(&longer, "%s%s%s", servers ? servers : "", servers ? " " : "",
+			     server) < 0)
+			longer = NULL;
+		free(servers);
+		servers = longer;
+		if (!servers)
+			break;
+	}
+	free(names);
+	if (!servers || failure_is_set(failure)) {
+		failure_set_errno(failure, ENOMEM, "reading the CAs");
+		free(servers);
+		return NULL;
+	}
+	return servers;
+}
+
+/* renew and run know of each certificate what it wants. */
+static void complete_wishes(struct arguments *arguments)
+{
+	const struct config_section *all = config_defaults(arguments->config);
+
+	if (!arguments->key_type)
+		arguments->key_type = all->key_type;
+	if (!arguments->preferred_profile)
+		arguments->preferred_profile = all->preferred_profile;
+	if (!arguments->required_profile)
+		arguments->required_profile = all->required_profile;
+	if (!arguments->preferred_chain)
+		arguments->preferred_chain = all->preferred_chain;
+	if (!arguments->deploy_hook)
+		arguments->deploy_hook = all->deploy_hook;
+	arguments->bundle |= all->bundle == CONFIG_YES;
+	arguments->reuse_key |= all->reuse_key == CONFIG_YES;
+}
+
+const char *choices_rehearsed(const char *server)
+{
+	return strcmp(server, known_cas[KNOWN_PRODUCTION].server) == 0
+		       ? known_cas[KNOWN_STAGING].server
+		       : server;
+}
+
+/* --dry-run: one CA is enough, and if it is not named it is the rehearsal's. */
+static int rehearse(struct arguments *arguments, bool is_given, struct failure *failure)
+{
+	const char *server = arguments->first_ca;
+
+	arguments->deploy_hook = NULL;
+	free(arguments->cas);
+	arguments->cas = strdup(is_given ? server : choices_rehearsed(server));
+	free(arguments->first_ca);
+	arguments->first_ca = arguments->cas ? strdup(arguments->cas) : NULL;
+	arguments->server = arguments->first_ca;
+	if (arguments->server)
+		return 0;
+	failure_set_errno(failure, ENOMEM, "reading the CAs");
+	return -1;
+}
+
+int choices_load(struct arguments *arguments, struct failure *failure)
+{
+	bool is_given = arguments->server;
+	char *end;
+
+	if (!arguments_use_configuration(arguments))
+		return 0;
+	if (config_read(&arguments->config, &arguments->paths, failure))
+		return -1;
+	if (!arguments->resolver)
+		arguments->resolver = config_defaults(arguments->config)->resolver;
+	if (arguments->verb == VERB_CERTONLY)
+		complete_wishes(arguments);
+	arguments->cas = choices_servers(arguments->config, arguments->server, "--server", failure);
+	if (!arguments->cas)
+		return -1;
+	end = strchrnul(arguments->cas, ' ');
+	arguments->first_ca = strndup(arguments->cas, (size_t)(end - arguments->cas));
+	arguments->server = arguments->first_ca;
+	if (arguments->server)
+		return arguments->dry_run ? rehearse(arguments, is_given, failure) : 0;
+	failure_set_errno(failure, ENOMEM, "reading the CAs");
+	return -1;
+}
+
+void choices_done(struct arguments *arguments)
+{
+	config_free(arguments->config);
+	free(arguments->cas);
+	free(arguments->first_ca);
+	arguments->config = NULL;
+	arguments->cas = arguments->first_ca = NULL;
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * acme.sh's tree, mostly ~/.acme.sh:
+ *
+ *	<name>[_ecc]/fullchain.cer, <name>[_ecc]/<name>.key
+ *	<name>[_ecc]/<name>.conf	"KEY='VALUE'": Le_API is the CA's directory URL, Le_ReloadCmd
+ *					the hook, Le_RealKeyPath etc. where copies were put
+ *	ca/<host>/<path of the URL>/account.key, before version 3 ca/<host>/account.key
+ *
+ * A value may be in base64, with a word on both sides that says so.
+ */
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "acme/util/base64url.h"
+#include "acme/import/layouts.h"
+#include "acme/util/file.h"
+#include "acme/import/tree.h"
+#include "acme/util/json.h"
+
+#define SCHEME       "https://"
+#define ECC          "_ecc"
+#define BASE64_BEGIN "__ACME_BASE64__START_"
+#define BASE64_END   "__ACME_BASE64__END_"
+
+/* The directory's name without what only tells the type of the key; NULL: out of memory. */
+static char *base_name(const char *directory)
+{
+	size_t length = strlen(directory), suffix = strlen(ECC);
+
+	if (length > suffix && strcmp(directory + length - suffix, ECC) == 0)
+		length -= suffix;
+	return strndup(directory, length);
+}
+
+static bool has_certificate(const char *tree, const char *directory)
+{
+	char *base = base_name(directory);
+	bool has = base && import_is_there("%s/%s/%s.conf", tree, directory, base);
+
+	free(base);
+	return has;
+}
+
+static bool is_acmesh(const char *tree)
+{
+	char **directories;
+	bool is = false;
+	size_t count, i;
+
+	if (import_names(&directories, &count, "%s", tree))
+		return false;
+	for (i = 0; !is && i < count; i++)
+		is = has_certificate(tree, directories[i]);
+	file_list_free(directories, count);
+	return is;
+}
+
+/* Decode in place what says that it is in base64. */
+static void decode(char *value)
+{
+	size_t begin = strlen(BASE64_BEGIN), end = strlen(BASE64_END), length = strlen(value), size;
+	char *text, *c;
+
+	if (length < begin + end || strncmp(value, BASE64_BEGIN, begin) != 0 ||
+	    strcmp(value + length - end, BASE64_END) != 0)
+		return;
+	value[length - end] = '\0';
+	text = value + begin;
+	text[strcspn(text, "=")] = '\0';
+	for (c = text; *c; c++)
+		*c = (char)(*c == '+' ? '-' : *c == '/' ? '_' : *c);
+	/* Never longer than what it is decoded from, and behind it. */
+	text = strdup(text);
+	if (!text || base64url_decode(value, length, &size, text))
+		size = 0;
+	free(text);
+	while (size && value[size - 1] == '\n')
+		size--;
+	value[size] = '\0';
+}
+
+/* A setting that is not empty, as a new string; NULL: there is none. */
+static char *read_setting(const char *text, const char *key)
+{
+	char *value = import_value(text, key);
+
+	if (value)
+		decode(value);
+	if (value && *value)
+		return value;
+	free(value);
+	return NULL;
+}
+
+static bool was_copied(const char *text)
+{
+	static const char *const keys[] = {"Le_RealCertPath", "Le_RealKeyPath",
+					   "Le_RealFullChainPath"};
+	bool was = false;
+	char *path;
+	size_t i;
+
+	for (i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
+		path = read_setting(text, keys[i]);
+		was = was || path;
+		free(path);
+	}
+	return was;
+}
+
+static char *find_account(const char *tree, const char *server)
+{
+	const char *rest = server + strlen(SCHEME), *path;
+	char *key;
+	int host;
+
+	if (!url_is_usable(server))
+		return NULL;
+	host = (int)strcspn(rest, ":/?");
+	path = strchr(rest, '/');
+	key = import_path_if_there("%s/ca/%.*s/%s/account.key", tree, host, rest,
+				   path ? path + 1 : "");
+	return key ? key : import_path_if_there("%s/ca/%.*s/account.key", tree, host, rest);
+}
+
+static void read_settings(struct import_found *found, const char *tree, const char *directory,
+			  const char *base, struct import_list *list)
+{
+	char *text = import_text("%s/%s/%s.conf", tree, directory, base);
+
+	if (!text)
+		return;
+	found->server = read_setting(text, "Le_API");
+	found->hook = read_setting(text, "Le_ReloadCmd");
+	if (!found->hook)
+		found->hook = read_setting(text, "Le_RenewHook");
+	if (found->server)
+		found->account = find_account(tree, found->server);
+	if (was_copied(text))
+		list->note = "acme.sh has put copies where servers read them (--install-cert), "
+			     "which nobody renews from now on: name the files in live/ there";
+	free(text);
+}
+
+static int read_one(const char *tree, const char *directory, struct import_list *list)
+{
+	struct import_found found = {0};
+	char *base;
+
+	if (!has_certificate(tree, directory))
+		return 0;
+	base = base_name(directory);
+	/* What was asked for once and never issued has settings, too. */
+	if (base && !import_is_there("%s/%s/%s.cer", tree, directory, base)) {
+		free(base);
+		return 0;
+	}
+	if (base) {
+		/* Both types of keys may be there; then each has a name of its own. */
+		found.name = strdup(has_certificate(tree, base) ? directory : base);
+		found.key = import_path("%s/%s/%s.key", tree, directory, base);
+		found.chain = import_path("%s/%s/fullchain.cer", tree, directory);
+		read_settings(&found, tree, directory, base, list);
+	}
+	free(base);
+	return import_list_add(list, &found);
+}
+
+static int read_acmesh(const char *tree, struct import_list *list)
+{
+	char **directories;
+	size_t count, i;
+	int error;
+
+	error = import_names(&directories, &count, "%s", tree);
+	if (error)
+		return error;
+	for (i = 0; !error && i < count; i++)
+		error = read_one(tree, directories[i], list);
+	file_list_free(directories, count);
+	return error;
+}
+
+const struct import_layout import_acmesh = {
+	.client = "acme.sh",
+	.farewell = "acme.sh --uninstall-cronjob",
+	.is_of = is_acmesh,
+	.read = read_acmesh,
+};

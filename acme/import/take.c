@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "acme/import/take.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "acme/protocol/account.h"
+#include "acme/crypto/certificate.h"
+#include "acme/renewal/order_outcome.h"
+#include "acme/util/failure.h"
+#include "acme/util/file.h"
+#include "acme/import/layouts.h"
+#include "acme/util/json.h"
+#include "acme/crypto/key.h"
+#include "acme/store/store_writer.h"
+#include "acme/config/identifiers.h"
+#include "acme/store/state.h"
+#include "acme/store/store.h"
+
+struct taking {
+	const struct import_wish *wish;
+	const struct import_found *found;
+	struct key *key;
+	char *pem; /* of the chain */
+	size_t size;
+	struct chain chain;
+	struct certificate certificate;
+	struct failure *failure;
+};
+
+/* --- what is wanted ---------------------------------------------------------------------------- */
+
+const char *import_server(const struct import_wish *wish)
+{
+	const char *server = wish->found->server ? wish->found->server : wish->server;
+
+	return server && url_is_usable(server) ? server : NULL;
+}
+
+/* Whether it does nothing but have a service read its files again, with nothing of its client's. */
+static bool only_reloads(const char *hook)
+{
+	static const char *const beginnings[] = {
+		"systemctl reload ",
+		"systemctl restart ",
+		"systemctl reload-or-restart ",
+		"systemctl try-reload-or-restart ",
+		"service ",
+		"nginx -s reload",
+	};
+	size_t i;
+
+	if (hook[strspn(hook, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+			      " ._@-")])
+		return false;
+	for (i = 0; i < sizeof(beginnings) / sizeof(*beginnings); i++)
+		if (strncmp(hook, beginnings[i], strlen(beginnings[i])) == 0)
+			return true;
+	return false;
+}
+
+const char *import_hook(const struct import_wish *wish)
+{
+	if (wish->deploy_hook)
+		return wish->deploy_hook;
+	return wish->found->hook && only_reloads(wish->found->hook) ? wish->found->hook : NULL;
+}
+
+/* --- reading and judging ------------------------------------------------------------------------ */
+
+/* 0, -EBADMSG or -errno. */
+static int read_key(const char *path, struct key **ret_key)
+{
+	size_t size;
+	char *pem;
+	int error;
+
+	error = file_read(AT_FDCWD, path, KEY_PEM_MAX, &pem, &size);
+	if (error)
+		return error == -EFBIG ? -EBADMSG : error;
+	error = key_from_pem(ret_key, pem, size);
+	explicit_bzero(pem, size);
+	free(pem);
+	return error;
+}
+
+static int append_issuers(struct taking *taking)
+{
+	char *issuers, *whole;
+	size_t size;
+	int error;
+
+	error = file_read(AT_FDCWD, taking->found->issuers, STORE_PEM_MAX, &issuers, &size);
+	if (error)
+		return error;
+	whole = realloc(taking->pem, taking->size + size + 1);
+	if (whole) {
+		memcpy(whole + taking->size, issuers, size + 1);
+		taking->pem = whole;
+		taking->size += size;
+	}
+	free(issuers);
+	return whole ? chain_read(&taking->chain, taking->pem, taking->size) : -ENOMEM;
+}
+
+/* 0, -EBADMSG or -errno. */
+static int read_chain(struct taking *taking)
+{
+	int error;
+
+	error = file_read(AT_FDCWD, taking->found->chain, STORE_PEM_MAX, &taking->pem,
+			  &taking->size);
+	if (!error)
+		error = chain_read(&taking->chain, taking->pem, taking->size);
+	if (!error && taking->chain.count == 1 && taking->found->issuers)
+		error = append_issuers(taking);
+	if (!error)
+		error = certificate_read(&taking->certificate, taking->pem, taking->size);
+	return error == -EFBIG ? -EBADMSG : error;
+}
+
+static void read_both(struct taking *taking)
+{
+	const struct import_found *found = taking->found;
+	int error = read_key(found->key, &taking->key);
+
+	if (error == -EBADMSG)
+		failure_set(taking->failure,
+			    "get a new one by `sidestep certonly`, with a key of " KEY_TYPE_NAMES,
+			    "the key %s cannot be used: it is damaged, or of another type",
+			    found->key);
+	else if (error)
+		failure_set_errno(taking->failure, -error, "cannot read %s", found->key);
+	if (error)
+		return;
+	error = read_chain(taking);
+	if (error == -EBADMSG)
+		failure_set(taking->failure, "get a new one by `sidestep certonly`",
+			    "%s is no chain of certificates that can be understood", found->chain);
+	else if (error)
+		failure_set_errno(taking->failure, -error, "cannot read %s", found->chain);
+}
+
+static void judge(struct taking *taking)
+{
+	const struct certificate *certificate = &taking->certificate;
+
+	if (!certificate_is_for_key(taking->pem, taking->size, taking->key))
+		failure_set(taking->failure, "get a new one by `sidestep certonly`",
+			    "the key %s does not belong to the certificate", taking->found->key);
+	else if (*certificate->wildcard)
+		failure_set(taking->failure, "leave it to a client that can do dns-01",
+			    "it is for %s: wildcards cannot be validated by tls-alpn-01, at any "
+			    "CA; dns-01 can",
+			    certificate->wildcard);
+	else if (certificate->has_other_names || !certificate->name_count)
+		failure_set(taking->failure, "get one for its domains by `sidestep certonly`",
+			    "not all of its names are domains or addresses, or it has none");
+	else if (!store_name_is_valid(taking->found->name))
+		failure_set(taking->failure, "get one for its names by `sidestep certonly`",
+			    "a certificate cannot be called so here");
+}
+
+/* --- storing ------------------------------------------------------------------------------------ */
+
+enum presence {
+	UNCLEAR = -1, /* the failure says why */
+	ABSENT,
+	PRESENT,
+	STORED, /* this very certificate, by a process that was killed before it was known */
+};
+
+static enum presence find_presence(const struct taking *taking)
+{
+	struct state *state = taking->wish->state;
+	const char *name = taking->found->name;
+	enum presence presence = PRESENT;
+	struct state_lineage lineage;
+	struct stored stored;
+	int error;
+
+	error = state_lineage_find(state, name, &lineage);
+	if (!error) {
+		state_lineage_done(&lineage);
+		return PRESENT;
+	}
+	if (error != -ENOENT) {
+		state_explain(state, error, taking->failure);
+		return UNCLEAR;
+	}
+	error = store_read(&stored, taking->wish->paths, name);
+	if (error)
+		return error == -ENOENT ? ABSENT : PRESENT;
+	if (stored.server && strcmp(stored.certificate.serial, taking->certificate.serial) == 0)
+		presence = STORED;
+	stored_done(&stored);
+	return presence;
+}
+
+/* 0, or -1 with the failure filled in. */
+static int commit(const struct taking *taking, struct lineage *lineage)
+{
+	json_t *origin = json_pack("{s:s, s:s}", "server", import_server(taking->wish), "imported",
+				   taking->wish->client);
+	int error = lineage_commit(lineage, &taking->chain, origin, taking->failure);
+
+	json_decref(origin);
+	return error;
+}
+
+static enum presence store(const struct taking *taking)
+{
+	struct lineage *lineage;
+	enum presence presence;
+
+	if (!import_server(taking->wish)) {
+		failure_set(taking->failure,
+			    "give the CA's directory with --server URL: it is taken for those "
+			    "that are without",
+			    "nothing that %s keeps of it tells which CA it is from",
+			    taking->wish->client);
+		return UNCLEAR;
+	}
+	if (lineage_begin(&lineage, taking->wish->paths, taking->found->name, taking->key,
+			  taking->failure))
+		return UNCLEAR;
+	/* Until now another process may have been at work on the name. */
+	presence = find_presence(taking);
+	if (presence == ABSENT)
+		presence = commit(taking, lineage) ? UNCLEAR : STORED;
+	lineage_free(lineage);
+	return presence;
+}
+
+static int write_state(const struct taking *taking, const struct stored *stored,
+		       const char *identifiers)
+{
+	const struct state_wish wish = {
+		.name = stored->name,
+		.identifiers = identifiers,
+		.cas = stored->server,
+		.key_type = key_type_name(key_type_of(taking->key)),
+		.preferred_profile = taking->found->preferred_profile,
+		.required_profile = taking->found->required_profile,
+		.preferred_chain = taking->found->preferred_chain,
+		.deploy_hook = import_hook(taking->wish),
+		.source = "import",
+		.reuse_key = taking->found->reuse_key,
+	};
+	struct state *state = taking->wish->state;
+	int64_t id;
+	int error;
+
+	error = state_begin(state);
+	if (error)
+		return error;
+	error = state_wish(state, &wish, &id);
+	if (!error)
+		error = consequence_of_found(state, id, stored);
+	if (!error)
+		return state_commit(state);
+	state_rollback(state);
+	return error;
+}
+
+static void make_known(const struct taking *taking)
+{
+	struct stored stored;
+	char *identifiers;
+	int error;
+
+	error = store_read(&stored, taking->wish->paths, taking->found->name);
+	if (error) {
+		failure_set_errno(taking->failure, -error, "cannot read the copy");
+		return;
+	}
+	identifiers = names_join(stored.certificate.names, stored.certificate.name_count);
+	error = identifiers ? write_state(taking, &stored, identifiers) : -ENOMEM;
+	free(identifiers);
+	stored_done(&stored);
+	if (error)
+		state_explain(taking->wish->state, error, taking->failure);
+}
+
+static enum import_result take(const struct taking *taking)
+{
+	enum presence presence = find_presence(taking);
+
+	if (presence == ABSENT)
+		presence = store(taking);
+	if (presence == STORED)
+		make_known(taking);
+	if (failure_is_set(taking->failure))
+		return IMPORT_FAILED;
+	return presence == PRESENT ? IMPORT_PRESENT : IMPORT_DONE;
+}
+
+enum import_result import_take(const struct import_wish *wish, struct failure *failure)
+{
+	struct taking taking = {.wish = wish, .found = wish->found, .failure = failure};
+	enum import_result result = IMPORT_FAILED;
+
+	read_both(&taking);
+	if (!failure_is_set(failure))
+		judge(&taking);
+	if (!failure_is_set(failure))
+		result = take(&taking);
+	certificate_done(&taking.certificate);
+	key_free(taking.key);
+	free(taking.pem);
+	return result;
+}
+
+/* --- accounts ----------------------------------------------------------------------------------- */
+
+/* What is no key, or no key for our accounts, is as good as none. */
+static enum import_result copy_account(const struct import_wish *wish, struct account *account,
+				       struct failure *failure)
+{
+	struct key *key;
+	int error;
+
+	if (!wish->found->account)
+		return IMPORT_NONE;
+	error = read_key(wish->found->account, &key);
+	if (!error) {
+		error = account_import_key(account, key);
+		key_free(key);
+	}
+	if (!error)
+		return IMPORT_DONE;
+	if (error == -EBADMSG || error == -ENOENT)
+		return IMPORT_NONE;
+	failure_set_errno(failure, -error, "cannot take over the account key %s",
+			  wish->found->account);
+	return IMPORT_FAILED;
+}
+
+enum import_result import_take_account(const struct import_wish *wish, struct failure *failure)
+{
+	enum import_result result = IMPORT_PRESENT;
+	struct account *account;
+
+	if (account_open(&account, wish->paths, import_server(wish), wish->account, failure))
+		return IMPORT_FAILED;
+	if (!account_has_key(account))
+		result = copy_account(wish, account, failure);
+	account_free(account);
+	return result;
+}

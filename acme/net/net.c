@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "acme/net/net.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stddef.h>
+
+#include "acme/config/arguments.h"
+#include "acme/util/failure.h"
+#include "acme/net/http.h"
+#include "acme/net/loop.h"
+
+int net_open(struct net *net, const struct arguments *arguments, struct failure *failure)
+{
+	const struct http_options options = {.timeout_s = arguments->timeout_s};
+	int error;
+
+	*net = (struct net){0};
+	error = curl_global_init(CURL_GLOBAL_DEFAULT) ? -ENOMEM : 0;
+	if (!error)
+		error = loop_new(&net->loop);
+	if (!error)
+		error = http_new(&net->http, net->loop, &options);
+	if (!error)
+		return 0;
+	failure_set_errno(failure, -error, "preparing to talk to the CA");
+	net_close(net);
+	return -1;
+}
+
+int net_run(struct net *net, struct failure *failure)
+{
+	int error = loop_run(net->loop);
+
+	if (error == -EINTR)
+		failure_set(failure, "run this again when you like",
+			    "interrupted; nothing stays armed");
+	else if (error)
+		failure_set_errno(failure, -error, "waiting for the CA");
+	return error ? -1 : 0;
+}
+
+void net_close(struct net *net)
+{
+	http_free(net->http);
+	loop_free(net->loop);
+	curl_global_cleanup();
+	*net = (struct net){0};
+}

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "acme/protocol/authorization.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "acme/challenge/selfcheck.h"
+#include "acme/util/base64url.h"
+#include "acme/protocol/client.h"
+#include "acme/net/dns_answer.h"
+#include "acme/protocol/problem.h"
+#include "acme/util/failure.h"
+#include "acme/challenge/responder.h"
+#include "acme/util/json.h"
+#include "acme/protocol/jws.h"
+#include "acme/net/loop.h"
+#include "acme/util/output.h"
+#include "acme/protocol/backoff.h"
+#include "acme/challenge/probe.h"
+#include "acme/challenge/evidence_report.h"
+#include "common/challenge_table.h"
+#include "common/evidence.h"
+#include "common/identifier.h"
+
+#define CHALLENGE_TYPE     "tls-alpn-01" /* RFC 8737 section 3 */
+#define CHALLENGE_PAUSE_MS 1000 /* before looking again at one that the CA is at work on */
+
+/* Armed once for as long as the CA may take: nothing has to be armed anew. */
+#define TTL_S CHALLENGE_TTL_DEFAULT_S
+_Static_assert(TTL_S > POLL_DEADLINE_S + POLL_RETRY_AFTER_MAX_S, "the CA may take that long");
+
+struct authorization {
+	const struct authorization_order *order;
+	enum authorization_state state;
+	char *url;
+	const struct identifier *identifier;
+	bool armed;
+	uint8_t digest[CHALLENGE_DIGEST_SIZE]; /* that it is armed with */
+	uint64_t armed_ns; /* not before this; CLOCK_BOOTTIME */
+	char *challenge_url; /* to tell the CA at */
+	struct barrier_ticket *ticket; /* while probing */
+	bool was_probed;
+	struct probe_result probed;
+	struct ca_request *request;
+	struct poll poll;
+	struct timer timer;
+	struct failure failure;
+};
+
+static void fetch(void *context);
+
+/* --- the challenge in the table -------------------------------------------------------- */
+
+static bool arm(struct authorization *authorization, const char *token)
+{
+	const struct authorization_order *order = authorization->order;
+	uint8_t *digest = authorization->digest;
+	int error;
+
+	authorization->armed_ns = challenge_clock_ns();
+	_Static_assert(CHALLENGE_DIGEST_SIZE == JWS_DIGEST_SIZE, "both are SHA-256");
+	error = jws_key_authorization_digest(digest, ca_account_key(order->ca), token);
+	if (!error)
+		error = challenge_table_publish(order->table, authorization->identifier, digest,
+						TTL_S);
+	if (error)
+		feed_explain_publish(&authorization->failure, error,
+				     authorization->identifier->value);
+	else
+		authorization->armed = true;
+	return !error;
+}
+
+/*
+ * After success slower perspectives of the CA are still on their way, and are
+ * answered for a little while.  Otherwise nobody waits for an answer.
+ */
+static void disarm(struct authorization *authorization)
+{
+	uint32_t grace_s = authorization->state == AUTHORIZATION_VALID ? CHALLENGE_GRACE_S : 0;
+	int error;
+
+	if (!authorization->armed)
+		return;
+	authorization->armed = false;
+	error = challenge_table_withdraw(authorization->order->table, authorization->identifier,
+					 grace_s);
+	/* Not pending any more: withdrawn by hand, or the table is a new one. */
+	if (error && error != -ENOENT && error != -ESTALE)
+		output_warning("cannot disarm %s, which will be over in %d s at most: %s",
+			       authorization->identifier->value, TTL_S, strerror(-error));
+}
+
+/* --- the states ------------------------------------------------------------------------ */
+
+static void enter(struct authorization *authorization, enum authorization_state state)
+{
+	authorization->state = state;
+	if (state == AUTHORIZATION_VALID || state == AUTHORIZATION_FAILED)
+		disarm(authorization);
+	authorization->order->changed(authorization->order->context);
+}
+
+static void post(struct authorization *authorization, const char *url, json_t *payload,
+		 void (*done)(void *context, struct ca_reply *reply))
+{
+	struct ca_call call = {
+		.url = url, .payload = payload, .done = done, .context = authorization};
+
+	authorization->request = ca_post(authorization->order->ca, &call);
+	if (!authorization->request) {
+		failure_set_errno(&authorization->failure, ENOMEM, "asking the CA");
+		enter(authorization, AUTHORIZATION_FAILED);
+	}
+}
+
+static void fail(struct authorization *authorization, struct failure *failure)
+{
+	failure_move(&authorization->failure, failure);
+	enter(authorization, AUTHORIZATION_FAILED);
+}
+
+/* Fetch again after `pause_ms`; false when that is -1. */
+static bool fetch_later(struct authorization *authorization, int64_t pause_ms)
+{
+	if (pause_ms < 0)
+		return false;
+	loop_timer_start(ca_loop(authorization->order->ca), &authorization->timer,
+			 (uint64_t)pause_ms, fetch, authorization);
+	return true;
+}
+
+/* A request has failed: try again from the fetching, or give up. */
+static void fetch_after_failure(struct authorization *authorization, struct ca_reply *reply)
+{
+	int64_t pause_ms = -1;
+
+	if (reply->may_pass)
+		pause_ms = poll_after_failure_ms(&authorization->poll, reply->retry_after_s,
+						 loop_clock_ns());
+	if (!fetch_later(authorization, pause_ms))
+		fail(authorization, reply->failure);
+}
+
+static void wait_for_verdict(struct authorization *authorization, const struct ca_reply *reply)
+{
+	if (fetch_later(authorization,
+			poll_again_ms(&authorization->poll, reply->retry_after_s, loop_clock_ns())))
+		return;
+	failure_set(&authorization->failure, "try again later",
+		    "the CA has not decided within %d s", POLL_DEADLINE_S);
+	enter(authorization, AUTHORIZATION_FAILED);
+}
+
+static void on_told(void *context, struct ca_reply *reply)
+{
+	struct authorization *authorization = context;
+
+	authorization->request = NULL;
+	if (failure_is_set(reply->failure)) {
+		fetch_after_failure(authorization, reply);
+		return;
+	}
+	enter(authorization, AUTHORIZATION_WAITING);
+	wait_for_verdict(authorization, reply);
+}
+
+/* RFC 8555 section 7.5.1. */
+static void tell(struct authorization *authorization)
+{
+	enter(authorization, AUTHORIZATION_TELLING);
+	post(authorization, authorization->challenge_url, json_object(), on_told);
+}
+
+static void on_probed(void *context, const struct probe_result *result)
+{
+	struct authorization *authorization = context;
+
+	authorization->ticket = NULL;
+	authorization->was_probed = result;
+	if (result)
+		authorization->probed = *result;
+	tell(authorization);
+}
+
+/* The CA is told at once when there is nothing to probe with. */
+static void probe_and_tell(struct authorization *authorization, const char *challenge_url)
+{
+	struct barrier *barrier = authorization->order->barrier;
+
+	free(authorization->challenge_url);
+	authorization->challenge_url = strdup(challenge_url);
+	if (!authorization->challenge_url) {
+		failure_set_errno(&authorization->failure, ENOMEM, "telling the CA");
+		enter(authorization, AUTHORIZATION_FAILED);
+		return;
+	}
+	authorization->was_probed = false;
+	if (barrier)
+		authorization->ticket =
+			barrier_enter(barrier, authorization->identifier, authorization->digest,
+				      on_probed, authorization);
+	if (authorization->ticket)
+		enter(authorization, AUTHORIZATION_PROBING);
+	else
+		tell(authorization);
+}
+
+static const json_t *find_challenge(const json_t *object)
+{
+	const json_t *challenges = json_object_get(object, "challenges"), *challenge;
+	const char *type;
+	size_t i;
+
+	json_array_foreach (challenges, i, challenge) {
+		type = json_read_string(challenge, "type");
+		if (type && strcmp(type, CHALLENGE_TYPE) == 0)
+			return challenge;
+	}
+	return NULL;
+}
+
+/* Pending, and the CA has not (surely) been told: arm, then tell. */
+static void begin(struct authorization *authorization, const json_t *object)
+{
+	struct failure *failure = &authorization->failure;
+	const json_t *challenge = find_challenge(object);
+	const char *token = json_read_string(challenge, "token");
+	const char *url = json_read_url(challenge, "url");
+	const char *status = json_read_string(challenge, "status");
+
+	if (!challenge)
+		failure_set(failure,
+			    "use another CA, or an ACME client with a challenge that this CA has",
+			    "the CA does not offer the " CHALLENGE_TYPE " challenge");
+	else if (!token || !base64url_is_valid(token) || !url)
+		failure_set(failure, "tell the CA's operator",
+			    "the CA's " CHALLENGE_TYPE " challenge lacks its token or URL");
+	else if (arm(authorization, token)) {
+		/* A process that was killed may have told the CA already: RFC 8555 section 7.1.6. */
+		if (status && strcmp(status, "processing") == 0) {
+			enter(authorization, AUTHORIZATION_WAITING);
+			fetch_later(authorization, CHALLENGE_PAUSE_MS);
+		} else {
+			probe_and_tell(authorization, url);
+		}
+		return;
+	}
+	enter(authorization, AUTHORIZATION_FAILED);
+}
+
+/* The identifier of the order that the authorization is for; NULL: none. */
+static const struct identifier *match_identifier(const struct authorization_order *order,
+						 const json_t *object)
+{
+	const json_t *member = json_object_get(object, "identifier");
+	const char *value = json_read_string(member, "value");
+	struct identifier identifier;
+	enum identifier_error error;
+	size_t i;
+
+	if (!value || json_read_true(object, "wildcard"))
+		return NULL;
+	error = identifier_parse(&identifier, value);
+	if (error != IDENTIFIER_OK && error != IDENTIFIER_SINGLE_LABEL)
+		return NULL;
+	for (i = 0; i < order->identifier_count; i++)
+		if (strcmp(order->identifiers[i].value, identifier.value) == 0)
+			return &order->identifiers[i];
+	return NULL;
+}
+
+/* Which tells a CA that never arrived from one that something went wrong with. */
+static void tell_what_came(struct authorization *authorization)
+{
+	const struct probe_result *probed =
+		authorization->was_probed ? &authorization->probed : NULL;
+	struct evidence_of_name seen;
+	size_t length;
+	int error;
+
+	if (!authorization->armed)
+		return;
+	error = testimony_read(&seen, authorization->order->paths, authorization->identifier,
+			       authorization->armed_ns);
+	/* Our own visit is no testimony of the CA's. */
+	if (!error && probed &&
+	    testimony_forget(&seen, barrier_address(authorization->order->barrier)))
+		error = -ENOENT;
+	if (!error || error == -ENOENT)
+		testimony_sum_up(authorization->failure.seen, error ? NULL : &seen);
+	if (!probed || probed->kind == PROBE_RIGHT)
+		return;
+	length = strlen(authorization->failure.seen);
+	snprintf(authorization->failure.seen + length, sizeof(authorization->failure.seen) - length,
+		 "%sbefore the CA was told, this host's own probe of its port 443 ended so: %s",
+		 length ? "; " : "", probed->text);
+}
+
+static void explain_invalid(struct authorization *authorization, const json_t *object,
+			    const char *status)
+{
+	json_t *problem = json_object_get(find_challenge(object), "error");
+
+	if (json_is_object(problem))
+		explain_problem(&authorization->failure, problem);
+	else
+		failure_set(&authorization->failure, "run this again for a new authorization",
+			    "the CA says that its authorization is %s, and not why", status);
+}
+
+static void read_object(struct authorization *authorization, const struct ca_reply *reply)
+{
+	const char *status = json_read_string(reply->object, "status");
+
+	if (!authorization->identifier)
+		authorization->identifier = match_identifier(authorization->order, reply->object);
+	if (!authorization->identifier || !status) {
+		failure_set(&authorization->failure, "tell the CA's operator",
+			    "the CA's authorization is for no name of this order, or lacks its "
+			    "status: %s",
+			    authorization->url);
+		enter(authorization, AUTHORIZATION_FAILED);
+	} else if (strcmp(status, "valid") == 0) {
+		enter(authorization, AUTHORIZATION_VALID);
+	} else if (strcmp(status, "pending") == 0) {
+		if (authorization->state == AUTHORIZATION_WAITING)
+			wait_for_verdict(authorization, reply);
+		else
+			begin(authorization, reply->object);
+	} else {
+		explain_invalid(authorization, reply->object, status);
+		tell_what_came(authorization);
+		enter(authorization, AUTHORIZATION_FAILED);
+	}
+}
+
+static void on_fetched(void *context, struct ca_reply *reply)
+{
+	struct authorization *authorization = context;
+
+	authorization->request = NULL;
+	if (failure_is_set(reply->failure))
+		fetch_after_failure(authorization, reply);
+	else
+		read_object(authorization, reply);
+}
+
+static void fetch(void *context)
+{
+	struct authorization *authorization = context;
+
+	post(authorization, authorization->url, NULL, on_fetched);
+}
+
+/* --- from outside ------------------------------------------------------------------------ */
+
+struct authorization *authorization_new(const struct authorization_order *order, const char *url)
+{
+	struct authorization *authorization = calloc(1, sizeof(*authorization));
+
+	if (!authorization)
+		return NULL;
+	authorization->order = order;
+	authorization->url = strdup(url);
+	if (!authorization->url) {
+		free(authorization);
+		return NULL;
+	}
+	fetch_later(authorization, 0);
+	return authorization;
+}
+
+void authorization_free(struct authorization *authorization)
+{
+	if (!authorization)
+		return;
+	barrier_leave(authorization->ticket);
+	disarm(authorization);
+	ca_cancel(authorization->request);
+	loop_timer_stop(ca_loop(authorization->order->ca), &authorization->timer);
+	failure_done(&authorization->failure);
+	free(authorization->challenge_url);
+	free(authorization->url);
+	free(authorization);
+}
+
+enum authorization_state authorization_state(const struct authorization *authorization)
+{
+	return authorization->state;
+}
+
+const struct identifier *authorization_identifier(const struct authorization *authorization)
+{
+	return authorization->identifier;
+}
+
+const struct failure *authorization_failure(const struct authorization *authorization)
+{
+	return &authorization->failure;
+}

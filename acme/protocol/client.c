@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "acme/protocol/client.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "acme/protocol/directory.h"
+#include "acme/protocol/problem.h"
+#include "acme/util/failure.h"
+#include "acme/net/http.h"
+#include "acme/util/json.h"
+#include "acme/protocol/jws.h"
+#include "acme/protocol/link_header.h"
+#include "acme/net/loop.h"
+#include "acme/protocol/nonces.h"
+
+/* A CA that refuses nine fresh nonces of ten (Pebble can) is still got through. */
+#define NONCE_REFUSALS_MAX 100
+
+struct ca {
+	struct http *http;
+	char *server;
+	char *cacert; /* NULL: the system's roots */
+	struct directory directory;
+	struct nonces nonces;
+	struct key *key;
+	char *account_url;
+	struct http_request *connecting;
+	void (*connected)(void *context, struct failure *failure);
+	void *context;
+	struct timer timer; /* tells of a connecting that could not even start */
+};
+
+struct ca_request {
+	struct ca *ca;
+	char *url;
+	char *payload; /* as text; "" for POST-as-GET */
+	enum ca_signer signer;
+	enum ca_answer answer;
+	void (*done)(void *context, struct ca_reply *reply);
+	void *context;
+	struct http_request *exchange; /* the one under way: for a nonce, or the request itself */
+	struct timer timer; /* tells of a failure without one */
+	struct failure failure;
+	uint32_t nonce_refusals;
+};
+
+int ca_new(struct ca **ret_ca, struct http *http, const char *server, const char *cacert)
+{
+	struct ca *ca = calloc(1, sizeof(*ca));
+
+	if (!ca)
+		return -ENOMEM;
+	ca->http = http;
+	ca->server = strdup(server);
+	if (cacert)
+		ca->cacert = strdup(cacert);
+	if (!ca->server || (cacert && !ca->cacert)) {
+		free(ca->cacert);
+		free(ca->server);
+		free(ca);
+		return -ENOMEM;
+	}
+	*ret_ca = ca;
+	return 0;
+}
+
+void ca_free(struct ca *ca)
+{
+	if (!ca)
+		return;
+	http_cancel(ca->connecting);
+	loop_timer_stop(ca_loop(ca), &ca->timer);
+	directory_done(&ca->directory);
+	free(ca->account_url);
+	free(ca->cacert);
+	free(ca->server);
+	free(ca);
+}
+
+struct loop *ca_loop(const struct ca *ca)
+{
+	return http_loop(ca->http);
+}
+
+const char *ca_server(const struct ca *ca)
+{
+	return ca->server;
+}
+
+const struct directory *ca_directory(const struct ca *ca)
+{
+	return &ca->directory;
+}
+
+int ca_set_account(struct ca *ca, struct key *key, const char *account_url)
+{
+	char *url = account_url ? strdup(account_url) : NULL;
+
+	if (account_url && !url)
+		return -ENOMEM;
+	free(ca->account_url);
+	ca->account_url = url;
+	ca->key = key;
+	return 0;
+}
+
+struct key *ca_account_key(const struct ca *ca)
+{
+	return ca->key;
+}
+
+/* --- the directory --------------------------------------------------------------- */
+
+static void connect_finish(struct ca *ca, struct failure *failure)
+{
+	ca->connected(ca->context, failure);
+	failure_done(failure);
+}
+
+static void on_directory(void *context, const struct http_response *response)
+{
+	struct failure failure = {0};
+	struct ca *ca = context;
+	json_t *object;
+	int error;
+
+	ca->connecting = NULL;
+	object = json_read(response->body, response->body_size);
+	if (response->error) {
+		explain_transport(&failure, response, ca->server);
+	} else if (response->status != 200) {
+		explain_response(&failure, response, object, ca->server);
+	} else {
+		directory_done(&ca->directory);
+		error = directory_read(&ca->directory, object);
+		if (error == -ENOMEM)
+			failure_set_errno(&failure, ENOMEM, "reading the directory");
+		else if (error)
+			failure_set(&failure,
+				    "give the CA's directory URL, such as "
+				    "https://acme-v02.api.letsencrypt.org/directory",
+				    "%s answers, but is not an ACME directory", ca->server);
+	}
+	json_decref(object);
+	connect_finish(ca, &failure);
+}
+
+static void on_connecting_impossible(void *context)
+{
+	struct failure failure = {0};
+
+	failure_set_errno(&failure, ENOMEM, "asking for the directory");
+	connect_finish(context, &failure);
+}
+
+int ca_get(struct ca *ca, struct http_request **ret_request, const struct http_call *call)
+{
+	const struct http_call complete = {.method = HTTP_GET,
+					   .url = call->url,
+					   .accept = "application/json",
+					   .cacert = ca->cacert,
+					   .done = call->done,
+					   .context = call->context};
+
+	return http_start(ret_request, ca->http, &complete);
+}
+
+void ca_connect(struct ca *ca, void (*done)(void *context, struct failure *failure), void *context)
+{
+	const struct http_call call = {.url = ca->server, .done = on_directory, .context = ca};
+
+	assert(!ca->connecting);
+	ca->connected = done;
+	ca->context = context;
+	if (ca_get(ca, &ca->connecting, &call))
+		loop_timer_start(ca_loop(ca), &ca->timer, 0, on_connecting_impossible, ca);
+}
+
+/* --- signed requests ---------------------------------------------------------------- */
+
+static void request_free(struct ca_request *request)
+{
+	loop_timer_stop(ca_loop(request->ca), &request->timer);
+	failure_done(&request->failure);
+	free(request->payload);
+	free(request->url);
+	free(request);
+}
+
+/* Tell the caller, and be gone. */
+static void request_finish(struct ca_request *request, struct ca_reply *reply)
+{
+	reply->failure = &request->failure;
+	request->done(request->context, reply);
+	request_free(request);
+}
+
+static void on_request_impossible(void *context)
+{
+	request_finish(context, &(struct ca_reply){0});
+}
+
+/* Fail later: callers count on not being called back from within ca_post(). */
+static void request_fail(struct ca_request *request, int error, const char *what)
+{
+	if (error == -EIO)
+		failure_set(&request->failure, NULL, "%s: wolfCrypt failed", what);
+	else
+		failure_set_errno(&request->failure, -error, "%s", what);
+	loop_timer_start(ca_loop(request->ca), &request->timer, 0, on_request_impossible, request);
+}
+
+static void request_ask_nonce(struct ca_request *request);
+static void request_send(struct ca_request *request, const char *nonce);
+
+/* The next thing to do for a request: get a nonce, or send. */
+static void request_step(struct ca_request *request)
+{
+	const char *nonce = nonces_take(&request->ca->nonces);
+
+	if (nonce)
+		request_send(request, nonce);
+	else
+		request_ask_nonce(request);
+}
+
+static void on_nonce(void *context, const struct http_response *response)
+{
+	struct ca_request *request = context;
+	struct ca *ca = request->ca;
+	struct ca_reply reply = {.retry_after_s = response->retry_after_s};
+
+	request->exchange = NULL;
+	if (response->error) {
+		reply.may_pass = true;
+		explain_transport(&request->failure, response, ca->directory.new_nonce);
+	} else if (response->status < 200 || response->status > 299) {
+		reply.may_pass = response->status == 429 || response->status >= 500;
+		explain_response(&request->failure, response, NULL, ca->directory.new_nonce);
+	} else {
+		nonces_add(&ca->nonces, response->nonce);
+		if (ca->nonces.count) {
+			request_step(request);
+			return;
+		}
+		failure_set(&request->failure, "check --server",
+			    "%s gives no nonce: this CA does not speak ACME as RFC 8555 has it",
+			    ca->directory.new_nonce);
+	}
+	request_finish(request, &reply);
+}
+
+static void request_ask_nonce(struct ca_request *request)
+{
+	struct ca *ca = request->ca;
+	struct http_call call = {.method = HTTP_HEAD,
+				 .url = ca->directory.new_nonce,
+				 .cacert = ca->cacert,
+				 .done = on_nonce,
+				 .context = request};
+	int error;
+
+	error = http_start(&request->exchange, ca->http, &call);
+	if (error)
+		request_fail(request, error, "asking for a nonce");
+}
+
+/* A nonce that was refused although it is fresh: RFC 8555 section 6.5. */
+static bool request_must_repeat(struct ca_request *request, const struct http_response *response,
+				const json_t *object)
+{
+	return !response->error && response->status == 400 && problem_is(object, "badNonce") &&
+	       ++request->nonce_refusals < NONCE_REFUSALS_MAX;
+}
+
+static void request_explain(struct ca_request *request, const struct http_response *response,
+			    json_t *object)
+{
+	struct failure *failure = &request->failure;
+
+	if (response->error)
+		explain_transport(failure, response, request->url);
+	else if (response->status < 200 || response->status > 299)
+		explain_response(failure, response, object, request->url);
+	else if (request->answer == CA_ANSWER_OBJECT && !object)
+		failure_set(failure, "try again; if it stays so, tell the CA's operator",
+			    "the answer of %s is not the JSON object that it should be",
+			    request->url);
+}
+
+static void on_answer(void *context, const struct http_response *response)
+{
+	struct ca_request *request = context;
+	json_t *object = json_read(response->body, response->body_size);
+	struct ca_reply reply = {
+		.body = response->body,
+		.body_size = response->body_size,
+		.retry_after_s = response->retry_after_s,
+		.url = request->url,
+		.links = response->links,
+		.may_pass = response->error || response->status == 429 || response->status >= 500,
+	};
+
+	request->exchange = NULL;
+	nonces_add(&request->ca->nonces, response->nonce);
+	if (request_must_repeat(request, response, object)) {
+		json_decref(object);
+		request_step(request);
+		return;
+	}
+	if (response->location && url_is_usable(response->location))
+		reply.location = response->location;
+	request_explain(request, response, object);
+	if (!failure_is_set(&request->failure))
+		reply.object = object;
+	request_finish(request, &reply);
+	json_decref(object);
+}
+
+size_t ca_reply_links(char **ret_urls, size_t max, const struct ca_reply *reply,
+		      const char *relation)
+{
+	size_t count = 0, i;
+
+	for (i = 0; reply->links && reply->links[i]; i++)
+		count += link_read(ret_urls + count, max - count, reply->links[i], relation,
+				   reply->url);
+	return count;
+}
+
+static void request_send(struct ca_request *request, const char *nonce)
+{
+	struct ca *ca = request->ca;
+	struct http_call call = {.method = HTTP_POST,
+				 .url = request->url,
+				 .cacert = ca->cacert,
+				 .accept = request->answer == CA_ANSWER_PEM_CHAIN
+						   ? "application/pem-certificate-chain"
+						   : NULL,
+				 .done = on_answer,
+				 .context = request};
+	char *body;
+	int error;
+
+	error = jws_sign(&body, ca->key,
+			 request->signer == CA_SIGNED_BY_ACCOUNT ? ca->account_url : NULL, nonce,
+			 request->url, request->payload);
+	if (error) {
+		request_fail(request, error, "signing a request");
+		return;
+	}
+	call.body = body;
+	error = http_start(&request->exchange, ca->http, &call);
+	if (error)
+		request_fail(request, error, "sending a request");
+	free(body);
+}
+
+struct ca_request *ca_post(struct ca *ca, const struct ca_call *call)
+{
+	struct ca_request *request = calloc(1, sizeof(*request));
+
+	assert(ca->key && (call->signer == CA_SIGNED_BY_KEY || ca->account_url));
+	if (request) {
+		request->ca = ca;
+		request->signer = call->signer;
+		request->answer = call->answer;
+		request->done = call->done;
+		request->context = call->context;
+		request->url = strdup(call->url);
+		request->payload =
+			call->payload ? json_dumps(call->payload, JSON_COMPACT) : strdup("");
+	}
+	json_decref(call->payload);
+	if (!request || !request->url || !request->payload) {
+		if (request)
+			request_free(request);
+		return NULL;
+	}
+	request_step(request);
+	return request;
+}
+
+void ca_cancel(struct ca_request *request)
+{
+	if (!request)
+		return;
+	http_cancel(request->exchange);
+	request_free(request);
+}

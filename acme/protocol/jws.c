@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "acme/protocol/jws.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <wolfssl/wolfcrypt/hash.h>
+
+#include "acme/util/base64url.h"
+#include "acme/crypto/key.h"
+
+/*
+ * A public key as a JWK with its members in the order of RFC 7638 section 3.2,
+ * so that the same bytes serve for the thumbprint.
+ */
+int jws_jwk_new(char **ret_jwk, struct key *key)
+{
+	char first[BASE64URL_LENGTH(KEY_SIGNATURE_MAX) + 1];
+	char second[BASE64URL_LENGTH(KEY_SIGNATURE_MAX) + 1];
+	struct key_numbers numbers;
+	char *jwk;
+	int length;
+
+	if (key_public_numbers(key, &numbers))
+		return -EIO;
+	base64url_encode(first, numbers.first, numbers.first_size);
+	base64url_encode(second, numbers.second, numbers.second_size);
+	if (key_ecc(key))
+		length = asprintf(&jwk, "{\"crv\":\"%s\",\"kty\":\"EC\",\"x\":\"%s\",\"y\":\"%s\"}",
+				  key_type_of(key) == KEY_P256 ? "P-256" : "P-384", first, second);
+	else
+		length = asprintf(&jwk, "{\"e\":\"%s\",\"kty\":\"RSA\",\"n\":\"%s\"}", second,
+				  first);
+	if (length < 0)
+		return -ENOMEM;
+	*ret_jwk = jwk;
+	return 0;
+}
+
+/* The protected header, encoded; NULL when out of memory. */
+static char *header_new(struct key *key, const char *jwk, const char *key_id, const char *nonce,
+			const char *url)
+{
+	char *text, *encoded = NULL;
+	json_t *header;
+
+	header = json_pack("{s:s, s:s*, s:s}", "alg", key_algorithm(key), "nonce", nonce, "url",
+			   url);
+	if (json_object_set_new(header, key_id ? "kid" : "jwk",
+				key_id ? json_string(key_id) : json_loads(jwk, 0, NULL)) == 0) {
+		text = json_dumps(header, JSON_COMPACT);
+		if (text)
+			encoded = base64url_new(text, strlen(text));
+		free(text);
+	}
+	json_decref(header);
+	return encoded;
+}
+
+int jws_digest(uint8_t ret_digest[JWS_DIGEST_SIZE], const char *text)
+{
+	return wc_Sha256Hash((const byte *)text, (word32)strlen(text), ret_digest) ? -EIO : 0;
+}
+
+int jws_sign(char **ret_body, struct key *key, const char *key_id, const char *nonce,
+	     const char *url, const char *payload)
+{
+	char *jwk = NULL, *header = NULL, *encoded = NULL, *signed_text = NULL, *body = NULL;
+	char signature_text[BASE64URL_LENGTH(KEY_SIGNATURE_MAX) + 1];
+	uint8_t signature[KEY_SIGNATURE_MAX];
+	int error, size;
+
+	error = jws_jwk_new(&jwk, key);
+	if (error)
+		return error;
+	error = -ENOMEM;
+	header = header_new(key, jwk, key_id, nonce, url);
+	encoded = base64url_new(payload, strlen(payload));
+	if (!header || !encoded)
+		goto out;
+	if (asprintf(&signed_text, "%s.%s", header, encoded) < 0) {
+		signed_text = NULL;
+		goto out;
+	}
+	size = key_sign(key, signed_text, strlen(signed_text), signature);
+	if (size < 0) {
+		error = size;
+		goto out;
+	}
+	base64url_encode(signature_text, signature, (size_t)size);
+	if (asprintf(&body, "{\"protected\":\"%s\",\"payload\":\"%s\",\"signature\":\"%s\"}",
+		     header, encoded, signature_text) < 0)
+		goto out;
+	*ret_body = body;
+	error = 0;
+out:
+	free(jwk);
+	free(header);
+	free(encoded);
+	free(signed_text);
+	return error;
+}
+
+int jws_key_authorization_digest(uint8_t ret_digest[JWS_DIGEST_SIZE], struct key *key,
+				 const char *token)
+{
+	char thumbprint_text[BASE64URL_LENGTH(JWS_DIGEST_SIZE) + 1];
+	uint8_t thumbprint[JWS_DIGEST_SIZE];
+	char *key_authorization, *jwk;
+	int error;
+
+	error = jws_jwk_new(&jwk, key);
+	if (error)
+		return error;
+	error = jws_digest(thumbprint, jwk);
+	free(jwk);
+	if (error)
+		return error;
+	base64url_encode(thumbprint_text, thumbprint, sizeof(thumbprint));
+	if (asprintf(&key_authorization, "%s.%s", token, thumbprint_text) < 0)
+		return -ENOMEM;
+	error = jws_digest(ret_digest, key_authorization);
+	free(key_authorization);
+	return error;
+}

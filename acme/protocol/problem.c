@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "acme/protocol/problem.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "acme/util/failure.h"
+#include "acme/net/http.h"
+#include "acme/util/json.h"
+
+/* A Retry-After beyond this says nothing. */
+#define RETRY_AFTER_SENSIBLE_S (30 * 86400)
+
+#define PROBLEM_PREFIX "urn:ietf:params:acme:error:"
+
+/* How Boulder marks what only other perspectives than its primary one saw. */
+#define SECONDARY_PREFIX "During secondary validation: "
+
+/* How Boulder says that it has paused an account, which only its owner can end. */
+#define PAUSED_DETAIL "please visit"
+
+struct explanation {
+	const char *type; /* of the problem, without its prefix; NULL: any */
+	const char *detail; /* a part of the detail, letter case aside; NULL: any */
+	const char *cause;
+	const char *next_step;
+};
+
+/*
+ * The first that fits is taken, so the particular stands before the general.
+ * The details are those of Boulder (Let's Encrypt), Pebble and step-ca (Caddy),
+ * the last two with Go's words for network errors.
+ */
+static const struct explanation explanations[] = {
+	/* The name's addresses: asking for them may be what met a refused connection. */
+	{NULL, "nxdomain", "the name does not exist in the DNS",
+	 "check the spelling; create its A or AAAA record and wait until all name servers have it"},
+	{NULL, "no such host", "the name does not exist in the DNS that the CA asks",
+	 "check the spelling; create its A or AAAA record"},
+	{NULL, "no valid ip addresses", "the name has neither an A nor an AAAA record",
+	 "create one that points to this host"},
+	{NULL, "no valid a records", "the name has neither an A nor an AAAA record",
+	 "create one that points to this host"},
+	{NULL, "servfail", "the name servers of this domain fail to answer (SERVFAIL)",
+	 "check the name servers and DNSSEC of the domain, for example with a DNS check tool"},
+	{NULL, "while resolving url", "the CA could not look the name up in the DNS",
+	 "check the spelling and that the name has an A or AAAA record"},
+	{NULL, "could not resolve url", "the name has neither an A nor an AAAA record",
+	 "create one that points to this host"},
+	{"dns", NULL, "the CA could not look the name up in the DNS",
+	 "check that the name has an A or AAAA record and that its name servers answer"},
+
+	/* The connection: nothing of ours was reached. */
+	{NULL, "connection refused",
+	 "nothing listens on port 443 at the address that the CA connected to",
+	 "check that the name's A and AAAA records point to this host and that the server on port "
+	 "443 is up, over IPv6 too if there is an AAAA record"},
+	{NULL, "timeout during connect",
+	 "the CA's packets to port 443 get no answer: most likely a firewall, or a wrong address",
+	 "check that the name's A and AAAA records point to this host and that port 443 is open to "
+	 "the whole Internet"},
+	{NULL, "timeout after connect",
+	 "the connection to port 443 opened, but the TLS handshake did not end in time",
+	 "check that sidestep-responder runs (sidestep status) and that the host is not "
+	 "overloaded"},
+	{NULL, "timeout during read",
+	 "the connection to port 443 opened, but the TLS handshake did not end in time",
+	 "check that sidestep-responder runs (sidestep status) and that the host is not "
+	 "overloaded"},
+	{NULL, "i/o timeout",
+	 "the CA's packets to port 443 get no answer: most likely a firewall, or a wrong address",
+	 "check that the name's A and AAAA records point to this host and that port 443 is open to "
+	 "the CA"},
+	{NULL, "network unreachable", "the CA has no route to the name's address",
+	 "check the name's A and AAAA records"},
+	{NULL, "no route to host", "the CA has no route to the name's address",
+	 "check the name's A and AAAA records"},
+	{NULL, "no ipv4 addresses to try", "the name has only IPv6 addresses, and none answered",
+	 "check that the AAAA record points to this host and that port 443 is open over IPv6"},
+	{NULL, "connection reset",
+	 "the connection to port 443 was reset before the validation was through",
+	 "look for a firewall or load balancer in front of this host"},
+
+	/* Another server than our responder has answered. */
+	{NULL, "only speaks http", "the server that answered on port 443 speaks plain HTTP there",
+	 "check that the name's addresses lead to this host and not to another machine or proxy"},
+	{NULL, "first record does not look like a tls",
+	 "the server that answered on port 443 does not speak TLS",
+	 "check that the name's addresses lead to this host and not to another machine or proxy"},
+	{NULL, "cannot negotiate alpn",
+	 "the production server answered instead of sidestep-responder: the connection was not "
+	 "steered, or reached another host",
+	 "check that the name's addresses lead to this host and not to a CDN or load balancer, and "
+	 "that `sidestep status` shows the interface as attached"},
+	{NULL, "no application protocol",
+	 "the production server answered instead of sidestep-responder: the connection was not "
+	 "steered, or reached another host",
+	 "check that the name's addresses lead to this host and not to a CDN or load balancer, and "
+	 "that `sidestep status` shows the interface as attached"},
+	{NULL, "unrecognized name",
+	 "the server that answered does not know the name: the connection was not steered, or "
+	 "reached another host",
+	 "check that the name's addresses lead to this host and not to a CDN or load balancer"},
+	{NULL, "incorrect validation certificate",
+	 "something else answered the validation: another ACME client, or another host",
+	 "stop other ACME clients that use tls-alpn-01 for this name, and check that all of its "
+	 "addresses lead to this host"},
+	{NULL, "incorrect certificate for tls-alpn-01",
+	 "something else answered the validation: another ACME client, or another host",
+	 "stop other ACME clients that use tls-alpn-01 for this name, and check that all of its "
+	 "addresses lead to this host"},
+	{NULL, "no certs presented", "the server that answered presented no certificate",
+	 "check that the name's addresses lead to this host and not to another machine or proxy"},
+	{NULL, "failed to connect",
+	 "the CA could not connect to port 443, or the TLS handshake there failed",
+	 "check that the name's A and AAAA records point to this host, that port 443 is open, and "
+	 "that sidestep-responder runs (sidestep status)"},
+	{NULL, "error doing tls dial",
+	 "the CA could not connect to port 443, or the TLS handshake there failed",
+	 "check that the name's A and AAAA records point to this host, that port 443 is open, and "
+	 "that sidestep-responder runs (sidestep status)"},
+
+	/* The kinds of problem that speak for themselves. */
+	{"caa", NULL, "a CAA record of the domain forbids this CA to issue",
+	 "allow the CA (and tls-alpn-01, and this account, where the record names methods or "
+	 "accounts), or use a CA that is allowed"},
+	{"connection", NULL, "the CA could not connect to port 443",
+	 "check that the name's A and AAAA records point to this host and that port 443 is open"},
+	{"tls", NULL, "the TLS handshake with the CA failed",
+	 "check that the name's addresses lead to this host and that sidestep-responder runs "
+	 "(sidestep status)"},
+	{"incorrectResponse", NULL, "something else answered the validation",
+	 "stop other ACME clients that use tls-alpn-01 for this name"},
+
+	/* Limits. */
+	{"rateLimited", PAUSED_DETAIL,
+	 "the CA has paused issuing for this account and name after very many failures",
+	 "visit the address that the CA names; trying again will not help before"},
+	{"rateLimited", NULL, "a limit of the CA is reached", "wait until the time that it names"},
+	{"serverInternal", NULL, "the CA had an error of its own", "try again later"},
+
+	/* The account. */
+	{"accountDoesNotExist", NULL, "the CA does not know this account (any more)",
+	 "run `sidestep register --agree-tos` with the same --server"},
+	{"externalAccountRequired", NULL,
+	 "the CA wants an account made on its web site (external account binding)",
+	 "get a key id and an HMAC key there, and give them with --eab-kid and "
+	 "--eab-hmac-key-file"},
+	{"alreadyRevoked", NULL, "the certificate is revoked already", "nothing is left to do"},
+	{"badRevocationReason", NULL, "the CA does not accept this reason",
+	 "give another --reason, or none"},
+	{"userActionRequired", NULL, "the CA wants you to do something first",
+	 "visit the address that it names, most likely to agree to new terms of service"},
+	{"invalidContact", NULL, "the CA does not accept the contact address", "correct --email"},
+	{"unsupportedContact", NULL, "the CA does not accept this kind of contact",
+	 "correct --email"},
+
+	/* The order. */
+	{"rejectedIdentifier", NULL, "the CA does not issue for this name",
+	 "leave the name out, or use another CA"},
+	{"unsupportedIdentifier", NULL, "the CA does not issue for this kind of identifier",
+	 "for IP addresses, use a CA or profile that supports them"},
+	{"badCSR", NULL, "the CA does not accept the certificate request",
+	 "read its reason; report it if the names are in order"},
+	{"orderNotReady", NULL, "the CA says that the order is not ready", "run this again"},
+	{"badNonce", NULL, "the CA refused every nonce, its own fresh ones too",
+	 "try again later; if it stays so, the CA's servers disagree with each other"},
+	{"unauthorized", "account", "the CA does not let this account do it",
+	 "look whether the account was deactivated; make a new one with `sidestep register`"},
+	{"unauthorized", NULL, "the CA did not get what it expected from this host",
+	 "check that all addresses of the name lead to this host and that no other ACME client "
+	 "answers for it"},
+};
+
+static const char *problem_type(const json_t *problem)
+{
+	const char *type = json_read_string(problem, "type");
+	size_t prefix = strlen(PROBLEM_PREFIX);
+
+	if (!type)
+		return "";
+	return strncmp(type, PROBLEM_PREFIX, prefix) == 0 ? type + prefix : type;
+}
+
+bool problem_is(const json_t *problem, const char *type)
+{
+	return strcmp(problem_type(problem), type) == 0;
+}
+
+static const struct explanation *find_explanation(const json_t *problem)
+{
+	static const struct explanation unknown = {NULL, NULL, "the CA refused",
+						   "read the CA's reason"};
+	const char *type = problem_type(problem), *detail = json_read_string(problem, "detail");
+	const struct explanation *explanation;
+	size_t i;
+
+	for (i = 0; i < sizeof(explanations) / sizeof(*explanations); i++) {
+		explanation = &explanations[i];
+		if (explanation->type && strcmp(explanation->type, type) != 0)
+			continue;
+		if (explanation->detail && (!detail || !strcasestr(detail, explanation->detail)))
+			continue;
+		return explanation;
+	}
+	return &unknown;
+}
+
+/* The CA sums up: "see subproblems".  One that explains itself says more. */
+static const json_t *most_telling(const json_t *problem)
+{
+	const json_t *first = json_array_get(json_object_get(problem, "subproblems"), 0);
+
+	return json_is_object(first) ? first : problem;
+}
+
+void explain_problem(struct failure *failure, json_t *problem)
+{
+	const json_t *telling = most_telling(problem);
+	const struct explanation *explanation = find_explanation(telling);
+	const char *detail = json_read_string(telling, "detail");
+
+	if (detail && strncmp(detail, SECONDARY_PREFIX, strlen(SECONDARY_PREFIX)) == 0)
+		failure_set(
+			failure,
+			"look for what treats parts of the world differently: a firewall or "
+			"GeoIP block, anycast, or several hosts behind the name of which not all "
+			"run sidestep",
+			"the CA's first validation went well, but not those from other places: "
+			"%s",
+			explanation->cause);
+	else
+		failure_set(failure, explanation->next_step, "%s", explanation->cause);
+	failure_set_problem(failure, problem);
+}
+
+static void explain_untrusted(struct failure *failure, const struct http_response *response,
+			      const char *url)
+{
+	const char *next_step = "for a private CA, name its root certificate with --cacert FILE; "
+				"for a public one, install the package ca-certificates";
+
+	if (strstr(response->error_text, "expired") ||
+	    strstr(response->error_text, "not yet valid"))
+		next_step =
+			"check this host's clock; if it is right, the CA must renew its server's "
+			"certificate, or, for a private CA, name the right root with --cacert FILE";
+	else if (strstr(response->error_text, "subject name") ||
+		 strstr(response->error_text, "host name"))
+		next_step = "give --server with a host name that is in that certificate";
+	failure_set(failure, next_step, "the TLS certificate of %s is not trusted: %s", url,
+		    response->error_text);
+}
+
+void explain_transport(struct failure *failure, const struct http_response *response,
+		       const char *url)
+{
+	const char *text = response->error_text;
+
+	switch (response->error) {
+	case HTTP_NOT_RESOLVED:
+		failure_set(failure,
+			    "check --server for a slip, and this host's DNS (/etc/resolv.conf)",
+			    "cannot find the host of %s: %s", url, text);
+		break;
+	case HTTP_NOT_CONNECTED:
+		failure_set(
+			failure,
+			"check that --server has the right host and port, that the CA is up, and "
+			"that no firewall is in between",
+			"cannot connect to %s: %s", url, text);
+		break;
+	case HTTP_TIMED_OUT:
+		failure_set(failure, "try again later, or wait longer with --timeout SECONDS",
+			    "no answer in time from %s: %s", url, text);
+		break;
+	case HTTP_UNTRUSTED:
+		explain_untrusted(failure, response, url);
+		break;
+	case HTTP_CACERT_UNREADABLE:
+		failure_set(failure, "give a readable file of certificates in PEM form to --cacert",
+			    "cannot read the trusted certificates: %s", text);
+		break;
+	case HTTP_TLS_FAILED:
+		failure_set(failure, "check that --server names a port that speaks TLS",
+			    "the TLS handshake with %s failed: %s", url, text);
+		break;
+	case HTTP_TOO_LARGE:
+		failure_set(failure, "check that --server is the URL of an ACME directory",
+			    "the answer of %s is larger than any that ACME knows", url);
+		break;
+	case HTTP_ANSWERED:
+	case HTTP_BROKEN:
+		failure_set(failure, "try again; if it stays so, check --server",
+			    "the exchange with %s broke off: %s", url, text);
+		break;
+	}
+}
+
+bool problem_is_pause(const json_t *problem)
+{
+	const char *detail = json_read_string(problem, "detail");
+
+	return detail && strcasestr(detail, PAUSED_DETAIL);
+}
+
+/* The CA says when to come back, which is then the next step: RFC 8555 section 6.6. */
+static void set_wait(struct failure *failure, int64_t retry_after_s)
+{
+	char until[sizeof("2026-11-23 12:00:00 UTC")];
+	struct tm utc;
+	time_t moment;
+
+	if (retry_after_s <= 0 || retry_after_s > RETRY_AFTER_SENSIBLE_S)
+		return;
+	moment = time(NULL) + (time_t)retry_after_s;
+	if (gmtime_r(&moment, &utc) &&
+	    strftime(until, sizeof(until), "%Y-%m-%d %H:%M:%S UTC", &utc))
+		snprintf(failure->next_step, sizeof(failure->next_step),
+			 "wait until %s, as the CA asks, then run this again", until);
+	failure->retry_after_s = retry_after_s;
+}
+
+void explain_response(struct failure *failure, const struct http_response *response,
+		      json_t *problem, const char *url)
+{
+	if (problem && json_read_string(problem, "type"))
+		explain_problem(failure, problem);
+	else if (response->status >= 300 && response->status < 400)
+		failure_set(failure, "if that is right, give it as --server",
+			    "%s does not answer itself, but points to %s", url,
+			    response->location ? response->location : "nowhere");
+	else if (response->status >= 500 || response->status == 429)
+		failure_set(failure, "try again later",
+			    "the CA is out of order or overloaded: %s answered with status %ld",
+			    url, response->status);
+	else
+		failure_set(failure, "check that --server is the URL of an ACME directory",
+			    "%s answered with status %ld and no ACME explanation", url,
+			    response->status);
+	if ((response->status == 429 || response->status == 503) && !problem_is_pause(problem))
+		set_wait(failure, response->retry_after_s);
+}

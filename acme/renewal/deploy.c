@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "acme/renewal/deploy.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <time.h>
+
+#include "acme/renewal/order_outcome.h"
+#include "acme/util/failure.h"
+#include "acme/renewal/hooks.h"
+#include "acme/store/store_writer.h"
+#include "acme/net/loop.h"
+#include "acme/config/identifiers.h"
+#include "acme/store/state.h"
+#include "acme/store/store.h"
+
+#define MS_PER_S  1000
+#define NS_PER_MS UINT64_C(1000000)
+
+/* After going back: an operator has the time to act, and the CA's weekly limit is not reached. */
+#define RETRY_S (2 * 86400)
+
+/* A certificate that servers do not use yet. */
+struct fresh {
+	TAILQ_ENTRY(fresh) link;
+	struct deploy *deploy;
+	int64_t lineage;
+	char *name;
+	char *domains;
+};
+
+TAILQ_HEAD(fresh_list, fresh);
+
+struct deploy {
+	const struct deploy_options *options;
+	struct hooks *hooks;
+	struct fresh_list hooked; /* whose own hooks are not yet done with */
+	struct fresh_list waiting; /* for reload/ */
+	struct fresh_list loading; /* reload/ is being run for these */
+	char *renewed, *failed; /* domains, for post/; NULL: none */
+	bool is_finishing;
+	uint64_t reloaded_ns; /* when it was begun last; 0: never */
+	struct timer timer;
+};
+
+static void finish(struct deploy *deploy);
+
+/* --- certificates -------------------------------------------------------------------------------- */
+
+static void fresh_free(struct fresh *fresh)
+{
+	free(fresh->domains);
+	free(fresh->name);
+	free(fresh);
+}
+
+static void forget(struct fresh_list *list)
+{
+	struct fresh *fresh;
+
+	while ((fresh = TAILQ_FIRST(list))) {
+		TAILQ_REMOVE(list, fresh, link);
+		fresh_free(fresh);
+	}
+}
+
+static void tell(struct deploy *deploy, const char *name, struct failure *failure)
+{
+	if (failure_is_set(failure))
+		deploy->options->failed(deploy->options->context, name, failure);
+	failure_done(failure);
+}
+
+static void tell_of_memory(struct deploy *deploy, const char *name)
+{
+	struct failure failure = {0};
+
+	failure_set_errno(&failure, ENOMEM, "running the hooks");
+	tell(deploy, name, &failure);
+}
+
+/* Add words to a list, a blank between. */
+static void append(struct deploy *deploy, char **list, const char *words)
+{
+	char *longer;
+
+	if (asprintf(&longer, "%s%s%s", *list ? *list : "", *list ? " " : "", words) < 0) {
+		tell_of_memory(deploy, NULL);
+		return;
+	}
+	free(*list);
+	*list = longer;
+}
+
+/* Its own hooks are done with, however: it waits for reload/. */
+static void on_deployed(void *context, struct failure *failure)
+{
+	struct fresh *fresh = context;
+	struct deploy *deploy = fresh->deploy;
+
+	TAILQ_REMOVE(&deploy->hooked, fresh, link);
+	TAILQ_INSERT_TAIL(&deploy->waiting, fresh, link);
+	tell(deploy, fresh->name, failure);
+	finish(deploy);
+}
+
+static void on_commanded(void *context, struct failure *failure)
+{
+	struct fresh *fresh = context;
+
+	tell(fresh->deploy, fresh->name, failure);
+}
+
+static struct fresh *make_fresh(struct deploy *deploy, const struct state_lineage *lineage,
+				const struct stored *stored)
+{
+	struct fresh *fresh = calloc(1, sizeof(*fresh));
+
+	if (!fresh)
+		return NULL;
+	fresh->deploy = deploy;
+	fresh->lineage = lineage->id;
+	fresh->name = strdup(lineage->wish.name);
+	fresh->domains = names_join(stored->certificate.names, stored->certificate.name_count);
+	if (fresh->name && fresh->domains)
+		return fresh;
+	fresh_free(fresh);
+	return NULL;
+}
+
+static void run_hooks_of(struct deploy *deploy, const struct state_lineage *lineage,
+			 const struct stored *stored)
+{
+	struct fresh *fresh = make_fresh(deploy, lineage, stored);
+	struct hooks_call call = {.command = lineage->wish.deploy_hook,
+				  .lineage = stored->path,
+				  .renewed = fresh ? fresh->domains : NULL,
+				  .done = on_commanded,
+				  .context = fresh};
+
+	if (!fresh) {
+		tell_of_memory(deploy, lineage->wish.name);
+		return;
+	}
+	append(deploy, &deploy->renewed, fresh->domains);
+	TAILQ_INSERT_TAIL(&deploy->hooked, fresh, link);
+	if (call.command && hooks_run(deploy->hooks, &call))
+		tell_of_memory(deploy, fresh->name);
+	call.command = NULL;
+	call.directory = "deploy";
+	call.done = on_deployed;
+	if (hooks_run(deploy->hooks, &call)) {
+		TAILQ_REMOVE(&deploy->hooked, fresh, link);
+		TAILQ_INSERT_TAIL(&deploy->waiting, fresh, link);
+		tell_of_memory(deploy, fresh->name);
+	}
+}
+
+void deploy_certificate(struct deploy *deploy, const struct state_lineage *lineage)
+{
+	struct failure failure = {0};
+	struct stored stored;
+	int error;
+
+	error = store_read(&stored, deploy->options->paths, lineage->wish.name);
+	if (error) {
+		failure_set_errno(&failure, -error, "cannot read the new certificate");
+		tell(deploy, lineage->wish.name, &failure);
+		return;
+	}
+	run_hooks_of(deploy, lineage, &stored);
+	stored_done(&stored);
+}
+
+void deploy_note_failure(struct deploy *deploy, const char *identifiers)
+{
+	append(deploy, &deploy->failed, identifiers);
+}
+
+/* --- reloading, and going back ------------------------------------------------------------------- */
+
+/* The state knows of the certificate that is in use now, and when the next is tried for. */
+static int note_return(struct deploy *deploy, const struct fresh *fresh)
+{
+	struct state *state = deploy->options->state;
+	struct stored stored;
+	int error;
+
+	error = store_read(&stored, deploy->options->paths, fresh->name);
+	if (error)
+		return error;
+	error = consequence_of_found(state, fresh->lineage, &stored);
+	stored_done(&stored);
+	if (!error)
+		error = state_postpone(state, fresh->lineage, time(NULL) + RETRY_S, NULL);
+	return error == -ENOENT ? 0 : error;
+}
+
+static void go_back(struct deploy *deploy, const struct fresh *fresh, const char *why)
+{
+	const char *next_step = "mend the server's configuration, then run `sidestep renew "
+				"--force-renewal --cert-name` with its name";
+	struct failure failure = {0};
+	int error = lineage_roll_back(deploy->options->paths, fresh->name, &failure);
+
+	if (error == -ENOENT) {
+		failure_set(&failure, "mend the server's configuration, then have it reload",
+			    "there is no certificate before this one to go back to: %s", why);
+	} else if (!error) {
+		error = note_return(deploy, fresh);
+		if (error)
+			state_explain(deploy->options->state, error, &failure);
+		failure_set(&failure, next_step,
+			    "the certificate of before is in use again (the new one is in "
+			    "archive/%s/refused): %s",
+			    fresh->name, why);
+	}
+	tell(deploy, fresh->name, &failure);
+}
+
+/* For the certificates of before: what has reloaded already gets them back. */
+static void on_reloaded_again(void *context, struct failure *failure)
+{
+	struct deploy *deploy = context;
+
+	tell(deploy, NULL, failure);
+	finish(deploy);
+}
+
+static int run_reload(struct deploy *deploy, void (*done)(void *context, struct failure *failure))
+{
+	struct hooks_call call = {.directory = "reload", .done = done, .context = deploy};
+	struct fresh *fresh;
+	char *domains = NULL;
+	int error;
+
+	for (fresh = TAILQ_FIRST(&deploy->loading); fresh; fresh = TAILQ_NEXT(fresh, link))
+		append(deploy, &domains, fresh->domains);
+	call.renewed = domains;
+	deploy->reloaded_ns = loop_clock_ns();
+	error = hooks_run(deploy->hooks, &call);
+	if (error)
+		tell_of_memory(deploy, NULL);
+	free(domains);
+	return error;
+}
+
+static void on_reloaded(void *context, struct failure *failure)
+{
+	struct deploy *deploy = context;
+	bool failed = failure_is_set(failure);
+	struct fresh *fresh;
+
+	for (fresh = TAILQ_FIRST(&deploy->loading); failed && fresh;
+	     fresh = TAILQ_NEXT(fresh, link))
+		go_back(deploy, fresh, failure->cause);
+	failure_done(failure);
+	if (failed)
+		run_reload(deploy, on_reloaded_again);
+	forget(&deploy->loading);
+	finish(deploy);
+}
+
+static void reload(void *context)
+{
+	struct deploy *deploy = context;
+
+	if (TAILQ_EMPTY(&deploy->waiting) || !TAILQ_EMPTY(&deploy->loading))
+		return;
+	TAILQ_CONCAT(&deploy->loading, &deploy->waiting, link);
+	if (run_reload(deploy, on_reloaded))
+		forget(&deploy->loading);
+}
+
+/* How long until the servers may, or must, be told of those that wait. */
+static uint64_t delay_ms(const struct deploy *deploy)
+{
+	uint64_t passed_ms = (loop_clock_ns() - deploy->reloaded_ns) / NS_PER_MS;
+	uint64_t delay = deploy->is_finishing ? 0 : DEPLOY_DELAY_MAX_S * MS_PER_S;
+	uint64_t pause = deploy->options->pause_ms;
+
+	if (deploy->reloaded_ns && passed_ms < pause && delay < pause - passed_ms)
+		delay = pause - passed_ms;
+	return delay;
+}
+
+/* --- the end ------------------------------------------------------------------------------------- */
+
+static void on_post(void *context, struct failure *failure)
+{
+	struct deploy *deploy = context;
+
+	tell(deploy, NULL, failure);
+	finish(deploy);
+}
+
+static void run_post(struct deploy *deploy)
+{
+	const struct hooks_call call = {.directory = "post",
+					.renewed = deploy->renewed ? deploy->renewed : "",
+					.failed = deploy->failed ? deploy->failed : "",
+					.done = on_post,
+					.context = deploy};
+
+	if (hooks_run(deploy->hooks, &call))
+		tell_of_memory(deploy, NULL);
+	free(deploy->renewed);
+	free(deploy->failed);
+	deploy->renewed = deploy->failed = NULL;
+}
+
+/* Whatever is next: it is asked for whenever something has ended. */
+static void finish(struct deploy *deploy)
+{
+	struct loop *loop = deploy->options->loop;
+
+	if (!TAILQ_EMPTY(&deploy->waiting)) {
+		/* All that have come go together. */
+		if (deploy->is_finishing && !TAILQ_EMPTY(&deploy->hooked))
+			return;
+		if (!deploy->timer.running || deploy->is_finishing)
+			loop_timer_start(loop, &deploy->timer, delay_ms(deploy), reload, deploy);
+		return;
+	}
+	if (!deploy->is_finishing || !TAILQ_EMPTY(&deploy->hooked) ||
+	    !TAILQ_EMPTY(&deploy->loading) || !hooks_are_idle(deploy->hooks))
+		return;
+	if (deploy->renewed || deploy->failed) {
+		run_post(deploy);
+		return;
+	}
+	deploy->is_finishing = false;
+	deploy->options->idle(deploy->options->context);
+}
+
+bool deploy_finish(struct deploy *deploy)
+{
+	if (!deploy->renewed && !deploy->failed && TAILQ_EMPTY(&deploy->waiting) &&
+	    TAILQ_EMPTY(&deploy->hooked) && TAILQ_EMPTY(&deploy->loading) &&
+	    hooks_are_idle(deploy->hooks))
+		return false;
+	deploy->is_finishing = true;
+	finish(deploy);
+	return true;
+}
+
+/* --- as a whole ---------------------------------------------------------------------------------- */
+
+int deploy_new(struct deploy **ret_deploy, const struct deploy_options *options)
+{
+	struct deploy *deploy = calloc(1, sizeof(*deploy));
+
+	if (!deploy)
+		return -ENOMEM;
+	if (hooks_new(&deploy->hooks, options->loop, options->paths)) {
+		free(deploy);
+		return -ENOMEM;
+	}
+	deploy->options = options;
+	TAILQ_INIT(&deploy->hooked);
+	TAILQ_INIT(&deploy->waiting);
+	TAILQ_INIT(&deploy->loading);
+	*ret_deploy = deploy;
+	return 0;
+}
+
+void deploy_free(struct deploy *deploy)
+{
+	if (!deploy)
+		return;
+	loop_timer_stop(deploy->options->loop, &deploy->timer);
+	hooks_free(deploy->hooks);
+	forget(&deploy->hooked);
+	forget(&deploy->waiting);
+	forget(&deploy->loading);
+	free(deploy->renewed);
+	free(deploy->failed);
+	free(deploy);
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "acme/renewal/dry_run.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "acme/config/arguments.h"
+#include "acme/config/settings.h"
+#include "acme/util/failure.h"
+#include "acme/util/file.h"
+#include "acme/store/store_writer.h"
+#include "acme/util/output.h"
+#include "acme/store/state.h"
+#include "acme/store/store.h"
+#include "common/paths.h"
+
+#define DIRECTORY "/dry-run" /* below the state directory */
+
+/* --- its own place ------------------------------------------------------------------------------- */
+
+static void remove_certificates(const struct paths *paths)
+{
+	struct failure failure = {0};
+	size_t count, i;
+	char **names;
+
+	if (store_names(&names, &count, paths))
+		return;
+	for (i = 0; i < count; i++)
+		if (lineage_delete(paths, names[i], &failure)) {
+			output_failure(names[i], &failure);
+			failure_done(&failure);
+		}
+	file_list_free(names, count);
+}
+
+static void remove_state(const struct paths *paths)
+{
+	static const char *const ends[] = {"", "-wal", "-shm"};
+	char path[PATHS_MAX + sizeof(STATE_FILE) + 8];
+	size_t i;
+
+	for (i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+		snprintf(path, sizeof(path), "%s/" STATE_FILE "%s", paths->state, ends[i]);
+		if (unlink(path) && errno != ENOENT)
+			output_warning("cannot remove %s: %s", path, strerror(errno));
+	}
+}
+
+void rehearsal_end(const struct arguments *arguments)
+{
+	remove_certificates(&arguments->paths);
+	remove_state(&arguments->paths);
+}
+
+int rehearsal_begin(struct arguments *arguments, struct failure *failure)
+{
+	struct paths *paths = &arguments->paths;
+	int directory, error = 0;
+
+	strcpy(arguments->real_state, paths->state);
+	if (strlen(paths->state) + strlen(DIRECTORY) >= sizeof(paths->state))
+		error = -ENAMETOOLONG;
+	else
+		strcat(paths->state, DIRECTORY);
+	if (!error)
+		error = file_open_path(paths->state, 0700, &directory);
+	if (error) {
+		failure_set_errno(failure, -error, "preparing the rehearsal in %s", paths->state);
+		return -1;
+	}
+	close(directory);
+	/* One that was killed may have left something. */
+	rehearsal_end(arguments);
+	arguments->force_renewal = true;
+	return 0;
+}
+
+/* --- what is wanted ------------------------------------------------------------------------------ */
+
+struct copying {
+	struct state *state;
+	int error;
+};
+
+/* The CAs of a list, or where they are rehearsed at, a new string; NULL: out of memory. */
+static char *rehearsed(const char *cas)
+{
+	char *copy = strdup(cas), *place = NULL, *server, *list = NULL, *longer;
+
+	for (server = copy ? strtok_r(copy, " ", &place) : NULL; server;
+	     server = strtok_r(NULL, " ", &place)) {
+		if (asprintf(&longer, "%s%s%s", list ? list : "", list ? " " : "",
+			     choices_rehearsed(server)) < 0)
+			longer = NULL;
+		free(list);
+		list = longer;
+		if (!list)
+			break;
+	}
+	free(copy);
+	return list;
+}
+
+static int copy_wish(void *context, const struct state_lineage *lineage)
+{
+	struct copying *copying = context;
+	struct state_wish wish = lineage->wish;
+	char *cas;
+
+	if (lineage->retired)
+		return 0;
+	cas = rehearsed(wish.cas);
+	wish.cas = cas;
+	wish.deploy_hook = NULL;
+	wish.account = NULL;
+	copying->error = cas ? state_wish(copying->state, &wish, NULL) : -ENOMEM;
+	free(cas);
+	return copying->error;
+}
+
+int rehearsal_take_wishes(struct state *state, const struct arguments *arguments,
+			  struct failure *failure)
+{
+	struct copying copying = {.state = state};
+	struct paths real = arguments->paths;
+	struct state *source;
+	int error;
+
+	strcpy(real.state, arguments->real_state);
+	if (state_open(&source, &real, failure))
+		return -1;
+	error = state_begin(state);
+	if (!error)
+		error = state_lineages(source, copy_wish, &copying);
+	if (!error)
+		error = state_commit(state);
+	else
+		state_rollback(state);
+	if (error)
+		state_explain(copying.error ? state : source, error, failure);
+	state_free(source);
+	return error ? -1 : 0;
+}

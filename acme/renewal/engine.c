@@ -1,0 +1,637 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "acme/renewal/engine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <time.h>
+
+#include "acme/renewal/rate_limit.h"
+#include "acme/config/arguments.h"
+#include "acme/challenge/selfcheck.h"
+#include "acme/renewal/order_outcome.h"
+#include "acme/renewal/ca_pool.h"
+#include "acme/renewal/scheduler.h"
+#include "acme/util/failure.h"
+#include "acme/renewal/issue.h"
+#include "acme/net/loop.h"
+#include "acme/config/identifiers.h"
+#include "acme/net/net.h"
+#include "acme/protocol/order.h"
+#include "acme/util/output.h"
+#include "acme/renewal/preflight.h"
+#include "acme/store/state.h"
+#include "acme/store/store.h"
+
+/* A clock that is further than this behind the newest certificate is wrong. */
+#define CLOCK_SLACK_S 86400
+#define BUSY_PAUSE_S  60 /* after finding another process at work */
+
+struct job {
+	TAILQ_ENTRY(job) link;
+	bool is_chosen; /* by somebody, and not by what is due: then limits do not hold it back */
+	struct engine *engine;
+	struct desk_visitor visitor; /* of the CA */
+	struct state_lineage lineage;
+	struct identifier *identifiers;
+	size_t identifier_count;
+	char *resume_url; /* NULL: a new order */
+	struct preflight_options preflight_options;
+	struct preflight *preflight; /* NULL: none was made */
+	struct issue_wish wish;
+	struct issue *issue;
+};
+
+TAILQ_HEAD(jobs, job);
+
+struct engine {
+	const struct engine_options *options;
+	struct barrier *barrier; /* NULL: none */
+	struct allowance *allowance;
+	struct desks *desks;
+	struct jobs jobs; /* waiting for their CA, or under way */
+	struct jobs ended; /* to be freed, outside of their own callbacks */
+	size_t count; /* waiting or under way */
+	bool takes_due;
+	bool is_limited; /* the CAs' limits or pauses leave no order, or fewer than could be made */
+	bool is_stuck; /* the state could not be written: what it says is due may be done already */
+	struct timer timer;
+};
+
+static void look_again(struct engine *engine);
+
+/* --- jobs ------------------------------------------------------------------------------------- */
+
+static void job_free(struct job *job)
+{
+	preflight_free(job->preflight);
+	issue_free(job->issue);
+	desk_leave(&job->visitor);
+	state_lineage_done(&job->lineage);
+	free(job->identifiers);
+	free(job->resume_url);
+	free(job);
+}
+
+/* Say what came of it; the state has it already. */
+static void job_end(struct job *job, const struct engine_result *result)
+{
+	struct engine *engine = job->engine;
+
+	TAILQ_REMOVE(&engine->jobs, job, link);
+	TAILQ_INSERT_TAIL(&engine->ended, job, link);
+	engine->count--;
+	engine->options->finished(engine->options->context, result);
+	look_again(engine);
+}
+
+static void job_succeed(struct job *job)
+{
+	const struct engine_options *options = job->engine->options;
+	struct failure failure = {0};
+	struct engine_result result = {.lineage = &job->lineage, .failure = &failure};
+
+	if (job->issue)
+		result.order = issue_order(job->issue);
+	desk_note_success(&job->visitor);
+	consequence_of_success(options->state, &options->arguments->paths, &job->lineage, &failure);
+	job->engine->is_stuck |= failure_is_set(&failure);
+	job_end(job, &result);
+	failure_done(&failure);
+}
+
+static void job_fail(struct job *job, const struct failure *failure)
+{
+	struct engine_result result = {.lineage = &job->lineage, .failure = failure};
+	struct consequence consequence;
+	int error;
+
+	if (job->issue)
+		result.order = issue_order(job->issue);
+	error = consequence_of_failure(job->engine->options->state, &job->lineage, failure,
+				       &consequence);
+	if (error) {
+		job->engine->is_stuck = true;
+		output_warning("%s: what follows from this failure could not be written down: %s",
+			       job->lineage.wish.name, strerror(-error));
+	}
+	if (consequence.is_postponed)
+		desk_note_pause(&job->visitor, failure);
+	result.is_postponed = consequence.is_postponed;
+	result.next_attempt_s = consequence.next_attempt_s;
+	job_end(job, &result);
+}
+
+static void on_ordered(void *context, const char *url)
+{
+	struct job *job = context;
+	struct state *state = job->engine->options->state;
+	int error = state_order_created(state, job->lineage.id, url);
+
+	/* The order goes on: only if this process is killed would it be forgotten. */
+	if (error)
+		output_warning("%s: the order %s could not be written down: %s",
+			       job->lineage.wish.name, url, strerror(-error));
+}
+
+static void on_done(void *context, struct failure *failure)
+{
+	struct job *job = context;
+
+	if (failure_is_set(failure))
+		job_fail(job, failure);
+	else
+		job_succeed(job);
+}
+
+static void on_admitted(void *context, struct ca *ca, const struct failure *failure)
+{
+	struct job *job = context;
+
+	if (ca)
+		issue_start(job->issue, ca);
+	else
+		job_fail(job, failure);
+}
+
+/* --- taking ----------------------------------------------------------------------------------- */
+
+static bool has_job(const struct engine *engine, int64_t lineage)
+{
+	const struct job *job;
+
+	for (job = TAILQ_FIRST(&engine->jobs); job; job = TAILQ_NEXT(job, link))
+		if (job->lineage.id == lineage)
+			return true;
+	return false;
+}
+
+/* The names as the state has them, a blank between. */
+static int parse_identifiers(struct job *job, struct failure *failure)
+{
+	char *text = strdup(job->lineage.wish.identifiers), *place = NULL, *word;
+	const char *words[ORDER_NAMES_MAX];
+	size_t count = 0;
+	int result;
+
+	if (!text) {
+		failure_set_errno(failure, ENOMEM, "reading the names");
+		return -1;
+	}
+	for (word = strtok_r(text, " ", &place); word && count < ORDER_NAMES_MAX;
+	     word = strtok_r(NULL, " ", &place))
+		words[count++] = word;
+	result = names_parse(&job->identifiers, &job->identifier_count, words, count, failure);
+	free(text);
+	return result;
+}
+
+struct in_flight {
+	const struct state_lineage *lineage; /* asked for */
+	char *url; /* found; NULL: none that can be gone on with */
+	int error;
+};
+
+static int take_url(void *context, const struct state_order *order)
+{
+	struct in_flight *wanted = context;
+
+	if (order->lineage != wanted->lineage->id)
+		return 0;
+	/* What is wanted may have changed since. */
+	if (order->url && strcmp(order->server, wanted->lineage->ca) == 0 &&
+	    strcmp(order->identifiers, wanted->lineage->wish.identifiers) == 0) {
+		wanted->url = strdup(order->url);
+		wanted->error = wanted->url ? 0 : -ENOMEM;
+	}
+	return 1;
+}
+
+/*
+ * The order of a process that died.  One that has no URL the CA may never have heard of; if it
+ * has, it is nobody's, and a CA that does as RFC 8555 wants gives the same one again.
+ */
+static int resume(struct job *job)
+{
+	struct state *state = job->engine->options->state;
+	struct in_flight wanted = {.lineage = &job->lineage};
+	int error;
+
+	error = state_orders(state, take_url, &wanted);
+	if (error < 0 || wanted.error)
+		return error < 0 ? error : wanted.error;
+	job->resume_url = wanted.url;
+	return 0;
+}
+
+static struct allowance_order describe(const struct job *job)
+{
+	const char *account = job->lineage.wish.account;
+
+	return (struct allowance_order){
+		.server = job->lineage.ca,
+		.account = account ? account
+				   : due_usual_account(job->engine->options->arguments,
+						       job->lineage.ca),
+		.identifiers = job->lineage.wish.identifiers,
+	};
+}
+
+/* Only a CA that issued it knows it. */
+static const char *replaced_certificate(const struct state_lineage *lineage)
+{
+	bool same = lineage->server && strcmp(lineage->server, lineage->ca) == 0;
+
+	return same ? lineage->ari_id : NULL;
+}
+
+/* One of before, which nobody will go on with. */
+static int drop_order(struct state *state, int64_t lineage)
+{
+	int error = state_order_drop(state, lineage);
+
+	return error == -ENOENT ? 0 : error;
+}
+
+/* Write down that an order is about to be made, and what it takes of the CA's limits. */
+static int book(struct job *job)
+{
+	const struct state_order order = {
+		.lineage = job->lineage.id,
+		.ca = job->lineage.ca,
+		.server = job->lineage.ca,
+		.account = job->lineage.wish.account,
+		.identifiers = job->lineage.wish.identifiers,
+		.made_at_s = time(NULL),
+	};
+	const struct allowance_order taken = describe(job);
+	struct state *state = job->engine->options->state;
+	int error;
+
+	if (job->resume_url)
+		return 0;
+	error = drop_order(state, job->lineage.id);
+	if (!error)
+		error = state_begin(state);
+	if (error)
+		return error;
+	error = state_order_begin(state, &order);
+	if (!error && !due_is_exempt(&job->lineage))
+		error = allowance_take(job->engine->allowance, &taken, order.made_at_s);
+	if (!error)
+		return state_commit(state);
+	state_rollback(state);
+	return error;
+}
+
+/* It cannot be made now, for no fault of its own. */
+static void job_wait(struct job *job, const struct failure *failure, int64_t until_s)
+{
+	const struct engine_result result = {.lineage = &job->lineage,
+					     .failure = failure,
+					     .is_postponed = true,
+					     .next_attempt_s = until_s};
+
+	if (state_postpone(job->engine->options->state, job->lineage.id, result.next_attempt_s,
+			   NULL))
+		job->engine->is_stuck = true;
+	job_end(job, &result);
+}
+
+/* Whether a limit or a pause of the CA's stands in the way; then the job has ended. */
+static bool must_wait(struct job *job)
+{
+	const struct allowance_order order = describe(job);
+	struct failure failure = {0};
+	int64_t at_s = 0;
+	int error;
+
+	if (job->is_chosen || job->resume_url || due_is_exempt(&job->lineage))
+		return false;
+	error = allowance_when(job->engine->allowance, &order, time(NULL), &at_s, &failure);
+	if (error)
+		output_warning("%s: the CA's limits are not known: %s", job->lineage.wish.name,
+			       strerror(-error));
+	if (at_s)
+		job_wait(job, &failure, at_s);
+	failure_done(&failure);
+	return at_s;
+}
+
+/* Key, place on disk and request, then the state, then the CA. */
+static void order(struct job *job)
+{
+	const struct engine_options *options = job->engine->options;
+	const struct allowance_order place = describe(job);
+	struct failure failure = {0};
+	enum issue_prepared prepared;
+	int error;
+
+	job->wish = (struct issue_wish){
+		.paths = &options->arguments->paths,
+		.name = job->lineage.wish.name,
+		.identifiers = job->identifiers,
+		.identifier_count = job->identifier_count,
+		.table = options->table,
+		.barrier = job->engine->barrier,
+		.replaces = replaced_certificate(&job->lineage),
+		.resume_url = job->resume_url,
+		.preferred_profile = job->lineage.wish.preferred_profile,
+		.required_profile = job->lineage.wish.required_profile,
+		.preferred_chain = job->lineage.wish.preferred_chain,
+		.key_type = job->lineage.wish.key_type,
+		.reuse_key = job->lineage.wish.reuse_key,
+		.bundle = job->lineage.wish.bundle,
+		.is_quiet = !options->shows_progress,
+		.ordered = on_ordered,
+		.done = on_done,
+		.context = job,
+	};
+	prepared = issue_prepare(&job->issue, &job->wish, &failure);
+	if (prepared == ISSUE_COMPLETE) {
+		job_succeed(job);
+		return;
+	}
+	error = prepared == ISSUE_READY ? book(job) : 0;
+	if (error)
+		state_explain(options->state, error, &failure);
+	if (!failure_is_set(&failure))
+		desk_visit(job->engine->desks, place.server, place.account, &job->visitor,
+			   &failure);
+	if (prepared == ISSUE_BUSY)
+		job_wait(job, &failure, time(NULL) + BUSY_PAUSE_S);
+	else if (failure_is_set(&failure))
+		job_fail(job, &failure);
+	failure_done(&failure);
+}
+
+static void on_looked_ahead(void *context)
+{
+	struct failure failure = {0};
+	struct job *job = context;
+
+	preflight_heed(job->preflight, &failure);
+	if (failure_is_set(&failure))
+		job_fail(job, &failure);
+	else
+		order(job);
+	failure_done(&failure);
+}
+
+/*
+ * What has failed before may well be certain to fail again: its name has gone, say.  The DNS knows,
+ * and the CA need not be asked.
+ */
+static bool looks_ahead(struct job *job)
+{
+	const struct engine_options *options = job->engine->options;
+	struct failure failure = {0};
+
+	if (!job->lineage.failures || job->is_chosen || job->resume_url ||
+	    options->arguments->no_preflight)
+		return false;
+	job->preflight_options = (struct preflight_options){
+		.arguments = options->arguments,
+		.server = job->lineage.ca,
+		.account = job->lineage.wish.account,
+		.net = options->net,
+		.names = job->identifiers,
+		.name_count = job->identifier_count,
+		.deadline_ms = PREFLIGHT_DEADLINE_MS,
+		.done = on_looked_ahead,
+		.context = job,
+	};
+	if (!preflight_new(&job->preflight, &job->preflight_options, &failure))
+		return true;
+	/* It is advice only. */
+	output_failure(job->lineage.wish.name, &failure);
+	failure_done(&failure);
+	return false;
+}
+
+static void begin_job(struct job *job)
+{
+	if (!must_wait(job) && !looks_ahead(job))
+		order(job);
+}
+
+static int take(struct engine *engine, int64_t lineage, bool is_chosen, struct failure *failure)
+{
+	struct job *job = calloc(1, sizeof(*job));
+	int error;
+
+	if (!job) {
+		failure_set_errno(failure, ENOMEM, "preparing the order");
+		return -1;
+	}
+	job->engine = engine;
+	job->visitor.admitted = on_admitted;
+	job->visitor.context = job;
+	job->is_chosen = is_chosen;
+	error = state_lineage_read(engine->options->state, lineage, &job->lineage);
+	if (!error && job->lineage.in_flight)
+		error = resume(job);
+	if (error)
+		state_explain(engine->options->state, error, failure);
+	if (error || parse_identifiers(job, failure)) {
+		job_free(job);
+		return -1;
+	}
+	TAILQ_INSERT_TAIL(&engine->jobs, job, link);
+	engine->count++;
+	begin_job(job);
+	return 0;
+}
+
+int engine_take(struct engine *engine, int64_t lineage, struct failure *failure)
+{
+	return take(engine, lineage, true, failure);
+}
+
+/* --- what is due ------------------------------------------------------------------------------ */
+
+/* Those that were in flight when the last process died. */
+struct found {
+	int64_t ids[ENGINE_ORDERS_MAX];
+	size_t count;
+};
+
+static int add_in_flight(void *context, const struct state_order *order)
+{
+	struct found *found = context;
+
+	found->ids[found->count++] = order->lineage;
+	return found->count == ENGINE_ORDERS_MAX;
+}
+
+_Static_assert(ENGINE_ORDERS_MAX <= DUE_MAX, "as many as there are places");
+
+static struct due make_due(const struct engine *engine)
+{
+	return (struct due){.state = engine->options->state,
+			    .allowance = engine->allowance,
+			    .arguments = engine->options->arguments,
+			    .max = ENGINE_ORDERS_MAX - engine->count};
+}
+
+int64_t engine_next_order_s(struct engine *engine)
+{
+	const struct due due = make_due(engine);
+
+	return engine->is_stuck ? 0 : due_next_s(&due);
+}
+
+static int take_all(struct engine *engine, const int64_t *ids, size_t count,
+		    struct failure *failure)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (!has_job(engine, ids[i]) && take(engine, ids[i], false, failure))
+			return -1;
+	return 0;
+}
+
+static int fill(struct engine *engine, struct failure *failure)
+{
+	struct due due = make_due(engine);
+	int error;
+
+	if (!due.max)
+		return 0;
+	error = due_find(&due);
+	engine->is_limited = due.is_limited;
+	if (!error)
+		return take_all(engine, due.ids, due.count, failure);
+	state_explain(engine->options->state, error, failure);
+	return -1;
+}
+
+/* A clock that runs behind would renew nothing, one that is years ahead everything. */
+static int check_clock(const struct engine *engine, struct failure *failure)
+{
+	int64_t newest_s;
+	int error = state_newest_not_before(engine->options->state, &newest_s);
+
+	if (error)
+		state_explain(engine->options->state, error, failure);
+	else if (newest_s > time(NULL) + CLOCK_SLACK_S)
+		failure_set(failure, "set the clock (timedatectl), then run this again",
+			    "this host's clock is behind: a certificate that is here was issued "
+			    "later than it is now");
+	return failure_is_set(failure) ? -1 : 0;
+}
+
+int engine_take_due(struct engine *engine, struct failure *failure)
+{
+	struct found found = {0};
+	int error;
+
+	if (check_clock(engine, failure))
+		return -1;
+	engine->is_stuck = false;
+	if (!engine->takes_due) {
+		engine->takes_due = true;
+		error = state_orders(engine->options->state, add_in_flight, &found);
+		if (error < 0) {
+			state_explain(engine->options->state, error, failure);
+			return -1;
+		}
+		if (take_all(engine, found.ids, found.count, failure))
+			return -1;
+	}
+	return fill(engine, failure);
+}
+
+/* --- as a whole ------------------------------------------------------------------------------- */
+
+static void free_ended(struct engine *engine)
+{
+	struct job *job;
+
+	while ((job = TAILQ_FIRST(&engine->ended))) {
+		TAILQ_REMOVE(&engine->ended, job, link);
+		job_free(job);
+	}
+}
+
+void engine_settings_changed(struct engine *engine)
+{
+	desks_renew(engine->desks);
+}
+
+/* After an end, outside of the callback that brought it. */
+static void on_look(void *context)
+{
+	struct failure failure = {0};
+	struct engine *engine = context;
+
+	free_ended(engine);
+	if (engine->takes_due && !engine->is_stuck && fill(engine, &failure))
+		output_failure(NULL, &failure);
+	failure_done(&failure);
+	if (!engine->count)
+		engine->options->idle(engine->options->context);
+}
+
+static void look_again(struct engine *engine)
+{
+	loop_timer_start(engine->options->net->loop, &engine->timer, 0, on_look, engine);
+}
+
+int engine_new(struct engine **ret_engine, const struct engine_options *options)
+{
+	struct engine *engine = calloc(1, sizeof(*engine));
+	int error = 0;
+
+	if (!engine)
+		return -ENOMEM;
+	engine->options = options;
+	TAILQ_INIT(&engine->jobs);
+	TAILQ_INIT(&engine->ended);
+	if (allowance_new(&engine->allowance, options->state, options->arguments) ||
+	    desks_new(&engine->desks, options->arguments, options->net, options->state)) {
+		allowance_free(engine->allowance);
+		free(engine);
+		return -ENOMEM;
+	}
+	if (!options->arguments->no_probe)
+		error = barrier_new(&engine->barrier, options->net->loop);
+	/* Certificates are got without it, too. */
+	if (error)
+		output_warning("this host's own port 443 cannot be asked before the CA asks: %s",
+			       strerror(-error));
+	*ret_engine = engine;
+	return 0;
+}
+
+void engine_free(struct engine *engine)
+{
+	struct job *job;
+
+	if (!engine)
+		return;
+	loop_timer_stop(engine->options->net->loop, &engine->timer);
+	free_ended(engine);
+	while ((job = TAILQ_FIRST(&engine->jobs))) {
+		TAILQ_REMOVE(&engine->jobs, job, link);
+		issue_suspend(job->issue);
+		job->issue = NULL;
+		job_free(job);
+	}
+	desks_free(engine->desks);
+	barrier_free(engine->barrier);
+	allowance_free(engine->allowance);
+	free(engine);
+}
+
+bool engine_is_limited(const struct engine *engine)
+{
+	return engine->is_limited;
+}
+
+size_t engine_count(const struct engine *engine)
+{
+	return engine->count;
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "acme/renewal/order_outcome.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "acme/protocol/problem.h"
+#include "acme/util/failure.h"
+#include "acme/util/json.h"
+#include "acme/renewal/renewal_time.h"
+#include "acme/store/state.h"
+#include "acme/store/store.h"
+
+/* A limit without a Retry-After: RFC 8555 section 6.6 asks for one, but not all give it. */
+#define LIMIT_PAUSE_S 3600
+
+static struct state_certificate describe(const struct stored *stored)
+{
+	const struct schedule_facts facts = {
+		.now_s = time(NULL),
+		.not_before_s = stored->certificate.not_before_s,
+		.not_after_s = stored->certificate.not_after_s,
+	};
+	const char *ari_id = stored->certificate.ari_id;
+
+	return (struct state_certificate){
+		.server = stored->server,
+		.ari_id = *ari_id ? ari_id : NULL,
+		.check_at_s = *ari_id ? facts.now_s : 0,
+		.not_before_s = facts.not_before_s,
+		.not_after_s = facts.not_after_s,
+		.renew_at_s = schedule_renewal(&facts, schedule_draw()),
+	};
+}
+
+void consequence_of_success(struct state *state, const struct paths *paths,
+			    const struct state_lineage *lineage, struct failure *failure)
+{
+	struct state_certificate certificate;
+	struct stored stored;
+	int error;
+
+	error = store_read(&stored, paths, lineage->wish.name);
+	if (error) {
+		failure_set_errno(failure, -error, "cannot read the new certificate %s",
+				  lineage->wish.name);
+		return;
+	}
+	certificate = describe(&stored);
+	error = state_order_succeeded(state, lineage->id, &certificate, time(NULL));
+	stored_done(&stored);
+	if (error)
+		state_explain(state, error, failure);
+}
+
+int consequence_of_found(struct state *state, int64_t lineage, const struct stored *stored)
+{
+	const struct state_certificate certificate = describe(stored);
+
+	return state_set_certificate(state, lineage, &certificate);
+}
+
+char *consequence_next_ca(const struct state_lineage *lineage)
+{
+	const char *cas = lineage->wish.cas, *at = strstr(cas, lineage->ca);
+	size_t length = strcspn(cas, " ");
+
+	if (!cas[length])
+		return NULL;
+	if (at) {
+		at += strcspn(at, " ");
+		at += strspn(at, " ");
+	}
+	if (!at || !*at)
+		at = cas;
+	return strndup(at, strcspn(at, " "));
+}
+
+/* The order is void, or never was: the lineage is as due as before, but not yet. */
+static int postpone(struct state *state, const struct state_lineage *lineage, int64_t until_s)
+{
+	int error = state_order_drop(state, lineage->id);
+
+	if (error && error != -ENOENT)
+		return error;
+	return state_postpone(state, lineage->id, until_s, NULL);
+}
+
+int consequence_of_failure(struct state *state, const struct state_lineage *lineage,
+			   const struct failure *failure, struct consequence *ret_consequence)
+{
+	struct consequence consequence = {0};
+	struct state_failure description = {
+		.text = failure->cause,
+		.problem = json_read_string(failure->problem, "type"),
+	};
+	int64_t now_s = time(NULL), wait_s = failure->retry_after_s;
+	char *ca = NULL;
+	int error;
+
+	if (!wait_s && problem_is(failure->problem, "rateLimited"))
+		wait_s = LIMIT_PAUSE_S;
+	if (problem_is_pause(failure->problem)) {
+		error = state_order_failed(state, lineage->id, &description, now_s);
+		if (!error)
+			error = state_pause(state, lineage->id, failure->cause);
+	} else if (wait_s) {
+		consequence.is_postponed = true;
+		consequence.next_attempt_s = now_s + wait_s;
+		error = postpone(state, lineage, consequence.next_attempt_s);
+	} else {
+		ca = consequence_next_ca(lineage);
+		description.next_ca = ca;
+		description.next_attempt_s = consequence.next_attempt_s = schedule_retry(
+			now_s, lineage->failures + 1, 0, lineage->not_after_s, schedule_draw());
+		error = state_order_failed(state, lineage->id, &description, now_s);
+		free(ca);
+	}
+	*ret_consequence = consequence;
+	return error;
+}

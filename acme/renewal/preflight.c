@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "acme/renewal/preflight.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "acme/protocol/account.h"
+#include "acme/config/arguments.h"
+#include "acme/protocol/client.h"
+#include "acme/config/settings.h"
+#include "acme/protocol/directory.h"
+#include "acme/net/dns.h"
+#include "acme/util/failure.h"
+#include "acme/net/loop.h"
+#include "acme/net/net.h"
+#include "acme/util/output.h"
+#include "common/identifier.h"
+
+#define METHOD       "tls-alpn-01"
+#define RECORD_SHOWN 200
+#define OWN_WAY_OUT                                                                             \
+	"if the CA asks another DNS than this host does, name it by --resolver, or go on with " \
+	"--no-preflight"
+
+struct item {
+	struct preflight *preflight;
+	struct preflight_name name;
+	struct lookup *lookup; /* NULL: over */
+};
+
+struct preflight {
+	const struct preflight_options *options;
+	struct dns *dns;
+	struct ca *ca; /* for its directory only */
+	struct account *account; /* NULL: it cannot be read */
+	bool ca_has_told; /* or failed, which whoever orders will hear about */
+	bool is_over;
+	struct timer timer; /* until the CA's deadline; then, at once, for telling */
+	size_t item_count;
+	struct item items[];
+};
+
+/* --- what it comes to ------------------------------------------------------------------------ */
+
+static void judge_caa(const struct preflight *preflight, struct preflight_name *name)
+{
+	const struct directory *directory = ca_directory(preflight->ca);
+	const struct caa_question question = {
+		.issuers = (const char *const *)directory->caa_identities,
+		.issuer_count = directory->caa_identity_count,
+		.method = METHOD,
+		.account_url = preflight->account ? account_url(preflight->account) : NULL,
+	};
+	const struct dns_answer *answer = &name->lookup.caa;
+
+	name->caa = caa_judge(answer->caa, answer->count, &question);
+	/* Not known is not the same as none. */
+	if (answer->status != DNS_FOUND && answer->status != DNS_NO_DATA &&
+	    answer->status != DNS_NO_NAME)
+		name->caa.verdict = CAA_UNKNOWN;
+}
+
+static void conclude(void *context)
+{
+	struct preflight *preflight = context;
+	size_t i;
+
+	for (i = 0; i < preflight->item_count; i++)
+		if (preflight->items[i].name.identifier->type == IDENTIFIER_DNS)
+			judge_caa(preflight, &preflight->items[i].name);
+	preflight->options->done(preflight->options->context);
+}
+
+/* The CA's directory, when it comes too late, is not waited for. */
+static void look_whether_over(struct preflight *preflight)
+{
+	size_t i;
+
+	for (i = 0; i < preflight->item_count; i++)
+		if (preflight->items[i].lookup)
+			return;
+	if (!preflight->ca_has_told || preflight->is_over)
+		return;
+	preflight->is_over = true;
+	loop_timer_start(preflight->options->net->loop, &preflight->timer, 0, conclude, preflight);
+}
+
+static void on_looked_up(void *context, struct lookup_result *result)
+{
+	struct item *item = context;
+
+	item->lookup = NULL;
+	item->name.lookup = *result;
+	look_whether_over(item->preflight);
+}
+
+static void on_late(void *context)
+{
+	struct preflight *preflight = context;
+
+	preflight->ca_has_told = true;
+	look_whether_over(preflight);
+}
+
+static void on_connected(void *context, struct failure *failure)
+{
+	failure_done(failure);
+	on_late(context);
+}
+
+/* --- from outside ---------------------------------------------------------------------------- */
+
+static int prepare(struct preflight *preflight, struct failure *failure)
+{
+	const struct preflight_options *options = preflight->options;
+	const struct arguments *arguments = options->arguments;
+	struct failure no_account = {0};
+	struct choices_ca settings;
+	int error;
+
+	choices_of_ca(&settings, arguments, options->server);
+	error = dns_new(&preflight->dns, options->net->loop, arguments->resolver);
+	if (error == -EINVAL) {
+		failure_set(failure, NULL, "--resolver takes ADDRESS or ADDRESS:PORT, not '%s'",
+			    arguments->resolver);
+		return -1;
+	}
+	if (!error)
+		error = ca_new(&preflight->ca, options->net->http, options->server,
+			       settings.cacert);
+	if (error) {
+		failure_set_errno(failure, -error, "preparing the checks");
+		return -1;
+	}
+	/* Who may not read the account still learns the rest. */
+	if (account_open(&preflight->account, &arguments->paths, options->server,
+			 options->account ? options->account : settings.account, &no_account))
+		preflight->account = NULL;
+	failure_done(&no_account);
+	return 0;
+}
+
+static int set_off(struct preflight *preflight)
+{
+	const struct preflight_options *options = preflight->options;
+	const struct identifier *identifier;
+	struct item *item;
+	size_t i;
+
+	for (i = 0; i < options->name_count; i++) {
+		item = &preflight->items[preflight->item_count++];
+		identifier = &options->names[i];
+		*item = (struct item){.preflight = preflight, .name.identifier = identifier};
+		if (identifier->type != IDENTIFIER_DNS)
+			continue;
+		item->lookup = lookup_start(options->net->loop, preflight->dns, identifier->value,
+					    options->deadline_ms, on_looked_up, item);
+		if (!item->lookup)
+			return -ENOMEM;
+	}
+	loop_timer_start(options->net->loop, &preflight->timer, options->deadline_ms, on_late,
+			 preflight);
+	ca_connect(preflight->ca, on_connected, preflight);
+	return 0;
+}
+
+int preflight_new(struct preflight **ret_preflight, const struct preflight_options *options,
+		  struct failure *failure)
+{
+	struct preflight *preflight =
+		calloc(1, sizeof(*preflight) + options->name_count * sizeof(struct item));
+	int error;
+
+	if (!preflight) {
+		failure_set_errno(failure, ENOMEM, "preparing the checks");
+		return -1;
+	}
+	preflight->options = options;
+	error = prepare(preflight, failure);
+	if (!error && set_off(preflight)) {
+		failure_set_errno(failure, ENOMEM, "preparing the checks");
+		error = -1;
+	}
+	if (error)
+		preflight_free(preflight);
+	else
+		*ret_preflight = preflight;
+	return error;
+}
+
+void preflight_free(struct preflight *preflight)
+{
+	size_t i;
+
+	if (!preflight)
+		return;
+	for (i = 0; i < preflight->item_count; i++) {
+		lookup_cancel(preflight->items[i].lookup);
+		lookup_result_done(&preflight->items[i].name.lookup);
+	}
+	loop_timer_stop(preflight->options->net->loop, &preflight->timer);
+	account_free(preflight->account);
+	ca_free(preflight->ca);
+	dns_free(preflight->dns);
+	free(preflight);
+}
+
+const struct preflight_name *preflight_name(const struct preflight *preflight, size_t index)
+{
+	return index < preflight->item_count ? &preflight->items[index].name : NULL;
+}
+
+/* Why CAA forbids, and what to do about it. */
+static void explain_caa(const struct preflight_name *name, struct failure *failure)
+{
+	const struct caa_record *record = name->caa.record;
+	const char *why = "names another CA", *step = "add one that names this CA";
+
+	switch (name->caa.reason) {
+	case CAA_CRITICAL:
+		why = "is critical and of a kind that no CA knows";
+		step = "remove it";
+		break;
+	case CAA_NOBODY:
+		why = "lets no CA issue";
+		break;
+	case CAA_MALFORMED:
+		why = "cannot be read, which forbids too";
+		step = "correct it";
+		break;
+	case CAA_OTHER_METHOD:
+		why = "does not allow the method " METHOD;
+		step = "add " METHOD " to its validationmethods";
+		break;
+	case CAA_OTHER_ACCOUNT:
+		why = "is for another account";
+		step = "put this account's URL, which `sidestep register` tells, into its "
+		       "accounturi";
+		break;
+	default:
+		break;
+	}
+	failure_set(failure, NULL, "%s: a CAA record of %s %s (%s \"%.*s\")",
+		    name->identifier->value, name->lookup.caa_name, why, record ? record->tag : "",
+		    RECORD_SHOWN, record ? record->value : "");
+	snprintf(failure->next_step, sizeof(failure->next_step), "%s, in the DNS; " OWN_WAY_OUT,
+		 step);
+}
+
+void preflight_judge(const struct preflight_name *name, struct failure *failure)
+{
+	if (name->identifier->type != IDENTIFIER_DNS)
+		return;
+	if (lookup_has_no_name(&name->lookup))
+		failure_set(failure, "correct the name, or make it known in the DNS; " OWN_WAY_OUT,
+			    "%s does not exist in the DNS (NXDOMAIN)", name->identifier->value);
+	else if (name->caa.verdict == CAA_FORBIDDEN)
+		explain_caa(name, failure);
+}
+
+void preflight_doubt(const struct preflight_name *name, char ret_text[PREFLIGHT_DOUBT_MAX])
+{
+	const struct lookup_result *lookup = &name->lookup;
+
+	ret_text[0] = '\0';
+	if (name->identifier->type != IDENTIFIER_DNS)
+		return;
+	if (lookup->ipv4.status == DNS_NO_DATA && lookup->ipv6.status == DNS_NO_DATA)
+		snprintf(ret_text, PREFLIGHT_DOUBT_MAX, "%s has no address in the DNS",
+			 name->identifier->value);
+	else if (lookup->caa.status == DNS_FAILED)
+		snprintf(ret_text, PREFLIGHT_DOUBT_MAX,
+			 "the CAA records of %s cannot be had, which a CA takes for a refusal: %s",
+			 lookup->caa_name, dns_status_text(lookup->caa.status));
+}
+
+void preflight_heed(const struct preflight *preflight, struct failure *failure)
+{
+	const struct preflight_name *name;
+	char doubt[PREFLIGHT_DOUBT_MAX];
+	size_t i;
+
+	for (i = 0; (name = preflight_name(preflight, i)); i++) {
+		preflight_judge(name, failure);
+		preflight_doubt(name, doubt);
+		if (*doubt)
+			output_warning("%s", doubt);
+	}
+}

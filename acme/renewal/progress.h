@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The steps of an order, told to the user as they happen, each once. */
+#ifndef PROGRESS_H
+#define PROGRESS_H
+
+#include "acme/protocol/authorization.h"
+#include "acme/protocol/order.h"
+
+/* All zero at the beginning. */
+struct progress {
+	enum order_state order;
+	enum authorization_state authorizations[ORDER_NAMES_MAX];
+};
+
+/* Tell what is new since the last time. */
+void progress_show(struct progress *progress, const struct order *order);
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "acme/renewal/rebuild.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "acme/renewal/order_outcome.h"
+#include "acme/util/failure.h"
+#include "acme/util/file.h"
+#include "acme/config/identifiers.h"
+#include "acme/util/output.h"
+#include "acme/store/state.h"
+#include "acme/store/store.h"
+
+/* 0 or -errno; what cannot be read is left out, and told. */
+static int take_one(struct state *state, const struct paths *paths, const char *name)
+{
+	struct state_wish wish = {.name = name, .source = "disk"};
+	struct stored stored;
+	char *identifiers;
+	int64_t id;
+	int error;
+
+	error = store_read(&stored, paths, name);
+	if (error) {
+		output_warning("the certificate %s is left out, for it cannot be read: %s", name,
+			       strerror(-error));
+		return 0;
+	}
+	identifiers = names_join(stored.certificate.names, stored.certificate.name_count);
+	if (!identifiers) {
+		error = -ENOMEM;
+	} else if (!stored.server || !stored.certificate.name_count) {
+		output_warning("the certificate %s is left out: nothing tells which CA it is from; "
+			       "`sidestep certonly` with its names makes it known",
+			       name);
+	} else {
+		wish.identifiers = identifiers;
+		wish.cas = stored.server;
+		error = state_wish(state, &wish, &id);
+		if (!error)
+			error = consequence_of_found(state, id, &stored);
+	}
+	free(identifiers);
+	stored_done(&stored);
+	return error;
+}
+
+static int take_all(struct state *state, const struct paths *paths, char *const *names,
+		    size_t count)
+{
+	int error = state_begin(state);
+	size_t i;
+
+	if (error)
+		return error;
+	for (i = 0; !error && i < count; i++)
+		error = take_one(state, paths, names[i]);
+	if (!error)
+		return state_commit(state);
+	state_rollback(state);
+	return error;
+}
+
+int inventory_take(struct state *state, const struct paths *paths, struct failure *failure)
+{
+	int64_t known;
+	size_t count;
+	char **names;
+	int error;
+
+	error = state_lineage_count(state, &known);
+	if (!error && known)
+		return 0;
+	if (!error) {
+		error = store_names(&names, &count, paths);
+		if (error) {
+			failure_set_errno(failure, -error, "cannot list the certificates");
+			return -1;
+		}
+		error = take_all(state, paths, names, count);
+		file_list_free(names, count);
+	}
+	if (error)
+		state_explain(state, error, failure);
+	return error ? -1 : 0;
+}

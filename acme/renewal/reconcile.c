@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "acme/renewal/reconcile.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "acme/config/settings.h"
+#include "acme/config/config.h"
+#include "acme/config/domains_file.h"
+#include "acme/util/failure.h"
+#include "acme/config/identifiers.h"
+#include "acme/protocol/order.h"
+#include "acme/util/output.h"
+#include "acme/store/state.h"
+#include "acme/store/store.h"
+
+#define SOURCE         "config"
+#define FINGERPRINT_OF "configuration" /* what it is called in the state */
+#define LINES_TOLD     20 /* of those that are wrong in one file */
+
+struct taking {
+	struct state *state;
+	const struct config *config;
+	const struct config_section *section; /* under way */
+	struct state_wish wish; /* what holds for all of the section */
+	unsigned int wrong_lines;
+	struct failure *failure;
+};
+
+/* --- one section -------------------------------------------------------------------------------- */
+
+static const char *either(const char *text, const char *fallback)
+{
+	return text ? text : fallback;
+}
+
+static bool is_yes(enum config_answer answer, enum config_answer fallback)
+{
+	return (answer ? answer : fallback) == CONFIG_YES;
+}
+
+/* What the section wants of its certificates; *ret_cas is to be freed after it. */
+static int begin_section(struct taking *taking, char **ret_cas)
+{
+	const struct config_section *all = config_defaults(taking->config);
+	const struct config_section *section = taking->section;
+
+	*ret_cas = choices_servers(taking->config, section->cas, section->place, taking->failure);
+	taking->wish = (struct state_wish){
+		.cas = *ret_cas,
+		.account = section->account,
+		.key_type = either(section->key_type, all->key_type),
+		.preferred_profile = either(section->preferred_profile, all->preferred_profile),
+		.required_profile = either(section->required_profile, all->required_profile),
+		.preferred_chain = either(section->preferred_chain, all->preferred_chain),
+		.tenant = section->tenant,
+		.deploy_hook = either(section->deploy_hook, all->deploy_hook),
+		.source = SOURCE,
+		.reuse_key = is_yes(section->reuse_key, all->reuse_key),
+		.bundle = is_yes(section->bundle, all->bundle),
+	};
+	return failure_is_set(taking->failure) ? -1 : 0;
+}
+
+/* 0, -EEXIST: the configuration has a certificate of this name already, or -errno. */
+static int want(const struct taking *taking, const char *cert_name, const struct identifier *names,
+		size_t count)
+{
+	char *identifiers = names_join(names, count);
+	struct state_wish wish = taking->wish;
+	int error = -ENOMEM;
+
+	if (identifiers) {
+		wish.name = cert_name;
+		wish.identifiers = identifiers;
+		error = state_wish(taking->state, &wish, NULL);
+	}
+	free(identifiers);
+	return error;
+}
+
+static void refuse_twice(struct failure *failure, const char *cert_name)
+{
+	failure_set(failure, "leave one of them out, or give it another name of its own",
+		    "the configuration has another certificate called %s", cert_name);
+}
+
+/* A failure without its place gets it. */
+static void fail_at(struct taking *taking, struct failure *failure)
+{
+	failure_set(taking->failure, failure->next_step, "%s: %s", taking->section->place,
+		    failure->cause);
+	failure_done(failure);
+}
+
+static int take_certificate(struct taking *taking)
+{
+	const struct config_section *section = taking->section;
+	const char *words[ORDER_NAMES_MAX], *cert_name = section->cert_name;
+	char *text = strdup(section->names), *rest = NULL, *word;
+	struct identifier *names = NULL;
+	struct failure failure = {0};
+	size_t count = 0;
+	int error = text ? 0 : -ENOMEM;
+
+	for (word = text ? strtok_r(text, " \t", &rest) : NULL; word && count < ORDER_NAMES_MAX;
+	     word = strtok_r(NULL, " \t", &rest))
+		words[count++] = word;
+	if (word)
+		failure_set(&failure, "spread them over several certificates",
+			    "one certificate cannot have more than %d names", ORDER_NAMES_MAX);
+	if (!cert_name)
+		cert_name = section->label;
+	if (!store_name_is_valid(cert_name))
+		failure_set(&failure, "letters, digits and \"._-:\", with no dot at the beginning",
+			    "a certificate cannot be called '%s'", cert_name);
+	if (!error && !failure_is_set(&failure) &&
+	    !names_parse(&names, &count, words, count, &failure))
+		error = want(taking, cert_name, names, count);
+	if (error == -EEXIST) {
+		error = 0;
+		refuse_twice(&failure, cert_name);
+	}
+	if (failure_is_set(&failure))
+		fail_at(taking, &failure);
+	free(names);
+	free(text);
+	return error;
+}
+
+/* --- one file of many --------------------------------------------------------------------------- */
+
+static void on_wrong_line(void *context, unsigned int number, const struct failure *failure)
+{
+	struct taking *taking = context;
+
+	if (taking->wrong_lines++ < LINES_TOLD)
+		output_warning("%s:%u: %s", taking->section->file, number, failure->cause);
+}
+
+static int on_line(void *context, const struct domains_line *line)
+{
+	struct taking *taking = context;
+	struct failure failure = {0};
+	int error = want(taking, line->cert_name, line->names, line->name_count);
+
+	if (error != -EEXIST)
+		return error;
+	refuse_twice(&failure, line->cert_name);
+	on_wrong_line(taking, line->number, &failure);
+	failure_done(&failure);
+	return 0;
+}
+
+static int take_domains(struct taking *taking)
+{
+	const char *path = taking->section->file;
+	FILE *file = fopen(path, "re");
+	int error;
+
+	if (!file) {
+		failure_set_errno(taking->failure, errno, "%s: cannot read %s",
+				  taking->section->place, path);
+		return 0;
+	}
+	taking->wrong_lines = 0;
+	error = domains_read(file, on_line, on_wrong_line, taking);
+	fclose(file);
+	if (taking->wrong_lines)
+		failure_set(taking->failure,
+			    "mend them, then let it be read again (SIGHUP): until then all is "
+			    "renewed as before",
+			    "%u line%s of %s cannot be used", taking->wrong_lines,
+			    taking->wrong_lines == 1 ? "" : "s", path);
+	return error;
+}
+
+/* --- all ---------------------------------------------------------------------------------------- */
+
+/* 0 or -errno of the state; what is wrong in the files is in the failure. */
+static int take_section(struct taking *taking)
+{
+	char *cas = NULL;
+	int error = 0;
+
+	if (!begin_section(taking, &cas))
+		error = taking->section->kind == CONFIG_CERTIFICATE ? take_certificate(taking)
+								    : take_domains(taking);
+	free(cas);
+	return error;
+}
+
+static int take_all(struct taking *taking, const char *fingerprint)
+{
+	int64_t retired;
+	int error;
+	size_t i;
+
+	error = state_source_begin(taking->state, SOURCE);
+	for (i = 0; !error && (taking->section = config_section(taking->config, i)); i++)
+		if (taking->section->kind != CONFIG_CA)
+			error = take_section(taking);
+	if (!error)
+		error = state_source_end(taking->state, &retired);
+	if (!error)
+		error = state_fingerprint_write(taking->state, FINGERPRINT_OF, fingerprint);
+	if (!error && !failure_is_set(taking->failure) && retired)
+		output_warning("%lld certificate%s of before %s no longer in the configuration: "
+			       "kept, and not renewed",
+			       (long long)retired, retired == 1 ? "" : "s",
+			       retired == 1 ? "is" : "are");
+	return error;
+}
+
+/* Whether the files are as they were when they were last taken. */
+static int has_changed(struct state *state, const char *fingerprint, bool *ret_changed)
+{
+	char *before = NULL;
+	int error = state_fingerprint_read(state, FINGERPRINT_OF, &before);
+
+	if (!error)
+		*ret_changed = strcmp(before, fingerprint) != 0;
+	free(before);
+	return error;
+}
+
+int wanted_take(struct state *state, const struct config *config, struct failure *failure)
+{
+	struct taking taking = {.state = state, .config = config, .failure = failure};
+	char *fingerprint = config_fingerprint(config);
+	bool changed = false;
+	int error = fingerprint ? has_changed(state, fingerprint, &changed) : -ENOMEM;
+
+	if (!error && changed) {
+		error = state_begin(state);
+		if (!error)
+			error = take_all(&taking, fingerprint);
+		if (!error && !failure_is_set(failure))
+			error = state_commit(state);
+		else
+			state_rollback(state);
+	}
+	free(fingerprint);
+	if (error && !failure_is_set(failure))
+		state_explain(state, error, failure);
+	return failure_is_set(failure) ? -1 : 0;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "acme/renewal/session.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "acme/config/arguments.h"
+#include "acme/protocol/client.h"
+#include "acme/config/settings.h"
+#include "acme/util/failure.h"
+#include "acme/net/net.h"
+#include "acme/util/output.h"
+
+int session_open(struct session *session, const struct net *net, const struct arguments *arguments,
+		 const char *server, const char *name, struct failure *failure)
+{
+	struct choices_ca settings;
+	int error = 0;
+
+	choices_of_ca(&settings, arguments, server);
+	*session = (struct session){0};
+	if ((settings.eab_kid &&
+	     eab_read(&session->wish.eab, settings.eab_kid, settings.eab_hmac_key_file, failure)) ||
+	    account_open(&session->account, &arguments->paths, server,
+			 name ? name : settings.account, failure)) {
+		session_close(session);
+		return -1;
+	}
+	if (settings.email) {
+		session->email = strdup(settings.email);
+		error = session->email ? 0 : -ENOMEM;
+	}
+	session->wish.agree_tos = settings.agree_tos;
+	session->wish.email = session->email;
+	if (!error)
+		error = ca_new(&session->ca, net->http, server, settings.cacert);
+	if (!error)
+		return 0;
+	failure_set_errno(failure, -error, "preparing to talk to the CA");
+	session_close(session);
+	return -1;
+}
+
+static void on_connected(void *context, struct failure *failure)
+{
+	struct session *session = context;
+
+	if (failure_is_set(failure))
+		session->ready(session->context, failure);
+	else
+		account_ensure(session->account, session->ca, &session->wish, session->ready,
+			       session->context);
+}
+
+void session_start(struct session *session, void (*ready)(void *context, struct failure *failure),
+		   void *context)
+{
+	session->ready = ready;
+	session->context = context;
+	output_step("asking %s", ca_server(session->ca));
+	ca_connect(session->ca, on_connected, session);
+}
+
+void session_close(struct session *session)
+{
+	account_free(session->account);
+	ca_free(session->ca);
+	eab_done(&session->wish.eab);
+	free(session->email);
+	*session = (struct session){0};
+}

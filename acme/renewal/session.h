@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* One CA and our account there, on the process's net. */
+#ifndef SESSION_H
+#define SESSION_H
+
+#include "acme/protocol/account.h"
+
+struct arguments;
+struct ca;
+struct failure;
+struct net;
+
+struct session {
+	char *email; /* NULL: none */
+	struct ca *ca;
+	struct account *account;
+	struct account_wish wish;
+	void (*ready)(void *context, struct failure *failure);
+	void *context;
+};
+
+/*
+ * Prepare for the CA whose directory is at `server` and our account `name`
+ * there (NULL: as choices_of_ca() says); nothing is sent yet.  `net` must outlive it.
+ * 0, or -1 with `failure` filled in: closed again.
+ */
+int session_open(struct session *session, const struct net *net, const struct arguments *arguments,
+		 const char *server, const char *name, struct failure *failure);
+
+/* Fetch the directory and see to the account; `ready` is called once, from the loop. */
+void session_start(struct session *session, void (*ready)(void *context, struct failure *failure),
+		   void *context);
+
+/* Everything that uses the CA must be gone. */
+void session_close(struct session *session);
+
+#endif

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "acme/store/state.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "acme/util/failure.h"
+#include "acme/util/file.h"
+#include "acme/store/state_internal.h"
+
+#define DIRECTORY_MODE 0755
+#define RETRY_MS       20
+
+/* --- SQLite's words in ours ------------------------------------------------------------------ */
+
+int state_error(struct state *state, int code)
+{
+	int error;
+
+	switch (code & 0xff) {
+	case SQLITE_OK:
+	case SQLITE_ROW:
+	case SQLITE_DONE:
+		return 0;
+	case SQLITE_FULL:
+		return -ENOSPC;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return -EBUSY;
+	case SQLITE_READONLY:
+		return -EROFS;
+	case SQLITE_PERM:
+	case SQLITE_AUTH:
+		return -EACCES;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return -EBADMSG;
+	case SQLITE_NOMEM:
+		return -ENOMEM;
+	case SQLITE_CONSTRAINT:
+		return -EEXIST;
+	}
+	/* What the system said is known for SQLITE_IOERR and SQLITE_CANTOPEN. */
+	error = state->db ? sqlite3_system_errno(state->db) : 0;
+	return error > 0 ? -error : -EIO;
+}
+
+void state_explain(const struct state *state, int error, struct failure *failure)
+{
+	switch (error) {
+	case 0:
+		return;
+	case -EBADMSG:
+		failure_set(failure,
+			    "move it away, with its -wal and -shm, and run this again: it is made "
+			    "anew from the certificates in live/",
+			    "the database %s is damaged", state->path);
+		return;
+	case -EBUSY:
+		failure_set(failure, "see which sidestep is at work (fuser names it), or wait",
+			    "another process has kept the database %s for over %d seconds",
+			    state->path, STATE_BUSY_MS / 1000);
+		return;
+	case -EPROTO:
+		failure_set(failure, "use that version, or move the database away",
+			    "the database %s was made by a newer version of sidestep", state->path);
+		return;
+	case -EFBIG:
+		failure_set(failure, "raise the limit of file sizes (ulimit -f)",
+			    "the database %s may not grow any more", state->path);
+		return;
+	}
+	failure_set_errno(failure, -error, "keeping the state in %s", state->path);
+}
+
+/* --- statements ------------------------------------------------------------------------------ */
+
+int state_execute(struct state *state, const char *sql)
+{
+	return state_error(state, sqlite3_exec(state->db, sql, NULL, NULL, NULL));
+}
+
+static int find_statement(struct state *state, struct sqlite3_stmt **ret_statement, const char *sql)
+{
+	struct sqlite3_stmt *statement;
+	size_t i;
+	int code;
+
+	for (i = 0; i < state->statement_count; i++) {
+		if (state->statements[i].sql == sql) {
+			*ret_statement = state->statements[i].statement;
+			return 0;
+		}
+	}
+	assert(state->statement_count < STATE_STATEMENTS_MAX);
+	code = sqlite3_prepare_v3(state->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL);
+	if (code)
+		return state_error(state, code);
+	state->statements[state->statement_count].sql = sql;
+	state->statements[state->statement_count++].statement = statement;
+	*ret_statement = statement;
+	return 0;
+}
+
+static int query(struct state *state, struct sqlite3_stmt **ret_statement, const char *sql,
+		 const char *types, va_list arguments)
+{
+	struct sqlite3_stmt *statement = NULL;
+	const char *text;
+	int column, code = SQLITE_OK, error;
+
+	error = find_statement(state, &statement, sql);
+	if (error)
+		return error;
+	for (column = 1; code == SQLITE_OK && *types; column++, types++) {
+		if (*types == 'i') {
+			code = sqlite3_bind_int64(statement, column, va_arg(arguments, int64_t));
+		} else {
+			text = va_arg(arguments, const char *);
+			code = sqlite3_bind_text(statement, column, text, -1, SQLITE_STATIC);
+		}
+	}
+	if (code) {
+		state_finish(statement);
+		return state_error(state, code);
+	}
+	*ret_statement = statement;
+	return 0;
+}
+
+int state_query(struct state *state, struct sqlite3_stmt **ret_statement, const char *sql,
+		const char *types, ...)
+{
+	va_list arguments;
+	int error;
+
+	va_start(arguments, types);
+	error = query(state, ret_statement, sql, types, arguments);
+	va_end(arguments);
+	return error;
+}
+
+int state_step(struct state *state, struct sqlite3_stmt *statement)
+{
+	int code = sqlite3_step(statement), error;
+
+	if (code == SQLITE_ROW)
+		return 1;
+	/* Before the reset, which forgets it. */
+	error = state_error(state, code);
+	state_finish(statement);
+	return error;
+}
+
+/* Parameters are bound without a copy: none may outlive the call. */
+void state_finish(struct sqlite3_stmt *statement)
+{
+	sqlite3_reset(statement);
+	sqlite3_clear_bindings(statement);
+}
+
+int state_run(struct state *state, int64_t *ret_changes, const char *sql, const char *types, ...)
+{
+	struct sqlite3_stmt *statement;
+	va_list arguments;
+	int error;
+
+	va_start(arguments, types);
+	error = query(state, &statement, sql, types, arguments);
+	va_end(arguments);
+	if (error)
+		return error;
+	error = state_step(state, statement);
+	if (!error && ret_changes)
+		*ret_changes = sqlite3_changes64(state->db);
+	return error;
+}
+
+int state_number(struct state *state, int64_t *ret_number, const char *sql, const char *types, ...)
+{
+	struct sqlite3_stmt *statement;
+	va_list arguments;
+	int result;
+
+	va_start(arguments, types);
+	result = query(state, &statement, sql, types, arguments);
+	va_end(arguments);
+	if (result)
+		return result;
+	result = state_step(state, statement);
+	if (result <= 0)
+		return result ? result : -ENOENT;
+	*ret_number = sqlite3_column_int64(statement, 0);
+	state_finish(statement);
+	return 0;
+}
+
+const char *state_text(struct sqlite3_stmt *statement, int column)
+{
+	return (const char *)sqlite3_column_text(statement, column);
+}
+
+/* --- transactions ---------------------------------------------------------------------------- */
+
+/* IMMEDIATE: who reads first and writes then may find that another has written between. */
+int state_begin(struct state *state)
+{
+	int error;
+
+	assert(!state->in_batch);
+	error = state_run(state, NULL, "BEGIN IMMEDIATE", "");
+	state->in_batch = !error;
+	state->batch_error = 0;
+	return error;
+}
+
+static void end_batch(struct state *state)
+{
+	state->in_batch = false;
+	free(state->source);
+	state->source = NULL;
+}
+
+int state_commit(struct state *state)
+{
+	int error = state->batch_error;
+
+	assert(state->in_batch);
+	if (!error)
+		error = state_run(state, NULL, "COMMIT", "");
+	if (error)
+		state_rollback(state);
+	end_batch(state);
+	return error;
+}
+
+/* A full disk may have made SQLite roll back already. */
+void state_rollback(struct state *state)
+{
+	if (!sqlite3_get_autocommit(state->db))
+		(void)state_run(state, NULL, "ROLLBACK", "");
+	end_batch(state);
+}
+
+int state_enter(struct state *state)
+{
+	if (state->in_batch)
+		return state->batch_error;
+	return state_run(state, NULL, "BEGIN IMMEDIATE", "");
+}
+
+int state_leave(struct state *state, int error)
+{
+	if (state->in_batch) {
+		if (!state->batch_error)
+			state->batch_error = error;
+		return error;
+	}
+	if (!error)
+		error = state_run(state, NULL, "COMMIT", "");
+	if (error && !sqlite3_get_autocommit(state->db))
+		(void)state_run(state, NULL, "ROLLBACK", "");
+	return error;
+}
+
+/* --- opening --------------------------------------------------------------------------------- */
+
+/* SQLite gives its other files the mode of this one. */
+static int make_file(const struct paths *paths)
+{
+	struct file_access access = file_access_own(0600);
+	int directory, error;
+
+	error = file_open_path(paths->state, DIRECTORY_MODE, &directory);
+	if (error)
+		return error;
+	if (faccessat(directory, STATE_FILE, F_OK, AT_SYMLINK_NOFOLLOW)) {
+		error = file_create_atomically(directory, STATE_FILE, &access, "", 0);
+		if (error == -EEXIST)
+			error = 0;
+	}
+	close(directory);
+	return error;
+}
+
+/*
+ * The change to WAL needs the database for itself for a moment, and does not wait: two
+ * processes may be opening a new one.
+ */
+static int use_wal(struct state *state)
+{
+	const struct timespec pause = {.tv_nsec = RETRY_MS * 1000000L};
+	int waited_ms, error;
+
+	for (waited_ms = 0;; waited_ms += RETRY_MS) {
+		error = state_execute(state, "PRAGMA journal_mode = WAL");
+		if (error != -EBUSY || waited_ms >= STATE_BUSY_MS)
+			return error;
+		nanosleep(&pause, NULL);
+	}
+}
+
+static int open_database(struct state *state)
+{
+	int code, error;
+
+	code = sqlite3_open_v2(state->path, &state->db,
+			       SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_NOMUTEX,
+			       NULL);
+	if (code)
+		return state_error(state, code);
+	sqlite3_busy_timeout(state->db, STATE_BUSY_MS);
+	error = use_wal(state);
+	if (!error)
+		error = state_execute(state, "PRAGMA synchronous = FULL;"
+					     "PRAGMA foreign_keys = ON;"
+					     "PRAGMA cache_size = -16384;"
+					     "PRAGMA journal_size_limit = 67108864;");
+	return error ? error : state_migrate(state);
+}
+
+int state_open(struct state **ret_state, const struct paths *paths, struct failure *failure)
+{
+	struct state *state = calloc(1, sizeof(*state));
+	int error;
+
+	if (!state) {
+		failure_set_errno(failure, ENOMEM, "opening the state");
+		return -1;
+	}
+	snprintf(state->path, sizeof(state->path), "%s/" STATE_FILE, paths->state);
+	error = make_file(paths);
+	if (!error)
+		error = open_database(state);
+	if (!error) {
+		*ret_state = state;
+		return 0;
+	}
+	state_explain(state, error, failure);
+	state_free(state);
+	return -1;
+}
+
+void state_free(struct state *state)
+{
+	size_t i;
+
+	if (!state)
+		return;
+	for (i = 0; i < state->statement_count; i++)
+		sqlite3_finalize(state->statements[i].statement);
+	/* Rolls back what is open. */
+	sqlite3_close(state->db);
+	free(state->source);
+	free(state->last_tenant);
+	free(state);
+}

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The rows of lineages: what is wanted, what there is, and when it is due. */
+#include <assert.h>
+#include <errno.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "acme/store/state_internal.h"
+#include "acme/store/state_lineages.h"
+
+/* --- rows ------------------------------------------------------------------------------------ */
+
+void state_lineage_fill(struct state_lineage *lineage, struct sqlite3_stmt *row)
+{
+	int column = 0;
+
+	/* In the order of STATE_LINEAGE_COLUMNS. */
+	*lineage = (struct state_lineage){0};
+	lineage->id = sqlite3_column_int64(row, column++);
+	lineage->wish.name = state_text(row, column++);
+	lineage->wish.identifiers = state_text(row, column++);
+	lineage->wish.cas = state_text(row, column++);
+	lineage->wish.account = state_text(row, column++);
+	lineage->wish.key_type = state_text(row, column++);
+	lineage->wish.preferred_profile = state_text(row, column++);
+	lineage->wish.required_profile = state_text(row, column++);
+	lineage->wish.preferred_chain = state_text(row, column++);
+	lineage->wish.tenant = state_text(row, column++);
+	lineage->wish.deploy_hook = state_text(row, column++);
+	lineage->wish.source = state_text(row, column++);
+	lineage->wish.reuse_key = sqlite3_column_int(row, column++);
+	lineage->wish.bundle = sqlite3_column_int(row, column++);
+	lineage->server = state_text(row, column++);
+	lineage->ari_id = state_text(row, column++);
+	lineage->not_before_s = sqlite3_column_int64(row, column++);
+	lineage->not_after_s = sqlite3_column_int64(row, column++);
+	lineage->window_start_s = sqlite3_column_int64(row, column++);
+	lineage->window_end_s = sqlite3_column_int64(row, column++);
+	lineage->explanation_url = state_text(row, column++);
+	lineage->check_at_s = sqlite3_column_int64(row, column++);
+	lineage->ca = state_text(row, column++);
+	lineage->renew_at_s = sqlite3_column_int64(row, column++);
+	lineage->next_attempt_s = sqlite3_column_int64(row, column++);
+	lineage->issue_at_s = sqlite3_column_int64(row, column++);
+	lineage->failures = (unsigned int)sqlite3_column_int(row, column++);
+	lineage->last_failure = state_text(row, column++);
+	lineage->last_problem = state_text(row, column++);
+	lineage->paused = state_text(row, column++);
+	lineage->retired = sqlite3_column_int(row, column++);
+	lineage->priority = (enum state_priority)sqlite3_column_int(row, column++);
+	lineage->in_flight = sqlite3_column_int(row, column++);
+}
+
+/* Where its texts are pointed to. */
+static const size_t texts[] = {
+	offsetof(struct state_lineage, wish.name),
+	offsetof(struct state_lineage, wish.identifiers),
+	offsetof(struct state_lineage, wish.cas),
+	offsetof(struct state_lineage, wish.account),
+	offsetof(struct state_lineage, wish.key_type),
+	offsetof(struct state_lineage, wish.preferred_profile),
+	offsetof(struct state_lineage, wish.required_profile),
+	offsetof(struct state_lineage, wish.preferred_chain),
+	offsetof(struct state_lineage, wish.tenant),
+	offsetof(struct state_lineage, wish.deploy_hook),
+	offsetof(struct state_lineage, wish.source),
+	offsetof(struct state_lineage, server),
+	offsetof(struct state_lineage, ari_id),
+	offsetof(struct state_lineage, explanation_url),
+	offsetof(struct state_lineage, ca),
+	offsetof(struct state_lineage, last_failure),
+	offsetof(struct state_lineage, last_problem),
+	offsetof(struct state_lineage, paused),
+};
+
+/* Give it copies of its texts, all in one piece. */
+static int keep(struct state_lineage *lineage)
+{
+	const char **text;
+	size_t size = 0, i;
+	char *next;
+
+	for (i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+		text = (const char **)((char *)lineage + texts[i]);
+		size += *text ? strlen(*text) + 1 : 0;
+	}
+	lineage->storage = next = malloc(size);
+	if (!next)
+		return -ENOMEM;
+	for (i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+		text = (const char **)((char *)lineage + texts[i]);
+		if (!*text)
+			continue;
+		size = strlen(*text) + 1;
+		*text = memcpy(next, *text, size);
+		next += size;
+	}
+	return 0;
+}
+
+/* The one row of a query. */
+static int read_one(struct state *state, struct sqlite3_stmt *statement,
+		    struct state_lineage *ret_lineage)
+{
+	struct state_lineage lineage;
+	int result = state_step(state, statement);
+
+	if (result <= 0)
+		return result ? result : -ENOENT;
+	state_lineage_fill(&lineage, statement);
+	result = keep(&lineage);
+	state_finish(statement);
+	if (!result)
+		*ret_lineage = lineage;
+	return result;
+}
+
+int state_lineage_read(struct state *state, int64_t id, struct state_lineage *ret_lineage)
+{
+	struct sqlite3_stmt *statement;
+	int error;
+
+	error = state_query(state, &statement,
+			    "SELECT " STATE_LINEAGE_COLUMNS " FROM lineage WHERE id = ?1", "i", id);
+	return error ? error : read_one(state, statement, ret_lineage);
+}
+
+int state_lineage_find(struct state *state, const char *name, struct state_lineage *ret_lineage)
+{
+	struct sqlite3_stmt *statement;
+	int error;
+
+	error = state_query(state, &statement,
+			    "SELECT " STATE_LINEAGE_COLUMNS " FROM lineage WHERE name = ?1", "t",
+			    name);
+	return error ? error : read_one(state, statement, ret_lineage);
+}
+
+void state_lineage_done(struct state_lineage *lineage)
+{
+	free(lineage->storage);
+	*lineage = (struct state_lineage){0};
+}
+
+int state_lineage_count(struct state *state, int64_t *ret_count)
+{
+	return state_number(state, ret_count, "SELECT count(*) FROM lineage", "");
+}
+
+/* One change of one row: -ENOENT when the row is not there. */
+static int leave_one(struct state *state, int error, int64_t changes)
+{
+	return state_leave(state, error ? error : changes ? 0 : -ENOENT);
+}
+
+int state_lineage_delete(struct state *state, int64_t id)
+{
+	int64_t changes = 0;
+	int error = state_enter(state);
+
+	if (error)
+		return error;
+	error = state_run(state, &changes, "DELETE FROM lineage WHERE id = ?1", "i", id);
+	return leave_one(state, error, changes);
+}
+
+/* --- what is wanted --------------------------------------------------------------------------- */
+
+#define WISH_COLUMNS                                                                       \
+	"name, identifiers, cas, account, key_type, preferred_profile, required_profile, " \
+	"preferred_chain, tenant, deploy_hook, source, reuse_key, bundle"
+#define WISH_VALUES "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13"
+#define WISH_TYPES  "tttttttttttii"
+#define WISH_OF(wish)                                                                         \
+	(wish)->name, (wish)->identifiers, (wish)->cas, (wish)->account, (wish)->key_type,    \
+		(wish)->preferred_profile, (wish)->required_profile, (wish)->preferred_chain, \
+		(wish)->tenant ? (wish)->tenant : "", (wish)->deploy_hook, (wish)->source,    \
+		(int64_t)(wish)->reuse_key, (int64_t)(wish)->bundle
+
+/* The first of a list with blanks between. */
+#define FIRST_OF(list) "substr(" list ", 1, instr(" list " || ' ', ' ') - 1)"
+
+/*
+ * On the left the row as it is, on the right (excluded) as it is wanted.  What failed for
+ * other names, or at other CAs, says nothing of these.
+ */
+#define WISH_UPSERT                                                                                              \
+	"INSERT INTO lineage (" WISH_COLUMNS ", ca) VALUES (" WISH_VALUES ", " FIRST_OF(                         \
+		"?3") ") "                                                                                       \
+		      "ON CONFLICT (name) DO UPDATE SET "                                                        \
+		      "renew_at = iif(identifiers = excluded.identifiers, renew_at, 0), "                        \
+		      "next_attempt = iif((identifiers, cas) = (excluded.identifiers, excluded.cas), "           \
+		      "	next_attempt, 0), "                                                                      \
+		      "failures = iif((identifiers, cas) = (excluded.identifiers, excluded.cas), failures, 0), " \
+		      "ca = iif(cas = excluded.cas, ca, excluded.ca), "                                          \
+		      "identifiers = excluded.identifiers, cas = excluded.cas, account = excluded.account, "     \
+		      "key_type = excluded.key_type, preferred_profile = excluded.preferred_profile, "           \
+		      "required_profile = excluded.required_profile, "                                           \
+		      "preferred_chain = excluded.preferred_chain, tenant = excluded.tenant, "                   \
+		      "deploy_hook = excluded.deploy_hook, source = excluded.source, "                           \
+		      "reuse_key = excluded.reuse_key, bundle = excluded.bundle, retired = 0 "                   \
+		      "RETURNING id"
+
+static int write_wish(struct state *state, const struct state_wish *wish, int64_t *ret_id)
+{
+	int error = state_enter(state);
+
+	if (error)
+		return error;
+	error = state_number(state, ret_id, WISH_UPSERT, WISH_TYPES, WISH_OF(wish));
+	return state_leave(state, error);
+}
+
+int state_wish(struct state *state, const struct state_wish *wish, int64_t *ret_id)
+{
+	int64_t id, seen = 1;
+	int error;
+
+	/* Mostly nothing has changed, and a list may be long: do not write. */
+	error = state_number(state, &id,
+			     "SELECT id FROM lineage WHERE name = ?1 AND retired = 0 AND "
+			     "(" WISH_COLUMNS ") IS (" WISH_VALUES ")",
+			     WISH_TYPES, WISH_OF(wish));
+	if (error == -ENOENT)
+		error = write_wish(state, wish, &id);
+	if (!error && state->source)
+		error = state_leave(state, state_run(state, &seen,
+						     "INSERT OR IGNORE INTO temp.seen VALUES (?1)",
+						     "i", id));
+	if (!error && ret_id)
+		*ret_id = id;
+	return error ? error : seen ? 0 : -EEXIST;
+}
+
+int state_source_begin(struct state *state, const char *source)
+{
+	assert(state->in_batch && !state->source);
+	state->source = strdup(source);
+	if (!state->source)
+		return state_leave(state, -ENOMEM);
+	return state_leave(state, state_execute(state, "CREATE TEMP TABLE IF NOT EXISTS seen "
+						       "(id INTEGER PRIMARY KEY);"
+						       "DELETE FROM temp.seen"));
+}
+
+int state_source_end(struct state *state, int64_t *ret_retired)
+{
+	int error;
+
+	assert(state->in_batch && state->source);
+	error = state_run(state, ret_retired,
+			  "UPDATE lineage SET retired = 1 WHERE source = ?1 AND retired = 0 "
+			  "AND id NOT IN (SELECT id FROM temp.seen)",
+			  "t", state->source);
+	if (!error)
+		error = state_execute(state, "DELETE FROM temp.seen");
+	free(state->source);
+	state->source = NULL;
+	return state_leave(state, error);
+}
+
+/* --- what there is, and when it is due --------------------------------------------------------- */
+
+int state_certificate_write(struct state *state, int64_t id,
+			    const struct state_certificate *certificate)
+{
+	int64_t changes = 0;
+	int error;
+
+	error = state_run(state, &changes,
+			  "UPDATE lineage SET server = ?2, ari_id = ?3, not_before = ?4, "
+			  "not_after = ?5, renew_at = ?6, check_at = ?7, window_start = 0, "
+			  "window_end = 0, explanation_url = NULL WHERE id = ?1",
+			  "ittiiii", id, certificate->server, certificate->ari_id,
+			  certificate->not_before_s, certificate->not_after_s,
+			  certificate->renew_at_s, certificate->check_at_s);
+	if (!error && !changes)
+		error = -ENOENT;
+	if (error)
+		return error;
+	return state_run(state, NULL,
+			 "INSERT INTO fact VALUES ('newest_not_before', ?1) ON CONFLICT DO UPDATE "
+			 "SET value = excluded.value WHERE value < excluded.value",
+			 "i", certificate->not_before_s);
+}
+
+int state_set_certificate(struct state *state, int64_t id,
+			  const struct state_certificate *certificate)
+{
+	int error = state_enter(state);
+
+	if (error)
+		return error;
+	return state_leave(state, state_certificate_write(state, id, certificate));
+}
+
+int state_newest_not_before(struct state *state, int64_t *ret_not_before_s)
+{
+	return state_number(state, ret_not_before_s,
+			    "SELECT max(value) FROM fact WHERE name = 'newest_not_before'", "");
+}
+
+int state_set_renewal(struct state *state, int64_t id, int64_t renew_at_s,
+		      enum state_priority priority)
+{
+	int64_t changes = 0;
+	int error = state_enter(state);
+
+	if (error)
+		return error;
+	error = state_run(state, &changes,
+			  "UPDATE lineage SET renew_at = ?2, priority = ?3 WHERE id = ?1", "iii",
+			  id, renew_at_s, (int64_t)priority);
+	return leave_one(state, error, changes);
+}
+
+int state_postpone(struct state *state, int64_t id, int64_t until_s, const char *ca)
+{
+	int64_t changes = 0;
+	int error = state_enter(state);
+
+	if (error)
+		return error;
+	error = state_run(
+		state, &changes,
+		"UPDATE lineage SET next_attempt = ?2, ca = coalesce(?3, ca) WHERE id = ?1", "iit",
+		id, until_s, ca);
+	return leave_one(state, error, changes);
+}
+
+int state_pause(struct state *state, int64_t id, const char *reason)
+{
+	int64_t changes = 0;
+	int error = state_enter(state);
+
+	if (error)
+		return error;
+	error = state_run(state, &changes, "UPDATE lineage SET paused = ?2 WHERE id = ?1", "it", id,
+			  reason);
+	return leave_one(state, error, changes);
+}
+
+int state_set_window(struct state *state, int64_t id, const struct state_window *window)
+{
+	int64_t changes = 0;
+	int error = state_enter(state);
+
+	if (error)
+		return error;
+	error = state_run(state, &changes,
+			  "UPDATE lineage SET window_start = ?2, window_end = ?3, "
+			  "explanation_url = ?4, check_at = ?5, renew_at = ?6, priority = ?7 "
+			  "WHERE id = ?1",
+			  "iiitiii", id, window->start_s, window->end_s, window->explanation_url,
+			  window->check_at_s, window->renew_at_s, (int64_t)window->priority);
+	return leave_one(state, error, changes);
+}
+
+int state_set_check(struct state *state, int64_t id, int64_t check_at_s)
+{
+	int64_t changes = 0;
+	int error = state_enter(state);
+
+	if (error)
+		return error;
+	error = state_run(state, &changes, "UPDATE lineage SET check_at = ?2 WHERE id = ?1", "ii",
+			  id, check_at_s);
+	return leave_one(state, error, changes);
+}
+
+int state_mark_due(struct state *state, const struct state_filter *filter, int64_t now_s,
+		   enum state_priority priority, int64_t *ret_count)
+{
+	int error = state_enter(state);
+
+	if (error)
+		return error;
+	/* What failed before was another reason to renew; the order of expiry is in the index. */
+	error = state_run(state, ret_count,
+			  "UPDATE lineage SET renew_at = ?1, priority = ?2, next_attempt = 0 "
+			  "WHERE retired = 0 AND (?3 IS NULL OR ca = ?3) "
+			  "AND (?4 IS NULL OR server = ?4) "
+			  "AND (?5 = 0 OR not_before > ?5) AND (?6 = 0 OR not_before < ?6) "
+			  "AND (?7 = 0 OR (window_end > 0 AND window_end < ?7))",
+			  "iittiii", now_s, (int64_t)priority, filter->ca, filter->server,
+			  filter->issued_after_s, filter->issued_before_s, filter->window_before_s);
+	return state_leave(state, error);
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Orders in flight, and how they ended. */
+#include <errno.h>
+#include <sqlite3.h>
+
+#include "acme/store/state_internal.h"
+#include "acme/store/state_lineages.h"
+
+#define NUMBER(text) #text
+#define STRING(name) NUMBER(name)
+
+/* Put the lineage's mark beside its order, so that it is not due meanwhile. */
+static int mark(struct state *state, int64_t lineage, bool in_flight)
+{
+	int64_t changes = 0;
+	int error;
+
+	error = state_run(state, &changes, "UPDATE lineage SET in_flight = ?2 WHERE id = ?1", "ii",
+			  lineage, (int64_t)in_flight);
+	return error ? error : changes ? 0 : -ENOENT;
+}
+
+int state_order_begin(struct state *state, const struct state_order *order)
+{
+	int error = state_enter(state);
+
+	if (error)
+		return error;
+	error = mark(state, order->lineage, true);
+	if (!error)
+		error = state_run(
+			state, NULL,
+			"INSERT INTO order_in_flight VALUES (?1, ?2, ?3, ?4, ?5, NULL, ?6)",
+			"itttti", order->lineage, order->ca, order->server, order->account,
+			order->identifiers, order->made_at_s);
+	return state_leave(state, error);
+}
+
+int state_order_created(struct state *state, int64_t lineage, const char *url)
+{
+	int64_t changes = 0;
+	int error = state_enter(state);
+
+	if (error)
+		return error;
+	error = state_run(state, &changes, "UPDATE order_in_flight SET url = ?2 WHERE lineage = ?1",
+			  "it", lineage, url);
+	return state_leave(state, error ? error : changes ? 0 : -ENOENT);
+}
+
+/* Into the history, of which the oldest is forgotten. */
+static int note_attempt(struct state *state, int64_t lineage, const struct state_failure *failure,
+			int64_t now_s)
+{
+	int error;
+
+	error = state_run(state, NULL,
+			  "INSERT INTO attempt (lineage, at, ca, url, failure, problem) VALUES "
+			  "(?1, ?2, (SELECT ca FROM order_in_flight WHERE lineage = ?1), "
+			  "(SELECT url FROM order_in_flight WHERE lineage = ?1), ?3, ?4)",
+			  "iitt", lineage, now_s, failure ? failure->text : NULL,
+			  failure ? failure->problem : NULL);
+	if (error)
+		return error;
+	return state_run(state, NULL,
+			 "DELETE FROM attempt WHERE lineage = ?1 AND id <= (SELECT id FROM attempt "
+			 "WHERE lineage = ?1 ORDER BY id DESC LIMIT 1 "
+			 "OFFSET " STRING(STATE_ATTEMPTS) ")",
+			 "i", lineage);
+}
+
+static int remove_order(struct state *state, int64_t lineage)
+{
+	int error;
+
+	error = state_run(state, NULL, "DELETE FROM order_in_flight WHERE lineage = ?1", "i",
+			  lineage);
+	return error ? error : mark(state, lineage, false);
+}
+
+int state_order_succeeded(struct state *state, int64_t lineage,
+			  const struct state_certificate *certificate, int64_t now_s)
+{
+	int error = state_enter(state);
+
+	if (error)
+		return error;
+	error = state_certificate_write(state, lineage, certificate);
+	if (!error)
+		error = note_attempt(state, lineage, NULL, now_s);
+	if (!error)
+		error = remove_order(state, lineage);
+	/* The next renewal begins with the CA that is preferred. */
+	if (!error)
+		error = state_run(state, NULL,
+				  "UPDATE lineage SET failures = 0, next_attempt = 0, "
+				  "last_failure = NULL, last_problem = NULL, priority = 0, "
+				  "ca = substr(cas, 1, instr(cas || ' ', ' ') - 1) WHERE id = ?1",
+				  "i", lineage);
+	return state_leave(state, error);
+}
+
+int state_order_failed(struct state *state, int64_t lineage, const struct state_failure *failure,
+		       int64_t now_s)
+{
+	int error = state_enter(state);
+
+	if (error)
+		return error;
+	error = note_attempt(state, lineage, failure, now_s);
+	if (!error)
+		error = remove_order(state, lineage);
+	if (!error)
+		error = state_run(state, NULL,
+				  "UPDATE lineage SET failures = failures + 1, next_attempt = ?2, "
+				  "last_failure = ?3, last_problem = ?4, ca = coalesce(?5, ca) "
+				  "WHERE id = ?1",
+				  "iittt", lineage, failure->next_attempt_s, failure->text,
+				  failure->problem, failure->next_ca);
+	return state_leave(state, error);
+}
+
+int state_order_drop(struct state *state, int64_t lineage)
+{
+	int error = state_enter(state);
+
+	if (error)
+		return error;
+	return state_leave(state, remove_order(state, lineage));
+}
+
+int state_orders(struct state *state, int (*each)(void *context, const struct state_order *order),
+		 void *context)
+{
+	struct sqlite3_stmt *statement;
+	struct state_order order;
+	int result;
+
+	result = state_query(state, &statement,
+			     "SELECT lineage, name, o.ca, o.server, o.account, o.identifiers, url, "
+			     "made_at FROM order_in_flight AS o JOIN lineage ON id = lineage "
+			     "ORDER BY made_at, lineage",
+			     "");
+	if (result)
+		return result;
+	while ((result = state_step(state, statement)) > 0) {
+		order = (struct state_order){
+			.lineage = sqlite3_column_int64(statement, 0),
+			.name = state_text(statement, 1),
+			.ca = state_text(statement, 2),
+			.server = state_text(statement, 3),
+			.account = state_text(statement, 4),
+			.identifiers = state_text(statement, 5),
+			.url = state_text(statement, 6),
+			.made_at_s = sqlite3_column_int64(statement, 7),
+		};
+		result = each(context, &order);
+		if (result) {
+			state_finish(statement);
+			return result;
+		}
+	}
+	return result;
+}
+
+int state_attempts(struct state *state, int64_t lineage,
+		   int (*each)(void *context, const struct state_attempt *attempt), void *context)
+{
+	struct state_attempt attempt;
+	struct sqlite3_stmt *statement;
+	int result;
+
+	result = state_query(state, &statement,
+			     "SELECT at, ca, url, failure, problem FROM attempt "
+			     "WHERE lineage = ?1 ORDER BY id DESC",
+			     "i", lineage);
+	if (result)
+		return result;
+	while ((result = state_step(state, statement)) > 0) {
+		attempt = (struct state_attempt){
+			.at_s = sqlite3_column_int64(statement, 0),
+			.ca = state_text(statement, 1),
+			.url = state_text(statement, 2),
+			.failure = state_text(statement, 3),
+			.problem = state_text(statement, 4),
+		};
+		result = each(context, &attempt);
+		if (result) {
+			state_finish(statement);
+			return result;
+		}
+	}
+	return result;
+}

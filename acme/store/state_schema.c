@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The tables of the state, version by version. */
+#include <errno.h>
+#include <stddef.h>
+
+#include "acme/store/state_internal.h"
+
+/*
+ * lineage.issue_at and lineage.check_due say when something is to be done, and are computed
+ * from what else the row says, so that they cannot contradict it.  The indexes by them
+ * are what makes looking cheap.
+ */
+static const char *const versions[] = {
+	"CREATE TABLE lineage ("
+	"	id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	"	name TEXT NOT NULL UNIQUE,"
+	"	identifiers TEXT NOT NULL,"
+	"	cas TEXT NOT NULL,"
+	"	account TEXT,"
+	"	key_type TEXT,"
+	"	preferred_profile TEXT,"
+	"	required_profile TEXT,"
+	"	preferred_chain TEXT,"
+	"	tenant TEXT NOT NULL,"
+	"	deploy_hook TEXT,"
+	"	source TEXT NOT NULL,"
+	"	reuse_key INTEGER NOT NULL,"
+	"	bundle INTEGER NOT NULL,"
+	"	server TEXT,"
+	"	ari_id TEXT,"
+	"	not_before INTEGER NOT NULL DEFAULT 0,"
+	"	not_after INTEGER NOT NULL DEFAULT 0,"
+	"	window_start INTEGER NOT NULL DEFAULT 0,"
+	"	window_end INTEGER NOT NULL DEFAULT 0,"
+	"	explanation_url TEXT,"
+	"	check_at INTEGER NOT NULL DEFAULT 0,"
+	"	ca TEXT NOT NULL,"
+	"	renew_at INTEGER NOT NULL DEFAULT 0,"
+	"	next_attempt INTEGER NOT NULL DEFAULT 0,"
+	"	failures INTEGER NOT NULL DEFAULT 0,"
+	"	last_failure TEXT,"
+	"	last_problem TEXT,"
+	"	paused TEXT,"
+	"	retired INTEGER NOT NULL DEFAULT 0,"
+	"	priority INTEGER NOT NULL DEFAULT 0,"
+	"	in_flight INTEGER NOT NULL DEFAULT 0,"
+	"	issue_at INTEGER AS (CASE WHEN paused IS NULL AND retired = 0 AND in_flight = 0 "
+	"		THEN max(renew_at, next_attempt, 1) END) VIRTUAL,"
+	"	check_due INTEGER AS (CASE WHEN check_at > 0 AND retired = 0 AND in_flight = 0 "
+	"		THEN check_at END) VIRTUAL"
+	") STRICT;"
+	"CREATE INDEX lineage_by_issue ON lineage (issue_at) WHERE issue_at IS NOT NULL;"
+	"CREATE INDEX lineage_by_check ON lineage (check_due) WHERE check_due IS NOT NULL;"
+	"CREATE INDEX lineage_by_ca ON lineage (ca, priority, issue_at, not_after) "
+	"	WHERE issue_at IS NOT NULL;"
+	"CREATE INDEX lineage_by_tenant ON lineage (ca, priority, tenant, issue_at, not_after) "
+	"	WHERE issue_at IS NOT NULL;"
+
+	"CREATE TABLE order_in_flight ("
+	"	lineage INTEGER PRIMARY KEY REFERENCES lineage ON DELETE CASCADE,"
+	"	ca TEXT NOT NULL,"
+	"	server TEXT NOT NULL,"
+	"	account TEXT,"
+	"	identifiers TEXT NOT NULL,"
+	"	url TEXT,"
+	"	made_at INTEGER NOT NULL"
+	") STRICT;"
+
+	"CREATE TABLE attempt ("
+	"	id INTEGER PRIMARY KEY,"
+	"	lineage INTEGER NOT NULL REFERENCES lineage ON DELETE CASCADE,"
+	"	at INTEGER NOT NULL,"
+	"	ca TEXT,"
+	"	url TEXT,"
+	"	failure TEXT,"
+	"	problem TEXT"
+	") STRICT;"
+	"CREATE INDEX attempt_by_lineage ON attempt (lineage, id);"
+
+	"CREATE TABLE bucket ("
+	"	server TEXT NOT NULL,"
+	"	account TEXT NOT NULL,"
+	"	limit_name TEXT NOT NULL,"
+	"	scope TEXT NOT NULL,"
+	"	full_at INTEGER NOT NULL,"
+	"	PRIMARY KEY (server, account, limit_name, scope)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE INDEX bucket_by_full ON bucket (full_at);"
+
+	"CREATE TABLE hold ("
+	"	server TEXT NOT NULL,"
+	"	account TEXT NOT NULL,"
+	"	until INTEGER NOT NULL,"
+	"	PRIMARY KEY (server, account)"
+	") STRICT, WITHOUT ROWID;"
+
+	"CREATE TABLE fingerprint ("
+	"	path TEXT PRIMARY KEY,"
+	"	fingerprint TEXT NOT NULL"
+	") STRICT, WITHOUT ROWID;"
+
+	"CREATE TABLE fact ("
+	"	name TEXT PRIMARY KEY,"
+	"	value INTEGER NOT NULL"
+	") STRICT, WITHOUT ROWID;",
+
+	/* For state_due_replacements(). */
+	"CREATE INDEX lineage_by_replacement ON lineage (ca, priority, issue_at, not_after) "
+	"	WHERE issue_at IS NOT NULL AND ari_id IS NOT NULL AND server = ca AND check_at > 0;",
+};
+
+#define VERSION ((int64_t)(sizeof(versions) / sizeof(*versions)))
+
+/* PRAGMA takes no parameters. */
+static int note_version(struct state *state)
+{
+	_Static_assert(sizeof(versions) / sizeof(*versions) == 2, "the number below");
+	return state_execute(state, "PRAGMA user_version = 2");
+}
+
+int state_migrate(struct state *state)
+{
+	int64_t version;
+	int error;
+
+	/* Mostly there is nothing to do, and nobody to be kept waiting. */
+	error = state_number(state, &version, "PRAGMA user_version", "");
+	if (error || version == VERSION)
+		return error;
+	error = state_enter(state);
+	if (error)
+		return error;
+	error = state_number(state, &version, "PRAGMA user_version", "");
+	if (!error && version > VERSION)
+		error = -EPROTO;
+	for (; !error && version < VERSION; version++)
+		error = state_execute(state, versions[version]);
+	if (!error)
+		error = note_version(state);
+	return state_leave(state, error);
+}
