@@ -3,8 +3,8 @@
  * What each rule of the classifier costs, by BPF_PROG_TEST_RUN: classifier ROUNDS.
  * Run by steering.py, which reads the lines that this prints:
  *
- *   WAY ns RULE N                      a line a round: the time of a run
- *   WAY program NAME INSNS BYTES       verifier's processed instructions, bytes of native code
+ *   TAKEOVER ns RULE N                      a line a round: the time of a run
+ *   TAKEOVER program NAME INSNS BYTES       verifier's processed instructions, bytes of native code
  *
  * Every round takes all rules in turn, so that what else the machine does falls on all of
  * them.  Rules that leave no trace run over the same segment many times.  The others need a
@@ -96,7 +96,7 @@ static const struct steady_rule steady_rules[] = {
 	{
 		.name = "syn",
 		.flags = WIRE_SYN,
-		.outcome = {SUBJECT_PASS, STEER_NEWBORN},
+		.outcome = {SUBJECT_PASS, STEER_SYN_MARKED},
 	},
 };
 
@@ -108,10 +108,10 @@ struct connection_rule {
 	bool rest; /* of the hello, when the first segment was seen before */
 	bool accepted; /* by production, before the data comes */
 	bool cookie; /* production answers with SYN cookies */
-	struct outcome outcome[SUBJECT_WAYS];
+	struct outcome outcome[SUBJECT_TAKEOVERS];
 };
 
-#define BOTH_WAYS(action, counter)      \
+#define BOTH_TAKEOVERS(action, counter) \
 	{                               \
 		{action, counter},      \
 		{                       \
@@ -124,32 +124,32 @@ static const struct connection_rule connection_rules[] = {
 		.name = "empty_once",
 		.hello = "curl",
 		.empty_program = true,
-		.outcome = BOTH_WAYS(SUBJECT_PASS, NO_COUNTER),
+		.outcome = BOTH_TAKEOVERS(SUBJECT_PASS, NO_COUNTER),
 	},
 	{
 		.name = "accepted",
 		.hello = "curl",
 		.accepted = true,
-		.outcome = BOTH_WAYS(SUBJECT_PASS, NO_COUNTER),
+		.outcome = BOTH_TAKEOVERS(SUBJECT_PASS, NO_COUNTER),
 	},
 	{
 		.name = "bare_ack",
-		.outcome = BOTH_WAYS(SUBJECT_DROP, STEER_BARE_ACK_HELD),
+		.outcome = BOTH_TAKEOVERS(SUBJECT_DROP, STEER_BARE_ACK_HELD),
 	},
 	{
 		.name = "not_tls",
 		.hello = "bad-http",
-		.outcome = BOTH_WAYS(SUBJECT_PASS, STEER_PASSED_MALFORMED),
+		.outcome = BOTH_TAKEOVERS(SUBJECT_PASS, STEER_PASSED_MALFORMED),
 	},
 	{
 		.name = "other_hello",
 		.hello = "curl",
-		.outcome = BOTH_WAYS(SUBJECT_PASS, STEER_PASSED_OTHER),
+		.outcome = BOTH_TAKEOVERS(SUBJECT_PASS, STEER_PASSED_OTHER),
 	},
 	{
 		.name = "not_pending_hello",
 		.hello = "pebble-ipv4",
-		.outcome = BOTH_WAYS(SUBJECT_PASS, STEER_PASSED_NOT_PENDING),
+		.outcome = BOTH_TAKEOVERS(SUBJECT_PASS, STEER_PASSED_NOT_PENDING),
 	},
 	{
 		.name = "acme_hello",
@@ -159,19 +159,19 @@ static const struct connection_rule connection_rules[] = {
 	{
 		.name = "undecided_hello",
 		.hello = "chromium",
-		.outcome = BOTH_WAYS(SUBJECT_DROP, STEER_JOINED),
+		.outcome = BOTH_TAKEOVERS(SUBJECT_DROP, STEER_JOINED),
 	},
 	{
 		.name = "joined_hello",
 		.hello = "chromium",
 		.rest = true,
-		.outcome = BOTH_WAYS(SUBJECT_PASS, STEER_PASSED_OTHER),
+		.outcome = BOTH_TAKEOVERS(SUBJECT_PASS, STEER_PASSED_OTHER),
 	},
 	{
 		.name = "cookie_hello",
 		.hello = "curl",
 		.cookie = true,
-		.outcome = BOTH_WAYS(SUBJECT_PASS, STEER_PASSED_OTHER),
+		.outcome = BOTH_TAKEOVERS(SUBJECT_PASS, STEER_PASSED_OTHER),
 	},
 };
 
@@ -187,7 +187,7 @@ static int check_counters(const struct bench *bench, const char *name, enum stee
 	if (err)
 		return err;
 	for (int i = 0; i < STEER_COUNTERS; i++)
-		if (i != STEER_NEWBORN)
+		if (i != STEER_SYN_MARKED)
 			others += after[i] - before[i];
 	if (counter == NO_COUNTER ? !others : after[counter] - before[counter] == runs)
 		return 0;
@@ -314,7 +314,8 @@ static int measure_connection(struct bench *bench, const struct connection_rule 
 			   (uint32_t)offset, hello ? hello->data + offset : NULL,
 			   size < WIRE_PAYLOAD_MAX ? size : WIRE_PAYLOAD_MAX, ret_ns, &action);
 	if (!err)
-		err = check_action(rule->name, action, rule->outcome[bench->subject.way].action);
+		err = check_action(rule->name, action,
+				   rule->outcome[bench->subject.takeover].action);
 	if (err)
 		return err;
 	subject_drain(&bench->subject);
@@ -332,7 +333,7 @@ static int compare_ns(const void *a, const void *b)
 static int measure_connections(struct bench *bench, const struct connection_rule *rule,
 			       uint32_t *ret_ns)
 {
-	enum steer_counter counter = rule->outcome[bench->subject.way].counter;
+	enum steer_counter counter = rule->outcome[bench->subject.takeover].counter;
 	uint64_t before[STEER_COUNTERS];
 	uint32_t ns[CONNECTIONS];
 	int err = subject_counters(&bench->subject, before);
@@ -352,9 +353,9 @@ static int measure_connections(struct bench *bench, const struct connection_rule
 
 /* --- rounds ---------------------------------------------------------------------- */
 
-static const char *way_name(const struct bench *bench)
+static const char *subject_takeover_name(const struct bench *bench)
 {
-	return bench->subject.way == SUBJECT_REPAIR ? "repair" : "sk_lookup";
+	return bench->subject.takeover == SUBJECT_REPAIR ? "repair" : "sk_lookup";
 }
 
 static int run_round(struct bench *bench)
@@ -365,13 +366,15 @@ static int run_round(struct bench *bench)
 	for (size_t i = 0; !err && i < sizeof(steady_rules) / sizeof(steady_rules[0]); i++) {
 		err = measure_steady(bench, &steady_rules[i], &ns);
 		if (!err)
-			printf("%s ns %s %u\n", way_name(bench), steady_rules[i].name, ns);
+			printf("%s ns %s %u\n", subject_takeover_name(bench), steady_rules[i].name,
+			       ns);
 	}
 	for (size_t i = 0; !err && i < sizeof(connection_rules) / sizeof(connection_rules[0]);
 	     i++) {
 		err = measure_connections(bench, &connection_rules[i], &ns);
 		if (!err)
-			printf("%s ns %s %u\n", way_name(bench), connection_rules[i].name, ns);
+			printf("%s ns %s %u\n", subject_takeover_name(bench),
+			       connection_rules[i].name, ns);
 	}
 	return err;
 }
@@ -380,14 +383,15 @@ static void print_program(void *context, const struct bpf_prog_info *info)
 {
 	const struct bench *bench = context;
 
-	printf("%s program %s %u %u\n", way_name(bench), info->name, info->verified_insns,
-	       info->jited_prog_len);
+	printf("%s program %s %u %u\n", subject_takeover_name(bench), info->name,
+	       info->verified_insns, info->jited_prog_len);
 }
 
-static int measure_way(struct bench *bench, enum subject_way way, unsigned int rounds)
+static int measure_takeover(struct bench *bench, enum subject_takeover takeover,
+			    unsigned int rounds)
 {
 	const char *pending = hello_vectors_find(&bench->vectors, PENDING_VECTOR)->server_name;
-	int err = subject_open(way, pending, NAMES, &bench->subject);
+	int err = subject_open(takeover, pending, NAMES, &bench->subject);
 
 	if (err)
 		return err;
@@ -415,8 +419,8 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	hello_vectors_load(&bench.vectors);
-	for (int way = 0; !err && way < SUBJECT_WAYS; way++)
-		err = measure_way(&bench, way, (unsigned int)rounds);
+	for (int takeover = 0; !err && takeover < SUBJECT_TAKEOVERS; takeover++)
+		err = measure_takeover(&bench, takeover, (unsigned int)rounds);
 	hello_vectors_free(&bench.vectors);
 	close(bench.wire.fd);
 	if (err)

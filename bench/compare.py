@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sidestep beside what people would use instead: `make bench` or `make bench-quick`, as root.
 
-Measures handshakes (handshakes.py), production (ways.py) and publishing (publishing.py) in
+Measures handshakes (handshakes.py), production (front_load.py) and publishing (publishing.py) in
 one run, and writes results.json, RESULTS.md and plots to build/bench; bench/README.md
 explains the keys.
 """
@@ -19,11 +19,11 @@ import hosts
 import plots
 import publishing
 import storm
-import ways
+import front_load
 
 # Rounds of handshakes, of production, of storms and of publishing, and the seconds of a block.
-FULL = {"handshakes": (12, 2), "ways": (10, 2), "storm": (5, 5), "publishing": 5}
-QUICK = {"handshakes": (3, 1), "ways": (3, 1), "storm": (2, 2), "publishing": 2}
+FULL = {"handshakes": (12, 2), "fronts": (10, 2), "storm": (5, 5), "publishing": 5}
+QUICK = {"handshakes": (3, 1), "fronts": (3, 1), "storm": (2, 2), "publishing": 2}
 
 VERSIONS = {
     "nginx": ("nginx", "-v"),
@@ -51,7 +51,7 @@ def measure(plan):
     started, load_before = time.time(), os.getloadavg()[0]
     result = {
         "handshake": handshakes.measure(*plan["handshakes"]),
-        "production": ways.measure(*plan["ways"]),
+        "production": front_load.measure(*plan["fronts"]),
         "storm": storm.measure(*plan["storm"]),
         "publish": publishing.measure(plan["publishing"]),
     }
@@ -101,18 +101,18 @@ def handshake_lines(handshake):
 
 
 def production_lines(production):
-    head = ("way", "new connections/s", "ratio", "requests/s", "ratio", "bulk MB/s", "ratio",
+    head = ("front", "new connections/s", "ratio", "requests/s", "ratio", "bulk MB/s", "ratio",
             "p99 ms", "cpu µs a connection", "failed")
     rows = [
         (
             name,
-            *(cell(way["new_connections_per_s"], 0), cell(way["ratio_new_connections"], 3)),
-            *(cell(way["requests_per_s"], 0), cell(way["ratio_requests"], 3)),
-            *(cell(way["bulk_mb_per_s"], 0), cell(way["ratio_bulk_mb"], 3)),
-            *(cell(way["p99_ms"], 2), cell(way["cpu_us_new_connections"], 0), str(way["failed"])),
+            *(cell(front["new_connections_per_s"], 0), cell(front["ratio_new_connections"], 3)),
+            *(cell(front["requests_per_s"], 0), cell(front["ratio_requests"], 3)),
+            *(cell(front["bulk_mb_per_s"], 0), cell(front["ratio_bulk_mb"], 3)),
+            *(cell(front["p99_ms"], 2), cell(front["cpu_us_new_connections"], 0), str(front["failed"])),
         )
-        for name, way in production.items()
-        if isinstance(way, dict)
+        for name, front in production.items()
+        if isinstance(front, dict)
     ]
     yield f"{production['armed_names']} names armed.\n"
     yield from table(head, rows)
@@ -174,7 +174,7 @@ def document(result):
     yield from machine_lines(result["machine"])
     yield "\n## The validator's handshake, one worker on one core\n"
     yield from handshake_lines(result["handshake"])
-    yield "\n![handshakes](handshake.svg)\n\n## Production, by each way\n"
+    yield "\n![handshakes](handshake.svg)\n\n## Production, by each front\n"
     yield from production_lines(result["production"])
     yield "\n![production](production.svg)\n\n## In a storm\n"
     yield from storm_lines(result["storm"])

@@ -45,11 +45,11 @@ plot '{directory}/handshake.dat' using 2:3:4:xtic(1) linecolor rgb '#3366aa', \\
 
 
 def draw_production(production, directory):
-    rows = {name: way for name, way in production.items() if isinstance(way, dict)}
+    rows = {name: front for name, front in production.items() if isinstance(front, dict)}
     keys = ("ratio_new_connections", "ratio_requests", "ratio_bulk_mb")
     script = HEAD.format(
         output=directory / "production.svg",
-        title="production by each way, of what it does directly",
+        title="production by each front, of what it does directly",
         key="outside right noenhanced",
     )
     plots = ", \\\n\t".join(
@@ -57,7 +57,7 @@ def draw_production(production, directory):
         for i, key in enumerate(keys)
     )
     script += f"plot {plots}\n"
-    lines = [f"{name} {' '.join(bars(way[key]) for key in keys)}" for name, way in rows.items()]
+    lines = [f"{name} {' '.join(bars(front[key]) for key in keys)}" for name, front in rows.items()]
     run(directory, "production", script, lines)
 
 

@@ -199,7 +199,7 @@ class Bench:
         self.instances = {state: sidestep.Sidestep(lab, elsewhere, state) for state in ATTACHED}
         self.attachments = {}
         for state, instance in self.instances.items():
-            instance.start("--way", "sk_lookup")
+            instance.start("--takeover", "sk_lookup")
             self.attachments[state] = Attachment(lab.server, instance)
         arm = hosts.BUILD / "bench/arm"
         hosts.run(arm, self.instances["armed"].root, NAMES, timeout=ARM_PATIENCE_S)

@@ -28,22 +28,22 @@ ONCE = {
 
 
 def run_classifier():
-    """Its lines, as a series of ns for each way and rule, and the programs of each way."""
+    """Its lines, as a series of ns for each takeover and rule, and the programs of each takeover."""
     series = collections.defaultdict(lambda: collections.defaultdict(list))
     programs = collections.defaultdict(dict)
     command = (hosts.BUILD / "bench/classifier", CLASSIFIER_ROUNDS)
     output = hosts.run(*command, cwd=hosts.SOURCE, timeout=CLASSIFIER_PATIENCE_S).stdout
     for line in output.splitlines():
-        way, kind, name, *numbers = line.split()
+        takeover, kind, name, *numbers = line.split()
         if kind == "ns":
-            series[way][name].append(int(numbers[0]))
+            series[takeover][name].append(int(numbers[0]))
         else:
-            programs[way][name] = tuple(map(int, numbers))
+            programs[takeover][name] = tuple(map(int, numbers))
     return series, programs
 
 
-def describe_way(series, programs):
-    """The members of "classifier" for one way."""
+def describe_takeover(series, programs):
+    """The members of "classifier" for one takeover."""
     members = {}
     for rule, values in series.items():
         members[f"{rule}_ns"] = spread.describe(values, 1)
@@ -60,9 +60,9 @@ def measure():
     """The whole of steering.json."""
     started, load_before = time.time(), os.getloadavg()
     series, programs = run_classifier()
-    # The first way's rules are the classifier's; the second way's, where they are its own, below.
-    classifier = describe_way(series["sk_lookup"], programs["sk_lookup"])
-    classifier["repair"] = describe_way(series["repair"], programs["repair"])
+    # The sk_lookup takeover's rules are the classifier's; the repair takeover's, where they are its own, below.
+    classifier = describe_takeover(series["sk_lookup"], programs["sk_lookup"])
+    classifier["repair"] = describe_takeover(series["repair"], programs["repair"])
     return {
         "classifier": classifier,
         "production": ratios.measure(),
@@ -86,7 +86,7 @@ def range_text(series, digits):
 
 def print_rules(classifier):
     print("\nthe classifier, ns a segment")
-    print(f"{'median':>36}  {'quartiles':<20} {'over empty':>10} {'second way':>12}")
+    print(f"{'median':>36}  {'quartiles':<20} {'over empty':>10} {'repair takeover':>12}")
     for key, series in classifier.items():
         if not key.endswith("_ns") or key.endswith("_over_empty_ns"):
             continue
@@ -94,10 +94,10 @@ def print_rules(classifier):
         over = classifier.get(f"{rule}_over_empty_ns", {}).get("median", "")
         second = classifier["repair"][key]["median"]
         print(f"  {rule:<24} {range_text(series, 0)} {over:>10} {second:>12}")
-    for way, programs in (("first", classifier), ("second", classifier["repair"])):
+    for takeover, programs in (("sk_lookup", classifier), ("repair", classifier["repair"])):
         for name, insns in programs["insns"].items():
             size = programs["jited_bytes"][name]
-            print(f"  {way} way, {name}: {insns} instructions verified, {size} bytes of code")
+            print(f"  {takeover} takeover, {name}: {insns} instructions verified, {size} bytes of code")
 
 
 def print_ratios(production):

@@ -18,7 +18,7 @@ import hosts
 import production
 import sidestep
 import spread
-import ways
+import front_load
 
 RATE = 10_000
 VALIDATORS_PER_S = 20
@@ -49,7 +49,7 @@ def start_strangers(lab, name, rate, seconds, stay_s, sources=()):
 
 
 def counts_of(strangers):
-    return json.loads(strangers.communicate(timeout=ways.PATIENCE_S)[0])
+    return json.loads(strangers.communicate(timeout=front_load.PATIENCE_S)[0])
 
 
 def peak_bytes(pid):
@@ -82,13 +82,13 @@ class Bench:
         output = self.lab.validator.run(
             *("wrk", "--latency", "--timeout=10s", f"-d{seconds}s", "-t1", "-c4"),
             f"https://{self.lab.server.ipv4}/",
-            timeout=seconds + ways.PATIENCE_S,
+            timeout=seconds + front_load.PATIENCE_S,
         ).stdout
         peak = peak_bytes(self.instance.responder.pid)
         validators.wait()
         seen = json.loads(validators.output())
         validators.log.unlink()
-        block = ways.read_wrk(output, "requests_per_s") | {
+        block = front_load.read_wrk(output, "requests_per_s") | {
             "validators": seen["validated"] + sum(seen["failures"].values()),
             "validated": seen["validated"],
             "responder_mib": peak / MIB,

@@ -45,8 +45,8 @@ static int load_empty(void)
 static int load(struct subject *subject)
 {
 	size_t size;
-	const void *bytes = subject->way == SUBJECT_REPAIR ? steer_repair_bpf__elf_bytes(&size)
-							   : steer_bpf__elf_bytes(&size);
+	const void *bytes = subject->takeover == SUBJECT_REPAIR ? steer_repair_bpf__elf_bytes(&size)
+								: steer_bpf__elf_bytes(&size);
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "steer");
 	struct bpf_program *classifier;
 	int err;
@@ -147,7 +147,7 @@ static int configure(const struct subject *subject)
 	int err;
 
 	err = bpf_map_update_elem(map_fd(subject, "control_map"), &zero, &control, BPF_ANY);
-	if (!err && subject->way == SUBJECT_ASSIGN)
+	if (!err && subject->takeover == SUBJECT_ASSIGN)
 		err = bpf_map_update_elem(map_fd(subject, "listeners"), &family, &listener,
 					  BPF_ANY);
 	return err;
@@ -155,11 +155,11 @@ static int configure(const struct subject *subject)
 
 /* --- the whole ------------------------------------------------------------------- */
 
-int subject_open(enum subject_way way, const char *server_name, unsigned int names,
+int subject_open(enum subject_takeover takeover, const char *server_name, unsigned int names,
 		 struct subject *ret_subject)
 {
 	struct subject subject = {
-		.way = way,
+		.takeover = takeover,
 		.classifier_fd = -1,
 		.empty_fd = -1,
 		.production_fd = -1,
@@ -176,7 +176,7 @@ int subject_open(enum subject_way way, const char *server_name, unsigned int nam
 		err = configure(&subject);
 	if (!err)
 		err = add_challenges(&subject, server_name, names);
-	if (!err && way == SUBJECT_REPAIR) {
+	if (!err && takeover == SUBJECT_REPAIR) {
 		subject.adoptions = ring_buffer__new(map_fd(&subject, "adoptions"), ignore_adoption,
 						     NULL, NULL);
 		err = subject.adoptions ? 0 : -errno;

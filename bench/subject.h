@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The programs under measurement, of one way, loaded as the responder does but
+ * The programs under measurement, of one takeover, loaded as the responder does but
  * attached to nothing, with names that are pending.  Runs the classifier by
  * BPF_PROG_TEST_RUN.  Used by classifier.c.
  */
@@ -22,30 +22,30 @@ struct wire_frame;
 #define SUBJECT_DROP     2 /* TC_ACT_SHOT */
 #define SUBJECT_REDIRECT 7 /* TC_ACT_REDIRECT */
 
-enum subject_way { SUBJECT_ASSIGN, SUBJECT_REPAIR, SUBJECT_WAYS };
+enum subject_takeover { SUBJECT_ASSIGN, SUBJECT_REPAIR, SUBJECT_TAKEOVERS };
 
 struct subject {
-	enum subject_way way;
+	enum subject_takeover takeover;
 	struct bpf_object *object;
-	struct ring_buffer *adoptions; /* second way only */
+	struct ring_buffer *adoptions; /* repair takeover only */
 	int classifier_fd; /* steer_ethernet */
 	int empty_fd; /* a program that only passes */
 	int production_fd, responder_fd; /* listeners */
 };
 
 /*
- * Load the programs of `way`, with `names` armed names beside `server_name`, and open the
+ * Load the programs of `takeover`, with `names` armed names beside `server_name`, and open the
  * listeners of a production server and a responder on the wire, which must be open.
  * 0 or -errno; the libraries print what they have to say.
  */
-int subject_open(enum subject_way way, const char *server_name, unsigned int names,
+int subject_open(enum subject_takeover takeover, const char *server_name, unsigned int names,
 		 struct subject *ret_subject);
 void subject_close(struct subject *subject);
 
 /* Arm, or let nothing be pending (rule 0).  0 or -errno. */
 int subject_arm(const struct subject *subject, bool armed);
 
-/* Forget all newborn marks.  0 or -errno. */
+/* Forget all SYN marks.  0 or -errno. */
 int subject_forget(const struct subject *subject);
 
 /*
@@ -56,7 +56,7 @@ int subject_forget(const struct subject *subject);
 int subject_run(int program_fd, const struct wire *wire, const struct wire_frame *frame,
 		uint32_t repeat, uint32_t *ret_ns, int *ret_action);
 
-/* Take what the programs left for user space (second way). */
+/* Take what the programs left for user space (repair takeover). */
 void subject_drain(const struct subject *subject);
 
 /* Sum up the counters.  0 or -errno. */

@@ -214,7 +214,7 @@ PACKET_INLINE void packet_local_address(const struct packet *packet, __u8 ret_ad
 	words[3] = packet->flow.tuple.ipv4.daddr;
 }
 
-/* A cheap, even hash of the remote end, for the newborn marks. */
+/* A cheap, even hash of the remote end, for the SYN marks. */
 PACKET_INLINE __u32 packet_remote_hash(const struct packet *packet)
 {
 	const struct bpf_sock_tuple *tuple = &packet->flow.tuple;

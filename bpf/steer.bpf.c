@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 /*
  * The classifier (tc ingress), the same for both ways of taking a connection
- * from production: way_assign.h, with the chooser (sk_lookup), and way_repair.h.
+ * from production: takeover_assign.h, with the dispatcher (sk_lookup), and takeover_repair.h.
  *
  * Only while a name is pending, the classifier delays the moment at which the
  * kernel binds a new connection to production's listener: it holds the bare
@@ -45,13 +45,13 @@ char LICENSE[] SEC("license") = "GPL"; /* the kernel's word for what it lets cal
 #define COOKIE_WINDOW     65535
 
 /*
- * The newborn marks: for each bucket, by a hash of the remote end, a one-byte
+ * The SYN marks: for each bucket, by a hash of the remote end, a one-byte
  * tag of each of its last eight SYNs, the youngest in the lowest byte.  A full
  * 8 SYNs in one bucket within a handshake's time would make a challenge miss.
  */
-#define NEWBORN_BUCKETS (1u << 14)
-#define EVERY_BYTE      0x0101010101010101ULL
-__u64 newborn[NEWBORN_BUCKETS];
+#define SYN_MARK_BUCKETS (1u << 14)
+#define EVERY_BYTE       0x0101010101010101ULL
+__u64 syn_marks[SYN_MARK_BUCKETS];
 
 /* A connection that is on its way to the responder. */
 struct steer_flow {
@@ -59,7 +59,7 @@ struct steer_flow {
 	__u32 client_isn;
 	__u32 server_isn;
 	__u32 reentries;
-	__u32 assignments; /* first way */
+	__u32 assignments; /* sk_lookup takeover */
 	__u32 server_window; /* bytes, as production's SYN-ACK announced it */
 	struct bpf_tcp_req_attrs attrs; /* what production's SYN-ACK negotiated */
 };
@@ -87,7 +87,7 @@ struct scratch {
 	__u64 name[NAME_BUFFER_SIZE / 8];
 	__u8 tcp_options[TCP_OPTIONS_BUFFER_SIZE];
 	__u32 timestamp, timestamp_echo;
-	__u32 asking; /* first way: this CPU's classifier asks the chooser for the responder */
+	__u32 asking; /* sk_lookup takeover: this CPU's classifier asks the dispatcher for the responder */
 #ifdef STEER_BY_REPAIR
 	struct steer_adoption adoption;
 #endif
@@ -152,7 +152,7 @@ struct {
 	__type(value, struct scratch);
 } scratches SEC(".maps");
 
-/* One segment of a newborn connection on its way through the rules. */
+/* One segment of a marked connection on its way through the rules. */
 struct segment {
 	struct __sk_buff *skb;
 	struct packet packet;
@@ -197,16 +197,16 @@ INLINE bool is_watched_address(const struct segment *segment)
 	return bpf_map_lookup_elem(&addresses, &address);
 }
 
-/* --- newborn marks ---------------------------------------------------------- */
+/* --- SYN marks ---------------------------------------------------------- */
 
-INLINE bool newborn_is_marked(__u64 bucket, __u8 tag)
+INLINE bool syn_mark_is_set(__u64 bucket, __u8 tag)
 {
 	__u64 difference = bucket ^ tag * EVERY_BYTE;
 
 	return (difference - EVERY_BYTE) & ~difference & (EVERY_BYTE << 7);
 }
 
-INLINE void newborn_clear(struct segment *segment)
+INLINE void syn_mark_clear(struct segment *segment)
 {
 	__u64 bucket = *segment->bucket;
 	int i;
@@ -221,7 +221,7 @@ INLINE void newborn_clear(struct segment *segment)
 INLINE int pass_for_good(struct segment *segment, enum steer_counter reason)
 {
 	count(reason);
-	newborn_clear(segment);
+	syn_mark_clear(segment);
 	return PASS;
 }
 
@@ -567,9 +567,9 @@ INLINE bool segment_timestamps(const struct segment *segment)
 }
 
 #ifdef STEER_BY_REPAIR
-#include "bpf/way_repair.h"
+#include "bpf/takeover_repair.h"
 #else
-#include "bpf/way_assign.h"
+#include "bpf/takeover_assign.h"
 #endif
 
 /* --- the rules -------------------------------------------------------------- */
@@ -624,14 +624,14 @@ INLINE int on_first_data(struct segment *segment, const struct bpf_sock *sk,
 	}
 	if (reason != STEER_STEERED)
 		return pass_for_good(segment, reason);
-	if (!way_is_open(segment))
+	if (!takeover_is_open(segment))
 		return pass_for_good(segment, STEER_PASSED_NO_RESPONDER);
 	attrs_from_request(&flow.attrs, request);
 	flow.server_window = request->req.req.__req_common.skc_rcv_wnd;
 	flow.taken_ns = bpf_ktime_get_boot_ns();
 	if (bpf_map_update_elem(&flows, &segment->packet.flow, &flow, BPF_ANY))
 		return pass_for_good(segment, STEER_PASSED_FAILED);
-	return way_take_request(segment, &flow);
+	return takeover_take_request(segment, &flow);
 }
 
 /* Rules 5 to 8: production's request socket waits for the rest of the handshake. */
@@ -644,9 +644,9 @@ INLINE int on_request(struct segment *segment, struct bpf_sock *sk, struct steer
 	if (!segment->packet.payload_size)
 		return on_bare_ack(segment, sk, request);
 	if (!flow || flow->client_isn != request->rcv_isn || flow->server_isn != request->snt_isn ||
-	    (segment->packet.sequence == flow->client_isn + 1 && way_has_failed(flow)))
+	    (segment->packet.sequence == flow->client_isn + 1 && takeover_has_failed(flow)))
 		return on_first_data(segment, sk, request);
-	return way_on_taken_request(segment, flow);
+	return takeover_on_taken_request(segment, flow);
 }
 
 /* Does production's listener answer with SYN cookies, and is this segment's one of them? */
@@ -688,25 +688,25 @@ INLINE int on_listener(struct segment *segment, struct bpf_sock *sk)
 	reason = classify_segment(segment);
 	if (reason != STEER_STEERED)
 		return pass_for_good(segment, reason);
-	if (!way_is_open(segment))
+	if (!takeover_is_open(segment))
 		return pass_for_good(segment, STEER_PASSED_NO_RESPONDER);
 	attrs_from_cookie(&flow.attrs, segment->packet.flow.family, segment_timestamps(segment));
-	return way_take_cookie(segment, &flow);
+	return takeover_take_cookie(segment, &flow);
 }
 
 /* Rule 4. */
 INLINE int on_established(struct segment *segment, const struct steer_flow *flow)
 {
-	if (flow && way_is_in_the_making()) {
+	if (flow && takeover_is_in_the_making()) {
 		count(STEER_DROPPED);
 		return DROP;
 	}
-	newborn_clear(segment);
+	syn_mark_clear(segment);
 	return PASS;
 }
 
 /* Rules 4 to 10: a segment of a connection whose SYN came while a name was pending. */
-INLINE int on_newborn(struct segment *segment)
+INLINE int on_marked(struct segment *segment)
 {
 	struct steer_flow *flow;
 	struct bpf_sock *sk;
@@ -715,15 +715,15 @@ INLINE int on_newborn(struct segment *segment)
 	flow = bpf_map_lookup_elem(&flows, &segment->packet.flow);
 	if (flow && segment->packet.acknowledgment != flow->server_isn + 1)
 		flow = NULL; /* of an earlier connection between the same ports */
-	sk = flow ? way_look_up(segment) : look_up(segment);
+	sk = flow ? takeover_look_up(segment) : look_up(segment);
 	if (!sk)
 		return PASS;
 	if (sk->state == BPF_TCP_NEW_SYN_RECV)
 		action = on_request(segment, sk, flow);
 	else if (sk->state != BPF_TCP_LISTEN)
 		action = on_established(segment, flow);
-	else if (flow && way_goes_on(segment))
-		action = way_on_taken_listener(segment, sk, flow);
+	else if (flow && takeover_goes_on(segment))
+		action = takeover_on_taken_listener(segment, sk, flow);
 	else
 		action = on_listener(segment, sk);
 	bpf_sk_release(sk);
@@ -740,7 +740,7 @@ INLINE void on_syn(struct segment *segment, __u64 armed_until_ns)
 	/* The same SYN comes by twice on a bridge, and takes one place. */
 	if ((__u8)*segment->bucket != segment->tag)
 		*segment->bucket = *segment->bucket << 8 | segment->tag;
-	count(STEER_NEWBORN);
+	count(STEER_SYN_MARKED);
 }
 
 /* Rules 0 to 3: what every segment pays. */
@@ -760,9 +760,9 @@ INLINE int steer(struct __sk_buff *skb, __u32 ip_offset)
 
 	segment.ip_offset = ip_offset;
 	hash = packet_remote_hash(&segment.packet);
-	segment.bucket = &newborn[hash & (NEWBORN_BUCKETS - 1)];
+	segment.bucket = &syn_marks[hash & (SYN_MARK_BUCKETS - 1)];
 	segment.tag = hash >> 24 | 1;
-	if (!segment.packet.syn && !newborn_is_marked(*segment.bucket, segment.tag))
+	if (!segment.packet.syn && !syn_mark_is_set(*segment.bucket, segment.tag))
 		return PASS;
 	if (segment.packet.rst || !is_watched_address(&segment))
 		return PASS;
@@ -774,7 +774,7 @@ INLINE int steer(struct __sk_buff *skb, __u32 ip_offset)
 	segment.scratch = bpf_map_lookup_elem(&scratches, &zero);
 	if (!segment.scratch)
 		return PASS;
-	return on_newborn(&segment);
+	return on_marked(&segment);
 }
 
 /* For interfaces with an Ethernet header, loopback too. */

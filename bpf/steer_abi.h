@@ -70,7 +70,7 @@ struct steer_address {
 };
 
 /*
- * Ring buffer "adoptions" (second way only): a connection that production's
+ * Ring buffer "adoptions" (repair takeover only): a connection that production's
  * listener has lost, with all that is needed to go on with it in user space.
  */
 #define STEER_ADOPTION_BYTES 4096
@@ -100,7 +100,7 @@ struct steer_adoption {
  * `sidestep status` shows; keep steer_counter_text() in common/counters.c alike.
  */
 enum steer_counter {
-	STEER_NEWBORN, /* SYNs marked while a name was pending */
+	STEER_SYN_MARKED, /* SYNs marked while a name was pending */
 	STEER_BARE_ACK_HELD, /* bare third ACKs held back until the first data */
 	STEER_BARE_ACK_PASSED, /* bare third ACKs passed: FIN, silent client or MPTCP */
 	STEER_PASSED_OTHER, /* first data passed: not an acme-tls/1 ClientHello */

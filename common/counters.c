@@ -16,7 +16,7 @@ static const struct {
 	const char *name;
 	const char *text;
 } counters[STEER_COUNTERS] = {
-	[STEER_NEWBORN] = {"newborn", "SYNs marked while a name was pending"},
+	[STEER_SYN_MARKED] = {"syn_marked", "SYNs marked while a name was pending"},
 	[STEER_BARE_ACK_HELD] = {"bare_ack_held", "bare third ACKs held back until the first data"},
 	[STEER_BARE_ACK_PASSED] = {"bare_ack_passed",
 				   "bare third ACKs passed: FIN, silent client or MPTCP"},

@@ -456,7 +456,7 @@ static bool is_sound(const struct evidence_of_name *found)
 {
 	for (uint32_t i = 0; i < found->record_count; i++)
 		if (found->records[i].result >= EVIDENCE_RESULTS ||
-		    found->records[i].way >= EVIDENCE_WAYS || found->records[i].ipv6 > 1)
+		    found->records[i].via >= EVIDENCE_VIAS || found->records[i].ipv6 > 1)
 			return false;
 	return true;
 }

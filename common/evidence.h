@@ -37,11 +37,11 @@ enum evidence_result {
 	EVIDENCE_RESULTS,
 };
 
-enum evidence_way {
+enum evidence_via {
 	EVIDENCE_STEERED, /* the kernel moved the connection (bpf_sk_assign) */
 	EVIDENCE_ADOPTED, /* it was taken over by TCP_REPAIR */
 	EVIDENCE_STANDALONE, /* no production: the responder listens on the port itself */
-	EVIDENCE_WAYS,
+	EVIDENCE_VIAS,
 };
 
 /* What the ClientHello was like. */
@@ -71,7 +71,7 @@ struct evidence_record {
 	uint8_t hello_pieces; /* in so many pieces it was received */
 	uint8_t ipv6; /* 0 or 1 */
 	uint8_t result; /* enum evidence_result */
-	uint8_t way; /* enum evidence_way */
+	uint8_t via; /* enum evidence_via */
 	uint8_t alert_received, alert_sent; /* RFC 8446 section 6, or EVIDENCE_NO_ALERT */
 };
 

@@ -29,7 +29,7 @@ int paths_init(struct paths *ret_paths, const char *root)
 	    !join(paths.pins, root, length, "/run/sidestep/bpf") ||
 	    !join(paths.table, root, length, "/run/sidestep/challenges") ||
 	    !join(paths.evidence, root, length, "/run/sidestep/evidence") ||
-	    !join(paths.endings, root, length, "/run/sidestep/endings") ||
+	    !join(paths.conn_stats, root, length, "/run/sidestep/conn-stats") ||
 	    !join(paths.control, root, length, "/run/sidestep/responder.sock") ||
 	    !join(paths.lock, root, length, "/run/sidestep/responder.lock") ||
 	    !join(paths.status, root, length, "/run/sidestep/responder.json") ||

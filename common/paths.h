@@ -15,12 +15,12 @@ struct paths {
 	char pins[PATHS_MAX]; /* ROOT/run/sidestep/bpf: a bpffs of our own */
 	char table[PATHS_MAX]; /* ROOT/run/sidestep/challenges */
 	char evidence[PATHS_MAX]; /* ROOT/run/sidestep/evidence: what came for pending names */
-	char endings[PATHS_MAX]; /* ROOT/run/sidestep/endings: how connections ended */
+	char conn_stats[PATHS_MAX]; /* ROOT/run/sidestep/conn-stats: how connections ended */
 	char control[PATHS_MAX]; /* ROOT/run/sidestep/responder.sock: for a successor */
 	char lock[PATHS_MAX]; /* ROOT/run/sidestep/responder.lock: held while a responder runs */
 	char status
 		[PATHS_MAX]; /* ROOT/run/sidestep/responder.json: what the responder says of itself */
-	char interfaces[PATHS_MAX]; /* ROOT/run/sidestep/interfaces.json: what the keeper says */
+	char interfaces[PATHS_MAX]; /* ROOT/run/sidestep/interfaces.json: what the monitor says */
 	char programs[PATHS_MAX]; /* ROOT/run/sidestep/programs.json: what who loaded them says */
 };
 

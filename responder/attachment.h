@@ -17,7 +17,7 @@ struct paths;
 /* Descriptors of programs. */
 struct attachment_programs {
 	int ethernet_fd, bare_ip_fd;
-	int lookup_fd; /* -1: the second way needs none */
+	int lookup_fd; /* -1: the repair takeover needs none */
 };
 
 /* Those of a loaded object, which keeps them. */

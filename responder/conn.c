@@ -10,7 +10,7 @@ int conn_begin(struct conn *conn, struct tls_context *context, const struct peer
 {
 	conn->peer = *peer;
 	conn->state = CONN_HANDSHAKE;
-	conn->result = ENDING_CLIENT_LEFT;
+	conn->result = CONN_STAT_CLIENT_LEFT;
 	conn->input_size = 0;
 	conn->hello_size = conn->hello_traits = 0;
 	conn->hello_pieces = 0;
@@ -37,15 +37,15 @@ bool conn_is_done(const struct conn *conn)
 	return conn->state == CONN_GOODBYE;
 }
 
-static enum ending result_of_failure(const struct conn *conn)
+static enum conn_stat result_of_failure(const struct conn *conn)
 {
 	switch (conn->tls.failure) {
 	case TLS_NOT_PENDING:
-		return ENDING_NOT_PENDING;
+		return CONN_STAT_NOT_PENDING;
 	case TLS_NO_ALPN:
-		return ENDING_NO_ALPN;
+		return CONN_STAT_NO_ALPN;
 	default:
-		return ENDING_HANDSHAKE_FAILED;
+		return CONN_STAT_HANDSHAKE_FAILED;
 	}
 }
 
@@ -54,7 +54,7 @@ static void shake_hands(struct conn *conn, const uint8_t *bytes, size_t size)
 {
 	switch (tls_step(&conn->tls, bytes, size)) {
 	case TLS_DONE:
-		conn->result = ENDING_ANSWERED;
+		conn->result = CONN_STAT_ANSWERED;
 		conn->state = CONN_GOODBYE;
 		tls_say_goodbye(&conn->tls);
 		break;
@@ -86,7 +86,7 @@ static void on_received(struct conn *conn, const uint8_t *bytes, size_t size)
 	conn->input_size += size;
 	if (conn->input_size > CONN_INPUT_MAX) {
 		if (conn->state == CONN_HANDSHAKE)
-			conn->result = ENDING_HANDSHAKE_FAILED;
+			conn->result = CONN_STAT_HANDSHAKE_FAILED;
 		conn->state = CONN_CLOSED;
 	} else if (conn->state == CONN_HANDSHAKE) {
 		if (conn_is_waiting(conn) && !conn->output.end)
@@ -140,12 +140,12 @@ struct conn_todo conn_step(struct conn *conn, enum conn_event event, const uint8
 	case CONN_EXPIRED:
 		/* A validator that has its answer may take its time to leave. */
 		if (conn->state == CONN_HANDSHAKE)
-			conn->result = ENDING_DEADLINE;
+			conn->result = CONN_STAT_DEADLINE;
 		conn->state = CONN_CLOSED;
 		break;
 	case CONN_CROWDED_OUT:
 		if (conn->state == CONN_HANDSHAKE)
-			conn->result = ENDING_MADE_ROOM;
+			conn->result = CONN_STAT_MADE_ROOM;
 		conn->state = CONN_CLOSED;
 		break;
 	case CONN_EOF:

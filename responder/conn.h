@@ -44,7 +44,7 @@ enum conn_state {
 struct conn {
 	enum conn_state state;
 	struct peer peer;
-	enum ending result; /* valid from CONN_GOODBYE or CONN_CLOSED on */
+	enum conn_stat result; /* valid from CONN_GOODBYE or CONN_CLOSED on */
 	struct tls tls;
 	size_t input_size; /* received so far */
 	/* Of the ClientHello, for evidence; its bytes are kept in output_bytes until it is whole. */

@@ -2,7 +2,7 @@
 /*
  * One pipe serves both purposes: it is the daemon's standard error until a zero
  * byte, which log lines never contain, says that the daemon is ready.  So the
- * keeper, too, is left with no descriptor of the starter's terminal.
+ * monitor, too, is left with no descriptor of the starter's terminal.
  */
 #include "responder/daemon.h"
 

@@ -69,8 +69,7 @@ static int attach(struct interfaces *interfaces, const struct attachment_program
 
 	err = attachment_attach(options->paths, programs, ifindex, interfaces->tcx);
 	/* A kernel before 6.6 does not know what is asked of it. */
-	if (err == -EINVAL && interfaces->tcx && first &&
-	    options->attach_way == STEER_ATTACH_AUTO) {
+	if (err == -EINVAL && interfaces->tcx && first && options->attach_mode == ATTACH_AUTO) {
 		interfaces->tcx = false;
 		err = attachment_attach(options->paths, programs, ifindex, false);
 	}
@@ -146,7 +145,7 @@ static int attach_to_named(struct interfaces *interfaces,
 
 int interfaces_attach(const struct steer_options *options, struct interfaces *ret_interfaces)
 {
-	struct interfaces interfaces = {.tcx = options->attach_way != STEER_ATTACH_CLSACT};
+	struct interfaces interfaces = {.tcx = options->attach_mode != ATTACH_CLSACT};
 	struct attachment_programs programs;
 	int err;
 

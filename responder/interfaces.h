@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Which interfaces are attached to: those that exist, or those that the user
- * names, as they come and go.  Made by steer.c, then the keeper's.
+ * names, as they come and go.  Made by steer.c, then the monitor's.
  */
 #ifndef INTERFACES_H
 #define INTERFACES_H

@@ -29,7 +29,7 @@ enum option_code {
 	CODE_THREADS,
 	CODE_CONNECTIONS,
 	CODE_CONNECTIONS_PER_SOURCE,
-	CODE_WAY,
+	CODE_TAKEOVER,
 	CODE_ATTACH,
 	CODE_STANDALONE,
 	CODE_REPLACE,
@@ -53,7 +53,7 @@ static const struct option long_options[] = {
 	{"threads", required_argument, NULL, CODE_THREADS},
 	{"connections", required_argument, NULL, CODE_CONNECTIONS},
 	{"connections-per-source", required_argument, NULL, CODE_CONNECTIONS_PER_SOURCE},
-	{"way", required_argument, NULL, CODE_WAY},
+	{"takeover", required_argument, NULL, CODE_TAKEOVER},
 	{"attach", required_argument, NULL, CODE_ATTACH},
 	{"standalone", no_argument, NULL, CODE_STANDALONE},
 	{"replace", no_argument, NULL, CODE_REPLACE},
@@ -79,7 +79,7 @@ static const char help_text[] =
 	"                   (default: any)\n"
 	"  --netns NS       the network namespace in which the production server listens:\n"
 	"                   a name as 'ip netns' lists them, or a path\n"
-	"  --way WAY        how to take a connection over: auto, sk_lookup (Linux 6.9 and newer)\n"
+	"  --takeover HOW        how to take a connection over: auto, sk_lookup (Linux 6.9 and newer)\n"
 	"                   or repair (older kernels) (default: auto)\n"
 	"  --attach HOW     how to attach to interfaces: auto, tcx or clsact (default: auto)\n"
 	"  --standalone     do not steer: listen on the port, where no other server does\n"
@@ -174,29 +174,29 @@ static int add_address(struct options *options, const char *text)
 	return 0;
 }
 
-static int parse_attach_way(const char *text, enum steer_attach_way *ret_way)
+static int parse_attach_mode(const char *text, enum attach_mode *ret_mode)
 {
 	if (!strcmp(text, "auto"))
-		*ret_way = STEER_ATTACH_AUTO;
+		*ret_mode = ATTACH_AUTO;
 	else if (!strcmp(text, "tcx"))
-		*ret_way = STEER_ATTACH_TCX;
+		*ret_mode = ATTACH_TCX;
 	else if (!strcmp(text, "clsact"))
-		*ret_way = STEER_ATTACH_CLSACT;
+		*ret_mode = ATTACH_CLSACT;
 	else
 		return usage_error("--attach is auto, tcx or clsact, not", text);
 	return 0;
 }
 
-static int parse_way(const char *text, enum steer_way *ret_way)
+static int parse_takeover(const char *text, enum takeover *ret_takeover)
 {
 	if (!strcmp(text, "auto"))
-		*ret_way = STEER_WAY_AUTO;
+		*ret_takeover = TAKEOVER_AUTO;
 	else if (!strcmp(text, "sk_lookup"))
-		*ret_way = STEER_WAY_SK_LOOKUP;
+		*ret_takeover = TAKEOVER_SK_LOOKUP;
 	else if (!strcmp(text, "repair"))
-		*ret_way = STEER_WAY_REPAIR;
+		*ret_takeover = TAKEOVER_REPAIR;
 	else
-		return usage_error("--way is auto, sk_lookup or repair, not", text);
+		return usage_error("--takeover is auto, sk_lookup or repair, not", text);
 	return 0;
 }
 
@@ -245,10 +245,10 @@ static int take_value(struct options *options, int code, const char *value)
 	case CODE_CONNECTIONS_PER_SOURCE:
 		return parse_connections("--connections-per-source is 1 to 1048576, not", value,
 					 &options->connections_per_source);
-	case CODE_WAY:
-		return parse_way(value, &options->way);
+	case CODE_TAKEOVER:
+		return parse_takeover(value, &options->takeover);
 	default:
-		return parse_attach_way(value, &options->attach_way);
+		return parse_attach_mode(value, &options->attach_mode);
 	}
 }
 
@@ -293,8 +293,8 @@ static int check_standalone(const struct options *options)
 	if (!options->standalone)
 		return 0;
 	if (options->interface_count || options->address_count ||
-	    options->attach_way != STEER_ATTACH_AUTO || options->way != STEER_WAY_AUTO)
-		return usage_error("--interface, --address, --way and --attach steer, "
+	    options->attach_mode != ATTACH_AUTO || options->takeover != TAKEOVER_AUTO)
+		return usage_error("--interface, --address, --takeover and --attach steer, "
 				   "--standalone does not",
 				   NULL);
 	if (options->port_count > 1)

@@ -17,8 +17,8 @@ struct options {
 	const char *user, *group;
 	const char **interfaces; /* each once; the names are argv's */
 	size_t interface_count;
-	enum steer_way way;
-	enum steer_attach_way attach_way;
+	enum takeover takeover;
+	enum attach_mode attach_mode;
 	unsigned int threads; /* at least 1 */
 	unsigned int connections, connections_per_source; /* at once; at least 1 */
 	uint16_t ports[STEER_PORTS_MAX]; /* each once */

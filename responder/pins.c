@@ -41,10 +41,10 @@ static const struct pinned_map {
 	{"flows", "flows", CONNECTIONS, 0600},
 	{"stashes", "stashes", CONNECTIONS, 0600},
 	{"scratches", "scratches", CONNECTIONS, 0600},
-	{".bss", "newborn", CONNECTIONS, 0600},
+	{".bss", "syn_marks", CONNECTIONS, 0600},
 	{"addresses", "addresses", CONFIGURATION, 0600},
-	{"listeners", "listeners", CONFIGURATION, 0600}, /* the first way's */
-	{"adoptions", "adoptions", CONFIGURATION, 0600}, /* the second way's */
+	{"listeners", "listeners", CONFIGURATION, 0600}, /* the sk_lookup takeover's */
+	{"adoptions", "adoptions", CONFIGURATION, 0600}, /* the repair takeover's */
 };
 
 #define PINNED_MAPS (sizeof(pinned_maps) / sizeof(pinned_maps[0]))
@@ -227,7 +227,7 @@ int pins_remove(const struct paths *paths)
 
 /* --- maps ------------------------------------------------------------------------ */
 
-/* NULL: the way that `object` goes has no such map. */
+/* NULL: the takeover that `object` goes has no such map. */
 static struct bpf_map *find_map(const struct bpf_object *object, const struct pinned_map *pinned)
 {
 	return bpf_object__find_map_by_name(object, pinned->map);

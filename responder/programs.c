@@ -20,9 +20,9 @@
 
 #define ASSIGN_KFUNC "bpf_sk_assign_tcp_reqsk" /* since 6.9 */
 
-const char *programs_way_name(enum steer_way way)
+const char *takeover_name(enum takeover takeover)
 {
-	return way == STEER_WAY_REPAIR ? "repair" : "sk_lookup";
+	return takeover == TAKEOVER_REPAIR ? "repair" : "sk_lookup";
 }
 
 /* --- what the kernel has ------------------------------------------------------- */
@@ -54,18 +54,18 @@ static int find_assign_kfunc(void)
 	return id < 0 ? -ENOENT : 0;
 }
 
-enum steer_way programs_choose_way(enum steer_way wanted)
+enum takeover programs_choose_takeover(enum takeover wanted)
 {
-	if (wanted != STEER_WAY_AUTO)
+	if (wanted != TAKEOVER_AUTO)
 		return wanted;
-	return find_assign_kfunc() ? STEER_WAY_REPAIR : STEER_WAY_SK_LOOKUP;
+	return find_assign_kfunc() ? TAKEOVER_REPAIR : TAKEOVER_SK_LOOKUP;
 }
 
-struct bpf_object *programs_open(enum steer_way way)
+struct bpf_object *programs_open(enum takeover takeover)
 {
 	size_t size;
-	const void *bytes = way == STEER_WAY_REPAIR ? steer_repair_bpf__elf_bytes(&size)
-						    : steer_bpf__elf_bytes(&size);
+	const void *bytes = takeover == TAKEOVER_REPAIR ? steer_repair_bpf__elf_bytes(&size)
+							: steer_bpf__elf_bytes(&size);
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "steer");
 	struct bpf_object *object;
 	int err;
@@ -99,7 +99,7 @@ void programs_prepare(void)
 }
 
 /* Say why loading failed, and what to do about it. */
-static void log_load_failure(enum steer_way way, int err)
+static void log_load_failure(enum takeover takeover, int err)
 {
 	struct utsname name;
 	int kfunc = find_assign_kfunc();
@@ -112,28 +112,28 @@ static void log_load_failure(enum steer_way way, int err)
 			"kernel %s has no BTF (/sys/kernel/btf/vmlinux): steering needs one built "
 			"with CONFIG_DEBUG_INFO_BTF",
 			kernel_release(&name));
-	else if (kfunc && way == STEER_WAY_SK_LOOKUP)
+	else if (kfunc && takeover == TAKEOVER_SK_LOOKUP)
 		log_error("kernel %s has no %s(), which needs Linux 6.9 or newer with "
-			  "CONFIG_SYN_COOKIES: use --way repair, or leave --way out",
+			  "CONFIG_SYN_COOKIES: use --takeover repair, or leave --takeover out",
 			  kernel_release(&name), ASSIGN_KFUNC);
 	else
 		log_error("cannot load the BPF programs: %s; --verbose shows the verifier's words",
 			  strerror(-err));
 }
 
-int programs_load(struct bpf_object *object, enum steer_way way)
+int programs_load(struct bpf_object *object, enum takeover takeover)
 {
 	int err = bpf_object__load(object);
 
 	if (err)
-		log_load_failure(way, err);
+		log_load_failure(takeover, err);
 	return err;
 }
 
-/* Would the programs of this way load?  0 or -errno. */
-static int try_way(enum steer_way way)
+/* Would the programs of this takeover load?  0 or -errno. */
+static int try_takeover(enum takeover takeover)
 {
-	struct bpf_object *object = programs_open(way);
+	struct bpf_object *object = programs_open(takeover);
 	int err = object ? bpf_object__load(object) : -errno;
 
 	bpf_object__close(object);
@@ -142,7 +142,7 @@ static int try_way(enum steer_way way)
 
 int programs_check(FILE *out)
 {
-	enum steer_way way = programs_choose_way(STEER_WAY_AUTO);
+	enum takeover takeover = programs_choose_takeover(TAKEOVER_AUTO);
 	int err, kfunc = find_assign_kfunc();
 	struct utsname name;
 
@@ -150,10 +150,10 @@ int programs_check(FILE *out)
 	fprintf(out, "kernel:        %s\n", kernel_release(&name));
 	fprintf(out, "BTF:           %s\n", kfunc == -EOPNOTSUPP ? "missing" : "yes");
 	fprintf(out, "%s(): %s\n", ASSIGN_KFUNC, kfunc ? "missing, needs Linux 6.9" : "yes");
-	err = try_way(way);
+	err = try_takeover(takeover);
 	fprintf(out, "BPF programs:  %s\n", err ? strerror(-err) : "load");
 	if (!err)
-		fprintf(out, "steering:      the way '%s'\n", programs_way_name(way));
+		fprintf(out, "steering:      the takeover '%s'\n", takeover_name(takeover));
 	else if (err == -EPERM || err == -EACCES)
 		fprintf(out, "steering:      start as root to try\n");
 	else
@@ -167,7 +167,7 @@ int programs_check(FILE *out)
 
 struct loaded {
 	const struct bpf_object *object;
-	enum steer_way way;
+	enum takeover takeover;
 };
 
 static void print_loaded(FILE *out, const void *context)
@@ -176,8 +176,9 @@ static void print_loaded(FILE *out, const void *context)
 	struct bpf_program *program;
 	const char *separator = "";
 
-	fprintf(out, "{\"way\": \"%s\", \"programs_version\": \"%s\", \"programs_loaded_at\": ",
-		programs_way_name(loaded->way), SIDESTEP_VERSION);
+	fprintf(out,
+		"{\"takeover\": \"%s\", \"programs_version\": \"%s\", \"programs_loaded_at\": ",
+		takeover_name(loaded->takeover), SIDESTEP_VERSION);
 	json_file_print_now(out);
 	fputs(", \"programs\": {", out);
 	bpf_object__for_each_program(program, loaded->object)
@@ -193,9 +194,10 @@ static void print_loaded(FILE *out, const void *context)
 	fputs("}}\n", out);
 }
 
-int programs_write(const struct bpf_object *object, enum steer_way way, const struct paths *paths)
+int programs_write(const struct bpf_object *object, enum takeover takeover,
+		   const struct paths *paths)
 {
-	const struct loaded loaded = {.object = object, .way = way};
+	const struct loaded loaded = {.object = object, .takeover = takeover};
 	int err = json_file_write(paths->programs, print_loaded, &loaded);
 
 	if (err)

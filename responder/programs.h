@@ -15,18 +15,19 @@ struct bpf_object;
 /* What every user of libbpf here wants of it and of the limits.  Once, before all else. */
 void programs_prepare(void);
 
-/* The way that this kernel can go, where the user leaves it open. */
-enum steer_way programs_choose_way(enum steer_way wanted);
-const char *programs_way_name(enum steer_way way);
+/* The takeover that this kernel can go, where the user leaves it open. */
+enum takeover programs_choose_takeover(enum takeover wanted);
+const char *takeover_name(enum takeover takeover);
 
-/* The programs of a way, not yet loaded; to be closed.  NULL: logged, with errno. */
-struct bpf_object *programs_open(enum steer_way way);
+/* The programs of a takeover, not yet loaded; to be closed.  NULL: logged, with errno. */
+struct bpf_object *programs_open(enum takeover takeover);
 
 /* Load them.  0 or -errno, logged with what to do about it. */
-int programs_load(struct bpf_object *object, enum steer_way way);
+int programs_load(struct bpf_object *object, enum takeover takeover);
 
 /* Write which programs are loaded to paths->programs, for `sidestep status`.  0 or -errno, logged. */
-int programs_write(const struct bpf_object *object, enum steer_way way, const struct paths *paths);
+int programs_write(const struct bpf_object *object, enum takeover takeover,
+		   const struct paths *paths);
 
 /* See steer_check(). */
 int programs_check(FILE *out);

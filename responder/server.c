@@ -25,11 +25,11 @@ struct server {
 	int failure_fd;
 };
 
-/* --- endings -------------------------------------------------------------------- */
+/* --- how connections ended -------------------------------------------------------------------- */
 
-void server_endings(const struct server *server, uint64_t ret_counts[ENDINGS])
+void server_conn_stats(const struct server *server, uint64_t ret_counts[CONN_STATS])
 {
-	memset(ret_counts, 0, ENDINGS * sizeof(ret_counts[0]));
+	memset(ret_counts, 0, CONN_STATS * sizeof(ret_counts[0]));
 	for (unsigned int i = 0; i < server->worker_count; i++)
 		worker_add_results(server->workers[i], ret_counts);
 }

@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #include "bpf/steer_abi.h"
-#include "common/endings.h"
+#include "common/conn_stats.h"
 
 struct paths;
 struct server;
@@ -21,7 +21,7 @@ struct server_options {
 	uint32_t connections, connections_per_source;
 	/* [thread][family], -1 for a family that is not there; the caller keeps and closes them */
 	const int (*listener_fds)[STEER_FAMILIES];
-	/* Where each thread receives adopted sockets (adopter.h), or NULL; the caller's, too. */
+	/* Where each thread receives adopted sockets (tcp_repair.h), or NULL; the caller's, too. */
 	const int *adoption_fds;
 };
 
@@ -54,7 +54,7 @@ void server_retire(struct server *server);
 bool server_is_idle(const struct server *server);
 
 /* The sum over all threads since the start. */
-void server_endings(const struct server *server, uint64_t ret_counts[ENDINGS]);
+void server_conn_stats(const struct server *server, uint64_t ret_counts[CONN_STATS]);
 
 /* Stop the threads, close all connections, free.  NULL is fine. */
 void server_free(struct server *server);

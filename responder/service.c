@@ -26,22 +26,22 @@
 #include "responder/server.h"
 #include "responder/status_file.h"
 #include "responder/steer.h"
-#include "responder/succession.h"
+#include "responder/handover.h"
 
-/* How often the responder is vouched for, and for how long: a hung one steers no longer. */
-#define VOUCH_MS 250
-#define ALIVE_MS 5000
+/* How often the heartbeat is renewed, and how long it lasts: a hung responder steers no longer. */
+#define HEARTBEAT_MS 250
+#define ALIVE_MS     5000
 
 struct responder {
 	const struct options *options;
 	const struct paths *paths;
 	struct identity identity;
 	int signal_fd;
-	struct estate estate; /* the lock and the sockets */
+	struct handover handover; /* the lock and the sockets */
 	struct steer *steer;
 	struct server *server;
-	int endings_fd; /* the file that status reads */
-	bool endings_failed; /* to be written, the last time */
+	int conn_stats_fd; /* the file that status reads */
+	bool conn_stats_failed; /* to be written, the last time */
 	int predecessor_fd, successor_fd; /* channels to them; -1: none */
 	bool retired;
 	unsigned int idle_rounds; /* since it is retired and has no connection open */
@@ -194,12 +194,12 @@ static int open_feed(struct responder *responder, const struct steer_options *st
 		log_error("cannot make %s: %s", responder->paths->evidence, strerror(-err));
 		return err;
 	}
-	responder->endings_fd =
-		endings_create(responder->paths->endings, responder->identity.shared_gid);
-	if (responder->endings_fd < 0) {
-		log_error("cannot make %s: %s", responder->paths->endings,
-			  strerror(-responder->endings_fd));
-		return responder->endings_fd;
+	responder->conn_stats_fd =
+		conn_stats_create(responder->paths->conn_stats, responder->identity.shared_gid);
+	if (responder->conn_stats_fd < 0) {
+		log_error("cannot make %s: %s", responder->paths->conn_stats,
+			  strerror(-responder->conn_stats_fd));
+		return responder->conn_stats_fd;
 	}
 	return steer_open_maps(steer_options, hash_key, &responder->steer);
 }
@@ -227,32 +227,32 @@ static int drop_privileges(const struct responder *responder)
 /* --- opening ----------------------------------------------------------------------- */
 
 /* What the one who goes leaves, or what a first one opens. */
-static int open_estate(struct responder *responder)
+static int open_handover(struct responder *responder)
 {
 	const struct options *options = responder->options;
 
-	responder->estate.lock_fd = lock_instance(responder->paths);
-	if (responder->estate.lock_fd < 0)
-		return responder->estate.lock_fd;
-	responder->estate.control_fd = succession_listen(responder->paths);
-	if (responder->estate.control_fd < 0) {
+	responder->handover.lock_fd = lock_instance(responder->paths);
+	if (responder->handover.lock_fd < 0)
+		return responder->handover.lock_fd;
+	responder->handover.control_fd = handover_listen(responder->paths);
+	if (responder->handover.control_fd < 0) {
 		log_error("cannot listen at %s: %s", responder->paths->control,
-			  strerror(-responder->estate.control_fd));
-		return responder->estate.control_fd;
+			  strerror(-responder->handover.control_fd));
+		return responder->handover.control_fd;
 	}
 	if (options->standalone)
-		responder->estate.standalone_port = options->ports[0];
-	return listeners_open(&responder->estate.listeners, options->threads,
-			      responder->estate.standalone_port);
+		responder->handover.standalone_port = options->ports[0];
+	return listeners_open(&responder->handover.listeners, options->threads,
+			      responder->handover.standalone_port);
 }
 
-static int check_estate(const struct estate *estate, const struct options *options)
+static int check_handover(const struct handover *handover, const struct options *options)
 {
-	if (estate->listeners.threads != options->threads)
+	if (handover->listeners.threads != options->threads)
 		log_error("the responder that runs has %u threads, which --replace cannot change: "
 			  "give --threads %u, or end it first",
-			  estate->listeners.threads, estate->listeners.threads);
-	else if (estate->standalone_port != (options->standalone ? options->ports[0] : 0))
+			  handover->listeners.threads, handover->listeners.threads);
+	else if (handover->standalone_port != (options->standalone ? options->ports[0] : 0))
 		log_error("--replace cannot change --standalone, or its port: end the responder "
 			  "that runs first");
 	else
@@ -260,9 +260,9 @@ static int check_estate(const struct estate *estate, const struct options *optio
 	return -EINVAL;
 }
 
-static int inherit_estate(struct responder *responder)
+static int inherit_handover(struct responder *responder)
 {
-	int channel_fd = succession_claim(responder->paths, &responder->estate);
+	int channel_fd = handover_claim(responder->paths, &responder->handover);
 
 	if (channel_fd == -ENOENT || channel_fd == -ECONNREFUSED)
 		log_error("no responder runs that could be replaced: start without --replace");
@@ -273,7 +273,7 @@ static int inherit_estate(struct responder *responder)
 	if (channel_fd < 0)
 		return channel_fd;
 	responder->predecessor_fd = channel_fd;
-	return check_estate(&responder->estate, responder->options);
+	return check_handover(&responder->handover, responder->options);
 }
 
 /* Open all that needs root, up to and including the attachments. */
@@ -284,9 +284,9 @@ static int open_all(struct responder *responder)
 		.paths = responder->paths,
 		.interfaces = options->interfaces,
 		.interface_count = options->interface_count,
-		.way = options->way,
+		.takeover = options->takeover,
 		.threads = options->threads,
-		.attach_way = options->attach_way,
+		.attach_mode = options->attach_mode,
 		.ports = options->ports,
 		.port_count = options->port_count,
 		.addresses = options->addresses,
@@ -298,12 +298,12 @@ static int open_all(struct responder *responder)
 
 	err = make_run_directory(responder->paths);
 	if (!err)
-		err = options->replace ? inherit_estate(responder) : open_estate(responder);
+		err = options->replace ? inherit_handover(responder) : open_handover(responder);
 	if (!err)
 		err = open_feed(responder, &steer_options);
 	if (!err && !options->standalone)
 		err = steer_attach(responder->steer, &steer_options,
-				   responder->estate.listeners.fds[0]);
+				   responder->handover.listeners.fds[0]);
 	return err;
 }
 
@@ -315,7 +315,7 @@ static int start_server(struct responder *responder)
 		.threads = responder->options->threads,
 		.connections = responder->options->connections,
 		.connections_per_source = responder->options->connections_per_source,
-		.listener_fds = (const int(*)[STEER_FAMILIES])responder->estate.listeners.fds,
+		.listener_fds = (const int(*)[STEER_FAMILIES])responder->handover.listeners.fds,
 		.adoption_fds = steer_adoption_fds(responder->steer),
 	};
 	int err;
@@ -329,7 +329,7 @@ static int start_server(struct responder *responder)
 		err = server_start(responder->server);
 	/* The threads have not gone round yet, and whoever hears of readiness may arm at once. */
 	if (!err)
-		steer_keep_alive(responder->steer, ALIVE_MS);
+		steer_heartbeat(responder->steer, ALIVE_MS);
 	return err;
 }
 
@@ -358,14 +358,14 @@ static int say_ready(const struct responder *responder, bool background)
 
 static void log_results(const struct responder *responder)
 {
-	uint64_t counts[ENDINGS];
+	uint64_t counts[CONN_STATS];
 	char line[512] = "";
 	size_t used = 0;
 
-	server_endings(responder->server, counts);
-	for (int result = 0; result < ENDINGS && used < sizeof(line); result++)
+	server_conn_stats(responder->server, counts);
+	for (int result = 0; result < CONN_STATS && used < sizeof(line); result++)
 		used += (size_t)snprintf(line + used, sizeof(line) - used, "%s%s %llu",
-					 used ? ", " : "", ending_name(result),
+					 used ? ", " : "", conn_stat_name(result),
 					 (unsigned long long)counts[result]);
 	log_info("connections: %s", line);
 }
@@ -384,26 +384,26 @@ static bool handle_signals(const struct responder *responder)
 }
 
 /* For who asks by `sidestep status`; what cannot be written now is written the next time. */
-static void tell_endings(struct responder *responder)
+static void write_conn_stats(struct responder *responder)
 {
-	uint64_t counts[ENDINGS];
+	uint64_t counts[CONN_STATS];
 	int err;
 
-	server_endings(responder->server, counts);
-	err = endings_write(responder->endings_fd, counts);
-	if (err && !responder->endings_failed)
-		log_warning("cannot write %s: %s", responder->paths->endings, strerror(-err));
-	responder->endings_failed = err;
+	server_conn_stats(responder->server, counts);
+	err = conn_stats_write(responder->conn_stats_fd, counts);
+	if (err && !responder->conn_stats_failed)
+		log_warning("cannot write %s: %s", responder->paths->conn_stats, strerror(-err));
+	responder->conn_stats_failed = err;
 }
 
 /* As long as all threads work, say so to the classifier.  Of the retired the successor speaks. */
-static void vouch(const struct responder *responder)
+static void heartbeat(const struct responder *responder)
 {
 	if (!responder->retired && server_makes_progress(responder->server))
-		steer_keep_alive(responder->steer, ALIVE_MS);
+		steer_heartbeat(responder->steer, ALIVE_MS);
 }
 
-/* --- succession -------------------------------------------------------------------- */
+/* --- handover -------------------------------------------------------------------- */
 
 /* We answer: the predecessor, if there is one, is to retire. */
 static void succeed(struct responder *responder)
@@ -412,7 +412,7 @@ static void succeed(struct responder *responder)
 
 	if (responder->predecessor_fd < 0)
 		return;
-	err = succession_complete(responder->predecessor_fd);
+	err = handover_complete(responder->predecessor_fd);
 	close(responder->predecessor_fd);
 	responder->predecessor_fd = -1;
 	/* The lock and all else is ours in any case. */
@@ -430,9 +430,9 @@ static void retire(struct responder *responder)
 	steer_leave(responder->steer);
 	server_retire(responder->server);
 	responder->retired = true;
-	close(responder->estate.lock_fd);
-	responder->estate.lock_fd = -1;
-	err = succession_say_retired(responder->successor_fd);
+	close(responder->handover.lock_fd);
+	responder->handover.lock_fd = -1;
+	err = handover_say_retired(responder->successor_fd);
 	if (err)
 		log_warning("cannot tell the successor: %s", strerror(-err));
 }
@@ -443,10 +443,10 @@ static void leave_successor(struct responder *responder)
 	responder->successor_fd = -1;
 }
 
-/* It wants the estate. */
+/* It wants the handover. */
 static void meet_successor(struct responder *responder)
 {
-	int channel_fd = succession_offer(&responder->estate);
+	int channel_fd = handover_offer(&responder->handover);
 
 	if (channel_fd >= 0)
 		responder->successor_fd = channel_fd;
@@ -457,7 +457,7 @@ static void meet_successor(struct responder *responder)
 /* It says something, or is gone. */
 static void hear_successor(struct responder *responder)
 {
-	int heard = succession_hear(responder->successor_fd);
+	int heard = handover_hear(responder->successor_fd);
 
 	if (heard > 0)
 		retire(responder);
@@ -478,16 +478,16 @@ static bool has_finished(struct responder *responder)
 
 /* --- until the end ----------------------------------------------------------------- */
 
-enum { POLLED_SIGNALS, POLLED_KEEPER, POLLED_FAILURE, POLLED_CONTROL, POLLED_SUCCESSOR, POLLED };
+enum { POLLED_SIGNALS, POLLED_MONITOR, POLLED_FAILURE, POLLED_CONTROL, POLLED_SUCCESSOR, POLLED };
 
 static void set_polled(const struct responder *responder, struct pollfd polled[POLLED])
 {
 	bool meets = responder->successor_fd < 0 && !responder->retired;
 	const int fds[POLLED] = {
 		[POLLED_SIGNALS] = responder->signal_fd,
-		[POLLED_KEEPER] = steer_keeper_fd(responder->steer),
+		[POLLED_MONITOR] = steer_monitor_fd(responder->steer),
 		[POLLED_FAILURE] = server_failure_fd(responder->server),
-		[POLLED_CONTROL] = meets ? responder->estate.control_fd : -1,
+		[POLLED_CONTROL] = meets ? responder->handover.control_fd : -1,
 		[POLLED_SUCCESSOR] = responder->successor_fd,
 	};
 
@@ -498,8 +498,8 @@ static void set_polled(const struct responder *responder, struct pollfd polled[P
 /* 0 when it is to go on, 1 when it is to end, or -errno, logged. */
 static int handle_polled(struct responder *responder, const struct pollfd polled[POLLED])
 {
-	if (polled[POLLED_KEEPER].revents) {
-		log_error("the keeper was killed, and with it the steering: ending; start again");
+	if (polled[POLLED_MONITOR].revents) {
+		log_error("the monitor was killed, and with it the steering: ending; start again");
 		return -ECHILD;
 	}
 	if (polled[POLLED_FAILURE].revents) {
@@ -521,10 +521,10 @@ static int wait_for_end(struct responder *responder)
 	int result;
 
 	for (;;) {
-		vouch(responder);
-		tell_endings(responder);
+		heartbeat(responder);
+		write_conn_stats(responder);
 		set_polled(responder, polled);
-		if (poll(polled, POLLED, VOUCH_MS) < 0) {
+		if (poll(polled, POLLED, HEARTBEAT_MS) < 0) {
 			if (errno == EINTR)
 				continue;
 			result = -errno;
@@ -549,16 +549,17 @@ static bool shares_listeners(const struct responder *responder)
 static void close_all(struct responder *responder)
 {
 	const int fds[] = {
-		responder->signal_fd,      responder->predecessor_fd,    responder->successor_fd,
-		responder->estate.lock_fd, responder->estate.control_fd, responder->endings_fd,
+		responder->signal_fd,           responder->predecessor_fd,
+		responder->successor_fd,        responder->handover.lock_fd,
+		responder->handover.control_fd, responder->conn_stats_fd,
 	};
 
 	steer_free(responder->steer);
 	server_free(responder->server);
 	if (shares_listeners(responder))
-		listeners_leave(&responder->estate.listeners);
+		listeners_leave(&responder->handover.listeners);
 	else
-		listeners_close(&responder->estate.listeners);
+		listeners_close(&responder->handover.listeners);
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
@@ -578,10 +579,10 @@ int service_run(const struct options *options, const struct paths *paths)
 	struct responder responder = {
 		.options = options,
 		.paths = paths,
-		.estate.lock_fd = -1,
+		.handover.lock_fd = -1,
 		.signal_fd = -1,
-		.endings_fd = -1,
-		.estate.control_fd = -1,
+		.conn_stats_fd = -1,
+		.handover.control_fd = -1,
 		.predecessor_fd = -1,
 		.successor_fd = -1,
 	};
@@ -647,7 +648,7 @@ int service_unload(const struct paths *paths)
 	if (!err)
 		err = remove_file(paths->evidence);
 	if (!err)
-		err = remove_file(paths->endings);
+		err = remove_file(paths->conn_stats);
 	if (!err)
 		err = remove_file(paths->status);
 	if (!err)

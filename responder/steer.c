@@ -18,20 +18,21 @@
 #include "common/paths.h"
 #include "responder/attachment.h"
 #include "responder/interfaces.h"
-#include "responder/keeper.h"
+#include "responder/monitor.h"
 #include "responder/netns.h"
 #include "responder/pins.h"
 #include "responder/programs.h"
 
 struct steer {
-	enum steer_way way;
+	enum takeover takeover;
 	struct bpf_object *object;
 	uint64_t hash_key[2], netns;
 	struct steer_control *control; /* the map's memory; NULL before steer_attach() */
 	unsigned int threads;
-	int *send_fds, *receive_fds; /* of adopted sockets, one pair a thread; NULL: not this way */
-	struct keeper keeper;
-	struct interfaces interfaces; /* as they were at the start: the keeper's count */
+	int *send_fds,
+		*receive_fds; /* of adopted sockets, one pair a thread; NULL: not this takeover */
+	struct monitor monitor;
+	struct interfaces interfaces; /* as they were at the start: the monitor's count */
 	bool attached, succeeds;
 };
 
@@ -47,7 +48,7 @@ int steer_check(FILE *out)
 
 /* --- loading and attaching ----------------------------------------------------- */
 
-static int refuse_succession(void)
+static int refuse_handover(void)
 {
 	log_error("this version needs other maps than those of the responder that runs: end that "
 		  "one, and start without --replace");
@@ -65,14 +66,14 @@ int steer_open_maps(const struct steer_options *options, const uint64_t hash_key
 		return -ENOMEM;
 	programs_prepare();
 	memcpy(steer->hash_key, hash_key, sizeof(steer->hash_key));
-	steer->way = programs_choose_way(options->way);
-	steer->object = programs_open(steer->way);
+	steer->takeover = programs_choose_takeover(options->takeover);
+	steer->object = programs_open(steer->takeover);
 	err = steer->object ? pins_mount(options->paths, options->group) : -errno;
 	if (err)
 		goto out;
 	reuse = pins_fit_feed(options->paths, hash_key, steer->object);
 	if (!reuse && options->succeeds)
-		err = refuse_succession();
+		err = refuse_handover();
 	else if (!reuse)
 		err = attachment_detach_all(options->paths);
 	if (!err)
@@ -103,7 +104,7 @@ static int open_steering_maps(struct steer *steer, const struct steer_options *o
 	if (fits)
 		reuse = options->succeeds ? PINS_ALL : PINS_CONNECTIONS;
 	else if (options->succeeds)
-		err = refuse_succession();
+		err = refuse_handover();
 	else
 		err = attachment_detach_all(options->paths);
 	return err ? err : pins_open_steering(options->paths, reuse, steer->object);
@@ -219,12 +220,12 @@ static int configure(struct steer *steer, const struct steer_options *options,
 		__atomic_store_n(&control->responder_port[family],
 				 listener_port(listener_fds[family]), __ATOMIC_RELAXED);
 	/* A successor's are its predecessor's, and in the map. */
-	if (steer->way == STEER_WAY_SK_LOOKUP && !options->succeeds)
+	if (steer->takeover == TAKEOVER_SK_LOOKUP && !options->succeeds)
 		err = set_listeners(steer, listener_fds);
 	return err;
 }
 
-/* The channels by which the second way hands sockets to the answering threads. */
+/* The channels by which the repair takeover hands sockets to the answering threads. */
 static int open_adoption_channels(struct steer *steer, unsigned int threads)
 {
 	int err, fds[2];
@@ -251,25 +252,25 @@ static void close_descriptors(const int *fds, unsigned int count)
 		close(fds[i]);
 }
 
-/* The interfaces are the keeper's from now on, and in the second way so is the work of adopting. */
-static int start_keeper(struct steer *steer, const struct steer_options *options)
+/* The interfaces are the monitor's from now on, and in the repair takeover so is the work of adopting. */
+static int start_monitor(struct steer *steer, const struct steer_options *options)
 {
-	bool adopts = steer->way == STEER_WAY_REPAIR;
-	struct keeper_options keeper_options = {
+	bool adopts = steer->takeover == TAKEOVER_REPAIR;
+	struct monitor_options monitor_options = {
 		.steer = options,
 		.control = steer->control,
 		.waits = options->succeeds,
-		.adopter_maps = {.adoptions_fd = adopts ? map_fd(steer, "adoptions") : -1,
-				 .flows_fd = adopts ? map_fd(steer, "flows") : -1},
+		.tcp_repair_maps = {.adoptions_fd = adopts ? map_fd(steer, "adoptions") : -1,
+				    .flows_fd = adopts ? map_fd(steer, "flows") : -1},
 		.adoption_fds = steer->send_fds,
 	};
-	int err = keeper_start(&steer->keeper, &steer->interfaces, &keeper_options);
+	int err = monitor_start(&steer->monitor, &steer->interfaces, &monitor_options);
 
 	if (err) {
-		log_error("cannot start the keeper: %s", strerror(-err));
+		log_error("cannot start the monitor: %s", strerror(-err));
 		return err;
 	}
-	/* The keeper's ends: so its death is seen. */
+	/* The monitor's ends: so its death is seen. */
 	close_descriptors(steer->send_fds, steer->threads);
 	free(steer->send_fds);
 	steer->send_fds = NULL;
@@ -297,7 +298,7 @@ static int attach_programs(struct steer *steer, const struct steer_options *opti
 	return interfaces_attach(options, &steer->interfaces);
 }
 
-/* The same, and tell of it; a predecessor's keeper, or an upgrade, has to wait meanwhile. */
+/* The same, and tell of it; a predecessor's monitor, or an upgrade, has to wait meanwhile. */
 static int attach_and_tell(struct steer *steer, const struct steer_options *options)
 {
 	int err, lock_fd = pins_lock(options->paths);
@@ -308,7 +309,7 @@ static int attach_and_tell(struct steer *steer, const struct steer_options *opti
 	}
 	err = attach_programs(steer, options);
 	if (!err)
-		err = programs_write(steer->object, steer->way, options->paths);
+		err = programs_write(steer->object, steer->takeover, options->paths);
 	if (!err)
 		err = interfaces_write(&steer->interfaces, options->paths);
 	close(lock_fd);
@@ -322,15 +323,15 @@ int steer_attach(struct steer *steer, const struct steer_options *options,
 
 	err = open_steering_maps(steer, options);
 	if (!err)
-		err = programs_load(steer->object, steer->way);
+		err = programs_load(steer->object, steer->takeover);
 	if (!err)
 		err = configure(steer, options, listener_fds);
-	if (!err && steer->way == STEER_WAY_REPAIR)
+	if (!err && steer->takeover == TAKEOVER_REPAIR)
 		err = open_adoption_channels(steer, options->threads);
 	if (!err)
 		err = attach_and_tell(steer, options);
 	if (!err)
-		err = start_keeper(steer, options);
+		err = start_monitor(steer, options);
 	/* A predecessor can go on with this build's programs, as all maps are its own. */
 	if (err && !options->succeeds)
 		attachment_detach_all(options->paths);
@@ -342,13 +343,13 @@ void steer_take_over(struct steer *steer)
 {
 	steer->succeeds = false;
 	if (steer->attached)
-		keeper_take_over(&steer->keeper);
+		monitor_take_over(&steer->monitor);
 }
 
 void steer_leave(struct steer *steer)
 {
 	if (steer->attached)
-		keeper_stop(&steer->keeper, false);
+		monitor_stop(&steer->monitor, false);
 	steer->attached = false;
 }
 
@@ -357,7 +358,7 @@ const int *steer_adoption_fds(const struct steer *steer)
 	return steer->receive_fds;
 }
 
-void steer_keep_alive(struct steer *steer, uint32_t for_ms)
+void steer_heartbeat(struct steer *steer, uint32_t for_ms)
 {
 	if (steer->attached)
 		__atomic_store_n(&steer->control->alive_until_ns,
@@ -365,20 +366,20 @@ void steer_keep_alive(struct steer *steer, uint32_t for_ms)
 				 __ATOMIC_RELAXED);
 }
 
-int steer_keeper_fd(const struct steer *steer)
+int steer_monitor_fd(const struct steer *steer)
 {
-	return steer->attached ? steer->keeper.channel_fd : -1;
+	return steer->attached ? steer->monitor.channel_fd : -1;
 }
 
 void steer_free(struct steer *steer)
 {
 	if (!steer)
 		return;
-	/* Should the keeper be dead, nothing is detached: then this makes everything pass. */
+	/* Should the monitor be dead, nothing is detached: then this makes everything pass. */
 	if (steer->attached && !steer->succeeds)
 		__atomic_store_n(&steer->control->alive_until_ns, 0, __ATOMIC_RELAXED);
 	if (steer->attached)
-		keeper_stop(&steer->keeper, !steer->succeeds);
+		monitor_stop(&steer->monitor, !steer->succeeds);
 	interfaces_done(&steer->interfaces);
 	if (steer->control)
 		munmap(steer->control, sizeof(*steer->control));

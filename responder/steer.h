@@ -4,9 +4,9 @@
  * attached.
  *
  * Everything is pinned, and outlives a responder that is killed: it changes
- * nothing then, as nobody vouches for the responder any more, and the next
+ * nothing then, as its heartbeat has ended, and the next
  * one takes it over.  A responder that ends in good order detaches.  That is
- * the keeper's work, a small process forked by steer_attach() that alone keeps
+ * the monitor's work, a small process forked by steer_attach() that alone keeps
  * privileges and reads nothing from the network.
  */
 #ifndef STEER_H
@@ -23,22 +23,22 @@
 struct paths;
 struct steer;
 
-enum steer_attach_way { STEER_ATTACH_AUTO, STEER_ATTACH_TCX, STEER_ATTACH_CLSACT };
+enum attach_mode { ATTACH_AUTO, ATTACH_TCX, ATTACH_CLSACT };
 
 /* How a connection is taken from production (ARCHITECTURE.md). */
-enum steer_way {
-	STEER_WAY_AUTO,
-	STEER_WAY_SK_LOOKUP, /* the first: sk_lookup and bpf_sk_assign_tcp_reqsk(), Linux 6.9 */
-	STEER_WAY_REPAIR, /* the second: TCP_REPAIR, for older kernels */
+enum takeover {
+	TAKEOVER_AUTO,
+	TAKEOVER_SK_LOOKUP, /* the first: sk_lookup and bpf_sk_assign_tcp_reqsk(), Linux 6.9 */
+	TAKEOVER_REPAIR, /* the second: TCP_REPAIR, for older kernels */
 };
 
 struct steer_options {
 	const struct paths *paths;
-	enum steer_way way;
-	unsigned int threads; /* that answer: the second way hands each of them its share */
+	enum takeover takeover;
+	unsigned int threads; /* that answer: the repair takeover hands each of them its share */
 	const char *const *interfaces; /* names */
 	size_t interface_count; /* 0: all that exist */
-	enum steer_attach_way attach_way;
+	enum attach_mode attach_mode;
 	const uint16_t *ports; /* watched */
 	size_t port_count; /* 1 to STEER_PORTS_MAX */
 	const struct steer_address *addresses; /* watched */
@@ -65,14 +65,14 @@ int steer_open_maps(const struct steer_options *options, const uint64_t hash_key
 
 /*
  * Load the programs, with `listener_fds` (an fd or -1 for STEER_V4 and
- * STEER_V6) as the sockets to steer to in the first way, and attach them: from here on armed
+ * STEER_V6) as the sockets to steer to in the sk_lookup takeover, and attach them: from here on armed
  * names are steered.  What an earlier responder left attached is replaced in place.  Forks
- * the keeper.  All or nothing; errors are logged.
+ * the monitor.  All or nothing; errors are logged.
  */
 int steer_attach(struct steer *steer, const struct steer_options *options,
 		 const int listener_fds[STEER_FAMILIES]);
 
-/* Where each answering thread receives adopted sockets (adopter.h); NULL: the way needs none. */
+/* Where each answering thread receives adopted sockets (tcp_repair.h); NULL: the takeover needs none. */
 const int *steer_adoption_fds(const struct steer *steer);
 
 /* The predecessor has let go (steer_leave()): from here on all is this responder's. */
@@ -85,12 +85,12 @@ void steer_leave(struct steer *steer);
  * Vouch for the responder for another `for_ms`: who does not do so in time is taken
  * for hung, and all connections pass to production.
  */
-void steer_keep_alive(struct steer *steer, uint32_t for_ms);
+void steer_heartbeat(struct steer *steer, uint32_t for_ms);
 
-/* Readable (EOF) when the keeper has died; -1 before steer_attach() and after steer_leave(). */
-int steer_keeper_fd(const struct steer *steer);
+/* Readable (EOF) when the monitor has died; -1 before steer_attach() and after steer_leave(). */
+int steer_monitor_fd(const struct steer *steer);
 
-/* Detach everything, wait for the keeper to have done so, free.  Pinned maps stay.  NULL is fine. */
+/* Detach everything, wait for the monitor to have done so, free.  Pinned maps stay.  NULL is fine. */
 void steer_free(struct steer *steer);
 
 /*

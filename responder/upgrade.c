@@ -24,16 +24,17 @@ static int require_running(const struct paths *paths)
 	return -ESRCH;
 }
 
-/* The way that the running responder goes, by the map that only this way has. */
-static enum steer_way running_way(const struct paths *paths)
+/* The takeover that the running responder goes, by the map that only this takeover has. */
+static enum takeover running_takeover(const struct paths *paths)
 {
-	return pins_has(paths, "adoptions") ? STEER_WAY_REPAIR : STEER_WAY_SK_LOOKUP;
+	return pins_has(paths, "adoptions") ? TAKEOVER_REPAIR : TAKEOVER_SK_LOOKUP;
 }
 
 /* This build's programs, loaded, with the running ones' maps.  NULL: logged, *ret_err set. */
-static struct bpf_object *load_programs(const struct paths *paths, enum steer_way way, int *ret_err)
+static struct bpf_object *load_programs(const struct paths *paths, enum takeover takeover,
+					int *ret_err)
 {
-	struct bpf_object *object = programs_open(way);
+	struct bpf_object *object = programs_open(takeover);
 	uint64_t netns;
 	int err;
 
@@ -54,7 +55,7 @@ static struct bpf_object *load_programs(const struct paths *paths, enum steer_wa
 	if (!err)
 		err = pins_use_running(paths, object);
 	if (!err)
-		err = programs_load(object, way);
+		err = programs_load(object, takeover);
 	if (!err)
 		return object;
 	bpf_object__close(object);
@@ -94,7 +95,7 @@ static int replace_or_restore(const struct paths *paths, const struct bpf_object
 
 int upgrade_programs(const struct paths *paths)
 {
-	enum steer_way way = running_way(paths);
+	enum takeover takeover = running_takeover(paths);
 	struct bpf_object *object;
 	int err, lock_fd;
 
@@ -107,11 +108,11 @@ int upgrade_programs(const struct paths *paths)
 		log_error("cannot lock %s: %s", paths->pins, strerror(-lock_fd));
 		return lock_fd;
 	}
-	object = load_programs(paths, way, &err);
+	object = load_programs(paths, takeover, &err);
 	if (object)
 		err = replace_or_restore(paths, object);
 	if (!err)
-		err = programs_write(object, way, paths);
+		err = programs_write(object, takeover, paths);
 	bpf_object__close(object);
 	close(lock_fd);
 	if (!err)

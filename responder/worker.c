@@ -16,12 +16,12 @@
 #include "common/evidence.h"
 #include "common/log.h"
 #include "common/paths.h"
-#include "responder/adopter.h"
+#include "responder/tcp_repair.h"
 #include "responder/conn.h"
 #include "responder/limits.h"
 #include "responder/ring.h"
 #include "responder/tls.h"
-#include "responder/witness.h"
+#include "responder/evidence_record.h"
 
 /* When descriptors or memory run out: accept again after this, or when a connection ends. */
 #define ACCEPT_PAUSE_NS 100000000u
@@ -44,7 +44,7 @@ struct slot {
 	struct conn conn;
 	bool open;
 	bool is_told; /* what came of its handshake */
-	enum evidence_way way;
+	enum evidence_via via;
 	uint32_t generation;
 	uint64_t opened_ns;
 	enum queue queue; /* beside QUEUE_OPEN */
@@ -65,7 +65,7 @@ struct worker {
 	struct ring *ring;
 	struct challenge_table *table;
 	struct evidence *evidence;
-	enum evidence_way accept_way; /* of what comes by the listeners */
+	enum evidence_via accept_via; /* of what comes by the listeners */
 	struct tls_context *tls;
 	struct slot *slots;
 	uint32_t slot_count;
@@ -79,10 +79,10 @@ struct worker {
 	atomic_bool stopping, retiring;
 	_Atomic uint32_t open_count;
 	_Atomic uint64_t progress_ns;
-	_Atomic uint64_t results[ENDINGS];
+	_Atomic uint64_t results[CONN_STATS];
 };
 
-static void count(struct worker *worker, enum ending result)
+static void count(struct worker *worker, enum conn_stat result)
 {
 	atomic_fetch_add_explicit(&worker->results[result], 1, memory_order_relaxed);
 }
@@ -176,8 +176,8 @@ static void step(struct worker *worker, uint32_t number, enum conn_event event,
 
 	if (!slot->is_told && slot->conn.state != CONN_HANDSHAKE) {
 		slot->is_told = true;
-		witness_tell(worker->evidence, &slot->conn, slot->way, slot->opened_ns,
-			     ring_clock_ns());
+		evidence_record_tell(worker->evidence, &slot->conn, slot->via, slot->opened_ns,
+				     ring_clock_ns());
 	}
 	act(worker, number, &todo);
 }
@@ -218,39 +218,39 @@ static bool make_room(struct worker *worker)
 	return true;
 }
 
-/* Let it in, or say why not: ENDINGS when it may come. */
-static enum ending admit(struct worker *worker, const struct peer *peer)
+/* Let it in, or say why not: CONN_STATS when it may come. */
+static enum conn_stat admit(struct worker *worker, const struct peer *peer)
 {
 	if (limits_drop(busy(worker), worker->most, next_random(worker)))
-		return ENDING_OVERLOAD;
+		return CONN_STAT_OVERLOAD;
 	if (!limits_enter(worker->limits, peer))
-		return ENDING_SOURCE_LIMIT;
+		return CONN_STAT_SOURCE_LIMIT;
 	if (worker->open_count < worker->most || make_room(worker))
-		return ENDINGS;
+		return CONN_STATS;
 	limits_leave(worker->limits, peer);
-	return ENDING_OVERLOAD;
+	return CONN_STAT_OVERLOAD;
 }
 
 static void open_slot(struct worker *worker, uint32_t number, const struct peer *peer,
-		      enum evidence_way way)
+		      enum evidence_via via)
 {
 	struct slot *slot = &worker->slots[number];
-	enum ending refusal = admit(worker, peer);
+	enum conn_stat refusal = admit(worker, peer);
 
 	assert(number < worker->slot_count && !slot->open);
 	slot->generation++;
-	if (refusal == ENDINGS && conn_begin(&slot->conn, worker->tls, peer)) {
+	if (refusal == CONN_STATS && conn_begin(&slot->conn, worker->tls, peer)) {
 		limits_leave(worker->limits, peer);
-		refusal = ENDING_REFUSED;
+		refusal = CONN_STAT_REFUSED;
 	}
-	if (refusal != ENDINGS) {
+	if (refusal != CONN_STATS) {
 		count(worker, refusal);
 		ring_close(worker->ring, number, slot->generation);
 		return;
 	}
 	slot->open = true;
 	slot->is_told = false;
-	slot->way = way;
+	slot->via = via;
 	worker->open_count++;
 	slot->opened_ns = ring_clock_ns();
 	slot->queue = QUEUE_NONE;
@@ -263,34 +263,34 @@ static void on_accept(struct worker *worker, const struct ring_event *event)
 {
 	worker->accepts[event->slot]--;
 	if (event->result >= 0) {
-		open_slot(worker, (uint32_t)event->result, &event->peer, worker->accept_way);
+		open_slot(worker, (uint32_t)event->result, &event->peer, worker->accept_via);
 	} else if (event->result != -ECANCELED) {
 		/*
 		 * No slot, no memory, or another reason of the kernel's, which may last: that
 		 * connection is closed, the next wait for their turn.
 		 */
-		count(worker, ENDING_REFUSED);
+		count(worker, CONN_STAT_REFUSED);
 		worker->accept_again_ns = ring_clock_ns() + ACCEPT_PAUSE_NS;
 	}
 	accept_more(worker);
 }
 
-/* Take what the keeper has adopted, and look again when there may be more. */
+/* Take what the monitor has adopted, and look again when there may be more. */
 static void receive_adopted(struct worker *worker)
 {
 	while (worker->installing < RING_INSTALLS_MAX) {
-		int fd = adopter_receive(worker->adoption_fd);
+		int fd = tcp_repair_receive(worker->adoption_fd);
 
 		if (fd == -EAGAIN) {
 			ring_watch(worker->ring, worker->adoption_fd, 0);
 			return;
 		}
 		if (fd == -EMFILE) {
-			count(worker, ENDING_REFUSED);
+			count(worker, CONN_STAT_REFUSED);
 			continue;
 		}
 		if (fd < 0)
-			return; /* the keeper's end, which the main thread sees, too, and tells */
+			return; /* the monitor's end, which the main thread sees, too, and tells */
 		ring_install(worker->ring, fd);
 		worker->installing++;
 	}
@@ -303,7 +303,7 @@ static void on_install(struct worker *worker, const struct ring_event *event)
 	if (event->result >= 0)
 		open_slot(worker, (uint32_t)event->result, &event->peer, EVIDENCE_ADOPTED);
 	else
-		count(worker, ENDING_REFUSED);
+		count(worker, CONN_STAT_REFUSED);
 	if (was_full)
 		receive_adopted(worker);
 }
@@ -500,7 +500,7 @@ int worker_new(struct worker **ret_worker, const struct server_options *options,
 	for (int queue = 0; queue < QUEUES; queue++)
 		worker->queues[queue] = (struct queue_ends){NO_SLOT, NO_SLOT};
 	worker->limits = limits;
-	worker->accept_way = options->standalone ? EVIDENCE_STANDALONE : EVIDENCE_STEERED;
+	worker->accept_via = options->standalone ? EVIDENCE_STANDALONE : EVIDENCE_STEERED;
 	worker->most = connections;
 	worker->slot_count =
 		connections + (connections < WORKER_SPARE_SLOTS ? connections : WORKER_SPARE_SLOTS);
@@ -588,9 +588,9 @@ bool worker_is_idle(const struct worker *worker)
 	return !worker->open_count;
 }
 
-void worker_add_results(const struct worker *worker, uint64_t counts[ENDINGS])
+void worker_add_results(const struct worker *worker, uint64_t counts[CONN_STATS])
 {
-	for (int result = 0; result < ENDINGS; result++)
+	for (int result = 0; result < CONN_STATS; result++)
 		counts[result] +=
 			atomic_load_explicit(&worker->results[result], memory_order_relaxed);
 }

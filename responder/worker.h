@@ -40,7 +40,7 @@ void worker_retire(struct worker *worker);
 bool worker_is_idle(const struct worker *worker);
 
 /* Add how its connections have ended so far. */
-void worker_add_results(const struct worker *worker, uint64_t counts[ENDINGS]);
+void worker_add_results(const struct worker *worker, uint64_t counts[CONN_STATS]);
 
 /* Tell it to stop; worker_free() waits until it has. */
 void worker_stop(struct worker *worker);

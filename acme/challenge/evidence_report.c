@@ -36,7 +36,7 @@ static const struct {
 static const struct {
 	const char *name;
 	const char *text;
-} ways[EVIDENCE_WAYS] = {
+} vias[EVIDENCE_VIAS] = {
 	[EVIDENCE_STEERED] = {"steered", "steered"},
 	[EVIDENCE_ADOPTED] = {"adopted", "steered (adopted)"},
 	[EVIDENCE_STANDALONE] = {"standalone", "standalone"},
@@ -127,7 +127,7 @@ static const char *version_text(const struct evidence_record *record)
 /* What another version of the responder may have written. */
 static bool is_understood(const struct evidence_record *record)
 {
-	return record->result < EVIDENCE_RESULTS && record->way < EVIDENCE_WAYS;
+	return record->result < EVIDENCE_RESULTS && record->via < EVIDENCE_VIAS;
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
@@ -253,7 +253,7 @@ static void show_record(const struct evidence_record *record)
 	output_line("  %s UTC  %s  %s%s  (%s, %s, hello of %u bytes in %u piece%s, %u ms, %u of "
 		    "this kind)",
 		    when, address_text(record).text, results[record->result].text, alert,
-		    version_text(record), ways[record->way].text, record->hello_size,
+		    version_text(record), vias[record->via].text, record->hello_size,
 		    record->hello_pieces, record->hello_pieces == 1 ? "" : "s",
 		    record->duration_us / US_PER_MS, record->count);
 }
@@ -287,7 +287,7 @@ static json_t *record_to_json(const struct evidence_record *record)
 	return json_pack("{s:f, s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:o, s:i, s:i, s:o, s:o}", "at",
 			 (double)record->at_us / US_PER_S, "address", address_text(record).text,
 			 "family", record->ipv6 ? "ipv6" : "ipv4", "result",
-			 results[record->result].name, "way", ways[record->way].name, "tls_version",
+			 results[record->result].name, "via", vias[record->via].name, "tls_version",
 			 record->tls_version, "duration_us", (json_int_t)record->duration_us,
 			 "count", (json_int_t)record->count, "features", names, "hello_size",
 			 record->hello_size, "hello_pieces", record->hello_pieces, "alert_received",

@@ -19,7 +19,7 @@
 #include "common/challenge_table.h"
 #include "common/counters.h"
 #include "common/evidence.h"
-#include "common/endings.h"
+#include "common/conn_stats.h"
 
 #define STATUS_FILE_MAX 65536
 #define NS_PER_S        1000000000ULL
@@ -42,7 +42,7 @@ static json_t *read_object(const char *path)
 
 /*
  * What the responder wrote of itself when it started, who loaded the programs last of those,
- * and its keeper of the interfaces since.
+ * and its monitor of the interfaces since.
  */
 static json_t *gather_responder(const struct paths *paths)
 {
@@ -110,18 +110,18 @@ static json_t *gather_counters(const struct paths *paths, struct failure *failur
 }
 
 /* NULL: it could not be had, as of a responder of another version. */
-static json_t *gather_endings(const struct paths *paths)
+static json_t *gather_conn_stats(const struct paths *paths)
 {
-	uint64_t counts[ENDINGS];
-	enum ending ending;
+	uint64_t counts[CONN_STATS];
+	enum conn_stat stat;
 	json_t *object;
 
-	if (endings_read(paths->endings, counts))
+	if (conn_stats_read(paths->conn_stats, counts))
 		return NULL;
 	object = json_object();
-	for (ending = 0; ending < ENDINGS; ending++)
-		json_object_set_new(object, ending_name(ending),
-				    json_integer((json_int_t)counts[ending]));
+	for (stat = 0; stat < CONN_STATS; stat++)
+		json_object_set_new(object, conn_stat_name(stat),
+				    json_integer((json_int_t)counts[stat]));
 	return object;
 }
 
@@ -179,13 +179,13 @@ static void show_counters(const json_t *counters)
 		show_count(counters, steer_counter_name(counter), steer_counter_text(counter));
 }
 
-static void show_endings(const json_t *endings)
+static void show_conn_stats(const json_t *conn_stats)
 {
-	enum ending ending;
+	enum conn_stat stat;
 
 	output_line("Connections to the responder, since it started:");
-	for (ending = 0; ending < ENDINGS; ending++)
-		show_count(endings, ending_name(ending), ending_text(ending));
+	for (stat = 0; stat < CONN_STATS; stat++)
+		show_count(conn_stats, conn_stat_name(stat), conn_stat_text(stat));
 }
 
 /* --- of one name ------------------------------------------------------------------------------ */
@@ -246,7 +246,7 @@ static int status_of_name(const struct arguments *arguments)
 int verb_status(const struct arguments *arguments)
 {
 	const struct paths *paths = &arguments->paths;
-	json_t *responder, *challenges, *counters, *endings;
+	json_t *responder, *challenges, *counters, *conn_stats;
 	struct failure failure = {0};
 	bool running, ok;
 
@@ -256,7 +256,7 @@ int verb_status(const struct arguments *arguments)
 	responder = running ? gather_responder(paths) : NULL;
 	challenges = gather_challenges(paths, &failure);
 	counters = gather_counters(paths, &failure);
-	endings = running ? gather_endings(paths) : NULL;
+	conn_stats = running ? gather_conn_stats(paths) : NULL;
 	ok = !failure_is_set(&failure);
 
 	if (running)
@@ -265,13 +265,13 @@ int verb_status(const struct arguments *arguments)
 		show_challenges(challenges);
 	if (json_object_size(counters))
 		show_counters(counters);
-	if (endings)
-		show_endings(endings);
+	if (conn_stats)
+		show_conn_stats(conn_stats);
 	if (!ok)
 		output_failure(NULL, &failure);
 	output_document(json_pack("{s:b, s:b, s:o?, s:o, s:o, s:o?, s:o*}", "ok", ok, "running",
 				  running, "responder", responder, "challenges", challenges,
-				  "counters", counters, "connections", endings, "error",
+				  "counters", counters, "connections", conn_stats, "error",
 				  ok ? NULL : failure_to_json(&failure)));
 	failure_done(&failure);
 	return ok ? EXIT_DONE : EXIT_FAILED;

@@ -193,10 +193,10 @@ show_responder()
 {
 	say "Sidestep's responder starts beside nginx. Nothing is pending, so nothing is looked at."
 	start_responder
-	sidestep status | sed -nE '/^  (user|way|attach|interfaces) /p' | indent
+	sidestep status | sed -nE '/^  (user|takeover|attach|interfaces) /p' | indent
 	wait_until "more connections" has_made $(($(clients requests) + 300))
 	echo "$(clients requests) connections, $(clients failed) failed;" \
-		"$(counter newborn) were looked at" | indent
+		"$(counter syn_mark) were looked at" | indent
 
 	say "A challenge is armed by hand. The same port now gives two answers to two questions:"
 	sidestep publish "$by_hand" --key-authorization token.thumbprint | indent

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 /*
- * The real programs by test run, of the first way here and of the second where
+ * The real programs by test run, of the sk_lookup takeover here and of the second where
  * test_steer_repair_bpf.c includes this file: what they cost the verifier, and which packets
  * they take for a SYN to the watched port while a name is armed.  What they do
  * with real connections is shown in tests/net.
@@ -152,21 +152,21 @@ static void arm_until(uint64_t until_ns)
 }
 
 /* Run a program on the frame, which must pass; was it taken for the SYN of a new connection? */
-static bool is_newborn_to(const char *name, struct frame *frame)
+static bool is_marked_to(const char *name, struct frame *frame)
 {
 	const struct bpf_program *program = bpf_object__find_program_by_name(object, name);
-	uint64_t before = counter(STEER_NEWBORN);
+	uint64_t before = counter(STEER_SYN_MARKED);
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame->bytes,
 		    .data_size_in = (__u32)frame->size);
 
 	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(program), &opts), 0);
 	assert_int_equal(opts.retval, PASS);
-	return counter(STEER_NEWBORN) > before;
+	return counter(STEER_SYN_MARKED) > before;
 }
 
-static bool is_newborn(struct frame *frame)
+static bool is_marked(struct frame *frame)
 {
-	return is_newborn_to("steer_ethernet", frame);
+	return is_marked_to("steer_ethernet", frame);
 }
 
 /* --- tests -------------------------------------------------------------------------- */
@@ -197,7 +197,7 @@ static void test_ipv4(void **state)
 	struct frame frame = plain_syn();
 
 	(void)state;
-	assert_true(is_newborn(&frame));
+	assert_true(is_marked(&frame));
 }
 
 static void test_ipv4_options(void **state)
@@ -209,7 +209,7 @@ static void test_ipv4_options(void **state)
 		append_ethernet(&frame, ETH_P_IP);
 		append_ipv4(&frame, words, 0, 20);
 		append_syn(&frame, 443, 5);
-		assert_true(is_newborn(&frame));
+		assert_true(is_marked(&frame));
 	}
 }
 
@@ -221,7 +221,7 @@ static void test_ipv6(void **state)
 	append_ethernet(&frame, ETH_P_IPV6);
 	append_ipv6(&frame, IPPROTO_TCP, 20);
 	append_syn(&frame, 443, 5);
-	assert_true(is_newborn(&frame));
+	assert_true(is_marked(&frame));
 }
 
 static void test_ipv6_extension_headers(void **state)
@@ -235,7 +235,7 @@ static void test_ipv6_extension_headers(void **state)
 	append_extension(&frame, IPPROTO_DSTOPTS);
 	append_extension(&frame, IPPROTO_TCP);
 	append_syn(&frame, 443, 5);
-	assert_true(is_newborn(&frame));
+	assert_true(is_marked(&frame));
 }
 
 static void test_ipv6_fragment_passes(void **state)
@@ -247,7 +247,7 @@ static void test_ipv6_fragment_passes(void **state)
 	append_ipv6(&frame, IPPROTO_FRAGMENT, 28);
 	append_extension(&frame, IPPROTO_TCP);
 	append_syn(&frame, 443, 5);
-	assert_false(is_newborn(&frame));
+	assert_false(is_marked(&frame));
 }
 
 static void test_ipv4_fragment_passes(void **state)
@@ -261,7 +261,7 @@ static void test_ipv4_fragment_passes(void **state)
 		append_ethernet(&frame, ETH_P_IP);
 		append_ipv4(&frame, 0, fragments[i], 20);
 		append_syn(&frame, 443, 5);
-		assert_false(is_newborn(&frame));
+		assert_false(is_marked(&frame));
 	}
 }
 
@@ -275,7 +275,7 @@ static void test_vlan_tag_passes(void **state)
 	append(&frame, tag, sizeof(tag));
 	append_ipv4(&frame, 0, 0, 20);
 	append_syn(&frame, 443, 5);
-	assert_false(is_newborn(&frame));
+	assert_false(is_marked(&frame));
 }
 
 static void test_other_protocols_pass(void **state)
@@ -286,7 +286,7 @@ static void test_other_protocols_pass(void **state)
 	(void)state;
 	append_ethernet(&frame, ETH_P_ARP);
 	append(&frame, payload, sizeof(payload));
-	assert_false(is_newborn(&frame));
+	assert_false(is_marked(&frame));
 }
 
 static void test_other_port_passes(void **state)
@@ -297,7 +297,7 @@ static void test_other_port_passes(void **state)
 	append_ethernet(&frame, ETH_P_IP);
 	append_ipv4(&frame, 0, 0, 20);
 	append_syn(&frame, 444, 5);
-	assert_false(is_newborn(&frame));
+	assert_false(is_marked(&frame));
 }
 
 /* Every frame that is too short for what it says passes. */
@@ -310,7 +310,7 @@ static void test_runts_pass(void **state)
 		struct frame runt = whole;
 
 		runt.size = size;
-		assert_false(is_newborn(&runt));
+		assert_false(is_marked(&runt));
 	}
 }
 
@@ -323,7 +323,7 @@ static void test_contradicting_lengths_pass(void **state)
 		append_ethernet(&frame, ETH_P_IP);
 		append_ipv4(&frame, 0, 0, 20);
 		append_syn(&frame, 443, data_offset);
-		assert_int_equal(is_newborn(&frame), data_offset == 5);
+		assert_int_equal(is_marked(&frame), data_offset == 5);
 	}
 }
 
@@ -335,7 +335,7 @@ static void test_padding(void **state)
 
 	(void)state;
 	append(&frame, padding, sizeof(padding));
-	assert_true(is_newborn(&frame));
+	assert_true(is_marked(&frame));
 }
 
 static void test_nothing_armed(void **state)
@@ -344,11 +344,11 @@ static void test_nothing_armed(void **state)
 
 	(void)state;
 	arm_until(0);
-	assert_false(is_newborn(&frame));
+	assert_false(is_marked(&frame));
 	arm_until(1); /* long past */
-	assert_false(is_newborn(&frame));
+	assert_false(is_marked(&frame));
 	arm_until(UINT64_MAX);
-	assert_true(is_newborn(&frame));
+	assert_true(is_marked(&frame));
 }
 
 static void set_alive_until(uint64_t until_ns)
@@ -365,9 +365,9 @@ static void test_hung_responder(void **state)
 
 	(void)state;
 	set_alive_until(1); /* long past */
-	assert_false(is_newborn(&frame));
+	assert_false(is_marked(&frame));
 	set_alive_until(UINT64_MAX);
-	assert_true(is_newborn(&frame));
+	assert_true(is_marked(&frame));
 }
 
 static void test_wrong_link_layer_passes(void **state)
@@ -376,7 +376,7 @@ static void test_wrong_link_layer_passes(void **state)
 
 	(void)state;
 	/* An Ethernet header is no IP header.  With the right frames: tests/net/test_interfaces.py. */
-	assert_false(is_newborn_to("steer_bare_ip", &frame));
+	assert_false(is_marked_to("steer_bare_ip", &frame));
 }
 
 /* --- the group ---------------------------------------------------------------------- */

@@ -35,7 +35,7 @@ for program in ip tc bpftool ethtool openssl nginx \
 	"$build/tests/bpf/test_client_hello_bpf"; do
 	add "$program"
 done
-# Named by the way that they test.
+# Named by the takeover that they test.
 add "$build/tests/bpf/test_steer_bpf" test_steer_bpf_sk_lookup
 add "$build/tests/bpf/test_steer_repair_bpf" test_steer_bpf_repair
 

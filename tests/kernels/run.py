@@ -27,8 +27,8 @@ TRIAL_LIMIT_S = 240
 PROBE_LIMIT_S = 20
 VERIFIED_MAX = 50_000  # instructions, of each program
 
-WAYS = {
-    # way: its programs
+TAKEOVERS = {
+    # takeover: its programs
     "sk_lookup": ("steer_ethernet", "steer_bare_ip", "choose"),
     "repair": ("steer_ethernet", "steer_bare_ip"),
 }
@@ -43,7 +43,7 @@ CHECKS_RUNNING = ("publish", "publish_split", "stop", "packet_test", *(
 
 @dataclasses.dataclass
 class Lack:
-    """What a way needs and a kernel does not have."""
+    """What a takeover needs and a kernel does not have."""
 
     names: str  # must be in the responder's message
     loads: bool  # whether the verifier takes the programs all the same
@@ -53,11 +53,11 @@ class Lack:
 class Kernel:
     suite: str  # directory below KERNELS_DIR
     release: str  # how its release begins
-    lacks: dict  # of a way; no entry: the way must work
+    lacks: dict  # of a takeover; no entry: the takeover must work
 
     def chooses(self):
-        """The way that --check must choose; None where none works."""
-        return next((way for way in WAYS if way not in self.lacks), None)
+        """The takeover that --check must choose; None where none works."""
+        return next((takeover for takeover in TAKEOVERS if takeover not in self.lacks), None)
 
 
 NO_KFUNC = Lack("bpf_sk_assign_tcp_reqsk", loads=False)
@@ -76,30 +76,30 @@ class Report:
     def __init__(self, kernel, text, ended):
         self.kernel = kernel
         self.facts = {}  # "kernel" and the like: the rest of the line
-        self.of_way = {way: {"verified": {}, "check": {}} for way in (*WAYS, "any")}
-        self.verdicts = []  # (way, what, None or why not)
+        self.of_takeover = {takeover: {"verified": {}, "check": {}} for takeover in (*TAKEOVERS, "any")}
+        self.verdicts = []  # (takeover, what, None or why not)
         for line in text.splitlines():
             self.take(line.split())
         self.judge(ended)
 
     def take(self, words):
         match words:
-            case ["verified", way, program, count]:
-                self.of_way[way]["verified"][program] = int(count)
-            case ["check", way, name, result]:
-                self.of_way[way]["check"][name] = result
-            case ["refused" | "attached" | "took" as what, way, *rest]:
-                self.of_way[way][what] = " ".join(rest)
+            case ["verified", takeover, program, count]:
+                self.of_takeover[takeover]["verified"][program] = int(count)
+            case ["check", takeover, name, result]:
+                self.of_takeover[takeover]["check"][name] = result
+            case ["refused" | "attached" | "took" as what, takeover, *rest]:
+                self.of_takeover[takeover][what] = " ".join(rest)
             case [what, *rest]:
                 self.facts[what] = " ".join(rest)
 
-    def demand(self, way, what, condition, why):
-        self.verdicts.append((way, what, None if condition else why))
+    def demand(self, takeover, what, condition, why):
+        self.verdicts.append((takeover, what, None if condition else why))
 
-    def demand_checks(self, way, names):
+    def demand_checks(self, takeover, names):
         for name in names:
-            result = self.of_way[way]["check"].get(name, "not reported")
-            self.demand(way, name, result == "ok", result)
+            result = self.of_takeover[takeover]["check"].get(name, "not reported")
+            self.demand(takeover, name, result == "ok", result)
 
     def judge(self, ended):
         name, chosen = self.facts.get("kernel", ""), self.kernel.chooses()
@@ -115,22 +115,22 @@ class Report:
             good = says.startswith("not ready: ") and any(
                 lack.names in says for lack in self.kernel.lacks.values())
         self.demand("any", "--check", good, f"chooses '{self.facts.get('chooses')}', '{says}'")
-        for way in WAYS:
-            self.judge_way(way)
+        for takeover in TAKEOVERS:
+            self.judge_takeover(takeover)
 
-    def judge_way(self, way):
-        lack, report = self.kernel.lacks.get(way), self.of_way[way]
+    def judge_takeover(self, takeover):
+        lack, report = self.kernel.lacks.get(takeover), self.of_takeover[takeover]
         refused = report.get("refused")
         if lack:
-            self.demand(way, "refusal", refused and lack.names in refused,
+            self.demand(takeover, "refusal", refused and lack.names in refused,
                         f"'{lack.names}' must be in the message: {refused}")
         else:
-            self.demand(way, "start", "attached" in report, refused or "not reported")
-            self.demand_checks(way, CHECKS_RUNNING)
-        self.demand_checks(way, CHECKS_ALWAYS)
-        for program in WAYS[way] if not lack or lack.loads else ():
+            self.demand(takeover, "start", "attached" in report, refused or "not reported")
+            self.demand_checks(takeover, CHECKS_RUNNING)
+        self.demand_checks(takeover, CHECKS_ALWAYS)
+        for program in TAKEOVERS[takeover] if not lack or lack.loads else ():
             count = report["verified"].get(program)
-            self.demand(way, f"verifier, {program}", count and count < VERIFIED_MAX,
+            self.demand(takeover, f"verifier, {program}", count and count < VERIFIED_MAX,
                         f"{count} instructions, of {VERIFIED_MAX}" if count else "refused")
 
     def failures(self):
@@ -197,36 +197,36 @@ def try_kernel(kernel, directory, common, how):
 
 # --- the table ----------------------------------------------------------------------
 
-COLUMNS = ("kernel", "way", "hook", *(f"{path} v4/v6" for path in PATHS),
-           "/".join(WAYS["sk_lookup"]), "time", "result")
+COLUMNS = ("kernel", "takeover", "hook", *(f"{path} v4/v6" for path in PATHS),
+           "/".join(TAKEOVERS["sk_lookup"]), "time", "result")
 
 
 def release(report):
     return report.facts.get("kernel", report.kernel.suite)
 
 
-def cell(report, way, path):
+def cell(report, takeover, path):
     """Both families, all clients of each."""
     def family_cell(family):
-        results = [report.of_way[way]["check"].get(f"{path}_{family}.{client}")
+        results = [report.of_takeover[takeover]["check"].get(f"{path}_{family}.{client}")
                    for client in CLIENTS]
         return "ok" if all(result == "ok" for result in results) else "FAILED"
 
-    return "-" if way in report.kernel.lacks else "/".join(map(family_cell, FAMILIES))
+    return "-" if takeover in report.kernel.lacks else "/".join(map(family_cell, FAMILIES))
 
 
-def row(report, way):
-    of_way, lack = report.of_way[way], report.kernel.lacks.get(way)
-    counts = "/".join(str(of_way["verified"].get(program, "-")) for program in WAYS[way])
+def row(report, takeover):
+    of_takeover, lack = report.of_takeover[takeover], report.kernel.lacks.get(takeover)
+    counts = "/".join(str(of_takeover["verified"].get(program, "-")) for program in TAKEOVERS[takeover])
     result = f"lacks {lack.names}" if lack else "ok"
-    failed = sum(1 for of, _, _ in report.failures() if of == way)
-    return (release(report), way, of_way.get("attached", "-"),
-            *(cell(report, way, path) for path in PATHS),
-            counts, f"{of_way.get('took', '?')} s", f"{failed} FAILED" if failed else result)
+    failed = sum(1 for of, _, _ in report.failures() if of == takeover)
+    return (release(report), takeover, of_takeover.get("attached", "-"),
+            *(cell(report, takeover, path) for path in PATHS),
+            counts, f"{of_takeover.get('took', '?')} s", f"{failed} FAILED" if failed else result)
 
 
 def print_table(reports):
-    rows = [COLUMNS] + [row(report, way) for report in reports for way in WAYS]
+    rows = [COLUMNS] + [row(report, takeover) for report in reports for takeover in TAKEOVERS]
     widths = [max(len(line[i]) for line in rows) for i in range(len(COLUMNS))]
     print()
     for line in rows:
@@ -234,13 +234,13 @@ def print_table(reports):
     print("\nsplit: ALPN in the second segment; cookies: production answers with SYN cookies;\n"
           f"of each program, the instructions that the verifier processed, below {VERIFIED_MAX}.")
     for report in reports:
-        for way in report.kernel.lacks:
-            print(f"{release(report)}, {way}: {report.of_way[way].get('refused')}")
+        for takeover in report.kernel.lacks:
+            print(f"{release(report)}, {takeover}: {report.of_takeover[takeover].get('refused')}")
 
 
 def print_failures(report):
-    for way, what, why in report.failures():
-        print(f"  {report.kernel.suite}, {way}, {what}: {why}")
+    for takeover, what, why in report.failures():
+        print(f"  {report.kernel.suite}, {takeover}, {what}: {why}")
     if report.failures():
         print(f"  its console: {LOGS / report.kernel.suite}.console")
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 /*
- * What the steering programs cost this kernel's verifier: verify WAY (sk_lookup or
+ * What the steering programs cost this kernel's verifier: verify TAKEOVER (sk_lookup or
  * repair).  Prints a line for each program, "NAME INSTRUCTIONS"; when the kernel
  * refuses them, the verifier's last words on standard error, and exit status 1.
  *
@@ -40,8 +40,8 @@ static void close_programs(struct programs *programs)
 	bpf_object__close(programs->object);
 }
 
-/* The way's programs, each with a log of its own for the verifier.  0 or -errno. */
-static int open_programs(struct programs *ret_programs, const char *way, enum log_level level)
+/* The takeover's programs, each with a log of its own for the verifier.  0 or -errno. */
+static int open_programs(struct programs *ret_programs, const char *takeover, enum log_level level)
 {
 	struct programs programs = {.count = 0};
 	struct bpf_program *program;
@@ -49,8 +49,8 @@ static int open_programs(struct programs *ret_programs, const char *way, enum lo
 	size_t size;
 	int err = 0;
 
-	bytes = strcmp(way, "repair") ? steer_bpf__elf_bytes(&size)
-				      : steer_repair_bpf__elf_bytes(&size);
+	bytes = strcmp(takeover, "repair") ? steer_bpf__elf_bytes(&size)
+					   : steer_repair_bpf__elf_bytes(&size);
 	programs.object = bpf_object__open_mem(bytes, size, NULL);
 	if (!programs.object)
 		return -errno;
@@ -93,11 +93,11 @@ static int print_counts(const struct programs *programs)
 }
 
 /* Let the kernel refuse once more, and say why. */
-static void print_refusal(const char *way)
+static void print_refusal(const char *takeover)
 {
 	struct programs programs;
 
-	if (open_programs(&programs, way, LOG_STEPS))
+	if (open_programs(&programs, takeover, LOG_STEPS))
 		return;
 	bpf_object__load(programs.object);
 	for (size_t i = 0; i < programs.count; i++) {

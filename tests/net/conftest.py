@@ -86,13 +86,13 @@ def instance(lab):
 
 
 @pytest.fixture(params=("sk_lookup", "repair"))
-def way(request):
-    """Each way of taking a connection over."""
+def takeover(request):
+    """Each takeover."""
     return request.param
 
 
 @pytest.fixture
-def armed(instance, nginx, way):
+def armed(instance, nginx, takeover):
     """Sidestep beside nginx, with www.example.org armed."""
-    instance.start("--way", way).publish(NAME)
+    instance.start("--takeover", takeover).publish(NAME)
     return instance

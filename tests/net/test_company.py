@@ -132,7 +132,7 @@ def check_refused_port(lab):
                     one.connect((str(address), 443))
 
 
-def test_tc_program(lab, nginx, instance, neighbour, way, tc_order):
+def test_tc_program(lab, nginx, instance, neighbour, takeover, tc_order):
     """One that counts, marks and drops, and lets the others have their say."""
     attach, kind, order = tc_order
     nft(lab.server, MARK_TABLE)
@@ -142,7 +142,7 @@ def test_tc_program(lab, nginx, instance, neighbour, way, tc_order):
     )
     if order == "before":
         attach_tc(police, kind, order)
-    instance.start("--way", way, "--attach", attach).publish(NAME)
+    instance.start("--takeover", takeover, "--attach", attach).publish(NAME)
     if order == "after":
         attach_tc(police, kind, order)
     with busy(lab, nginx):
@@ -156,9 +156,9 @@ def test_tc_program(lab, nginx, instance, neighbour, way, tc_order):
 
 
 @pytest.mark.parametrize("attach", ("tcx", "clsact"))
-def test_tc_program_with_the_last_word_before(lab, speaking, instance, neighbour, way, attach):
+def test_tc_program_with_the_last_word_before(lab, speaking, instance, neighbour, takeover, attach):
     """TC_ACT_OK ends the run: ours sees nothing, and everything belongs to production."""
-    instance.start("--way", way, "--attach", attach).publish(NAME)
+    instance.start("--takeover", takeover, "--attach", attach).publish(NAME)
     police = neighbour("police", port=443, mark=MARK, verdict=company.OK)
     attach_tc(police, attach, "before")
     with busy(lab, speaking):
@@ -167,8 +167,8 @@ def test_tc_program_with_the_last_word_before(lab, speaking, instance, neighbour
     assert not any(instance.counters().values())
 
 
-def test_tc_program_with_the_last_word_after(lab, nginx, instance, neighbour, way):
-    instance.start("--way", way).publish(NAME)
+def test_tc_program_with_the_last_word_after(lab, nginx, instance, neighbour, takeover):
+    instance.start("--takeover", takeover).publish(NAME)
     police = neighbour("police", port=443, mark=MARK, verdict=company.OK)
     attach_tc(police, "tcx", "after")
     with busy(lab, nginx):
@@ -198,12 +198,12 @@ def test_filters_of_others_stay(lab, nginx, instance, neighbour, order, priority
 
 
 @pytest.mark.parametrize("order", ("before", "after"))
-def test_tc_program_rewrites_the_port(lab, nginx, instance, neighbour, way, order):
+def test_tc_program_rewrites_the_port(lab, nginx, instance, neighbour, takeover, order):
     """Clients see production at another port.  Ours sees what programs before it make of a
     segment, and not what later ones will: those challenges are production's."""
     ports = {"port": 8443, "to_port": 443}
     coming, going = neighbour("rewrite_in", **ports), neighbour("rewrite_out", **ports)
-    instance.start("--way", way).publish(NAME)
+    instance.start("--takeover", takeover).publish(NAME)
     coming.attach_tcx("eth0", first=order == "before")
     going.attach_tcx("eth0", kind=company.TCX_EGRESS)
     check_production(lab, nginx, port=8443)
@@ -219,20 +219,20 @@ def test_tc_program_rewrites_the_port(lab, nginx, instance, neighbour, way, orde
 # --- sk_lookup programs --------------------------------------------------------------------------
 
 
-def start_beside(instance, way, program, order):
+def start_beside(instance, takeover, program, order):
     """Attach both in this order: sk_lookup programs run as they were attached."""
     if order == "before":
         program.attach_lookup()
-    instance.start("--way", way).publish(NAME)
+    instance.start("--takeover", takeover).publish(NAME)
     if order == "after":
         program.attach_lookup()
 
 
 @pytest.mark.parametrize("order", ("before", "after"))
-def test_sk_lookup_program_for_another_port(lab, nginx, instance, neighbour, way, order):
+def test_sk_lookup_program_for_another_port(lab, nginx, instance, neighbour, takeover, order):
     redirect = neighbour("redirect", port=8443)
     redirect.choose(company.listeners_of(nginx.process, 443))
-    start_beside(instance, way, redirect, order)
+    start_beside(instance, takeover, redirect, order)
     with busy(lab, nginx):
         check_challenge(lab)
         check_production(lab, nginx, port=8443)
@@ -242,12 +242,12 @@ def test_sk_lookup_program_for_another_port(lab, nginx, instance, neighbour, way
 
 @pytest.mark.parametrize("flags", (0, company.ASSIGN_REPLACE), ids=("first", "replaces"))
 @pytest.mark.parametrize("order", ("before", "after"))
-def test_sk_lookup_program_for_the_same_port(lab, instance, neighbour, way, order, flags):
+def test_sk_lookup_program_for_the_same_port(lab, instance, neighbour, takeover, order, flags):
     """Production listens at port 8443 alone, and a program leads port 443 there."""
     nginx = production.Nginx(lab, ports=(8443,))
     redirect = neighbour("redirect", port=443, assign_flags=flags)
     redirect.choose(company.listeners_of(nginx.process, 8443))
-    start_beside(instance, way, redirect, order)
+    start_beside(instance, takeover, redirect, order)
     with busy(lab, nginx):
         check_challenge(lab)
         check_production(lab, nginx)
@@ -287,9 +287,9 @@ def check_nothing_filtered(host):
     assert not nft_counter(host, "filter", "refused")
 
 
-def test_stateful_filter(lab, nginx, instance, way):
+def test_stateful_filter(lab, nginx, instance, takeover):
     nft(lab.server, STATEFUL)
-    instance.start("--way", way).publish(NAME)
+    instance.start("--takeover", takeover).publish(NAME)
     with busy(lab, nginx):
         for _ in range(5):
             check_challenge(lab)
@@ -309,11 +309,11 @@ table inet nat {
 
 
 @pytest.mark.parametrize("port", (443, 8443))
-def test_redirected_to_another_port(lab, instance, way, port):
+def test_redirected_to_another_port(lab, instance, takeover, port):
     """Ours sees port 443, the sockets are of port 8443: no connection is found, all is passed."""
     speaking = production.HaproxyWithAcme(lab, ports=(8443,))
     nft(lab.server, STATEFUL.replace("443", "8443") + REDIRECT)
-    instance.start("--way", way, "--port", str(port)).publish(NAME)
+    instance.start("--takeover", takeover, "--port", str(port)).publish(NAME)
     with busy(lab, speaking):
         check_reaches_production(lab, speaking)
     assert nft_counter(lab.server, "nat", "redirected") > REQUESTS
@@ -342,12 +342,12 @@ class TransparentHaproxy(production.Haproxy):
         return [f"{endpoint} transparent" for endpoint in super().endpoints()]
 
 
-def test_transparent_proxy(lab, instance, way):
+def test_transparent_proxy(lab, instance, takeover):
     """The packet filter assigns connections to a listener, and, as the kernel's documentation
     has it, leaves alone what has its socket already."""
     haproxy = TransparentHaproxy(lab, ports=(8443,))
     nft(lab.server, TRANSPARENT)
-    instance.start("--way", way).publish(NAME)
+    instance.start("--takeover", takeover).publish(NAME)
     with busy(lab, haproxy):
         check_challenge(lab)
     assert nft_counter(lab.server, "transparent", "assigned") > REQUESTS
@@ -382,13 +382,13 @@ def put_on_bridge(host):
 
 
 @pytest.mark.parametrize("filtered", (0, 1), ids=("plain", "filtered"))
-def test_bridge(lab, nginx, instance, way, filtered):
+def test_bridge(lab, nginx, instance, takeover, filtered):
     """Each packet comes by twice: on the bridge's port, and on the bridge."""
     put_on_bridge(lab.server)
     for family in ("ip", "ip6"):
         lab.server.run("sysctl", "-qw", f"net.bridge.bridge-nf-call-{family}tables={filtered}")
     nft(lab.server, STATEFUL)
-    instance.start("--way", way).publish(NAME)
+    instance.start("--takeover", takeover).publish(NAME)
     assert sorted(instance.status()["responder"]["interfaces"]) == ["br0", "eth0", "lo"]
     with busy(lab, nginx):
         check_challenge(lab)
@@ -397,18 +397,18 @@ def test_bridge(lab, nginx, instance, way, filtered):
     assert instance.counters()["steered"] == 2
 
 
-def test_bridge_alone(lab, nginx, instance, way):
+def test_bridge_alone(lab, nginx, instance, takeover):
     put_on_bridge(lab.server)
-    instance.start("--way", way, "--interface", "br0").publish(NAME)
+    instance.start("--takeover", takeover, "--interface", "br0").publish(NAME)
     with busy(lab, nginx):
         check_challenge(lab)
     assert instance.counters()["steered"] == 2
 
 
-def test_bridge_under_syn_cookies(lab, nginx, instance, way):
+def test_bridge_under_syn_cookies(lab, nginx, instance, takeover):
     put_on_bridge(lab.server)
     lab.server.run("sysctl", "-qw", "net.ipv4.tcp_syncookies=2")
-    instance.start("--way", way).publish(NAME)
+    instance.start("--takeover", takeover).publish(NAME)
     with busy(lab, nginx):
         for _ in range(10):
             began = time.monotonic()
@@ -418,14 +418,14 @@ def test_bridge_under_syn_cookies(lab, nginx, instance, way):
     assert instance.counters()["cookie_steered"] >= 20
 
 
-def test_macvlan(lab, nginx, instance, way):
+def test_macvlan(lab, nginx, instance, takeover):
     """An interface on top of another, with a network of its own."""
     lab.server.run("ip", "link", "add", "mac0", "link", "eth0", "type", "macvlan")
     add_addresses(lab.validator, "eth0", *FAR)
     add_addresses(lab.server, "mac0", *NEAR)
     lab.server.run("ip", "link", "set", "mac0", "up")
     check_production(lab, nginx, *NEAR)  # both ends know each other from here on
-    instance.start("--way", way).publish(NAME)
+    instance.start("--takeover", takeover).publish(NAME)
     with busy(lab, nginx, addresses=NEAR):
         check_challenge(lab, *NEAR)
         check_challenge(lab)
@@ -486,12 +486,12 @@ def container(lab):
     return made
 
 
-def test_inside_a_container(lab, container, way):
+def test_inside_a_container(lab, container, takeover):
     """The responder in the namespace where production is."""
     nginx = production.Nginx(lab, container.host)
     check_production(lab, nginx)  # all on the way know each other from here on
     instance = sidestep.Sidestep(lab, container.host)
-    instance.start("--way", way).publish(NAME)
+    instance.start("--takeover", takeover).publish(NAME)
     with busy(lab, nginx):
         check_challenge(lab)
         check_production(lab, nginx)
@@ -499,21 +499,21 @@ def test_inside_a_container(lab, container, way):
     assert nft_counter(lab.server, "nat", "published") > REQUESTS
 
 
-def test_on_the_host_of_a_container(lab, container, instance, way):
+def test_on_the_host_of_a_container(lab, container, instance, takeover):
     """Here segments are only forwarded: no socket is found, and all is passed."""
     speaking = production.HaproxyWithAcme(lab, container.host)
-    instance.start("--way", way).publish(NAME)
+    instance.start("--takeover", takeover).publish(NAME)
     with busy(lab, speaking):
         check_reaches_production(lab, speaking)
     counters = instance.counters()
-    assert counters.pop("newborn") > 0
+    assert counters.pop("syn_marked") > 0
     assert not any(counters.values())
 
 
 # --- addresses -----------------------------------------------------------------------------------
 
 
-def test_servers_at_different_addresses(lab, instance, way):
+def test_servers_at_different_addresses(lab, instance, takeover):
     """One server an address, none at the third: challenges are answered where a server is."""
     add_addresses(lab.server, "eth0", *NEAR)
     add_addresses(lab.validator, "eth0", *FAR)
@@ -521,7 +521,7 @@ def test_servers_at_different_addresses(lab, instance, way):
     first, second = families(lab.server), NEAR
     nginx = production.Nginx(lab, addresses=first)
     haproxy = production.Haproxy(lab, addresses=second)
-    instance.start("--way", way).publish(NAME)
+    instance.start("--takeover", takeover).publish(NAME)
     with busy(lab, nginx):
         check_challenge(lab, *first, *second)
         check_production(lab, nginx, *first)
@@ -532,14 +532,14 @@ def test_servers_at_different_addresses(lab, instance, way):
 
 
 @pytest.mark.parametrize("bridged", (False, True), ids=("plain", "bridge"))
-def test_link_local_address(lab, nginx, instance, way, bridged):
+def test_link_local_address(lab, nginx, instance, takeover, bridged):
     """The same address may be on every link: the sockets are of one interface."""
     if bridged:
         put_on_bridge(lab.server)
     interface = "br0" if bridged else "eth0"
     lab.server.run("ip", "address", "add", "fe80::2/64", "dev", interface, "nodad")
     lab.validator.run("ip", "address", "add", "fe80::1/64", "dev", "eth0", "nodad")
-    instance.start("--way", way).publish(NAME)
+    instance.start("--takeover", takeover).publish(NAME)
     address = "fe80::2%eth0"
     check_production(lab, nginx, address)
     with busy(lab, nginx, addresses=(address,)):

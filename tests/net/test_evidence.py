@@ -49,7 +49,7 @@ def begin(lab, address, hello):
 
 
 @pytest.mark.parametrize("family", wire.FAMILIES)
-def test_answered(lab, armed, way, family):
+def test_answered(lab, armed, takeover, family):
     address = getattr(lab.server, family)
     clients.validate(lab.validator, address, NAME)
     # The client is through before we are.
@@ -62,7 +62,7 @@ def test_answered(lab, armed, way, family):
     assert record["family"] == family
     assert record["result"] == "answered"
     assert record["count"] == 2
-    assert record["way"] == {"sk_lookup": "steered", "repair": "adopted"}[way]
+    assert record["via"] == {"sk_lookup": "steered", "repair": "adopted"}[takeover]
     assert record["tls_version"] == 0x0303
     assert {"upper_case_name", "trailing_dot", "group_x25519"} <= set(record["features"])
     assert record["hello_size"] > 100
@@ -163,11 +163,11 @@ def test_success_leaves_evidence(lab, nginx, instance, pebble, dns):
     assert "share_x25519mlkem768" in visits[str(lab.validator.ipv4)]["features"]
 
 
-def test_survives_a_successor(lab, armed, way):
+def test_survives_a_successor(lab, armed, takeover):
     """What came before the responder was replaced is still told."""
     clients.validate(lab.validator, lab.server.ipv4, NAME)
     wait_for_count(armed, "answered")
-    armed.start("--replace", "--way", way)
+    armed.start("--replace", "--takeover", takeover)
     clients.validate(lab.validator, lab.server.ipv4, NAME)
     wait_for_count(armed, "answered", 2)
 

@@ -42,8 +42,8 @@ def check_challenge(lab, address):
     certificates.check_challenge(answer.certificate, NAME, sidestep.DIGEST)
 
 
-def test_comes_is_renamed_and_goes(lab, nginx, instance, way):
-    instance.start("--way", way).publish(NAME)
+def test_comes_is_renamed_and_goes(lab, nginx, instance, takeover):
+    instance.start("--takeover", takeover).publish(NAME)
     wait_until_protected(instance, "lo", "eth0")
 
     address = add_wire(lab)
@@ -132,9 +132,9 @@ def tunnel(lab):
     made.close()
 
 
-def test_without_link_layer(lab, nginx, tunnel, instance, way):
+def test_without_link_layer(lab, nginx, tunnel, instance, takeover):
     """Packets that begin with their IP header, as in WireGuard and other tunnels."""
-    instance.start("--way", way).publish(NAME)
+    instance.start("--takeover", takeover).publish(NAME)
     wait_until_protected(instance, "lo", "eth0", "tun0")
     for address in ("198.51.100.2", "2001:db8:1::2"):
         check_challenge(lab, address)

@@ -44,9 +44,9 @@ def addresses(lab, families):
 
 
 @pytest.mark.parametrize("families", (("ipv4",), ("ipv6",), ("ipv4", "ipv6")), ids="+".join)
-def test_each_authority(lab, dns, any_authority, nginx, instance, way, families):
+def test_each_authority(lab, dns, any_authority, nginx, instance, takeover, families):
     dns.set(NAME, *addresses(lab, families))
-    instance.start("--way", way)
+    instance.start("--takeover", takeover)
     check_issued(lab, any_authority, instance, NAME)
     assert instance.counters()["steered"] >= 1
     answer = clients.get(lab.validator, lab.server.ipv4, NAME)
@@ -100,16 +100,16 @@ def test_standalone(lab, dns, any_authority, instance):
     check_issued(lab, any_authority, instance, NAME)
 
 
-def test_authority_on_the_same_host(lab, dns, nginx, instance, way):
+def test_authority_on_the_same_host(lab, dns, nginx, instance, takeover):
     """Its packets come over the loopback interface."""
     dns.set(NAME, lab.server.ipv4)
-    instance.start("--way", way)
+    instance.start("--takeover", takeover)
     check_issued(lab, authority.Pebble(lab, host=lab.server), instance, NAME)
 
 
-def test_under_load(lab, dns, pebble, nginx, instance, way):
+def test_under_load(lab, dns, pebble, nginx, instance, takeover):
     dns.set(NAME, lab.server.ipv4, lab.server.ipv6)
-    instance.start("--way", way)
+    instance.start("--takeover", takeover)
     clients_coming = load.Load(lab, nginx)
     for _ in range(3):
         run = instance.issue(pebble, NAME, options=["--force-renewal"])

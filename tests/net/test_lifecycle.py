@@ -33,19 +33,19 @@ def wait_until_detached(lab):
     hosts.wait_for(lambda: not attached.attachments(lab.server), "everything to be detached")
 
 
-def test_attaches_everywhere(lab, nginx, instance, way):
+def test_attaches_everywhere(lab, nginx, instance, takeover):
     assert not attached.attachments(lab.server)
-    instance.start("--way", way)
+    instance.start("--takeover", takeover)
     interfaces = ["tcx lo", "tcx eth0"]
-    chooser = ["sk_lookup"] if way == "sk_lookup" else []
-    assert attached.attachments(lab.server) == chooser + interfaces
-    assert instance.status()["responder"]["way"] == way
+    dispatcher = ["sk_lookup"] if takeover == "sk_lookup" else []
+    assert attached.attachments(lab.server) == dispatcher + interfaces
+    assert instance.status()["responder"]["takeover"] == takeover
 
 
 @pytest.mark.parametrize("attach", ("tcx", "clsact"))
-def test_end_detaches(lab, nginx, instance, way, attach):
+def test_end_detaches(lab, nginx, instance, takeover, attach):
     """SIGTERM, with a name armed and clients coming."""
-    instance.start("--way", way, "--attach", attach).publish(NAME)
+    instance.start("--takeover", takeover, "--attach", attach).publish(NAME)
     clients_coming = load.Load(lab, nginx)
     assert attached.attachments(lab.server)
     assert instance.responder.stop() == 0
@@ -55,21 +55,21 @@ def test_end_detaches(lab, nginx, instance, way, attach):
 
 
 @pytest.mark.parametrize("attach", ("tcx", "clsact"))
-def test_killed(lab, nginx, instance, way, attach):
+def test_killed(lab, nginx, instance, takeover, attach):
     """SIGKILL at work: production loses nothing; a successor takes over what is attached."""
-    instance.start("--way", way, "--attach", attach).publish(NAME)
+    instance.start("--takeover", takeover, "--attach", attach).publish(NAME)
     clients_coming = load.Load(lab, nginx)
     check_challenge(lab)
     places, pinned = attached.attachments(lab.server), instance.links()
-    keepers = children_of(instance.responder.pid)
+    monitors = children_of(instance.responder.pid)
     instance.responder.kill()
-    wait_for_end(keepers)
+    wait_for_end(monitors)
     clients_coming.wait_for_requests(200)
     answer = clients.get(lab.validator, lab.server.ipv4, NAME)
     assert answer.certificate == nginx.certificate
     assert attached.attachments(lab.server) == places
 
-    instance.start("--way", way, "--attach", attach)
+    instance.start("--takeover", takeover, "--attach", attach)
     assert instance.pending() == [NAME]  # armed names outlive a responder
     assert attached.attachments(lab.server) == places
     assert instance.links() == pinned
@@ -79,12 +79,12 @@ def test_killed(lab, nginx, instance, way, attach):
 
 
 @pytest.mark.parametrize("attach", ("tcx", "clsact"))
-def test_unload_after_kill(lab, nginx, instance, way, attach):
+def test_unload_after_kill(lab, nginx, instance, takeover, attach):
     """Nothing at all stays attached, nor pinned, nor mounted."""
-    instance.start("--way", way, "--attach", attach).publish(NAME)
-    keepers = children_of(instance.responder.pid)
+    instance.start("--takeover", takeover, "--attach", attach).publish(NAME)
+    monitors = children_of(instance.responder.pid)
     instance.responder.kill()
-    wait_for_end(keepers)
+    wait_for_end(monitors)
     assert attached.attachments(lab.server)
     assert instance.run_responder("--unload").returncode == 0
     assert not attached.attachments(lab.server)
@@ -94,8 +94,8 @@ def test_unload_after_kill(lab, nginx, instance, way, attach):
 @pytest.mark.parametrize(
     ("before", "after"),
     (
-        (("--way", "repair"), ("--way", "sk_lookup")),
-        (("--way", "sk_lookup"), ("--way", "repair")),
+        (("--takeover", "repair"), ("--takeover", "sk_lookup")),
+        (("--takeover", "sk_lookup"), ("--takeover", "repair")),
         (("--attach", "clsact"), ("--attach", "tcx")),
         (("--attach", "tcx"), ("--attach", "clsact")),
         ((), ("--interface", "eth0")),
@@ -109,9 +109,9 @@ def test_successor_of_another_kind(lab, nginx, instance, before, after):
     instance.responder.stop()
 
     instance.start(*before).publish(NAME)
-    keepers = children_of(instance.responder.pid)
+    monitors = children_of(instance.responder.pid)
     instance.responder.kill()
-    wait_for_end(keepers)
+    wait_for_end(monitors)
     instance.start(*after)
     assert attached.attachments(lab.server) == wanted
     assert instance.pending() == [NAME]
@@ -120,13 +120,13 @@ def test_successor_of_another_kind(lab, nginx, instance, before, after):
     assert answer.certificate == nginx.certificate
 
 
-def test_keeper_killed(lab, nginx, instance):
+def test_monitor_killed(lab, nginx, instance):
     """Without the process that detaches, the responder ends rather than go on unwatched."""
     instance.start().publish(NAME)
     clients_coming = load.Load(lab, nginx)
-    keepers = children_of(instance.responder.pid)
-    assert len(keepers) == 1
-    hosts.run("kill", "-KILL", keepers[0])
+    monitors = children_of(instance.responder.pid)
+    assert len(monitors) == 1
+    hosts.run("kill", "-KILL", monitors[0])
     assert instance.responder.wait() == 1
     answer = clients.get(lab.validator, lab.server.ipv4, NAME)
     assert answer.certificate == nginx.certificate
@@ -136,27 +136,27 @@ def test_keeper_killed(lab, nginx, instance):
     clients_coming.finish()
 
 
-def test_both_killed(lab, nginx, instance, way):
+def test_both_killed(lab, nginx, instance, takeover):
     """Nobody is left who could say so: a word that nobody renews runs out."""
-    instance.start("--way", way).publish(NAME)
+    instance.start("--takeover", takeover).publish(NAME)
     clients_coming = load.Load(lab, nginx)
-    keepers = children_of(instance.responder.pid)
-    hosts.run("kill", "-KILL", instance.responder.pid, *keepers)
+    monitors = children_of(instance.responder.pid)
+    hosts.run("kill", "-KILL", instance.responder.pid, *monitors)
     instance.responder.wait()
     wait_until_ignored(instance, clients_coming)
     clients_coming.finish()
-    instance.start("--way", way)
+    instance.start("--takeover", takeover)
     check_challenge(lab)
 
 
-def test_hung(lab, nginx, instance, way):
+def test_hung(lab, nginx, instance, takeover):
     """A responder that is stopped is as good as none, until it goes on."""
-    instance.start("--way", way).publish(NAME)
+    instance.start("--takeover", takeover).publish(NAME)
     clients_coming = load.Load(lab, nginx)
     hosts.run("kill", "-STOP", instance.responder.pid)
     ignored = wait_until_ignored(instance, clients_coming)
     hosts.run("kill", "-CONT", instance.responder.pid)
-    hosts.wait_for(lambda: instance.counters()["newborn"] > ignored, "the responder to go on")
+    hosts.wait_for(lambda: instance.counters()["syn_marked"] > ignored, "the responder to go on")
     check_challenge(lab)
     clients_coming.finish()
 
@@ -165,9 +165,9 @@ def wait_until_ignored(instance, clients_coming):
     """Wait until the liveness word has run out; returns how many were looked at before."""
 
     def count_if_ignored():
-        before = instance.counters()["newborn"]
+        before = instance.counters()["syn_marked"]
         clients_coming.wait_for_requests(50)
-        return instance.counters()["newborn"] == before and before
+        return instance.counters()["syn_marked"] == before and before
 
     return hosts.wait_for(count_if_ignored, "nothing to be looked at")
 

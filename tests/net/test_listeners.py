@@ -77,9 +77,9 @@ def address(request, lab):
 
 
 @pytest.fixture
-def start(instance, way):
+def start(instance, takeover):
     """Sidestep with the name armed, once production is there."""
-    return lambda: instance.start("--way", way).publish(NAME)
+    return lambda: instance.start("--takeover", takeover).publish(NAME)
 
 
 # --- what production's sockets are like --------------------------------------------------------

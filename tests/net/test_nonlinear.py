@@ -8,7 +8,7 @@ import wire
 
 NAME = "www.example.org"
 # With its headers more than a page, below which the kernel keeps a packet socket's whole frame
-# linear; without them what the second way takes in at once.
+# linear; without them what the repair takeover takes in at once.
 SEGMENT_SIZE = 4090
 JUMBO_MTU = 9000
 

@@ -64,9 +64,9 @@ class Stage:
 
 
 @pytest.fixture
-def stage(lab, instance, way, request):
+def stage(lab, instance, takeover, request):
     made = Stage(lab, getattr(request, "param", "ipv4"))
-    instance.start("--way", way).publish(NAME)
+    instance.start("--takeover", takeover).publish(NAME)
     yield made
     made.close()
 
@@ -244,11 +244,11 @@ def test_priority_tag(stage, hello):
 
 
 @pytest.mark.parametrize("family", wire.FAMILIES)
-def test_offloads(lab, nginx, instance, way, family):
+def test_offloads(lab, nginx, instance, takeover, family):
     """GRO: with every offload on, segments arrive joined, and all go where they must."""
     for host in lab.hosts:
         lab.set_offloads(host, "on")
-    instance.start("--way", way).publish(NAME)
+    instance.start("--takeover", takeover).publish(NAME)
     address = getattr(lab.server, family)
     for _ in range(4):
         assert clients.validate(lab.validator, address, NAME).protocol == clients.ACME

@@ -136,9 +136,9 @@ class Bench:
 
 
 @pytest.fixture
-def bench(lab, instance, way):
+def bench(lab, instance, takeover):
     made = Bench(lab)
-    instance.start("--way", way).publish(NAME)
+    instance.start("--takeover", takeover).publish(NAME)
     yield made
     made.close()
 

@@ -2,7 +2,7 @@
 """ClientHellos in segments: each goes where it must, production's to the last byte.
 
 Every captured hello is cut at every point, with and without a pause between the segments:
-in the second way an even sample, or all with SIDESTEP_ALL_SPLITS=1.  In three segments at
+in the repair takeover an even sample, or all with SIDESTEP_ALL_SPLITS=1.  In three segments at
 random points.
 """
 
@@ -186,10 +186,10 @@ def vectors():
 
 
 @pytest.fixture
-def hellos(vectors, instance, way):
+def hellos(vectors, instance, takeover):
     """All of them, with the responder up and the challenges armed."""
     splitter = Splitter(instance)
-    instance.start("--way", way)
+    instance.start("--takeover", takeover)
     for hello in vectors:
         hello.arm(instance)
     yield vectors, splitter
@@ -222,16 +222,16 @@ def check(splitter, cuts, pause_s, addresses, remark):
 
 
 @pytest.mark.parametrize("pause_s", (0, PAUSE_S))
-def test_two_segments(lab, hellos, way, pause_s, remark):
+def test_two_segments(lab, hellos, takeover, pause_s, remark):
     """ClientHello, SNI and ALPN across every boundary."""
     vectors, splitter = hellos
-    step = 1 if ALL or way == "sk_lookup" else SAMPLED
+    step = 1 if ALL or takeover == "sk_lookup" else SAMPLED
     addresses = [lab.server.ipv4, lab.server.ipv6]
     check(splitter, itertools.islice(every_cut(vectors), 0, None, step), pause_s, addresses, remark)
 
 
 @pytest.mark.parametrize("pause_s", (0, PAUSE_S))
-def test_three_segments(lab, hellos, way, pause_s, remark):
+def test_three_segments(lab, hellos, takeover, pause_s, remark):
     vectors, splitter = hellos
     addresses = [lab.server.ipv4, lab.server.ipv6]
     check(splitter, three_pieces(vectors, THREE_PIECES), pause_s, addresses, remark)

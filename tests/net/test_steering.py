@@ -44,8 +44,8 @@ def test_armed_name_is_answered(lab, nginx, armed, family, version):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_production_server(lab, any_production, instance, way, family):
-    instance.start("--way", way).publish(NAME)
+def test_every_production_server(lab, any_production, instance, takeover, family):
+    instance.start("--takeover", takeover).publish(NAME)
     check_challenge(lab, family)
     check_production(lab, any_production, family)
     instance.withdraw(NAME)
@@ -185,8 +185,8 @@ def test_loopback(lab, nginx, armed, family):
         assert answer.certificate == nginx.certificate
 
 
-def test_clsact(lab, nginx, instance, way):
+def test_clsact(lab, nginx, instance, takeover):
     """As on kernels without TCX."""
-    instance.start("--way", way, "--attach", "clsact").publish(NAME)
+    instance.start("--takeover", takeover, "--attach", "clsact").publish(NAME)
     check_challenge(lab)
     check_production(lab, nginx)

@@ -180,8 +180,8 @@ def disturb(instance, challenges, options, pause_s):
         instance.start(*options)
 
 
-def test_storm(lab, instance, way, remark):
-    options = ("--way", way)
+def test_storm(lab, instance, takeover, remark):
+    options = ("--takeover", takeover)
     server = production.Nginx(lab)
     bulk = Bulk(lab, server)
     instance.start(*options)

@@ -33,9 +33,9 @@ def programs(instance):
 
 
 @pytest.mark.parametrize("attach", ("tcx", "clsact"))
-def test_under_load(lab, nginx, instance, way, attach):
+def test_under_load(lab, nginx, instance, takeover, attach):
     """The same links, other programs, and not a connection lost."""
-    instance.start("--way", way, "--attach", attach).publish(NAME)
+    instance.start("--takeover", takeover, "--attach", attach).publish(NAME)
     clients_coming = load.Load(lab, nginx)
     places, links, before = attached.attachments(lab.server), instance.links(), programs(instance)
     for _ in range(5):
@@ -79,8 +79,8 @@ def check_failed_upgrade(lab, nginx, instance, run, *words):
     assert answer.certificate == nginx.certificate
 
 
-def test_programs_do_not_load(lab, nginx, instance, way):
-    instance.start("--way", way).publish(NAME)
+def test_programs_do_not_load(lab, nginx, instance, takeover):
+    instance.start("--takeover", takeover).publish(NAME)
     before = programs(instance)
     command = ("setpriv", "--bounding-set=-perfmon,-bpf,-sys_admin", "--inh-caps=-all")
     run = lab.server.run(*command, *instance.responder_command("--upgrade"), check=False)
@@ -88,9 +88,9 @@ def test_programs_do_not_load(lab, nginx, instance, way):
     assert programs(instance) == before
 
 
-def test_fails_half_way(lab, nginx, instance, way):
+def test_fails_half_way(lab, nginx, instance, takeover):
     """One place refuses the new program: all others get the old one back."""
-    instance.start("--way", way).publish(NAME)
+    instance.start("--takeover", takeover).publish(NAME)
     before = programs(instance)
     pins = instance.root / "run/sidestep/bpf"
     (pins / "link_1").rename(pins / "kept")

@@ -31,9 +31,9 @@ def check_production(lab, server, *targets):
         assert answer.certificate == server.certificate
 
 
-def test_several_ports(lab, instance, way):
+def test_several_ports(lab, instance, takeover):
     server = production.Nginx(lab, ports=(443, 8443, 9443))
-    instance.start("--way", way, "--port", "443", "--port", "8443").publish(NAME)
+    instance.start("--takeover", takeover, "--port", "443", "--port", "8443").publish(NAME)
     assert instance.status()["responder"]["ports"] == [443, 8443]
     for address in (lab.server.ipv4, lab.server.ipv6):
         answers = [is_challenge(lab, address, port) for port in (443, 8443, 9443)]
@@ -41,10 +41,10 @@ def test_several_ports(lab, instance, way):
         check_production(lab, server, *((address, port) for port in (443, 8443, 9443)))
 
 
-def test_only_some_addresses(lab, nginx, instance, way):
+def test_only_some_addresses(lab, nginx, instance, takeover):
     for address, bits in ((SECOND, 24), (SECOND6, 64)):
         lab.server.run("ip", "address", "add", f"{address}/{bits}", "dev", "eth0", "nodad")
-    instance.start("--way", way, "--address", SECOND, "--address", lab.server.ipv6).publish(NAME)
+    instance.start("--takeover", takeover, "--address", SECOND, "--address", lab.server.ipv6).publish(NAME)
     assert instance.status()["responder"]["addresses"] == [str(SECOND), str(lab.server.ipv6)]
     assert is_challenge(lab, SECOND)
     assert is_challenge(lab, lab.server.ipv6)
@@ -56,11 +56,11 @@ def test_only_some_addresses(lab, nginx, instance, way):
     check_production(lab, nginx, (SECOND, 443), (lab.server.ipv6, 443))
 
 
-def test_other_namespace(lab, nginx, instance, way):
+def test_other_namespace(lab, nginx, instance, takeover):
     """The responder starts where nothing listens, and steers where production does."""
     elsewhere = lab.add_host("elsewhere", "192.0.2.9", "2001:db8::9")
     instance.host = elsewhere
-    instance.start("--way", way, "--netns", lab.server.namespace).publish(NAME)
+    instance.start("--takeover", takeover, "--netns", lab.server.namespace).publish(NAME)
     assert instance.status()["responder"]["netns"] == lab.server.namespace
     assert not attached.attachments(elsewhere)
     assert attached.attachments(lab.server)

@@ -61,7 +61,7 @@ static void begin(const struct tls_client_options *options)
 }
 
 /* The connection must have ended, and so. */
-static void end(struct conn_todo todo, enum ending result)
+static void end(struct conn_todo todo, enum conn_stat result)
 {
 	assert_true(todo.close);
 	assert_null(todo.send);
@@ -126,9 +126,9 @@ static void test_answers_and_says_goodbye(void **state)
 
 	(void)state;
 	complete_handshake(&validator);
-	end(conn_step(&conn, CONN_EOF, NULL, 0), ENDING_ANSWERED);
+	end(conn_step(&conn, CONN_EOF, NULL, 0), CONN_STAT_ANSWERED);
 	complete_handshake(&tls12);
-	end(conn_step(&conn, CONN_EOF, NULL, 0), ENDING_ANSWERED);
+	end(conn_step(&conn, CONN_EOF, NULL, 0), CONN_STAT_ANSWERED);
 }
 
 /* However it leaves then: it has had its answer. */
@@ -136,14 +136,14 @@ static void test_the_answer_counts_however_the_client_leaves(void **state)
 {
 	(void)state;
 	complete_handshake(&validator);
-	end(conn_step(&conn, CONN_BROKEN, NULL, 0), ENDING_ANSWERED);
+	end(conn_step(&conn, CONN_BROKEN, NULL, 0), CONN_STAT_ANSWERED);
 	complete_handshake(&validator);
-	end(conn_step(&conn, CONN_EXPIRED, NULL, 0), ENDING_ANSWERED);
+	end(conn_step(&conn, CONN_EXPIRED, NULL, 0), CONN_STAT_ANSWERED);
 	/* Without waiting for our goodbye. */
 	begin(&validator);
 	assert_waits(send_all(hear_client()));
 	assert_non_null(hear_client().send);
-	end(conn_step(&conn, CONN_BROKEN, NULL, 0), ENDING_ANSWERED);
+	end(conn_step(&conn, CONN_BROKEN, NULL, 0), CONN_STAT_ANSWERED);
 }
 
 static void test_goes_on_after_a_short_send(void **state)
@@ -161,7 +161,7 @@ static void test_goes_on_after_a_short_send(void **state)
 	}
 	assert_waits(send_all(todo));
 	assert_non_null(hear_client().send);
-	end(conn_step(&conn, CONN_EOF, NULL, 0), ENDING_ANSWERED);
+	end(conn_step(&conn, CONN_EOF, NULL, 0), CONN_STAT_ANSWERED);
 }
 
 /* The bytes of a send that is under way stay where they are; more output waits behind them. */
@@ -186,13 +186,13 @@ static void test_sends_one_thing_at_a_time(void **state)
 			todo.send_size - (first.send_size - half));
 	assert_true(client.said_goodbye);
 	assert_waits(conn_step(&conn, CONN_SENT, NULL, todo.send_size));
-	end(conn_step(&conn, CONN_EOF, NULL, 0), ENDING_ANSWERED);
+	end(conn_step(&conn, CONN_EOF, NULL, 0), CONN_STAT_ANSWERED);
 }
 
 /* --- the others --------------------------------------------------------------------- */
 
 /* The alert goes out, and then the connection closes, whether or not the client does. */
-static void check_refused(const struct tls_client_options *options, enum ending result)
+static void check_refused(const struct tls_client_options *options, enum conn_stat result)
 {
 	struct conn_todo todo;
 
@@ -210,8 +210,8 @@ static void test_refuses_with_an_alert(void **state)
 	const struct tls_client_options other_protocol = {.server_name = NAME, .protocols = "h2"};
 
 	(void)state;
-	check_refused(&other_name, ENDING_NOT_PENDING);
-	check_refused(&other_protocol, ENDING_NO_ALPN);
+	check_refused(&other_name, CONN_STAT_NOT_PENDING);
+	check_refused(&other_protocol, CONN_STAT_NO_ALPN);
 }
 
 static void test_closes_on_what_is_not_tls(void **state)
@@ -224,25 +224,25 @@ static void test_closes_on_what_is_not_tls(void **state)
 	todo = conn_step(&conn, CONN_RECEIVED, (const uint8_t *)request, strlen(request));
 	if (todo.send)
 		todo = send_all(todo);
-	end(todo, ENDING_HANDSHAKE_FAILED);
+	end(todo, CONN_STAT_HANDSHAKE_FAILED);
 }
 
 static void test_tells_how_a_client_left(void **state)
 {
 	(void)state;
 	begin(&validator);
-	end(conn_step(&conn, CONN_EOF, NULL, 0), ENDING_CLIENT_LEFT);
+	end(conn_step(&conn, CONN_EOF, NULL, 0), CONN_STAT_CLIENT_LEFT);
 	begin(&validator);
-	end(conn_step(&conn, CONN_BROKEN, NULL, 0), ENDING_CLIENT_LEFT);
+	end(conn_step(&conn, CONN_BROKEN, NULL, 0), CONN_STAT_CLIENT_LEFT);
 	begin(&validator);
-	end(conn_step(&conn, CONN_EXPIRED, NULL, 0), ENDING_DEADLINE);
+	end(conn_step(&conn, CONN_EXPIRED, NULL, 0), CONN_STAT_DEADLINE);
 	/* In the middle: our flight is under way, or has gone. */
 	begin(&validator);
 	assert_non_null(hear_client().send);
-	end(conn_step(&conn, CONN_EXPIRED, NULL, 0), ENDING_DEADLINE);
+	end(conn_step(&conn, CONN_EXPIRED, NULL, 0), CONN_STAT_DEADLINE);
 	begin(&validator);
 	assert_waits(send_all(hear_client()));
-	end(conn_step(&conn, CONN_EOF, NULL, 0), ENDING_CLIENT_LEFT);
+	end(conn_step(&conn, CONN_EOF, NULL, 0), CONN_STAT_CLIENT_LEFT);
 }
 
 /* A ClientHello of 8 KiB, which is fine, in records (RFC 8446 section 5.1) of a byte each. */
@@ -260,7 +260,7 @@ static void test_hears_only_so_much(void **state)
 		todo = conn_step(&conn, CONN_RECEIVED, more, sizeof(more));
 	}
 	assert_true(conn.input_size > CONN_INPUT_MAX);
-	end(todo, ENDING_HANDSHAKE_FAILED);
+	end(todo, CONN_STAT_HANDSHAKE_FAILED);
 }
 
 static void test_hears_only_so_much_after_the_goodbye(void **state)
@@ -275,7 +275,7 @@ static void test_hears_only_so_much_after_the_goodbye(void **state)
 		todo = conn_step(&conn, CONN_RECEIVED, filler, sizeof(filler));
 	}
 	assert_true(conn.input_size > CONN_INPUT_MAX);
-	end(todo, ENDING_ANSWERED);
+	end(todo, CONN_STAT_ANSWERED);
 }
 
 int main(void)

@@ -150,18 +150,18 @@ static int misbehave(unsigned int kind)
 
 /* --- what is left -------------------------------------------------------------------- */
 
-static uint64_t result_of(enum ending result)
+static uint64_t result_of(enum conn_stat result)
 {
-	uint64_t counts[ENDINGS];
+	uint64_t counts[CONN_STATS];
 
-	server_endings(server, counts);
+	server_conn_stats(server, counts);
 	return counts[result];
 }
 
 /* Those that went for others, or on a slow machine because their time was over. */
 static uint64_t gone(void)
 {
-	return result_of(ENDING_MADE_ROOM) + result_of(ENDING_DEADLINE);
+	return result_of(CONN_STAT_MADE_ROOM) + result_of(CONN_STAT_DEADLINE);
 }
 
 static void wait_until_idle(void)
@@ -208,15 +208,15 @@ static void test_limits_each_source(void **state)
 	start_server(PER_SOURCE);
 	for (int i = 0; i < PER_SOURCE + MORE; i++)
 		fds[i] = connect_from(INADDR_LOOPBACK);
-	while (result_of(ENDING_SOURCE_LIMIT) < MORE && ring_clock_ns() < until_ns)
+	while (result_of(CONN_STAT_SOURCE_LIMIT) < MORE && ring_clock_ns() < until_ns)
 		usleep(1000);
-	assert_int_equal(result_of(ENDING_SOURCE_LIMIT), MORE);
+	assert_int_equal(result_of(CONN_STAT_SOURCE_LIMIT), MORE);
 	assert_true(is_answered(NEIGHBOUR));
 	for (int i = 0; i < PER_SOURCE + MORE; i++)
 		close(fds[i]);
 	wait_until_idle();
 	assert_true(is_answered(INADDR_LOOPBACK));
-	assert_int_equal(result_of(ENDING_SOURCE_LIMIT), MORE);
+	assert_int_equal(result_of(CONN_STAT_SOURCE_LIMIT), MORE);
 }
 
 /* Ten for each place, none of which leaves: every validator is answered all the same. */
@@ -237,13 +237,13 @@ static void test_validators_get_through_a_storm(void **state)
 	while (gone() < CROWD - CONNECTIONS && ring_clock_ns() < until_ns)
 		usleep(1000);
 	assert_true(gone() >= CROWD - CONNECTIONS);
-	assert_true(result_of(ENDING_MADE_ROOM) > 0);
-	assert_int_equal(result_of(ENDING_OVERLOAD), 0);
+	assert_true(result_of(CONN_STAT_MADE_ROOM) > 0);
+	assert_int_equal(result_of(CONN_STAT_OVERLOAD), 0);
 	for (unsigned int i = 0; i < CROWD; i++)
 		close(fds[i]);
 	wait_until_idle();
 	/* Counted when they have left. */
-	assert_int_equal(result_of(ENDING_ANSWERED), CROWD / 10);
+	assert_int_equal(result_of(CONN_STAT_ANSWERED), CROWD / 10);
 }
 
 /* Those that shake hands and say no more are not driven out by the new: these are refused. */
@@ -264,8 +264,8 @@ static void test_refuses_the_new_when_all_shake_hands(void **state)
 		/* Its answer, or its end. */
 		recv(fds[i], &byte, 1, 0);
 	}
-	assert_true(result_of(ENDING_OVERLOAD) > 0);
-	assert_int_equal(result_of(ENDING_MADE_ROOM), 0);
+	assert_true(result_of(CONN_STAT_OVERLOAD) > 0);
+	assert_int_equal(result_of(CONN_STAT_MADE_ROOM), 0);
 	for (int i = 0; i < CROWD; i++)
 		close(fds[i]);
 	wait_until_idle();
@@ -277,7 +277,7 @@ static void test_many_leave_nothing(void **state)
 	enum { KEPT = 32, WARM_UP = 2000 };
 	int fds[KEPT];
 	unsigned int descriptors;
-	uint64_t sum = 0, counts[ENDINGS];
+	uint64_t sum = 0, counts[CONN_STATS];
 	size_t before_kb = 0;
 
 	(void)state;
@@ -306,13 +306,13 @@ static void test_many_leave_nothing(void **state)
 	assert_in_range(resident_kb(), 0, before_kb + 4096);
 #endif
 	assert_int_equal(open_descriptors(), descriptors);
-	server_endings(server, counts);
-	for (int result = 0; result < ENDINGS; result++)
+	server_conn_stats(server, counts);
+	for (int result = 0; result < CONN_STATS; result++)
 		sum += counts[result];
 	/* One that was reset while it waited in the backlog may never have been seen. */
 	assert_in_range(sum, connection_count * 9 / 10, connection_count);
-	assert_true(counts[ENDING_ANSWERED] >= connection_count / 10);
-	assert_int_equal(counts[ENDING_REFUSED], 0);
+	assert_true(counts[CONN_STAT_ANSWERED] >= connection_count / 10);
+	assert_int_equal(counts[CONN_STAT_REFUSED], 0);
 }
 
 int main(int argc, char **argv)

@@ -194,7 +194,7 @@ static void test_keeps_what_came(void **state)
 		.hello_pieces = 2,
 		.ipv6 = 1,
 		.result = EVIDENCE_ALERT,
-		.way = EVIDENCE_ADOPTED,
+		.via = EVIDENCE_ADOPTED,
 		.alert_received = 0,
 		.alert_sent = 40,
 	};

@@ -142,13 +142,13 @@ static bool is_answered(const struct tls_client_options *options, enum steer_fam
 	return answered;
 }
 
-/* How many connections have ended in one of these ways (bits by enum ending). */
+/* How many connections have ended in one of these ways (bits by enum conn_stat). */
 static uint64_t ended(unsigned int ways)
 {
-	uint64_t counts[ENDINGS], sum = 0;
+	uint64_t counts[CONN_STATS], sum = 0;
 
-	server_endings(server, counts);
-	for (int way = 0; way < ENDINGS; way++)
+	server_conn_stats(server, counts);
+	for (int way = 0; way < CONN_STATS; way++)
 		sum += ways & 1u << way ? counts[way] : 0;
 	return sum;
 }
@@ -201,7 +201,7 @@ static void test_answers_on_both_families(void **state)
 			assert_true(is_answered(&validator, (enum steer_family)family));
 			assert_true(is_answered(&tls12, (enum steer_family)family));
 		}
-	expect_ended(1u << ENDING_ANSWERED, 200);
+	expect_ended(1u << CONN_STAT_ANSWERED, 200);
 	assert_int_equal(open_descriptors(), before);
 }
 
@@ -215,18 +215,18 @@ static void test_counts_how_connections_end(void **state)
 	(void)state;
 	start_server();
 	assert_false(is_answered(&other_name, STEER_V4));
-	expect_ended(1u << ENDING_NOT_PENDING, 1);
+	expect_ended(1u << CONN_STAT_NOT_PENDING, 1);
 	assert_false(is_answered(&other_protocol, STEER_V6));
-	expect_ended(1u << ENDING_NO_ALPN, 1);
+	expect_ended(1u << CONN_STAT_NO_ALPN, 1);
 	close(connect_client(STEER_V4));
-	expect_ended(1u << ENDING_CLIENT_LEFT, 1);
+	expect_ended(1u << CONN_STAT_CLIENT_LEFT, 1);
 	fd = connect_client(STEER_V4);
 	assert_int_equal(send(fd, "GET / HTTP/1.1\r\n\r\n", 18, MSG_NOSIGNAL), 18);
 	time_to_end_ms(fd, 0);
 	close(fd);
-	expect_ended(1u << ENDING_HANDSHAKE_FAILED, 1);
-	assert_int_equal(ended(1u << ENDING_ANSWERED), 0);
-	assert_int_equal(ended(1u << ENDING_REFUSED), 0);
+	expect_ended(1u << CONN_STAT_HANDSHAKE_FAILED, 1);
+	assert_int_equal(ended(1u << CONN_STAT_ANSWERED), 0);
+	assert_int_equal(ended(1u << CONN_STAT_REFUSED), 0);
 }
 
 /* Half a hello from each of many, then the other half: none waits for another. */
@@ -252,7 +252,7 @@ static void test_serves_many_at_once(void **state)
 		tls_client_done(&clients[i]);
 		close(fds[i]);
 	}
-	expect_ended(1u << ENDING_ANSWERED, MANY + 1);
+	expect_ended(1u << CONN_STAT_ANSWERED, MANY + 1);
 }
 
 /* Silent, slow, deaf to our answer, and those who stay after the goodbye: all are gone after the deadline. */
@@ -279,15 +279,15 @@ static void test_ends_everyone_at_the_deadline(void **state)
 				CONN_DEADLINE_MS + 1000);
 		close(fds[kind]);
 	}
-	expect_ended(1u << ENDING_DEADLINE, 3);
-	expect_ended(1u << ENDING_ANSWERED, 1);
+	expect_ended(1u << CONN_STAT_DEADLINE, 3);
+	expect_ended(1u << CONN_STAT_ANSWERED, 1);
 }
 
 /* Each thread has as many slots as the limit of open files allows. */
 static void test_refuses_when_full_and_recovers(void **state)
 {
 	enum { SLOTS = 32, MORE = 2 * THREADS * SLOTS };
-	const unsigned int refusals = 1u << ENDING_REFUSED | 1u << ENDING_MADE_ROOM;
+	const unsigned int refusals = 1u << CONN_STAT_REFUSED | 1u << CONN_STAT_MADE_ROOM;
 	struct rlimit old, few;
 	int fds[MORE];
 
@@ -306,10 +306,10 @@ static void test_refuses_when_full_and_recovers(void **state)
 	for (int i = 0; i < MORE; i++)
 		close(fds[i]);
 	/* None is forgotten in a backlog. */
-	expect_ended(1u << ENDING_CLIENT_LEFT | refusals, MORE);
+	expect_ended(1u << CONN_STAT_CLIENT_LEFT | refusals, MORE);
 	for (int i = 0; i < 4 * SLOTS; i++)
 		assert_true(is_answered(&validator, i % STEER_FAMILIES));
-	expect_ended(1u << ENDING_ANSWERED, 4 * SLOTS);
+	expect_ended(1u << CONN_STAT_ANSWERED, 4 * SLOTS);
 }
 
 static void test_ends_with_connections_open(void **state)
@@ -351,12 +351,12 @@ static void test_tells_that_it_lives(void **state)
 static void test_names_each_result(void **state)
 {
 	(void)state;
-	for (int i = 0; i < ENDINGS; i++) {
-		const char *name = ending_name((enum ending)i);
+	for (int i = 0; i < CONN_STATS; i++) {
+		const char *name = conn_stat_name((enum conn_stat)i);
 
 		assert_non_null(name);
 		for (int j = 0; j < i; j++)
-			assert_string_not_equal(name, ending_name((enum ending)j));
+			assert_string_not_equal(name, conn_stat_name((enum conn_stat)j));
 	}
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "responder/succession.h"
+#include "responder/handover.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -161,7 +161,7 @@ static int open_socket(const struct paths *paths, bool listening)
 
 /* --- the predecessor's side -------------------------------------------------------- */
 
-int succession_listen(const struct paths *paths)
+int handover_listen(const struct paths *paths)
 {
 	return open_socket(paths, true);
 }
@@ -186,19 +186,19 @@ static int offer_listeners(int channel_fd, const struct listeners *listeners)
 	return 0;
 }
 
-int succession_offer(const struct estate *estate)
+int handover_offer(const struct handover *handover)
 {
-	const int fds[] = {estate->lock_fd, estate->control_fd};
+	const int fds[] = {handover->lock_fd, handover->control_fd};
 	const struct greeting greeting = {
 		.version = PROTOCOL_VERSION,
-		.threads = estate->listeners.threads,
-		.standalone_port = estate->standalone_port,
+		.threads = handover->listeners.threads,
+		.standalone_port = handover->standalone_port,
 	};
 	socklen_t size = sizeof(struct ucred);
 	struct ucred peer;
 	int channel_fd, err = 0;
 
-	channel_fd = accept4(estate->control_fd, NULL, NULL, SOCK_CLOEXEC);
+	channel_fd = accept4(handover->control_fd, NULL, NULL, SOCK_CLOEXEC);
 	if (channel_fd < 0)
 		return -errno;
 	if (getsockopt(channel_fd, SOL_SOCKET, SO_PEERCRED, &peer, &size))
@@ -208,13 +208,13 @@ int succession_offer(const struct estate *estate)
 	if (!err)
 		err = send_message(channel_fd, &greeting, sizeof(greeting), fds, 2);
 	if (!err)
-		err = offer_listeners(channel_fd, &estate->listeners);
+		err = offer_listeners(channel_fd, &handover->listeners);
 	if (err)
 		close(channel_fd);
 	return err ? err : channel_fd;
 }
 
-int succession_hear(int channel_fd)
+int handover_hear(int channel_fd)
 {
 	char word;
 	ssize_t size = recv(channel_fd, &word, sizeof(word), MSG_DONTWAIT);
@@ -226,7 +226,7 @@ int succession_hear(int channel_fd)
 	return word == WORD_RETIRE ? 1 : -EPROTO;
 }
 
-int succession_say_retired(int channel_fd)
+int handover_say_retired(int channel_fd)
 {
 	const char word = WORD_RETIRED;
 
@@ -253,9 +253,9 @@ static int claim_listeners(int channel_fd, struct listeners *listeners)
 	return 0;
 }
 
-static int claim(int channel_fd, struct estate *ret_estate)
+static int claim(int channel_fd, struct handover *ret_handover)
 {
-	struct estate estate = {0};
+	struct handover handover = {0};
 	struct greeting greeting;
 	int err, fds[DESCRIPTORS_MAX];
 	size_t count;
@@ -267,34 +267,34 @@ static int claim(int channel_fd, struct estate *ret_estate)
 		close_all(fds, count);
 		return -EPROTO;
 	}
-	estate.lock_fd = fds[0];
-	estate.control_fd = fds[1];
-	estate.standalone_port = (uint16_t)greeting.standalone_port;
-	err = listeners_init(&estate.listeners, greeting.threads);
+	handover.lock_fd = fds[0];
+	handover.control_fd = fds[1];
+	handover.standalone_port = (uint16_t)greeting.standalone_port;
+	err = listeners_init(&handover.listeners, greeting.threads);
 	if (!err)
-		err = claim_listeners(channel_fd, &estate.listeners);
+		err = claim_listeners(channel_fd, &handover.listeners);
 	if (err) {
 		close_all(fds, count);
-		listeners_leave(&estate.listeners);
+		listeners_leave(&handover.listeners);
 		return err;
 	}
-	*ret_estate = estate;
+	*ret_handover = handover;
 	return 0;
 }
 
-int succession_claim(const struct paths *paths, struct estate *ret_estate)
+int handover_claim(const struct paths *paths, struct handover *ret_handover)
 {
 	int err, channel_fd = open_socket(paths, false);
 
 	if (channel_fd < 0)
 		return channel_fd;
-	err = claim(channel_fd, ret_estate);
+	err = claim(channel_fd, ret_handover);
 	if (err)
 		close(channel_fd);
 	return err ? err : channel_fd;
 }
 
-int succession_complete(int channel_fd)
+int handover_complete(int channel_fd)
 {
 	char word = WORD_RETIRE;
 	size_t count;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The first way, for Linux 6.9 and newer: the kernel makes the connection on
+ * The sk_lookup takeover, for Linux 6.9 and newer: the kernel makes the connection on
  * the responder's listener.  Part of steer.bpf.c.
  */
-#ifndef WAY_ASSIGN_H
-#define WAY_ASSIGN_H
+#ifndef TAKEOVER_ASSIGN_H
+#define TAKEOVER_ASSIGN_H
 
 #define LOOPBACK_IFINDEX 1
 /* A segment waits this often for the RST before it, then for its retransmission. */
@@ -24,7 +24,7 @@ extern int bpf_sk_assign_tcp_reqsk(struct __sk_buff *skb, struct sock *sk,
 				   struct bpf_tcp_req_attrs *attrs, int attrs__sz) __ksym;
 
 /* The same, where a search among the listeners ends at the responder's.  To release. */
-INLINE struct bpf_sock *way_look_up(struct segment *segment)
+INLINE struct bpf_sock *takeover_look_up(struct segment *segment)
 {
 	struct bpf_sock *sk;
 
@@ -41,7 +41,7 @@ INLINE bool is_ours(const struct segment *segment, const struct bpf_sock *sk)
 }
 
 /* Does the responder listen for this family?  Its socket leaves the map when it closes. */
-INLINE bool way_goes_on(const struct segment *segment)
+INLINE bool takeover_goes_on(const struct segment *segment)
 {
 	__u32 key = segment->packet.flow.family;
 	struct bpf_sock *sk = bpf_map_lookup_elem(&listeners, &key);
@@ -53,9 +53,10 @@ INLINE bool way_goes_on(const struct segment *segment)
 }
 
 /* And is it alive?  Asked before a connection is taken: one that was taken goes on anyway. */
-INLINE bool way_is_open(const struct segment *segment)
+INLINE bool takeover_is_open(const struct segment *segment)
 {
-	return segment->control->alive_until_ns > bpf_ktime_get_boot_ns() && way_goes_on(segment);
+	return segment->control->alive_until_ns > bpf_ktime_get_boot_ns() &&
+	       takeover_goes_on(segment);
 }
 
 /*
@@ -64,7 +65,7 @@ INLINE bool way_is_open(const struct segment *segment)
  * redirected packet would lose its route: there the segment itself carries the
  * RST up, and the client's retransmission is the one that comes again.
  */
-INLINE int way_take_request(struct segment *segment, const struct steer_flow *flow)
+INLINE int takeover_take_request(struct segment *segment, const struct steer_flow *flow)
 {
 	__u32 ifindex = segment->skb->ifindex;
 
@@ -100,7 +101,7 @@ INLINE int assign(struct segment *segment, struct bpf_sock *listener,
 }
 
 /*
- * The same with what way_look_up() found.  When that is not the responder's, another
+ * The same with what takeover_look_up() found.  When that is not the responder's, another
  * sk_lookup program, attached after ours, has the last word: then to the one of the map.
  */
 INLINE int assign_found(struct segment *segment, struct bpf_sock *found,
@@ -121,20 +122,20 @@ INLINE int assign_found(struct segment *segment, struct bpf_sock *found,
 }
 
 /* What is established is finished. */
-INLINE bool way_is_in_the_making(void)
+INLINE bool takeover_is_in_the_making(void)
 {
 	return false;
 }
 
 /* Was the RST in vain?  The stack refuses it when the client's segment was corrupt. */
-INLINE bool way_has_failed(const struct steer_flow *flow)
+INLINE bool takeover_has_failed(const struct steer_flow *flow)
 {
 	return flow->reentries >= REENTRIES_MAX &&
 	       bpf_ktime_get_boot_ns() - flow->taken_ns > REENTRIES_NS;
 }
 
 /* Rule 5: the RST before this segment is still on its way up. */
-INLINE int way_on_taken_request(struct segment *segment, struct steer_flow *flow)
+INLINE int takeover_on_taken_request(struct segment *segment, struct steer_flow *flow)
 {
 	if (segment->skb->ifindex == LOOPBACK_IFINDEX || flow->reentries++ >= REENTRIES_MAX) {
 		count(STEER_DROPPED);
@@ -145,8 +146,8 @@ INLINE int way_on_taken_request(struct segment *segment, struct steer_flow *flow
 }
 
 /* Rule 9: production's request socket is gone, the responder's listener takes over. */
-INLINE int way_on_taken_listener(struct segment *segment, struct bpf_sock *found,
-				 struct steer_flow *flow)
+INLINE int takeover_on_taken_listener(struct segment *segment, struct bpf_sock *found,
+				      struct steer_flow *flow)
 {
 	const struct packet *packet = &segment->packet;
 
@@ -162,9 +163,9 @@ INLINE int way_on_taken_listener(struct segment *segment, struct bpf_sock *found
 }
 
 /* The end of rule 10: there is no request socket in the way. */
-INLINE int way_take_cookie(struct segment *segment, const struct steer_flow *flow)
+INLINE int takeover_take_cookie(struct segment *segment, const struct steer_flow *flow)
 {
-	struct bpf_sock *found = way_look_up(segment);
+	struct bpf_sock *found = takeover_look_up(segment);
 	int action = PASS;
 
 	if (!found)
@@ -180,7 +181,7 @@ INLINE int way_take_cookie(struct segment *segment, const struct steer_flow *flo
 }
 
 /*
- * The chooser: the responder's listener, but only for the classifier's own
+ * The dispatcher: the responder's listener, but only for the classifier's own
  * question on this very CPU.  Every other search, each SYN's too, finds what
  * it would find without us.
  */

@@ -15,8 +15,8 @@
  * Whichever dies in between, the other goes on as if nothing had been.
  * Used by service.c.
  */
-#ifndef SUCCESSION_H
-#define SUCCESSION_H
+#ifndef HANDOVER_H
+#define HANDOVER_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,7 +26,7 @@
 struct paths;
 
 /* What passes from one to the other. */
-struct estate {
+struct handover {
 	int lock_fd;
 	int control_fd; /* where a successor comes in; -1: not yet open */
 	struct listeners listeners;
@@ -36,30 +36,30 @@ struct estate {
 /* --- the predecessor's side --- */
 
 /* As root: listen for a successor.  The descriptor, or -errno. */
-int succession_listen(const struct paths *paths);
+int handover_listen(const struct paths *paths);
 
 /*
- * One has connected: give it the estate, which stays ours, too.  Returns the channel to it,
+ * One has connected: give it the handover, which stays ours, too.  Returns the channel to it,
  * which is readable when it has something to say; or -errno (-EPERM: it is not root).
  */
-int succession_offer(const struct estate *estate);
+int handover_offer(const struct handover *handover);
 
 /* What it says: 1: to retire, 0: nothing yet, -EPIPE: it is gone, or -errno. */
-int succession_hear(int channel_fd);
+int handover_hear(int channel_fd);
 
 /* Tell it that we have retired.  0 or -errno. */
-int succession_say_retired(int channel_fd);
+int handover_say_retired(int channel_fd);
 
 /* --- the successor's side --- */
 
 /*
- * Get the estate from the running responder; the caller owns it.  Returns the channel,
+ * Get the handover from the running responder; the caller owns it.  Returns the channel,
  * -ENOENT or -ECONNREFUSED when none runs, -EPROTO when it is of another version,
  * -ETIMEDOUT when it does not answer, or -errno.
  */
-int succession_claim(const struct paths *paths, struct estate *ret_estate);
+int handover_claim(const struct paths *paths, struct handover *ret_handover);
 
 /* Have the predecessor retire, and wait until it has.  0 or -errno (-EPIPE: it has died). */
-int succession_complete(int channel_fd);
+int handover_complete(int channel_fd);
 
 #endif

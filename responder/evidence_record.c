@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "responder/witness.h"
+#include "responder/evidence_record.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -14,11 +14,11 @@
 static enum evidence_result result_of(const struct conn *conn, const struct tls_facts *facts)
 {
 	switch (conn->result) {
-	case ENDING_ANSWERED:
+	case CONN_STAT_ANSWERED:
 		return EVIDENCE_ANSWERED;
-	case ENDING_CLIENT_LEFT:
+	case CONN_STAT_CLIENT_LEFT:
 		return EVIDENCE_LEFT;
-	case ENDING_DEADLINE:
+	case CONN_STAT_DEADLINE:
 		return EVIDENCE_DEADLINE;
 	default:
 		return facts->alert_received == EVIDENCE_NO_ALERT ? EVIDENCE_FAILED
@@ -50,8 +50,8 @@ static uint64_t realtime_us(void)
 	return (uint64_t)now.tv_sec * US_PER_S + (uint64_t)now.tv_nsec / NS_PER_US;
 }
 
-void witness_tell(struct evidence *evidence, const struct conn *conn, enum evidence_way way,
-		  uint64_t opened_ns, uint64_t now_ns)
+void evidence_record_tell(struct evidence *evidence, const struct conn *conn, enum evidence_via via,
+			  uint64_t opened_ns, uint64_t now_ns)
 {
 	uint64_t duration_us = (now_ns - opened_ns) / NS_PER_US;
 	struct evidence_record record = {0};
@@ -68,7 +68,7 @@ void witness_tell(struct evidence *evidence, const struct conn *conn, enum evide
 	record.tls_version = facts.version;
 	record.ipv6 = conn->peer.family == STEER_V6;
 	record.result = (uint8_t)result_of(conn, &facts);
-	record.way = (uint8_t)way;
+	record.via = (uint8_t)via;
 	record.alert_received = facts.alert_received;
 	record.alert_sent = facts.alert_sent;
 	evidence_add(evidence, facts.server_name, facts.server_name_size, facts.armed_ns, &record);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What production delivers when acme-tls/1 is to be told apart in front of it.
 
-One nginx serves on the server host; each way to it has an address of its own, and wrk comes by
+One nginx serves on the server host; each front to it has an address of its own, and wrk comes by
 one of them after the other, in random order, for one block of time each:
 
   direct           nothing in the way
@@ -40,7 +40,7 @@ class Nginx(ratios.Nginx):
         return [f"{self.addresses[0]}:443", f"{self.addresses[0]}:{BACKEND_PORT}"]
 
 
-class Way:
+class Front:
     """An address by which production is reached, and who takes part in that."""
 
     def __init__(self, name, address, state="none", front=None):
@@ -59,35 +59,35 @@ class Bench(ratios.Bench):
     def make_production(self, lab):
         return Nginx(lab, addresses=(lab.server.ipv4,))
 
-    def make_ways(self):
+    def make_fronts(self):
         own = self.lab.server.ipv4
-        ways = [
-            Way("direct", own),
-            Way("steering_idle", own, "idle"),
-            Way("steering_armed", own, "armed"),
+        made = [
+            Front("direct", own),
+            Front("steering_idle", own, "idle"),
+            Front("steering_armed", own, "armed"),
         ]
         for number, proxy in enumerate(fronts.PROXIES, start=20):
             address = ipaddress.ip_address(f"192.0.2.{number}")
             self.lab.server.run("ip", "address", "add", f"{address}/24", "dev", "eth0")
             front = proxy(self.lab, address, (own, BACKEND_PORT), ("127.0.0.1", 9))
-            ways.append(Way(front.name, address, front=front.start()))
-        return ways
+            made.append(Front(front.name, address, front=front.start()))
+        return made
 
-    def run_block(self, way, key, seconds):
-        """One load by one way: its rate, its p99, and the processor time of one unit."""
+    def run_block(self, front, key, seconds):
+        """One load by one front: its rate, its p99, and the processor time of one unit."""
         arguments, path = LOADS[key]
-        self.switch(way.state)
-        pids = set(self.lab.server.processes()) & (self.nginx_pids() | way.pids())
+        self.switch(front.state)
+        pids = set(self.lab.server.processes()) & (self.nginx_pids() | front.pids())
         before = handshakes.cpu_ns(pids)
         output = self.lab.validator.run(
             *("wrk", "--latency", "--timeout=10s", f"-d{seconds}s", *arguments),
-            f"https://{way.address}/{path}",
+            f"https://{front.address}/{path}",
             timeout=seconds + PATIENCE_S,
         ).stdout
         took_ns = handshakes.cpu_ns(pids) - before
         self.switch("none")
         block = read_wrk(output, key) | {"cpu_ns": took_ns}
-        if block["failed"] and not way.front:
+        if block["failed"] and not front.front:
             raise RuntimeError(f"production failed under load:\n{output}")
         return block
 
@@ -110,11 +110,11 @@ def read_wrk(output, key):
 
 
 def describe(blocks):
-    """The members of results.json's "production", of blocks[way][load] = [block, ...]."""
+    """The members of results.json's "production", of blocks[front][load] = [block, ...]."""
     members = {}
-    for name, of_way in blocks.items():
+    for name, of_front in blocks.items():
         member = members[name] = {}
-        for key, series in of_way.items():
+        for key, series in of_front.items():
             member[key] = spread.describe([block["rate"] for block in series], 1)
             thing = key.removesuffix("_per_s")
             ratio = [
@@ -123,8 +123,8 @@ def describe(blocks):
             member[f"ratio_{thing}"] = spread.describe(ratio, 3)
             cpu_us = [block["cpu_ns"] / block["count"] / 1000 for block in series]
             member[f"cpu_us_{thing}"] = spread.describe(cpu_us, 1)
-        p99 = [block["p99_ms"] for block in of_way["requests_per_s"]]
-        member["failed"] = sum(block["failed"] for series in of_way.values() for block in series)
+        p99 = [block["p99_ms"] for block in of_front["requests_per_s"]]
+        member["failed"] = sum(block["failed"] for series in of_front.values() for block in series)
         member["p99_ms"] = spread.describe(p99, 3)
     return members
 
@@ -135,12 +135,12 @@ def measure(rounds, seconds):
     lab = hosts.Lab()
     try:
         bench = Bench(lab)
-        ways = bench.make_ways()
-        blocks = {way.name: {key: [] for key in LOADS} for way in ways}
+        reached = bench.make_fronts()
+        blocks = {front.name: {key: [] for key in LOADS} for front in reached}
         for _ in range(rounds):
             for key in LOADS:
-                for way in order.sample(ways, len(ways)):
-                    blocks[way.name][key].append(bench.run_block(way, key, seconds))
+                for front in order.sample(reached, len(reached)):
+                    blocks[front.name][key].append(bench.run_block(front, key, seconds))
         bench.check()
     finally:
         problems = lab.close()

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The second way, for kernels before 6.9: the connection is told to user space,
- * which makes a socket of it by TCP_REPAIR (responder/adopter.c).  Part of
+ * The repair takeover, for kernels before 6.9: the connection is told to user space,
+ * which makes a socket of it by TCP_REPAIR (responder/tcp_repair.c).  Part of
  * steer.bpf.c.
  *
  * From the moment when production's request socket goes until the new socket
@@ -9,8 +9,8 @@
  * stack would answer them with a RST, and a socket that is still being made would
  * take them for later than they are.  User space ends that by deleting the flow.
  */
-#ifndef WAY_REPAIR_H
-#define WAY_REPAIR_H
+#ifndef TAKEOVER_REPAIR_H
+#define TAKEOVER_REPAIR_H
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -18,18 +18,18 @@ struct {
 } adoptions SEC(".maps");
 
 /* A live responder has the other end of the ring buffer open. */
-INLINE bool way_is_open(const struct segment *segment)
+INLINE bool takeover_is_open(const struct segment *segment)
 {
 	return segment->control->alive_until_ns > bpf_ktime_get_boot_ns();
 }
 
 /* A connection that was taken is waited for, as long as its client does. */
-INLINE bool way_goes_on(const struct segment *segment)
+INLINE bool takeover_goes_on(const struct segment *segment)
 {
 	return true;
 }
 
-INLINE struct bpf_sock *way_look_up(struct segment *segment)
+INLINE struct bpf_sock *takeover_look_up(struct segment *segment)
 {
 	return look_up(segment);
 }
@@ -89,7 +89,7 @@ INLINE int tell(struct segment *segment, const struct steer_flow *flow)
 }
 
 /* The segment itself becomes the RST that removes production's request socket. */
-INLINE int way_take_request(struct segment *segment, const struct steer_flow *flow)
+INLINE int takeover_take_request(struct segment *segment, const struct steer_flow *flow)
 {
 	if (tell(segment, flow)) {
 		bpf_map_delete_elem(&flows, &segment->packet.flow);
@@ -99,7 +99,7 @@ INLINE int way_take_request(struct segment *segment, const struct steer_flow *fl
 	return write_rst(segment, true) ? DROP : PASS;
 }
 
-INLINE bool way_is_in_the_making(void)
+INLINE bool takeover_is_in_the_making(void)
 {
 	return true;
 }
@@ -108,28 +108,28 @@ INLINE bool way_is_in_the_making(void)
  * The RST went up at once: a request that still stands has not believed it, as the
  * stack does when the client's segment was corrupt, and nobody has got the connection.
  */
-INLINE bool way_has_failed(const struct steer_flow *flow)
+INLINE bool takeover_has_failed(const struct steer_flow *flow)
 {
 	return true;
 }
 
 /* Rule 5: what comes behind such a beginning must wait until that comes again. */
-INLINE int way_on_taken_request(struct segment *segment, struct steer_flow *flow)
+INLINE int takeover_on_taken_request(struct segment *segment, struct steer_flow *flow)
 {
 	count(STEER_DROPPED);
 	return DROP;
 }
 
 /* Rule 9: the new socket does not stand yet. */
-INLINE int way_on_taken_listener(struct segment *segment, struct bpf_sock *found,
-				 struct steer_flow *flow)
+INLINE int takeover_on_taken_listener(struct segment *segment, struct bpf_sock *found,
+				      struct steer_flow *flow)
 {
 	count(STEER_DROPPED);
 	return DROP;
 }
 
 /* The end of rule 10: there is no request socket to remove. */
-INLINE int way_take_cookie(struct segment *segment, const struct steer_flow *flow)
+INLINE int takeover_take_cookie(struct segment *segment, const struct steer_flow *flow)
 {
 	if (bpf_map_update_elem(&flows, &segment->packet.flow, flow, BPF_ANY) ||
 	    tell(segment, flow)) {

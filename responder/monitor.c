@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "responder/keeper.h"
+#include "responder/monitor.h"
 
 #include <errno.h>
 #include <linux/capability.h>
@@ -23,9 +23,9 @@
 
 /* --- what it needs, and no more ---------------------------------------------------- */
 
-static bool is_needed(int fd, const struct keeper_options *options, int channel_fd)
+static bool is_needed(int fd, const struct monitor_options *options, int channel_fd)
 {
-	const struct adopter_maps *maps = &options->adopter_maps;
+	const struct tcp_repair_maps *maps = &options->tcp_repair_maps;
 
 	if (fd == STDERR_FILENO || fd == channel_fd || fd == maps->adoptions_fd ||
 	    fd == maps->flows_fd)
@@ -37,7 +37,7 @@ static bool is_needed(int fd, const struct keeper_options *options, int channel_
 }
 
 /* The responder's sockets above all must not outlive it here. */
-static void close_others(const struct keeper_options *options, int channel_fd)
+static void close_others(const struct monitor_options *options, int channel_fd)
 {
 	int last = sysconf(_SC_OPEN_MAX) > 65536 ? 65536 : (int)sysconf(_SC_OPEN_MAX);
 
@@ -50,14 +50,14 @@ static void close_others(const struct keeper_options *options, int channel_fd)
  * Attaching to interfaces that come takes the rights to administer the network
  * and to use BPF.  TCP_REPAIR takes the first, too, and binds production's port.
  */
-static int keep_only_needed_capabilities(const struct keeper_options *options)
+static int keep_only_needed_capabilities(const struct monitor_options *options)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
 
 	data[CAP_TO_INDEX(CAP_NET_ADMIN)].permitted |= CAP_TO_MASK(CAP_NET_ADMIN);
 	data[CAP_TO_INDEX(CAP_BPF)].permitted |= CAP_TO_MASK(CAP_BPF);
-	if (options->adopter_maps.adoptions_fd >= 0)
+	if (options->tcp_repair_maps.adoptions_fd >= 0)
 		data[CAP_TO_INDEX(CAP_NET_BIND_SERVICE)].permitted |=
 			CAP_TO_MASK(CAP_NET_BIND_SERVICE);
 	for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
@@ -107,7 +107,7 @@ static void follow_links(int link_events_fd, struct interfaces *interfaces,
 	close(lock_fd);
 }
 
-/* What the responder tells its keeper, a byte each.  Its end without any of the last two is its death. */
+/* What the responder tells its monitor, a byte each.  Its end without any of the last two is its death. */
 enum order { ORDER_TAKE_OVER = 't', ORDER_DETACH = 'd', ORDER_LEAVE = 'l', ORDER_NONE = 0 };
 
 static enum order read_order(int channel_fd)
@@ -117,15 +117,15 @@ static enum order read_order(int channel_fd)
 	return read(channel_fd, &byte, sizeof(byte)) > 0 ? (enum order)byte : ORDER_NONE;
 }
 
-/* Follow the interfaces and, in the second way, adopt, until the responder ends, and say how it did. */
+/* Follow the interfaces and, in the repair takeover, adopt, until the responder ends, and say how it did. */
 static enum order work_until_end(struct interfaces *interfaces,
-				 const struct keeper_options *options, struct adopter *adopter,
+				 const struct monitor_options *options, struct tcp_repair *repair,
 				 int link_events_fd, int channel_fd)
 {
 	struct pollfd polled[] = {
 		{.fd = channel_fd, .events = POLLIN},
 		{.fd = link_events_fd, .events = POLLIN},
-		{.fd = adopter && !options->waits ? adopter_fd(adopter) : -1, .events = POLLIN},
+		{.fd = repair && !options->waits ? tcp_repair_fd(repair) : -1, .events = POLLIN},
 	};
 	bool waits = options->waits;
 	enum order order;
@@ -138,7 +138,7 @@ static enum order work_until_end(struct interfaces *interfaces,
 		if (polled[1].revents)
 			follow_links(link_events_fd, interfaces, options->steer);
 		if (polled[2].revents)
-			adopter_work(adopter);
+			tcp_repair_work(repair);
 		if (!polled[0].revents)
 			continue;
 		order = read_order(channel_fd);
@@ -146,16 +146,16 @@ static enum order work_until_end(struct interfaces *interfaces,
 			/* One that dies before its turn has changed nothing. */
 			return order == ORDER_NONE && waits ? ORDER_LEAVE : order;
 		waits = false;
-		if (adopter)
-			polled[2].fd = adopter_fd(adopter);
+		if (repair)
+			polled[2].fd = tcp_repair_fd(repair);
 	}
 }
 
-/* The keeper's whole life. */
-static _Noreturn void keep(struct interfaces *interfaces, const struct keeper_options *options,
+/* The monitor's whole life. */
+static _Noreturn void keep(struct interfaces *interfaces, const struct monitor_options *options,
 			   int channel_fd)
 {
-	struct adopter *adopter = NULL;
+	struct tcp_repair *repair = NULL;
 	enum order order = ORDER_DETACH;
 	int err = 0, link_events_fd;
 
@@ -164,30 +164,30 @@ static _Noreturn void keep(struct interfaces *interfaces, const struct keeper_op
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
-	prctl(PR_SET_NAME, "sidestep-keeper", 0, 0, 0);
+	prctl(PR_SET_NAME, "sidestep-monitor", 0, 0, 0);
 	close_others(options, channel_fd);
 	link_events_fd = open_link_events();
 	if (link_events_fd < 0)
 		err = link_events_fd;
-	if (!err && options->adopter_maps.adoptions_fd >= 0)
-		err = adopter_new(&adopter, &options->adopter_maps, options->adoption_fds,
-				  options->steer->threads);
+	if (!err && options->tcp_repair_maps.adoptions_fd >= 0)
+		err = tcp_repair_new(&repair, &options->tcp_repair_maps, options->adoption_fds,
+				     options->steer->threads);
 	if (!err)
 		err = keep_only_needed_capabilities(options);
 	if (err)
-		log_error("the keeper cannot work: %s", strerror(-err));
+		log_error("the monitor cannot work: %s", strerror(-err));
 	else
-		order = work_until_end(interfaces, options, adopter, link_events_fd, channel_fd);
+		order = work_until_end(interfaces, options, repair, link_events_fd, channel_fd);
 	if (order != ORDER_LEAVE)
 		__atomic_store_n(&options->control->alive_until_ns, 0, __ATOMIC_RELAXED);
 	if (order == ORDER_DETACH)
 		attachment_detach_all(options->steer->paths);
-	adopter_free(adopter);
+	tcp_repair_free(repair);
 	_exit(err ? 1 : 0);
 }
 
-int keeper_start(struct keeper *ret_keeper, struct interfaces *interfaces,
-		 const struct keeper_options *options)
+int monitor_start(struct monitor *ret_monitor, struct interfaces *interfaces,
+		  const struct monitor_options *options)
 {
 	int err, fds[2];
 	pid_t pid;
@@ -204,34 +204,34 @@ int keeper_start(struct keeper *ret_keeper, struct interfaces *interfaces,
 	if (!pid)
 		keep(interfaces, options, fds[1]);
 	close(fds[1]);
-	*ret_keeper = (struct keeper){.pid = pid, .channel_fd = fds[0]};
+	*ret_monitor = (struct monitor){.pid = pid, .channel_fd = fds[0]};
 	return 0;
 }
 
-static void give_order(const struct keeper *keeper, enum order order)
+static void give_order(const struct monitor *monitor, enum order order)
 {
 	const char byte = (char)order;
 
-	/* A dead keeper hears nothing: the next responder, or --unload, clears up then. */
-	if (send(keeper->channel_fd, &byte, sizeof(byte), MSG_NOSIGNAL) < 0)
-		log_debug("the keeper is gone already: %s", strerror(errno));
+	/* A dead monitor hears nothing: the next responder, or --unload, clears up then. */
+	if (send(monitor->channel_fd, &byte, sizeof(byte), MSG_NOSIGNAL) < 0)
+		log_debug("the monitor is gone already: %s", strerror(errno));
 }
 
-void keeper_take_over(const struct keeper *keeper)
+void monitor_take_over(const struct monitor *monitor)
 {
-	give_order(keeper, ORDER_TAKE_OVER);
+	give_order(monitor, ORDER_TAKE_OVER);
 }
 
-void keeper_stop(struct keeper *keeper, bool detach)
+void monitor_stop(struct monitor *monitor, bool detach)
 {
 	ssize_t size;
 	char byte;
 
-	give_order(keeper, detach ? ORDER_DETACH : ORDER_LEAVE);
+	give_order(monitor, detach ? ORDER_DETACH : ORDER_LEAVE);
 	/* Its end of the channel closes when it exits, which may be as another process's child. */
 	do
-		size = read(keeper->channel_fd, &byte, 1);
+		size = read(monitor->channel_fd, &byte, 1);
 	while (size > 0 || (size < 0 && errno == EINTR));
-	close(keeper->channel_fd);
-	waitpid(keeper->pid, NULL, 0);
+	close(monitor->channel_fd);
+	waitpid(monitor->pid, NULL, 0);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "responder/adopter.h"
+#include "responder/tcp_repair.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -26,7 +26,7 @@
 #define TCP_OPTION_SACK_PERMITTED 4 /* RFC 2018 section 2 */
 #define TCP_OPTION_TIMESTAMP      8 /* RFC 7323 section 3.2 */
 
-struct adopter {
+struct tcp_repair {
 	struct ring_buffer *ring;
 	int flows_fd;
 	const int *send_fds;
@@ -194,7 +194,7 @@ static int send_descriptor(int socket_fd, int fd)
 	return sendmsg(socket_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-int adopter_receive(int receive_fd)
+int tcp_repair_receive(int receive_fd)
 {
 	char byte;
 	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
@@ -221,66 +221,66 @@ int adopter_receive(int receive_fd)
 static int adopt(void *context, void *data, size_t size)
 {
 	const struct steer_adoption *adoption = data;
-	struct adopter *adopter = context;
+	struct tcp_repair *repair = context;
 	int err, fd;
 
 	if (size < sizeof(*adoption))
 		return 0;
 	fd = make_socket(adoption);
 	/* Also without a socket: what the client sends again is then judged anew, or refused. */
-	bpf_map_delete_elem(adopter->flows_fd, adoption->flow_key);
+	bpf_map_delete_elem(repair->flows_fd, adoption->flow_key);
 	if (fd < 0) {
 		/* The client's handshake fails, nothing else; a stranger can cause it. */
 		log_debug("cannot adopt a connection: %s", strerror(-fd));
 		return 0;
 	}
-	err = send_descriptor(adopter->send_fds[adopter->next_thread], fd);
+	err = send_descriptor(repair->send_fds[repair->next_thread], fd);
 	if (err)
 		log_debug("cannot hand a connection over: %s", strerror(-err));
-	adopter->next_thread = (adopter->next_thread + 1) % adopter->threads;
+	repair->next_thread = (repair->next_thread + 1) % repair->threads;
 	close(fd);
 	return 0;
 }
 
 /* --- the object ----------------------------------------------------------------------- */
 
-int adopter_new(struct adopter **ret_adopter, const struct adopter_maps *maps, const int *send_fds,
-		size_t threads)
+int tcp_repair_new(struct tcp_repair **ret_repair, const struct tcp_repair_maps *maps,
+		   const int *send_fds, size_t threads)
 {
-	struct adopter *adopter = calloc(1, sizeof(*adopter));
+	struct tcp_repair *repair = calloc(1, sizeof(*repair));
 	int err;
 
-	if (!adopter)
+	if (!repair)
 		return -ENOMEM;
-	adopter->flows_fd = maps->flows_fd;
-	adopter->send_fds = send_fds;
-	adopter->threads = threads;
-	adopter->ring = ring_buffer__new(maps->adoptions_fd, adopt, adopter, NULL);
-	if (!adopter->ring) {
+	repair->flows_fd = maps->flows_fd;
+	repair->send_fds = send_fds;
+	repair->threads = threads;
+	repair->ring = ring_buffer__new(maps->adoptions_fd, adopt, repair, NULL);
+	if (!repair->ring) {
 		err = -errno;
-		free(adopter);
+		free(repair);
 		return err;
 	}
-	*ret_adopter = adopter;
+	*ret_repair = repair;
 	return 0;
 }
 
-void adopter_free(struct adopter *adopter)
+void tcp_repair_free(struct tcp_repair *repair)
 {
-	if (!adopter)
+	if (!repair)
 		return;
-	ring_buffer__free(adopter->ring);
-	free(adopter);
+	ring_buffer__free(repair->ring);
+	free(repair);
 }
 
-int adopter_fd(const struct adopter *adopter)
+int tcp_repair_fd(const struct tcp_repair *repair)
 {
-	return ring_buffer__epoll_fd(adopter->ring);
+	return ring_buffer__epoll_fd(repair->ring);
 }
 
-void adopter_work(struct adopter *adopter)
+void tcp_repair_work(struct tcp_repair *repair)
 {
-	int count = ring_buffer__poll(adopter->ring, 0);
+	int count = ring_buffer__poll(repair->ring, 0);
 
 	if (count < 0 && count != -EINTR)
 		log_error("cannot read the ring buffer of adoptions: %s", strerror(-count));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Tells the evidence (common/evidence.h) what came of a connection.  Used by worker.c. */
-#ifndef WITNESS_H
-#define WITNESS_H
+#ifndef EVIDENCE_RECORD_H
+#define EVIDENCE_RECORD_H
 
 #include <stdint.h>
 
@@ -13,7 +13,7 @@ struct conn;
  * Tell of a connection whose handshake has ended, in whatever way: nothing, if it was for no
  * pending name.  It was opened at `opened_ns`, and it is now `now_ns`, of ring_clock_ns().
  */
-void witness_tell(struct evidence *evidence, const struct conn *conn, enum evidence_way way,
-		  uint64_t opened_ns, uint64_t now_ns);
+void evidence_record_tell(struct evidence *evidence, const struct conn *conn, enum evidence_via via,
+			  uint64_t opened_ns, uint64_t now_ns);
 
 #endif

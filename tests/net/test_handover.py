@@ -53,13 +53,13 @@ def check_challenge(lab):
     certificates.check_challenge(answer.certificate, NAME, sidestep.DIGEST)
 
 
-def test_under_load(lab, nginx, instance, way, remark):
+def test_under_load(lab, nginx, instance, takeover, remark):
     """Twenty times; no validation fails, and no connection of production's."""
-    instance.start("--way", way).publish(NAME)
+    instance.start("--takeover", takeover).publish(NAME)
     places, links = attached.attachments(lab.server), instance.links()
     clients_coming, validators = load.Load(lab, nginx), Validators(lab)
     for _ in range(REPLACEMENTS):
-        replace(instance, "--way", way)
+        replace(instance, "--takeover", takeover)
     remark(f"{validators.finish()} over {REPLACEMENTS} replacements")
     clients_coming.finish()
     assert attached.attachments(lab.server) == places
@@ -78,20 +78,20 @@ def test_standalone(lab, instance, remark):
     assert not lab.server.listens(443)
 
 
-def test_killed_on_its_way(lab, nginx, instance, way):
+def test_killed_on_its_way(lab, nginx, instance, takeover):
     """A successor that dies, at whatever moment: either it has not been there, or it was killed."""
-    instance.start("--way", way).publish(NAME)
+    instance.start("--takeover", takeover).publish(NAME)
     places = attached.attachments(lab.server)
     clients_coming = load.Load(lab, nginx)
-    command = instance.responder_command("--way", way, "--replace")
+    command = instance.responder_command("--takeover", takeover, "--replace")
     for delay_ms in range(10, 250, 20):
         lab.server.run("timeout", "--signal=KILL", delay_ms / 1000, *command, check=False)
         if "takes over" in instance.responder.output():
             assert instance.responder.wait() == 0
-            instance.start("--way", way)
+            instance.start("--takeover", takeover)
         check_challenge(lab)
         assert attached.attachments(lab.server) == places
-    replace(instance, "--way", way)
+    replace(instance, "--takeover", takeover)
     check_challenge(lab)
     clients_coming.finish()
 
