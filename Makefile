@@ -47,7 +47,7 @@ pkg_libs = $(shell pkg-config --libs $(1) 2>/dev/null)
 WOLFSSL_LIBS = $(WOLFSSL_PREFIX)/lib/libwolfssl.a -lm -lpthread
 COMMON_LIBS = $(call pkg_libs,libbpf) $(WOLFSSL_LIBS)
 RESPONDER_LIBS = $(call pkg_libs,liburing) $(COMMON_LIBS)
-ACME_LIBS = $(call pkg_libs,libcurl jansson sqlite3 libcares inih libidn2 libpsl libssl libcrypto) $(COMMON_LIBS)
+ACME_LIBS = $(call pkg_libs,libcurl jansson sqlite3 libcares libidn2 libpsl libssl libcrypto) $(COMMON_LIBS)
 BENCH_LIBS = $(call pkg_libs,libssl libcrypto jansson) -lm -lpthread
 
 # One archive a directory; a program is its main.o and the archives below it.

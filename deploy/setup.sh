@@ -12,7 +12,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 build_packages="gcc make clang llvm pkg-config libc6-dev linux-libc-dev bpftool
 	libbpf-dev libelf-dev zlib1g-dev liburing-dev libcurl4-openssl-dev libjansson-dev libssl-dev
-	libsqlite3-dev libc-ares-dev libinih-dev libidn2-dev libpsl-dev
+	libsqlite3-dev libc-ares-dev libidn2-dev libpsl-dev
 	autoconf automake libtool debian-archive-keyring ca-certificates"
 test_packages="libcmocka-dev clang-format cppcheck shellcheck iproute2 iputils-ping nftables ethtool procps
 	util-linux openssl gnutls-bin curl nginx haproxy apache2-bin wrk valgrind gnuplot-nox mandoc

@@ -218,10 +218,11 @@ static void wish(struct certonly *certonly)
 {
 	const struct arguments *arguments = certonly->arguments;
 	char *identifiers = names_join(certonly->names, certonly->name_count);
+	char *cas = string_list_join(&arguments->cas, ' ');
 	const struct state_wish wish = {
 		.name = certonly->name,
 		.identifiers = identifiers,
-		.cas = arguments->cas,
+		.cas = cas,
 		.account = arguments->account,
 		.key_type = arguments->key_type,
 		.preferred_profile = arguments->preferred_profile,
@@ -232,9 +233,11 @@ static void wish(struct certonly *certonly)
 		.bundle = arguments->bundle,
 		.source = "cli",
 	};
-	int error = identifiers ? state_wish(certonly->state, &wish, &certonly->lineage) : -ENOMEM;
+	int error = identifiers && cas ? state_wish(certonly->state, &wish, &certonly->lineage)
+				       : -ENOMEM;
 
 	free(identifiers);
+	free(cas);
 	/* Who asks for it has acted on whatever it was paused for. */
 	if (!error)
 		error = state_pause(certonly->state, certonly->lineage, NULL);

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "acme/util/string_list.h"
 #include "common/paths.h"
 
 struct config;
@@ -77,8 +78,7 @@ struct arguments {
 
 	/* What choices_load() adds, and choices_done() frees. */
 	struct config *config; /* NULL: the verb needs none */
-	char *cas; /* directory URLs, in the order to be tried, a blank between */
-	char *first_ca;
+	struct string_list cas; /* directory URLs in the order to be tried */
 	char real_state[PATHS_MAX]; /* with dry_run: paths.state is the rehearsal's (rehearsal.h) */
 };
 

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <glob.h>
-#include <ini.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,17 +10,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "acme/config/ini.h"
 #include "acme/protocol/account.h"
 #include "acme/util/token_bucket.h"
 #include "acme/util/failure.h"
 #include "acme/crypto/key.h"
 #include "common/paths.h"
 
-/* libinih cuts longer ones off: they are refused before it sees them, or after. */
-#define LINE_MAX_LENGTH    198
-#define SECTION_MAX_LENGTH 48
-#define FILES_MAX          1000
-#define DOMAINS_FILE       "domains.txt" /* beside sidestep.conf */
+#define FILES_MAX    1000
+#define DOMAINS_FILE "domains.txt" /* beside sidestep.conf */
 
 struct config {
 	struct config_section defaults;
@@ -49,7 +46,17 @@ static const struct {
 #define EVERY        (IN(CONFIG_SIDESTEP) | IN(CONFIG_CERTIFICATE) | IN(CONFIG_DOMAINS))
 #define FIELD(field) offsetof(struct config_section, field)
 
-enum setting_form { FORM_TEXT, FORM_LIST, FORM_ANSWER };
+enum setting_form {
+	FORM_TEXT, /* const char * */
+	FORM_WORDS, /* struct string_list, with blanks between */
+	FORM_NAMES, /* the same, with blanks or commas between */
+	FORM_ANSWER, /* enum config_answer: yes or no */
+};
+
+static bool is_list(enum setting_form form)
+{
+	return form == FORM_WORDS || form == FORM_NAMES;
+}
 
 static const struct {
 	const char *name;
@@ -67,8 +74,8 @@ static const struct {
 	{"domain-limit", IN(CONFIG_CA), FORM_TEXT, FIELD(domain_limit)},
 	{"set-limit", IN(CONFIG_CA), FORM_TEXT, FIELD(set_limit)},
 	{"account", EVERY | IN(CONFIG_CA), FORM_TEXT, FIELD(account)},
-	{"ca", EVERY, FORM_LIST, FIELD(cas)},
-	{"names", IN(CONFIG_CERTIFICATE), FORM_LIST, FIELD(names)},
+	{"ca", EVERY, FORM_WORDS, FIELD(cas)},
+	{"names", IN(CONFIG_CERTIFICATE), FORM_NAMES, FIELD(names)},
 	{"cert-name", IN(CONFIG_CERTIFICATE), FORM_TEXT, FIELD(cert_name)},
 	{"file", IN(CONFIG_DOMAINS), FORM_TEXT, FIELD(file)},
 	{"key-type", EVERY, FORM_TEXT, FIELD(key_type)},
@@ -146,47 +153,26 @@ static struct config_section *add_section(struct config *config, enum config_kin
 	return section;
 }
 
+static void section_done(struct config_section *section)
+{
+	string_list_done(&section->cas);
+	string_list_done(&section->names);
+}
+
 /* --- one file ----------------------------------------------------------------------------------- */
 
 struct reading {
 	struct config *config;
 	const char *path;
-	FILE *file;
-	unsigned int line;
-	bool is_indented; /* the line goes on with the setting before it */
+	const struct ini_setting *setting; /* the one to take */
 	struct failure *failure;
 };
-
-/* libinih's reader: as fgets(3), counting lines. */
-static char *read_line(char *line, int size, void *stream)
-{
-	struct reading *reading = stream;
-	size_t length;
-
-	if (failure_is_set(reading->failure) || !fgets(line, size, reading->file))
-		return NULL;
-	reading->line++;
-	reading->is_indented = line[0] == ' ' || line[0] == '\t';
-	length = strlen(line);
-	if (length && line[length - 1] == '\n')
-		length--;
-	else if (!feof(reading->file))
-		length = LINE_MAX_LENGTH + 1; /* more of it follows, or a zero byte is in it */
-	if (length <= LINE_MAX_LENGTH)
-		return line;
-	failure_set(reading->failure,
-		    "go on in the next line, which begins with a blank; long lists of names go "
-		    "into a file of a [domains] section",
-		    "%s:%u: the line is longer than %d characters", reading->path, reading->line,
-		    LINE_MAX_LENGTH);
-	return NULL;
-}
 
 static void fail(struct reading *reading, const char *next_step, const char *what,
 		 const char *which)
 {
-	failure_set(reading->failure, next_step, "%s:%u: %s '%s'", reading->path, reading->line,
-		    what, which);
+	failure_set(reading->failure, next_step, "%s:%u: %s '%s'", reading->path,
+		    reading->setting->line, what, which);
 }
 
 static void fail_for_memory(struct reading *reading)
@@ -194,20 +180,16 @@ static void fail_for_memory(struct reading *reading)
 	failure_set_errno(reading->failure, ENOMEM, "reading %s", reading->path);
 }
 
-/* The section of this name, which begins here or somewhere before; NULL: the failure tells. */
-static struct config_section *enter(struct reading *reading, const char *name)
+/* The section that the setting is in, which may begin somewhere before; NULL: the failure tells. */
+static struct config_section *enter(struct reading *reading)
 {
+	const char *name = reading->setting->section;
 	size_t length = strcspn(name, " \t");
 	const char *label = name + length + strspn(name + length, " \t");
 	struct config_section *section;
 	enum config_kind kind;
 	char *place;
 
-	if (strlen(name) > SECTION_MAX_LENGTH) {
-		fail(reading, "give it a short one, and the certificate's with cert-name",
-		     "a section's name is too long:", name);
-		return NULL;
-	}
 	for (kind = 0; kind < CONFIG_KINDS; kind++)
 		if (strlen(kinds[kind].word) == length &&
 		    memcmp(kinds[kind].word, name, length) == 0 &&
@@ -223,7 +205,7 @@ static struct config_section *enter(struct reading *reading, const char *name)
 	if (!section)
 		section = add_section(reading->config, kind, label);
 	if (section && !section->place &&
-	    asprintf(&place, "%s:%u", reading->path, reading->line) >= 0)
+	    asprintf(&place, "%s:%u", reading->path, reading->setting->line) >= 0)
 		section->place = keep(reading->config, place);
 	if (section && section->place)
 		return section;
@@ -249,92 +231,95 @@ static void set_answer(struct reading *reading, enum config_answer *answer, cons
 	fail(reading, NULL, "this takes yes or no, not", value);
 }
 
-/*
- * `before` is what the setting has already; an indented line adds to a list.  Of such a line
- * libinih leaves the comment for us.
- */
-static const char *joined(struct config *config, const char *before, const char *value)
+/* Whether the section says it already. */
+static bool is_said(const struct config_section *section, size_t setting)
 {
-	const char *comment = strstr(value, " ;");
-	int length = comment ? (int)(comment - value) : (int)strlen(value);
-	char *text;
+	const void *field = (const char *)section + settings[setting].field;
 
-	if (!before)
-		return keep(config, strdup(value));
-	return asprintf(&text, "%s %.*s", before, length, value) < 0 ? NULL : keep(config, text);
+	switch (settings[setting].form) {
+	case FORM_ANSWER:
+		return *(const enum config_answer *)field != CONFIG_UNSAID;
+	case FORM_WORDS:
+	case FORM_NAMES:
+		return ((const struct string_list *)field)->count > 0;
+	default:
+		return *(const char *const *)field != NULL;
+	}
 }
 
-static void set(struct reading *reading, struct config_section *section, size_t setting,
-		const char *value)
+static void set(struct reading *reading, struct config_section *section, size_t setting)
 {
 	void *field = (char *)section + settings[setting].field;
-	bool is_said = settings[setting].form == FORM_ANSWER
-			       ? *(enum config_answer *)field != CONFIG_UNSAID
-			       : *(const char **)field != NULL;
-	bool goes_on = settings[setting].form == FORM_LIST && reading->is_indented;
+	const char *value = reading->setting->value;
+	enum setting_form form = settings[setting].form;
 
-	if (is_said && !goes_on) {
-		fail(reading, "leave one of them out",
+	if (is_said(section, setting) && !(is_list(form) && reading->setting->is_continued)) {
+		fail(reading, "leave one of them out; an indented line continues the one above it",
 		     "the section has this setting already:", settings[setting].name);
-	} else if (settings[setting].form == FORM_ANSWER) {
+	} else if (form == FORM_ANSWER) {
 		set_answer(reading, field, value);
 	} else if (!*value) {
 		fail(reading, "give it a value, or leave it out", "there is nothing behind",
 		     settings[setting].name);
+	} else if (is_list(form)) {
+		if (string_list_split(field, value, form == FORM_NAMES ? " \t," : " \t"))
+			fail_for_memory(reading);
 	} else {
-		*(const char **)field = joined(reading->config, *(const char **)field, value);
+		*(const char **)field = keep(reading->config, strdup(value));
 		if (!*(const char **)field)
 			fail_for_memory(reading);
 	}
 }
 
-/* libinih's handler: one setting, or one more line of it. */
-static int on_setting(void *user, const char *section_name, const char *name, const char *value)
+/* One setting, or one more line of it.  0, or -1: the failure tells. */
+static int on_setting(void *context, const struct ini_setting *ini_setting)
 {
-	struct reading *reading = user;
+	struct reading *reading = context;
 	struct config_section *section;
 	size_t setting;
 
-	if (failure_is_set(reading->failure))
-		return 0;
-	section = enter(reading, section_name);
+	reading->setting = ini_setting;
+	section = enter(reading);
 	if (!section)
-		return 0;
+		return -1;
 	for (setting = 0; setting < SETTING_COUNT; setting++)
-		if (strcmp(settings[setting].name, name) == 0)
+		if (strcmp(settings[setting].name, ini_setting->name) == 0)
 			break;
 	if (setting == SETTING_COUNT)
-		fail(reading, "`man sidestep.conf` lists them", "there is no setting", name);
+		fail(reading, "`man sidestep.conf` lists them", "there is no setting",
+		     ini_setting->name);
 	else if (!(settings[setting].kinds & IN(section->kind)))
 		fail(reading, "`man sidestep.conf` tells where it belongs",
-		     "this does not belong into this section:", name);
+		     "this does not belong into this section:", ini_setting->name);
 	else
-		set(reading, section, setting, value);
-	return !failure_is_set(reading->failure);
+		set(reading, section, setting);
+	return failure_is_set(reading->failure) ? -1 : 0;
 }
 
 /* -1: the failure tells. */
 static int read_file(struct config *config, const char *path, struct failure *failure)
 {
 	struct reading reading = {.config = config, .path = path, .failure = failure};
-	int line;
+	struct ini_error wrong;
+	FILE *file;
+	int err;
 
 	if (add_file(config, path)) {
 		failure_set_errno(failure, ENOMEM, "reading %s", path);
 		return -1;
 	}
-	reading.file = fopen(path, "re");
-	if (!reading.file) {
+	file = fopen(path, "re");
+	if (!file) {
 		failure_set_errno(failure, errno, "cannot read the configuration %s", path);
 		return -1;
 	}
-	line = ini_parse_stream(read_line, &reading, on_setting, &reading);
-	if (line > 0)
+	err = ini_read(file, on_setting, &reading, &wrong);
+	if (err == -EBADMSG)
 		failure_set(failure, "a setting is written as name = value, a section as [name]",
-			    "%s:%d: this is neither a setting nor a section", path, line);
-	else if (line || ferror(reading.file))
-		failure_set_errno(failure, ferror(reading.file) ? EIO : ENOMEM, "reading %s", path);
-	fclose(reading.file);
+			    "%s:%u: %s", path, wrong.line, wrong.cause);
+	else if (err)
+		failure_set_errno(failure, -err, "reading %s", path);
+	fclose(file);
 	return failure_is_set(failure) ? -1 : 0;
 }
 
@@ -374,7 +359,7 @@ static void check_section(const struct config_section *section, struct failure *
 
 	if (section->kind == CONFIG_CA && !section->server)
 		missing = "server";
-	else if (section->kind == CONFIG_CERTIFICATE && !section->names)
+	else if (section->kind == CONFIG_CERTIFICATE && !section->names.count)
 		missing = "names";
 	else if (section->kind == CONFIG_DOMAINS && !section->file)
 		missing = "file";
@@ -448,6 +433,9 @@ void config_free(struct config *config)
 		free(config->texts[--config->text_count]);
 	while (config->file_count)
 		free(config->files[--config->file_count]);
+	section_done(&config->defaults);
+	while (config->count)
+		section_done(&config->sections[--config->count]);
 	free(config->texts);
 	free(config->files);
 	free(config->sections);

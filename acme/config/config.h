@@ -2,7 +2,7 @@
 /*
  * The configuration files below /etc/sidestep: sidestep.conf, then those of conf.d whose names end in
  * ".conf", in byte order.
- * INI files, read by libinih:
+ * INI files, as ini.h reads them:
  *
  *	[sidestep]              what holds for everything that does not say otherwise
  *	[ca NAME]               a certificate authority, with our account there
@@ -16,6 +16,8 @@
 #define CONFIG_H
 
 #include <stddef.h>
+
+#include "acme/util/string_list.h"
 
 struct config;
 struct failure;
@@ -44,9 +46,8 @@ struct config_section {
 	const char *set_limit;
 
 	/* Certificates. */
-	const char *
-		cas; /* labels of [ca], or URLs, with blanks between: the next is tried when one fails */
-	const char *names; /* of one certificate, with blanks or commas between */
+	struct string_list cas; /* labels of [ca], or URLs: when one fails, the next is tried */
+	struct string_list names; /* of one certificate */
 	const char *cert_name;
 	const char *file; /* of [domains] */
 	const char *key_type;

@@ -75,33 +75,27 @@ static const char *server_of(const struct config *config, const char *name, cons
 	return failure_is_set(failure) ? NULL : server;
 }
 
-char *choices_servers(const struct config *config, const char *cas, const char *place,
-		      struct failure *failure)
+int choices_servers(struct string_list *ret_servers, const struct config *config,
+		    const struct string_list *cas, const char *place, struct failure *failure)
 {
-	const char *fallback = config ? config_defaults(config)->cas : NULL, *server;
-	char *names = strdup(first_of(cas, fallback, CA_DEFAULT)), *rest = NULL, *name;
-	char *servers = NULL, *longer;
+	const struct string_list fallback = STRING_LIST(CA_DEFAULT);
+	const char *server;
+	size_t i;
 
-	for (name = names ? strtok_r(names, " \t", &rest) : NULL; name;
-	     name = strtok_r(NULL, " \t", &rest)) {
-		server = server_of(config, name, place, failure);
-		if (!server)
-			break;
-		if (asprintf(&longer, "%s%s%s", servers ? servers : "", servers ? " " : "",
-			     server) < 0)
-			longer = NULL;
-		free(servers);
-		servers = longer;
-		if (!servers)
-			break;
+	if (!cas->count && config)
+		cas = &config_defaults(config)->cas;
+	if (!cas->count)
+		cas = &fallback;
+	*ret_servers = (struct string_list){0};
+	for (i = 0; i < cas->count && !failure_is_set(failure); i++) {
+		server = server_of(config, cas->items[i], place, failure);
+		if (server && string_list_add(ret_servers, server))
+			failure_set_errno(failure, ENOMEM, "reading the CAs");
 	}
-	free(names);
-	if (!servers || failure_is_set(failure)) {
-		failure_set_errno(failure, ENOMEM, "reading the CAs");
-		free(servers);
-		return NULL;
-	}
-	return servers;
+	if (!failure_is_set(failure))
+		return 0;
+	string_list_done(ret_servers);
+	return -1;
 }
 
 /* renew and run know of each certificate what it wants. */
@@ -133,24 +127,24 @@ const char *choices_rehearsed(const char *server)
 /* --dry-run: one CA is enough, and if it is not named it is the rehearsal's. */
 static int rehearse(struct arguments *arguments, bool is_given, struct failure *failure)
 {
-	const char *server = arguments->first_ca;
+	struct string_list cas = {0};
 
 	arguments->deploy_hook = NULL;
-	free(arguments->cas);
-	arguments->cas = strdup(is_given ? server : choices_rehearsed(server));
-	free(arguments->first_ca);
-	arguments->first_ca = arguments->cas ? strdup(arguments->cas) : NULL;
-	arguments->server = arguments->first_ca;
-	if (arguments->server)
-		return 0;
-	failure_set_errno(failure, ENOMEM, "reading the CAs");
-	return -1;
+	if (string_list_add(&cas,
+			    is_given ? arguments->server : choices_rehearsed(arguments->server))) {
+		failure_set_errno(failure, ENOMEM, "reading the CAs");
+		return -1;
+	}
+	string_list_done(&arguments->cas);
+	arguments->cas = cas;
+	arguments->server = cas.items[0];
+	return 0;
 }
 
 int choices_load(struct arguments *arguments, struct failure *failure)
 {
-	bool is_given = arguments->server;
-	char *end;
+	struct string_list given = {0};
+	int err = 0;
 
 	if (!arguments_use_configuration(arguments))
 		return 0;
@@ -160,23 +154,21 @@ int choices_load(struct arguments *arguments, struct failure *failure)
 		arguments->resolver = config_defaults(arguments->config)->resolver;
 	if (arguments->verb == VERB_CERTONLY)
 		complete_wishes(arguments);
-	arguments->cas = choices_servers(arguments->config, arguments->server, "--server", failure);
-	if (!arguments->cas)
-		return -1;
-	end = strchrnul(arguments->cas, ' ');
-	arguments->first_ca = strndup(arguments->cas, (size_t)(end - arguments->cas));
-	arguments->server = arguments->first_ca;
-	if (arguments->server)
-		return arguments->dry_run ? rehearse(arguments, is_given, failure) : 0;
-	failure_set_errno(failure, ENOMEM, "reading the CAs");
-	return -1;
+	if (arguments->server && string_list_split(&given, arguments->server, " \t"))
+		failure_set_errno(failure, ENOMEM, "reading the CAs");
+	else
+		choices_servers(&arguments->cas, arguments->config, &given, "--server", failure);
+	if (!failure_is_set(failure)) {
+		arguments->server = arguments->cas.items[0];
+		err = arguments->dry_run ? rehearse(arguments, given.count, failure) : 0;
+	}
+	string_list_done(&given);
+	return err || failure_is_set(failure) ? -1 : 0;
 }
 
 void choices_done(struct arguments *arguments)
 {
 	config_free(arguments->config);
-	free(arguments->cas);
-	free(arguments->first_ca);
+	string_list_done(&arguments->cas);
 	arguments->config = NULL;
-	arguments->cas = arguments->first_ca = NULL;
 }

@@ -11,6 +11,7 @@
 struct arguments;
 struct config;
 struct failure;
+struct string_list;
 
 /* Texts are the arguments' and the configuration's; NULL: not said. */
 struct choices_ca {
@@ -27,11 +28,11 @@ void choices_of_ca(struct choices_ca *ret_choices, const struct arguments *argum
 		   const char *server);
 
 /*
- * The directory URLs of `cas`, a list as in config_section.cas; NULL: of [sidestep], or Let's
- * Encrypt.  A new string; NULL with `failure` filled in, which begins with `place`.
+ * The directory URLs of `cas`, as in config_section.cas; of an empty list, those of [sidestep] or
+ * Let's Encrypt's.  0, or -1 with `failure` filled in, which begins with `place`.
  */
-char *choices_servers(const struct config *config, const char *cas, const char *place,
-		      struct failure *failure);
+int choices_servers(struct string_list *ret_servers, const struct config *config,
+		    const struct string_list *cas, const char *place, struct failure *failure);
 
 /* Where what is meant for this CA is tried out: another directory URL, or the same. */
 const char *choices_rehearsed(const char *server);

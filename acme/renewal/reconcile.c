@@ -48,7 +48,16 @@ static int begin_section(struct taking *taking, char **ret_cas)
 	const struct config_section *all = config_defaults(taking->config);
 	const struct config_section *section = taking->section;
 
-	*ret_cas = choices_servers(taking->config, section->cas, section->place, taking->failure);
+	struct string_list servers;
+
+	*ret_cas = NULL;
+	if (choices_servers(&servers, taking->config, &section->cas, section->place,
+			    taking->failure))
+		return -1;
+	*ret_cas = string_list_join(&servers, ' ');
+	string_list_done(&servers);
+	if (!*ret_cas)
+		failure_set_errno(taking->failure, ENOMEM, "reading the CAs");
 	taking->wish = (struct state_wish){
 		.cas = *ret_cas,
 		.account = section->account,
@@ -99,26 +108,18 @@ static void fail_at(struct taking *taking, struct failure *failure)
 static int take_certificate(struct taking *taking)
 {
 	const struct config_section *section = taking->section;
-	const char *words[ORDER_NAMES_MAX], *cert_name = section->cert_name;
-	char *text = strdup(section->names), *rest = NULL, *word;
+	const char *cert_name = section->cert_name ? section->cert_name : section->label;
 	struct identifier *names = NULL;
 	struct failure failure = {0};
 	size_t count = 0;
-	int error = text ? 0 : -ENOMEM;
+	int error = 0;
 
-	for (word = text ? strtok_r(text, " \t", &rest) : NULL; word && count < ORDER_NAMES_MAX;
-	     word = strtok_r(NULL, " \t", &rest))
-		words[count++] = word;
-	if (word)
-		failure_set(&failure, "spread them over several certificates",
-			    "one certificate cannot have more than %d names", ORDER_NAMES_MAX);
-	if (!cert_name)
-		cert_name = section->label;
 	if (!store_name_is_valid(cert_name))
 		failure_set(&failure, "letters, digits and \"._-:\", with no dot at the beginning",
 			    "a certificate cannot be called '%s'", cert_name);
-	if (!error && !failure_is_set(&failure) &&
-	    !names_parse(&names, &count, words, count, &failure))
+	if (!failure_is_set(&failure) &&
+	    !names_parse(&names, &count, (const char *const *)section->names.items,
+			 section->names.count, &failure))
 		error = want(taking, cert_name, names, count);
 	if (error == -EEXIST) {
 		error = 0;
@@ -127,7 +128,6 @@ static int take_certificate(struct taking *taking)
 	if (failure_is_set(&failure))
 		fail_at(taking, &failure);
 	free(names);
-	free(text);
 	return error;
 }
 

@@ -61,6 +61,14 @@ static struct config *read_config(void)
 	return config;
 }
 
+static void assert_list(const struct string_list *list, const char *text)
+{
+	char *joined = string_list_join(list, ' ');
+
+	assert_string_equal(joined, text);
+	free(joined);
+}
+
 /* --- configuration files ------------------------------------------------------------------------ */
 
 static void test_nothing(void **state)
@@ -99,7 +107,7 @@ static void test_everything(void **state)
 	assert_string_equal(section->tenant, "many");
 	section = config_section(config, 2);
 	assert_string_equal(section->label, "shop");
-	assert_string_equal(section->names, "a.example,b.example c.example");
+	assert_list(&section->names, "a.example b.example c.example");
 	assert_int_equal(section->bundle, CONFIG_YES);
 	assert_non_null(strstr(section->place, "conf.d/20.conf:2"));
 	assert_null(config_section(config, 3));
@@ -130,9 +138,9 @@ static void test_refusals(void **state)
 		{"[ca a]\nserver = " EXAMPLE "\norders-limit = many\n", "'many' is no limit"},
 		{"[certificate a]\nreuse-key = yes\n", "does not say its 'names'"},
 		{"[domains a]\ntenant = b\n", "does not say its 'file'"},
-		{"[certificate aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa]\n"
-		 "names = a.example\n",
-		 "section's name is too long"},
+		{"[certificate a\nnames = a.example\n", "sidestep.conf:1: the section's name has"},
+		{"[certificate a] names = a.example\n", "sidestep.conf:1: something stands behind"},
+		{"[sidestep]\n = a\n", "sidestep.conf:2: a setting's name is missing"},
 	};
 	struct failure failure = {0};
 	struct config *config;
@@ -148,18 +156,72 @@ static void test_refusals(void **state)
 	}
 }
 
-static void test_long_line(void **state)
+/* Neither lines nor names of sections are cut off, and lines are counted whatever their length. */
+static void test_long_lines(void **state)
 {
+	static const size_t lengths[] = {197, 198, 199, 200, 255, 256, 4096, 100000};
+	char name[254], *text = malloc(300000);
+	const struct config_section *section;
 	struct failure failure = {0};
-	char text[400] = "[sidestep]\nemail = ";
+	struct config *config;
+	size_t i;
+
+	(void)state;
+	assert_non_null(text);
+	memset(name, 'n', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	for (i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
+		sprintf(text,
+			"# %0*d\n[certificate %s]\nnames = a.example\n  b%0*d.example ; end\n",
+			(int)lengths[i], 1, name, (int)lengths[i], 2);
+		put("sidestep.conf", text);
+		config = read_config();
+		section = config_section(config, 0);
+		assert_string_equal(section->label, name);
+		assert_int_equal(section->names.count, 2);
+		assert_int_equal(strlen(section->names.items[1]), lengths[i] + strlen("b.example"));
+		assert_non_null(strstr(section->place, "sidestep.conf:3"));
+		config_free(config);
+		strcat(text, "key-tpye = p256\n");
+		put("sidestep.conf", text);
+		assert_int_equal(config_read(&config, &paths, &failure), -1);
+		assert_non_null(strstr(failure.cause, "sidestep.conf:5: there is no setting"));
+		failure_done(&failure);
+	}
+	free(text);
+}
+
+static void test_zero_byte(void **state)
+{
+	static const char text[] = "[sidestep]\nemail = a\0b@c.example\n";
+	struct failure failure = {0};
+	struct config *config;
+	char path[PATHS_MAX + 64];
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/sidestep.conf", paths.conf);
+	fixture_write_file(path, text, sizeof(text) - 1);
+	assert_int_equal(config_read(&config, &paths, &failure), -1);
+	assert_non_null(strstr(failure.cause, "sidestep.conf:2: there is a zero byte"));
+	failure_done(&failure);
+}
+
+/* Blanks, comments and signs, as they may stand. */
+static void test_spellings(void **state)
+{
 	struct config *config;
 
 	(void)state;
-	memset(text + strlen(text), 'a', 250);
-	put("sidestep.conf", text);
-	assert_int_equal(config_read(&config, &paths, &failure), -1);
-	assert_non_null(strstr(failure.cause, "sidestep.conf:2: the line is longer"));
-	failure_done(&failure);
+	put("sidestep.conf", "\xef\xbb\xbf; with a byte order mark\r\n[sidestep] # all\r\n"
+			     "  email:a@b.example ; mine\r\n\t; a comment\r\n"
+			     "cacert = /etc/a;b.pem\r\nca=one\r\n\r\n  two # three\r\n"
+			     "key-type =p384\t;strong");
+	config = read_config();
+	assert_string_equal(config_defaults(config)->email, "a@b.example");
+	assert_string_equal(config_defaults(config)->cacert, "/etc/a;b.pem");
+	assert_list(&config_defaults(config)->cas, "one two # three");
+	assert_string_equal(config_defaults(config)->key_type, "p384");
+	config_free(config);
 }
 
 /* --- with the command line ---------------------------------------------------------------------- */
@@ -178,8 +240,7 @@ static void test_settings(void **state)
 	    "\nemail = c@d.example\naccount = shop\n");
 	assert_int_equal(choices_load(&arguments, &failure), 0);
 	assert_string_equal(arguments.server, EXAMPLE);
-	assert_string_equal(arguments.cas,
-			    EXAMPLE " https://acme-v02.api.letsencrypt.org/directory");
+	assert_list(&arguments.cas, EXAMPLE " https://acme-v02.api.letsencrypt.org/directory");
 	assert_string_equal(arguments.key_type, "p384");
 	choices_of_ca(&settings, &arguments, EXAMPLE);
 	assert_string_equal(settings.email, "cli@a.example");
@@ -205,7 +266,7 @@ static void test_rehearsal(void **state)
 	assert_int_equal(choices_load(&arguments, &failure), 0);
 	assert_int_equal(rehearsal_begin(&arguments, &failure), 0);
 	assert_string_equal(arguments.server, choices_rehearsed(CA_PRODUCTION));
-	assert_string_equal(arguments.cas, arguments.server);
+	assert_list(&arguments.cas, arguments.server);
 	assert_string_not_equal(arguments.server, CA_PRODUCTION);
 	assert_non_null(strstr(arguments.paths.state, "/var/lib/sidestep/dry-run"));
 	assert_true(arguments.force_renewal);
@@ -232,17 +293,23 @@ static void test_servers(void **state)
 	};
 	struct config *config = read_config();
 	struct failure failure = {0};
-	char *servers;
+	struct string_list cas, servers;
 	size_t i;
+	int err;
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		servers = choices_servers(config, cases[i].cas, "here", &failure);
+		cas = (struct string_list){0};
+		if (cases[i].cas)
+			assert_int_equal(string_list_split(&cas, cases[i].cas, " "), 0);
+		err = choices_servers(&servers, config, &cas, "here", &failure);
+		assert_int_equal(err, cases[i].servers ? 0 : -1);
 		if (cases[i].servers)
-			assert_string_equal(servers, cases[i].servers);
+			assert_list(&servers, cases[i].servers);
 		else
 			assert_non_null(strstr(failure.cause, cases[i].cause));
-		free(servers);
+		string_list_done(&servers);
+		string_list_done(&cas);
 		failure_done(&failure);
 	}
 	config_free(config);
@@ -410,7 +477,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_everything, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_long_line, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_long_lines, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_zero_byte, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_spellings, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_settings, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rehearsal, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_servers, setup, teardown),
