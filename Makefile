@@ -119,6 +119,12 @@ $(O)/%.bpf.o: %.bpf.c
 	$(call say,BPF,$<)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
 
+# The same rules, for kernels without bpf_sk_assign_tcp_reqsk().
+$(O)/bpf/steer_repair.bpf.o: bpf/steer.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF,$@)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -DSTEER_BY_REPAIR -MMD -MP -c -o $@ $<
+
 $(O)/%.skel.h: $(O)/%.bpf.o
 	$(call say,SKEL,$@)
 	$(Q)$(BPFTOOL) gen skeleton $< name $(notdir $*)_bpf >$@

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The sk_lookup takeover, for Linux 6.9 and newer: the kernel makes the connection on
- * the responder's listener.  Part of steer.bpf.c.
+ * the responder's listener.
  */
 #ifndef TAKEOVER_ASSIGN_H
 #define TAKEOVER_ASSIGN_H
+
+#include "bpf/segment.h"
+#include "bpf/sockets.h"
 
 #define LOOPBACK_IFINDEX 1
 /* A segment waits this often for the RST before it, then for its retransmission. */

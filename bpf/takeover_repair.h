@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The repair takeover, for kernels before 6.9: the connection is told to user space,
- * which makes a socket of it by TCP_REPAIR (responder/tcp_repair.c).  Part of
- * steer.bpf.c.
+ * which makes a socket of it by TCP_REPAIR (responder/tcp_repair.c).
  *
  * From the moment when production's request socket goes until the new socket
  * stands, the client's segments are dropped, and the client sends them again: the
@@ -11,6 +10,12 @@
  */
 #ifndef TAKEOVER_REPAIR_H
 #define TAKEOVER_REPAIR_H
+
+#include <stddef.h>
+#include <bpf/bpf_endian.h>
+
+#include "bpf/segment.h"
+#include "bpf/sockets.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The maps of steering, and what is in them.  steer_abi.h has what user space shares. */
+#ifndef MAPS_H
+#define MAPS_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/client_hello.h"
+#include "bpf/kernel_types.h"
+#include "bpf/name_hash.h"
+#include "bpf/packet.h"
+#include "bpf/steer_abi.h"
+
+/* Connections steered and not yet established, at most; the oldest make room. */
+#define FLOWS_MAX 16384
+/* Undecided beginnings kept at once, at most; the oldest make room, 128 at a time. */
+#define STASHES_MAX 1024
+#define STASH_SIZE  4096 /* a power of two, one more than bpf_skb_adjust_room() can add */
+
+/* Of struct tcp_request_sock, whatever the kernel's configuration; 312 bytes in 6.18. */
+#define REQUEST_SIZE_MAX 512
+
+/*
+ * The SYN marks: for each bucket, by a hash of the remote end, a one-byte
+ * tag of each of its last eight SYNs, the youngest in the lowest byte.  A full
+ * 8 SYNs in one bucket within a handshake's time would make a challenge miss.
+ */
+#define SYN_MARK_BUCKETS (1u << 14)
+#define EVERY_BYTE       0x0101010101010101ULL
+__u64 syn_marks[SYN_MARK_BUCKETS];
+
+/* A connection that is on its way to the responder. */
+struct steer_flow {
+	__u64 taken_ns; /* CLOCK_BOOTTIME */
+	__u32 client_isn;
+	__u32 server_isn;
+	__u32 reentries;
+	__u32 assignments; /* sk_lookup takeover */
+	__u32 server_window; /* bytes, as production's SYN-ACK announced it */
+	struct bpf_tcp_req_attrs attrs; /* what production's SYN-ACK negotiated */
+};
+
+/*
+ * The beginning of a ClientHello that does not decide yet.  Its sum is the one
+ * that the TCP checksums of its segments claim, not the sum of its bytes: so a
+ * joined segment is valid if, and only if, all its parts were.
+ */
+struct steer_stash {
+	__u32 client_isn;
+	__u32 server_isn;
+	__u32 size;
+	__u32 claimed_sum;
+	__u8 bytes[STASH_SIZE];
+};
+
+/* What is too large for the stack. */
+struct scratch {
+	__u8 payload[CLIENT_HELLO_BUFFER_SIZE];
+	struct steer_stash stash;
+	__u8 tcp_header[64]; /* zero behind its end: sums are taken over all of it */
+	__u64 request[REQUEST_SIZE_MAX / 8]; /* a copy of struct tcp_request_sock, or MPTCP's */
+	struct client_hello hello;
+	__u64 name[NAME_BUFFER_SIZE / 8];
+	__u8 tcp_options[TCP_OPTIONS_BUFFER_SIZE];
+	__u32 timestamp, timestamp_echo;
+	__u32 asking; /* sk_lookup takeover: this CPU's classifier asks the dispatcher for the responder */
+#ifdef STEER_BY_REPAIR
+	struct steer_adoption adoption;
+#endif
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, STEER_CHALLENGES_MAX);
+	__type(key, __u64);
+	__type(value, struct steer_challenge);
+} challenges SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} armed SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct steer_control);
+} control_map SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, STEER_ADDRESSES_MAX);
+	__type(key, struct steer_address);
+	__type(value, __u8);
+} addresses SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, STEER_COUNTERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, FLOWS_MAX);
+	__type(key, struct packet_flow);
+	__type(value, struct steer_flow);
+} flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, STASHES_MAX);
+	__type(key, struct packet_flow);
+	__type(value, struct steer_stash);
+} stashes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+#endif
