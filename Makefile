@@ -57,10 +57,11 @@ ACME_FOLDERS = cmd import renewal config protocol challenge store net crypto uti
 ACME_ARCHIVES = $(ACME_FOLDERS:%=$(O)/libacme_%.a)
 in_any_order = $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group
 PROGRAMS = $(O)/sidestep-responder $(O)/sidestep $(O)/sidestep-bench
-UNIT_SHARED = $(patsubst %.c,$(O)/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
-UNIT_TESTS = $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+UNIT_SHARED = $(patsubst %.c,$(O)/%.o, \
+	$(filter-out $(wildcard tests/unit/*/test_*.c),$(wildcard tests/unit/*.c tests/unit/*/*.c)))
+UNIT_TESTS = $(patsubst %.c,$(O)/%,$(wildcard tests/unit/*/test_*.c))
 BPF_TESTS = $(patsubst tests/bpf/%.c,$(O)/tests/bpf/%,$(wildcard tests/bpf/test_*.c))
-NET_PROGRAMS = $(O)/tests/net/company.bpf.o $(O)/tests/net/fault_shim.so
+NET_PROGRAMS = $(O)/tests/lab/other_bpf.bpf.o $(O)/tests/lab/fault_shim.so
 SKELETON = $(O)/bpf/steer.skel.h $(O)/bpf/steer_repair.skel.h
 
 .DELETE_ON_ERROR:
@@ -74,10 +75,10 @@ all: $(PROGRAMS)
 # --- set-up -----------------------------------------------------------------
 
 setup:
-	$(Q)deploy/setup.sh $(WOLFSSL_PREFIX) $(PEERS)
+	$(Q)deploy/setup/setup.sh $(WOLFSSL_PREFIX) $(PEERS)
 	$(Q)mkdir -p $(O) && touch $(O)/setup.stamp
 
-$(O)/setup.stamp: deploy/setup.sh deploy/build-wolfssl.sh deploy/fetch-peers.sh deploy/suite-apt.sh
+$(O)/setup.stamp: deploy/setup/setup.sh deploy/setup/build-wolfssl.sh deploy/setup/fetch-peers.sh deploy/setup/suite-apt.sh
 	$(Q)$(MAKE) --no-print-directory setup
 
 $(WOLFSSL_PREFIX)/lib/libwolfssl.a:
@@ -156,15 +157,15 @@ check-unit: $(UNIT_TESTS)
 	$(Q)O=$(O) tests/run.sh unit
 # Where a fault shows: with ASan and UBSan.
 fuzz: $(O)/setup.stamp
-	$(Q)$(MAKE) --no-print-directory SAN=1 O=build-san build-san/tests/unit/test_fuzz
-	$(Q)FUZZ_INPUTS=1000000 build-san/tests/unit/test_fuzz
+	$(Q)$(MAKE) --no-print-directory SAN=1 O=build-san build-san/tests/unit/acme/test_fuzz
+	$(Q)FUZZ_INPUTS=1000000 build-san/tests/unit/acme/test_fuzz
 
 check-bpf: $(BPF_TESTS)
 	$(Q)O=$(O) tests/run.sh bpf
 check-net: all $(NET_PROGRAMS)
 	$(Q)O=$(O) PYTHON=$(PYTHON) tests/run.sh net
 
-$(O)/tests/net/fault_shim.so: tests/net/fault_shim.c
+$(O)/tests/lab/fault_shim.so: tests/lab/fault_shim.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra $(if $(WERROR),-Werror) -O2 -fPIC -shared -o $@ $<
@@ -176,7 +177,7 @@ $(O)/tests/kernels/verify: $(O)/tests/kernels/verify.o
 $(O)/tests/kernels/verify.o: $(SKELETON)
 
 check-kernels: $(O)/setup.stamp
-	$(Q)deploy/fetch-kernels.sh $(KERNELS)
+	$(Q)deploy/setup/fetch-kernels.sh $(KERNELS)
 	$(Q)$(MAKE) --no-print-directory check-kernels-run
 check-kernels-run: all $(BPF_TESTS) $(O)/tests/kernels/verify
 	$(Q)O=$(O) $(PYTHON) -B tests/kernels/run.py $(KERNELS)
@@ -207,7 +208,7 @@ $(O)/bench/subject.o: $(SKELETON)
 bench-steering: $(O)/setup.stamp
 	$(Q)$(MAKE) --no-print-directory bench-steering-run
 bench-steering-run: all $(STEERING_BENCH)
-	$(Q)O=$(O) PYTHONPATH=tests/net $(PYTHON) -B bench/steering.py
+	$(Q)O=$(O) PYTHONPATH=tests $(PYTHON) -B bench/steering.py
 
 $(O)/bench/strangers: $(O)/bench/strangers.o
 	$(call say,LD,$@)
@@ -216,18 +217,18 @@ $(O)/bench/strangers: $(O)/bench/strangers.o
 COMPARISON = $(STEERING_BENCH) $(O)/bench/answerable $(O)/bench/floor $(O)/bench/strangers
 
 bench bench-quick: $(O)/setup.stamp
-	$(Q)deploy/setup.sh $(WOLFSSL_PREFIX) $(PEERS) bench
+	$(Q)deploy/setup/setup.sh $(WOLFSSL_PREFIX) $(PEERS) bench
 	$(Q)$(MAKE) --no-print-directory $@-run
 bench-run bench-quick-run: all $(COMPARISON)
-	$(Q)O=$(O) PYTHONPATH=tests/net $(PYTHON) -B bench/compare.py $(if $(findstring quick,$@),--quick)
+	$(Q)O=$(O) PYTHONPATH=tests $(PYTHON) -B bench/compare.py $(if $(findstring quick,$@),--quick)
 
 bench-agent: $(O)/setup.stamp
-	$(Q)deploy/setup.sh $(WOLFSSL_PREFIX) $(PEERS) bench
-	$(Q)deploy/fetch-peers.sh $(PEERS) bench
+	$(Q)deploy/setup/setup.sh $(WOLFSSL_PREFIX) $(PEERS) bench
+	$(Q)deploy/setup/fetch-peers.sh $(PEERS) bench
 	$(Q)$(MAKE) --no-print-directory bench-agent-run
 bench-agent-run: all
 	$(Q)mkdir -p $(O)/bench
-	$(Q)O=$(O) PYTHONPATH=tests/net $(PYTHON) -B bench/agent.py
+	$(Q)O=$(O) PYTHONPATH=tests $(PYTHON) -B bench/agent.py
 
 # --- the demonstration ------------------------------------------------------
 
@@ -252,7 +253,7 @@ $(O)/man/%: deploy/man/make.sh deploy/man/%.in $(PROGRAMS)
 # --- upkeep -----------------------------------------------------------------
 
 C_FILES = $(wildcard bpf/*.[ch] common/*.[ch] responder/*.[ch] acme/*.[ch] acme/*/*.[ch] bench/*.[ch] bench/*/*.[ch] \
-	tests/*.[ch] tests/*/*.[ch])
+	tests/*.[ch] tests/*/*.[ch] tests/*/*/*.[ch])
 
 install: all man
 	install -D -m 755 $(O)/sidestep-responder $(DESTDIR)$(PREFIX)/sbin/sidestep-responder
@@ -272,7 +273,7 @@ install: all man
 	done
 
 lint:
-	$(Q)deploy/lint.sh $(C_FILES)
+	$(Q)deploy/setup/lint.sh $(C_FILES)
 
 format:
 	$(Q)clang-format -i $(C_FILES)

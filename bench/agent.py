@@ -16,12 +16,9 @@ import sqlite3
 import sys
 import time
 
-import authority
 import entry
-import hosts
-import production
-import sidestep
 import spread
+from lab import authority, hosts, production, sidestep
 
 ROUNDS = 5
 ATTEMPTS = 10  # of rounds: Pebble 2.10 locks itself up now and then under many requests

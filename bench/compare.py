@@ -13,13 +13,14 @@ import platform
 import re
 import time
 
+import front_load
+
 import entry
 import handshakes
-import hosts
 import plots
 import publishing
 import storm
-import front_load
+from lab import hosts
 
 # Rounds of handshakes, of production, of storms and of publishing, and the seconds of a block.
 FULL = {"handshakes": (12, 2), "fronts": (10, 2), "storm": (5, 5), "publishing": 5}

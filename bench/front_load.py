@@ -17,9 +17,9 @@ import re
 
 import fronts
 import handshakes
-import hosts
 import ratios
 import spread
+from lab import hosts
 
 BACKEND_PORT = 8443
 PATIENCE_S = 60

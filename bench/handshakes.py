@@ -15,12 +15,9 @@ import resource
 import socket
 import time
 
-import clients
 import fronts
-import hosts
-import production
-import sidestep
 import spread
+from lab import clients, hosts, production, sidestep
 
 VALIDATORS = 16  # at once
 SERVER_CPU, CLIENT_CPU = "0", "1"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The bars of `make bench`, drawn by gnuplot."""
 
-import hosts
+from lab import hosts
 
 HEAD = """
 set terminal svg size 900,420 dynamic background rgb 'white' font 'sans-serif,13'

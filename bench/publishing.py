@@ -4,9 +4,8 @@
 import json
 import statistics
 
-import hosts
-import sidestep
 import spread
+from lab import hosts, sidestep
 
 NAMES = 100_000
 ANSWERED = 5_000

@@ -29,11 +29,8 @@ import signal
 import socket
 import time
 
-import attached
-import hosts
-import production
-import sidestep
 import spread
+from lab import attached, hosts, production, sidestep
 
 STATES = ("none", "control", "idle", "armed")
 ATTACHED = ("idle", "armed")

@@ -13,9 +13,9 @@ import platform
 import time
 
 import entry
-import hosts
 import ratios
 import spread
+from lab import hosts
 
 CLASSIFIER_ROUNDS = 25
 CLASSIFIER_PATIENCE_S = 120

@@ -12,13 +12,11 @@ import random
 import subprocess
 import time
 
-import clients
-import handshakes
-import hosts
-import production
-import sidestep
-import spread
 import front_load
+
+import handshakes
+import spread
+from lab import clients, hosts, production, sidestep
 
 RATE = 10_000
 VALIDATORS_PER_S = 20

@@ -87,14 +87,13 @@ run_programs()
 {
 	local kind=$1 path found=0
 
-	for path in "$O/tests/$kind"/test_*; do
-		case $path in *.o | *.d) continue ;; esac
+	# By the sources: a program whose source is gone is of an earlier build.
+	while read -r path; do
+		path=$O/${path%.c}
 		[ -x "$path" ] || continue
-		# A program whose source is gone is of an earlier build.
-		[ -e "tests/$kind/${path##*/}.c" ] || continue
 		found=1
 		run_program "$path"
-	done
+	done < <(find "tests/$kind" -name 'test_*.c' | sort)
 	if [ "$found" = 0 ]; then
 		echo "$kind: there is no test program in $O/tests/$kind: run 'make check-$kind'"
 		failed=$((failed + 1))

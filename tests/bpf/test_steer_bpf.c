@@ -375,7 +375,7 @@ static void test_wrong_link_layer_passes(void **state)
 	struct frame frame = plain_syn();
 
 	(void)state;
-	/* An Ethernet header is no IP header.  With the right frames: tests/net/test_interfaces.py. */
+	/* An Ethernet header is no IP header.  With the right frames: test_interfaces.py. */
 	assert_false(is_marked_to("steer_bare_ip", &frame));
 }
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Capture ClientHellos from real clients into tests/data/hello/: capture.py [NAME...]
 
-Needs root, what deploy/setup.sh installs and fetches, and chromium.  Runs in a
+Needs root, what deploy/setup/setup.sh installs and fetches, and chromium.  Runs in a
 network namespace of its own where every name is 127.0.0.1 and port 443 is a
 socket that reads the client's first flight and hangs up.  Each run changes the
 random parts of the vectors; new versions of the clients change the rest.
@@ -145,7 +145,7 @@ def version_of(*command, pattern=r"\d+\.\d+(\.\d+)?"):
 
 
 def peer_version_of(name):
-    """Of a program that deploy/fetch-peers.sh fetched, with that of its TLS library."""
+    """Of a program that deploy/setup/fetch-peers.sh fetched, with that of its TLS library."""
     changelog = gzip.open(PEERS / f"../share/doc/{name}/changelog.Debian.gz", "rt").readline()
     go = re.search(rb"go(1\.\d+(\.\d+)?)", (PEERS / name).read_bytes()).group(1).decode()
     return f"{name.capitalize()} {re.search(r'[(]([0-9.]+)', changelog).group(1)} (Go {go})"

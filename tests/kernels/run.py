@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Try Sidestep on distribution kernels, in emulated machines: run.py KERNELS_DIR
 
-Each kernel that deploy/fetch-kernels.sh fetched is booted with one initial RAM
+Each kernel that deploy/setup/fetch-kernels.sh fetched is booted with one initial RAM
 file system (pack.sh).  Its init runs the trial and reports line by line on the second
 serial line; what the report must hold on which kernel is said here, so that a check
 which did not run counts as failed.  Ends with a table and "N passed, N failed".

@@ -3,10 +3,7 @@
 
 import pytest
 
-import authority
-import hosts
-import production
-import sidestep
+from lab import authority, hosts, production, sidestep
 
 LOG_LINES_SHOWN = 60
 NAME = "www.example.org"

@@ -4,8 +4,9 @@
 import re
 import subprocess
 
-import hosts
 import pytest
+
+from lab import hosts
 
 DEPLOY = hosts.SOURCE / "deploy"
 PAGES = ("sidestep.1", "sidestep-bench.1", "sidestep-responder.8")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The lab itself: without Sidestep everything reaches production, by every client."""
 
-import clients
-import production
 import pytest
+
+from lab import clients, production
 
 
 @pytest.mark.parametrize("family", ("ipv4", "ipv6"))

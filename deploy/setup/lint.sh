@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Check what can be checked without building: lint.sh C_FILE...
+#
+# The C files for layout, length of functions and cppcheck's findings; every
+# tracked file for its licence line and white space; shell and Python scripts
+# with shellcheck and pyflakes.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+
+function_lines_max=70
+failed=0
+
+# complain TEXT: TEXT, when there is any, says what is wrong.
+complain()
+{
+	[ -n "$1" ] || return 0
+	printf '%s\n' "$1" >&2
+	failed=1
+}
+
+need()
+{
+	command -v "$1" >/dev/null && return
+	echo "lint: $1 is missing: run 'make setup' as root" >&2
+	exit 1
+}
+
+# A function's lines from its head to its closing brace, which alone stands in the first column.
+long_functions()
+{
+	awk -v max="$function_lines_max" '
+		FNR == 1 { start = 0 }
+		/^[a-zA-Z_].*\(/ && !/;$/ { start = FNR }
+		/^}/ && start {
+			if (FNR - start + 1 > max)
+				printf "%s:%d: a function of %d lines, over %d\n",
+					FILENAME, start, FNR - start + 1, max
+			start = 0
+		}' "$@"
+}
+
+# tracked PATTERN...: the files of the repository, without those that are not ours to change.
+tracked()
+{
+	git ls-files -- "$@" ':!LICENSE'
+}
+
+for program in clang-format cppcheck shellcheck git; do
+	need "$program"
+done
+
+if [ $# -gt 0 ]; then
+	clang-format --dry-run -Werror "$@" || failed=1
+	complain "$(long_functions "$@")"
+	# Without the system's headers it must be told of the macros that look like no C.
+	cppcheck --quiet --error-exitcode=1 --std=c11 --language=c --inline-suppr \
+		--enable=warning --suppress=missingInclude --suppress=uninitvar \
+		-D'LIBBPF_OPTS(type,name,...)=struct type name = {__VA_ARGS__}' -D'SEC(name)=' \
+		-j "$(nproc)" -I. "$@" || failed=1
+fi
+
+mapfile -t files < <(tracked)
+complain "$(grep -L 'SPDX-License-Identifier: GPL-3.0-or-later' "${files[@]}" |
+	grep -vE '\.(png|svg|json)$' | sed 's/$/: no SPDX line/')"
+complain "$(grep -nIE '[[:blank:]]+$' "${files[@]}" | sed 's/$/: white space at the end/')"
+
+mapfile -t scripts < <(tracked | xargs grep -lE -m 1 '^#!.*\b(ba)?sh$|^# shellcheck shell=')
+[ ${#scripts[@]} = 0 ] || shellcheck --severity=warning "${scripts[@]}" || failed=1
+mapfile -t scripts < <(tracked '*.py')
+[ ${#scripts[@]} = 0 ] || "${PYTHON:-/usr/bin/python3}" -m pyflakes "${scripts[@]}" || failed=1
+
+exit "$failed"
