@@ -48,6 +48,16 @@ static int set_option(int fd, int level, int option, int value)
 }
 
 /*
+ * Nobody connects to the loopback address: it only keeps strangers away from the listener.
+ * So it need not exist yet, or ever (a loopback interface that comes up late, disable_ipv6).
+ */
+static int allow_missing_address(int fd, int family)
+{
+	return family == AF_INET6 ? set_option(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1)
+				  : set_option(fd, IPPROTO_IP, IP_FREEBIND, 1);
+}
+
+/*
  * Bind, and let siblings share the port.  The first of a family must not share
  * it while it binds: a production server of the same user may have a port that
  * it shares among its own workers, and would lose connections to us.
@@ -60,6 +70,8 @@ static int bind_shared(int fd, const union address *address, socklen_t length, b
 	err = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (!err && address->any.sa_family == AF_INET6)
 		err = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	if (!err)
+		err = allow_missing_address(fd, address->any.sa_family);
 	if (!err && !first)
 		err = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (!err && bind(fd, &address->any, length))
@@ -120,12 +132,6 @@ static void log_failure(int err, enum steer_family family, uint16_t port)
 		log_error("cannot listen on %s: %s", name, strerror(-err));
 }
 
-/* The kernel has no such family, or no address of it. */
-static bool is_missing(int err)
-{
-	return err == -EAFNOSUPPORT || err == -EADDRNOTAVAIL;
-}
-
 static int open_families(struct listeners *listeners, uint16_t port)
 {
 	unsigned int missing = 0;
@@ -133,11 +139,11 @@ static int open_families(struct listeners *listeners, uint16_t port)
 
 	for (int family = 0; family < STEER_FAMILIES; family++) {
 		err = open_family(listeners, family, port);
-		if (is_missing(err)) {
+		if (err == -EAFNOSUPPORT) {
 			missing++;
-			log_notice("no %s here: %s; going on without it%s", family_names[family],
-				   strerror(-err),
-				   port ? "" : " (it needs the loopback interface to be up)");
+			log_notice("this kernel has no %s now: going on without it; restart the "
+				   "responder if it comes later",
+				   family_names[family]);
 		} else if (err) {
 			log_failure(err, family, port);
 			return err;
@@ -145,9 +151,8 @@ static int open_families(struct listeners *listeners, uint16_t port)
 	}
 	if (missing < STEER_FAMILIES)
 		return 0;
-	log_error("there is no address to listen on; 'ip link set lo up' gives the loopback "
-		  "interface of this network namespace its addresses");
-	return -EADDRNOTAVAIL;
+	log_error("this kernel has neither IPv4 nor IPv6: there is nothing to answer");
+	return -EAFNOSUPPORT;
 }
 
 int listeners_init(struct listeners *ret_listeners, unsigned int threads)

@@ -6,6 +6,8 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -13,7 +15,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "responder/listener.h"
@@ -171,28 +176,72 @@ static void test_port_is_taken(void **state)
 	listeners_close(&listeners);
 }
 
-static void test_one_family(void **state)
+/* The loopback addresses may come after the responder: both families, or just IPv6's. */
+static void test_without_loopback_addresses(void **state)
 {
 	static const char path[] = "/proc/sys/net/ipv6/conf/lo/disable_ipv6";
 	struct listeners listeners;
 	int fd = open(path, O_WRONLY);
 
 	(void)state;
-	assert_int_equal(write(fd, "1", 1), 1);
-	assert_int_equal(listeners_open(&listeners, 1, 0), 0);
-	assert_true(listeners.fds[0][STEER_V4] >= 0);
-	assert_int_equal(listeners.fds[0][STEER_V6], -1);
-	listeners_close(&listeners);
-	assert_int_equal(write(fd, "0", 1), 1);
+	for (int down = 0; down < 2; down++) {
+		assert_int_equal(set_loopback(down ? 0 : IFF_UP), 0);
+		assert_int_equal(write(fd, down ? "0" : "1", 1), 1);
+		assert_int_equal(listeners_open(&listeners, 2, 0), 0);
+		for (int thread = 0; thread < 2; thread++)
+			for (int family = 0; family < STEER_FAMILIES; family++)
+				assert_true(listeners.fds[thread][family] >= 0);
+		listeners_close(&listeners);
+	}
+	assert_int_equal(set_loopback(IFF_UP), 0);
 	close(fd);
+}
+
+/* As a kernel without IPv6 does, socket(2) refuses the family: by a filter on system calls. */
+static void refuse_ipv6(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET6, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAFNOSUPPORT),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog program = {
+		.len = sizeof(filter) / sizeof(filter[0]),
+		.filter = filter,
+	};
+
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		_exit(2);
+}
+
+static void test_one_family(void **state)
+{
+	struct listeners listeners;
+	pid_t child = fork();
+	int status;
+
+	(void)state;
+	if (!child) {
+		refuse_ipv6();
+		_exit(listeners_open(&listeners, 1, 0) || listeners.fds[0][STEER_V4] < 0 ||
+		      listeners.fds[0][STEER_V6] != -1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_to_be_steered_to), cmocka_unit_test(test_threads_share),
-		cmocka_unit_test(test_standalone),       cmocka_unit_test(test_port_is_taken),
+		cmocka_unit_test(test_to_be_steered_to),
+		cmocka_unit_test(test_threads_share),
+		cmocka_unit_test(test_standalone),
+		cmocka_unit_test(test_port_is_taken),
 		cmocka_unit_test(test_one_family),
+		cmocka_unit_test(test_without_loopback_addresses),
 	};
 
 	return cmocka_run_group_tests(tests, enter_namespace, NULL);
