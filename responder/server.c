@@ -15,9 +15,6 @@
 #include "responder/ring.h"
 #include "responder/worker.h"
 
-/* A thread that has not gone round its loop for so long hangs. */
-#define HUNG_NS 3000000000u
-
 struct server {
 	unsigned int worker_count;
 	struct worker **workers;
@@ -118,14 +115,17 @@ int server_start(struct server *server)
 	return err;
 }
 
-bool server_makes_progress(const struct server *server)
+uint64_t server_silence_ns(const struct server *server)
 {
-	uint64_t since_ns = ring_clock_ns() - HUNG_NS;
+	uint64_t first_ns = UINT64_MAX;
 
-	for (unsigned int i = 0; i < server->worker_count; i++)
-		if (!worker_makes_progress(server->workers[i], since_ns))
-			return false;
-	return true;
+	for (unsigned int i = 0; i < server->worker_count; i++) {
+		uint64_t progress_ns = worker_progress_ns(server->workers[i]);
+
+		if (progress_ns < first_ns)
+			first_ns = progress_ns;
+	}
+	return ring_clock_ns() - first_ns;
 }
 
 void server_retire(struct server *server)

@@ -44,8 +44,11 @@ int server_start(struct server *server);
 /* Readable when a thread has ended by itself, which is an error that it has logged. */
 int server_failure_fd(const struct server *server);
 
-/* Has every thread gone round its loop within the last three seconds?  If not, one hangs. */
-bool server_makes_progress(const struct server *server);
+/*
+ * For how long the slowest thread has not gone round its loop.  A thread that works goes
+ * round four times a second at least, so that a second of silence means that it hangs.
+ */
+uint64_t server_silence_ns(const struct server *server);
 
 /* Accept no more connections, and go on with those that are open. */
 void server_retire(struct server *server);

@@ -28,9 +28,12 @@
 #include "responder/steer.h"
 #include "responder/handover.h"
 
-/* How often the heartbeat is renewed, and how long it lasts: a hung responder steers no longer. */
+/*
+ * How often the heartbeat is renewed, and how long the classifier steers to a responder
+ * after the last sign of life of its slowest thread.
+ */
 #define HEARTBEAT_MS 250
-#define ALIVE_MS     5000
+#define ALIVE_NS     UINT64_C(5000000000)
 
 struct responder {
 	const struct options *options;
@@ -329,7 +332,7 @@ static int start_server(struct responder *responder)
 		err = server_start(responder->server);
 	/* The threads have not gone round yet, and whoever hears of readiness may arm at once. */
 	if (!err)
-		steer_heartbeat(responder->steer, ALIVE_MS);
+		steer_heartbeat(responder->steer, challenge_clock_ns() + ALIVE_NS);
 	return err;
 }
 
@@ -396,11 +399,19 @@ static void write_conn_stats(struct responder *responder)
 	responder->conn_stats_failed = err;
 }
 
-/* As long as all threads work, say so to the classifier.  Of the retired the successor speaks. */
+/*
+ * Tell the classifier until when the responder counts as alive.  The time runs from the slowest
+ * thread's last round and not from now, so that a thread that hangs ends the steering
+ * ALIVE_NS after its last round.  A retired responder leaves this to its successor.
+ */
 static void heartbeat(const struct responder *responder)
 {
-	if (!responder->retired && server_makes_progress(responder->server))
-		steer_heartbeat(responder->steer, ALIVE_MS);
+	/* In this order: what passes between the two makes the time shorter, never longer. */
+	uint64_t now_ns = challenge_clock_ns();
+	uint64_t silence_ns = server_silence_ns(responder->server);
+
+	if (!responder->retired && silence_ns < ALIVE_NS)
+		steer_heartbeat(responder->steer, now_ns + ALIVE_NS - silence_ns);
 }
 
 /* --- handover -------------------------------------------------------------------- */

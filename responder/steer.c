@@ -358,12 +358,10 @@ const int *steer_adoption_fds(const struct steer *steer)
 	return steer->receive_fds;
 }
 
-void steer_heartbeat(struct steer *steer, uint32_t for_ms)
+void steer_heartbeat(struct steer *steer, uint64_t until_ns)
 {
 	if (steer->attached)
-		__atomic_store_n(&steer->control->alive_until_ns,
-				 challenge_clock_ns() + (uint64_t)for_ms * 1000000u,
-				 __ATOMIC_RELAXED);
+		__atomic_store_n(&steer->control->alive_until_ns, until_ns, __ATOMIC_RELAXED);
 }
 
 int steer_monitor_fd(const struct steer *steer)

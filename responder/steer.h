@@ -82,10 +82,11 @@ void steer_take_over(struct steer *steer);
 void steer_leave(struct steer *steer);
 
 /*
- * Vouch for the responder for another `for_ms`: who does not do so in time is taken
- * for hung, and all connections pass to production.
+ * Say that the responder works, which the classifier believes until `until_ns` of
+ * challenge_clock_ns().  From then on it takes the responder for hung, and all
+ * connections pass to production.
  */
-void steer_heartbeat(struct steer *steer, uint32_t for_ms);
+void steer_heartbeat(struct steer *steer, uint64_t until_ns);
 
 /* Readable (EOF) when the monitor has died; -1 before steer_attach() and after steer_leave(). */
 int steer_monitor_fd(const struct steer *steer);

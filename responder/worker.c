@@ -572,9 +572,9 @@ int worker_start(struct worker *worker)
 	return 0;
 }
 
-bool worker_makes_progress(const struct worker *worker, uint64_t since_ns)
+uint64_t worker_progress_ns(const struct worker *worker)
 {
-	return atomic_load_explicit(&worker->progress_ns, memory_order_relaxed) >= since_ns;
+	return atomic_load_explicit(&worker->progress_ns, memory_order_relaxed);
 }
 
 void worker_retire(struct worker *worker)

@@ -30,8 +30,8 @@ int worker_new(struct worker **ret_worker, const struct server_options *options,
 /* Start the thread, on a processor of its own where there are enough.  0 or -errno, logged. */
 int worker_start(struct worker *worker);
 
-/* Has it gone round its loop since `since_ns` of ring_clock_ns()? */
-bool worker_makes_progress(const struct worker *worker, uint64_t since_ns);
+/* When it went round its loop last, by ring_clock_ns(); 0: not once yet. */
+uint64_t worker_progress_ns(const struct worker *worker);
 
 /* Accept no more connections, and go on with those that are open. */
 void worker_retire(struct worker *worker);

@@ -342,8 +342,9 @@ static void test_tells_that_it_lives(void **state)
 
 	(void)state;
 	start_server();
+	/* The threads have nothing to do, and go round all the same. */
 	usleep(1200000);
-	assert_true(server_makes_progress(server));
+	assert_true(server_silence_ns(server) < 5 * NS_PER_S);
 	polled = (struct pollfd){.fd = server_failure_fd(server), .events = POLLIN};
 	assert_int_equal(poll(&polled, 1, 0), 0);
 }
