@@ -170,7 +170,7 @@ static void report_authorizations(struct certonly *certonly, const struct order 
 static void let_servers_know(struct certonly *certonly, const struct engine_result *result)
 {
 	if (failure_is_set(result->failure))
-		deploy_note_failure(certonly->deploy, result->lineage->wish.identifiers);
+		deploy_note_failure(certonly->deploy, &result->lineage->wish.identifiers);
 	else
 		deploy_certificate(certonly->deploy, result->lineage);
 }
@@ -217,12 +217,9 @@ static void on_hook_failed(void *context, const char *name, const struct failure
 static void wish(struct certonly *certonly)
 {
 	const struct arguments *arguments = certonly->arguments;
-	char *identifiers = names_join(certonly->names, certonly->name_count);
-	char *cas = string_list_join(&arguments->cas, ' ');
-	const struct state_wish wish = {
+	struct state_wish wish = {
 		.name = certonly->name,
-		.identifiers = identifiers,
-		.cas = cas,
+		.cas = arguments->cas,
 		.account = arguments->account,
 		.key_type = arguments->key_type,
 		.preferred_profile = arguments->preferred_profile,
@@ -233,11 +230,11 @@ static void wish(struct certonly *certonly)
 		.bundle = arguments->bundle,
 		.source = "cli",
 	};
-	int error = identifiers && cas ? state_wish(certonly->state, &wish, &certonly->lineage)
-				       : -ENOMEM;
+	int error = names_to_list(&wish.identifiers, certonly->names, certonly->name_count);
 
-	free(identifiers);
-	free(cas);
+	if (!error)
+		error = state_wish(certonly->state, &wish, &certonly->lineage);
+	string_list_done(&wish.identifiers);
 	/* Who asks for it has acted on whatever it was paused for. */
 	if (!error)
 		error = state_pause(certonly->state, certonly->lineage, NULL);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "acme/renewal/rate_limit.h"
@@ -49,6 +50,7 @@ static const char *reason(const struct state_lineage *lineage)
 
 static int show(void *context, const struct state_lineage *lineage)
 {
+	char *identifiers = string_list_join(&lineage->wish.identifiers, ' ');
 	int64_t now_s = time(NULL);
 	json_t *array = context;
 
@@ -56,14 +58,15 @@ static int show(void *context, const struct state_lineage *lineage)
 		    lineage->wish.name, reason(lineage), lineage->failures ? ": " : "",
 		    lineage->failures && lineage->last_failure ? lineage->last_failure : "",
 		    lineage->ca);
-	json_array_append_new(
-		array, json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s?}", "name",
-				 lineage->wish.name, "identifiers", lineage->wish.identifiers, "ca",
-				 lineage->ca, "at", (json_int_t)lineage->issue_at_s, "not_after",
-				 (json_int_t)lineage->not_after_s, "failures",
-				 (json_int_t)lineage->failures, "reason", reason(lineage),
-				 "last_failure", lineage->last_failure));
-	return 0;
+	json_array_append_new(array,
+			      json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s?}", "name",
+					lineage->wish.name, "identifiers", identifiers, "ca",
+					lineage->ca, "at", (json_int_t)lineage->issue_at_s,
+					"not_after", (json_int_t)lineage->not_after_s, "failures",
+					(json_int_t)lineage->failures, "reason", reason(lineage),
+					"last_failure", lineage->last_failure));
+	free(identifiers);
+	return identifiers ? 0 : -ENOMEM;
 }
 
 /* --- of one -------------------------------------------------------------------------------------- */

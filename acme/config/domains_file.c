@@ -8,68 +8,67 @@
 
 #include "acme/util/failure.h"
 #include "acme/config/identifiers.h"
-#include "acme/protocol/order.h"
 #include "acme/store/store.h"
+#include "acme/util/string_list.h"
 
 #define BLANKS " \t\r\n\v\f"
 
-/* Cut the words up that are in `text`; 0, or -1 when there are more than a certificate can have. */
-static int split(const char *words[ORDER_NAMES_MAX], size_t *ret_count, char *text)
+/* What stands behind ">", a new string; NULL: the failure tells. */
+static char *read_cert_name(const char *text, struct failure *failure)
 {
-	char *place = NULL, *word;
+	struct string_list words = {0};
+	char *name = NULL;
 
-	*ret_count = 0;
-	for (word = strtok_r(text, BLANKS, &place); word; word = strtok_r(NULL, BLANKS, &place)) {
-		if (*ret_count == ORDER_NAMES_MAX)
-			return -1;
-		words[(*ret_count)++] = word;
-	}
-	return 0;
-}
-
-/* What stands behind ">"; NULL: the failure tells. */
-static const char *read_cert_name(char *text, struct failure *failure)
-{
-	const char *words[ORDER_NAMES_MAX];
-	size_t count;
-
-	if (split(words, &count, text) || count != 1 || !store_name_is_valid(words[0])) {
+	if (string_list_split(&words, text, BLANKS))
+		failure_set_errno(failure, ENOMEM, "reading the line");
+	else if (words.count != 1 || !store_name_is_valid(words.items[0]))
 		failure_set(failure, "letters, digits and \"._-:\", with no dot at the beginning",
 			    "behind > belongs what the certificate is called, one word");
-		return NULL;
-	}
-	return words[0];
+	else if (!(name = strdup(words.items[0])))
+		failure_set_errno(failure, ENOMEM, "reading the line");
+	string_list_done(&words);
+	return name;
 }
 
-/* A line without its comment and its end; it is cut up. */
-static int read_line(const struct domains_line *place, char *text,
+/* The names before ">", a new array; NULL: the failure tells. */
+static struct identifier *read_names(const char *text, size_t *ret_count, struct failure *failure)
+{
+	struct identifier *names = NULL;
+	struct string_list words = {0};
+
+	if (string_list_split(&words, text, BLANKS))
+		failure_set_errno(failure, ENOMEM, "reading the line");
+	else if (!words.count)
+		failure_set(failure, NULL, "no name stands before >");
+	else if (names_parse(&names, ret_count, (const char *const *)words.items, words.count,
+			     failure))
+		names = NULL;
+	string_list_done(&words);
+	return names;
+}
+
+/* A line that is no comment, without its end. */
+static int read_line(unsigned int number, char *text,
 		     int (*each)(void *context, const struct domains_line *line), void *context,
 		     struct failure *failure)
 {
-	struct domains_line line = *place;
-	const char *words[ORDER_NAMES_MAX];
-	char *alias = strchr(text, '>');
-	struct identifier *names;
-	size_t count;
-	int result;
+	char *alias = strchr(text, '>'), *cert_name = NULL;
+	struct domains_line line = {.number = number};
+	struct identifier *names = NULL;
+	int result = 0;
 
 	if (alias) {
 		*alias++ = '\0';
-		line.cert_name = read_cert_name(alias, failure);
-		if (!line.cert_name)
-			return 0;
+		cert_name = read_cert_name(alias, failure);
 	}
-	if (split(words, &count, text))
-		failure_set(failure, "spread them over several lines",
-			    "one certificate cannot have more than %d names", ORDER_NAMES_MAX);
-	else if (!count)
-		failure_set(failure, NULL, "no name stands before >");
-	if (failure_is_set(failure) || names_parse(&names, &line.name_count, words, count, failure))
-		return 0;
-	line.names = names;
-	if (!line.cert_name)
-		line.cert_name = names[0].value;
-	result = each(context, &line);
+	if (!failure_is_set(failure))
+		names = read_names(text, &line.name_count, failure);
+	if (names) {
+		line.names = names;
+		line.cert_name = cert_name ? cert_name : names[0].value;
+		result = each(context, &line);
+	}
+	free(cert_name);
 	free(names);
 	return result;
 }
@@ -78,22 +77,22 @@ int domains_read(FILE *file, int (*each)(void *context, const struct domains_lin
 		 void (*wrong)(void *context, unsigned int number, const struct failure *failure),
 		 void *context)
 {
-	struct domains_line line = {0};
 	struct failure failure = {0};
 	char *text = NULL, *begin;
+	unsigned int number = 0;
 	size_t size = 0;
 	ssize_t length;
 	int result = 0;
 
 	while (!result && (length = getline(&text, &size, file)) >= 0) {
-		line.number++;
+		number++;
 		begin = text + strspn(text, BLANKS);
 		if (strlen(text) != (size_t)length)
 			failure_set(&failure, NULL, "there is a zero byte in it");
 		else if (*begin && *begin != '#')
-			result = read_line(&line, begin, each, context, &failure);
+			result = read_line(number, begin, each, context, &failure);
 		if (failure_is_set(&failure))
-			wrong(context, line.number, &failure);
+			wrong(context, number, &failure);
 		failure_done(&failure);
 	}
 	if (!result && ferror(file))

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "acme/util/failure.h"
+#include "acme/util/string_list.h"
 #include "acme/protocol/order.h"
 
 /* Whether a label is not ASCII, or stands for one that is not. */
@@ -111,22 +112,15 @@ int names_parse(struct identifier **ret_names, size_t *ret_count, const char *co
 	return 0;
 }
 
-char *names_join(const struct identifier *identifiers, size_t count)
+int names_to_list(struct string_list *ret_list, const struct identifier *identifiers, size_t count)
 {
-	size_t size = 1, i;
-	char *text, *end;
+	size_t i;
 
+	*ret_list = (struct string_list){0};
 	for (i = 0; i < count; i++)
-		size += strlen(identifiers[i].value) + 1;
-	text = malloc(size);
-	if (!text)
-		return NULL;
-	end = text;
-	*end = '\0';
-	for (i = 0; i < count; i++) {
-		if (i)
-			end = stpcpy(end, " ");
-		end = stpcpy(end, identifiers[i].value);
-	}
-	return text;
+		if (string_list_add(ret_list, identifiers[i].value)) {
+			string_list_done(ret_list);
+			return -ENOMEM;
+		}
+	return 0;
 }

@@ -8,6 +8,7 @@
 #include "common/identifier.h"
 
 struct failure;
+struct string_list;
 
 /*
  * Parse `texts`, each one name or several with commas between; what is there
@@ -17,8 +18,8 @@ struct failure;
 int names_parse(struct identifier **ret_names, size_t *ret_count, const char *const *texts,
 		size_t text_count, struct failure *failure);
 
-/* The names with a blank between, as a new string; NULL when out of memory. */
-char *names_join(const struct identifier *identifiers, size_t count);
+/* The names as texts, for string_list_done().  0 or -ENOMEM: an empty list. */
+int names_to_list(struct string_list *ret_list, const struct identifier *identifiers, size_t count);
 
 /* One name, of any verb.  0 or -1. */
 int names_parse_one(struct identifier *ret_name, const char *text, struct failure *failure);

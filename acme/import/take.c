@@ -237,12 +237,12 @@ static enum presence store(const struct taking *taking)
 }
 
 static int write_state(const struct taking *taking, const struct stored *stored,
-		       const char *identifiers)
+		       const struct string_list *identifiers)
 {
 	const struct state_wish wish = {
 		.name = stored->name,
-		.identifiers = identifiers,
-		.cas = stored->server,
+		.identifiers = *identifiers,
+		.cas = STRING_LIST(stored->server),
 		.key_type = key_type_name(key_type_of(taking->key)),
 		.preferred_profile = taking->found->preferred_profile,
 		.required_profile = taking->found->required_profile,
@@ -270,7 +270,7 @@ static int write_state(const struct taking *taking, const struct stored *stored,
 static void make_known(const struct taking *taking)
 {
 	struct stored stored;
-	char *identifiers;
+	struct string_list identifiers;
 	int error;
 
 	error = store_read(&stored, taking->wish->paths, taking->found->name);
@@ -278,9 +278,11 @@ static void make_known(const struct taking *taking)
 		failure_set_errno(taking->failure, -error, "cannot read the copy");
 		return;
 	}
-	identifiers = names_join(stored.certificate.names, stored.certificate.name_count);
-	error = identifiers ? write_state(taking, &stored, identifiers) : -ENOMEM;
-	free(identifiers);
+	error = names_to_list(&identifiers, stored.certificate.names,
+			      stored.certificate.name_count);
+	if (!error)
+		error = write_state(taking, &stored, &identifiers);
+	string_list_done(&identifiers);
 	stored_done(&stored);
 	if (error)
 		state_explain(taking->wish->state, error, taking->failure);

@@ -103,7 +103,7 @@ static void on_finished(void *context, const struct engine_result *result)
 		show_next_attempt(name, result->next_attempt_s);
 	}
 	if (!issued && !result->is_postponed && !renewals->arguments->dry_run)
-		deploy_note_failure(renewals->deploy, result->lineage->wish.identifiers);
+		deploy_note_failure(renewals->deploy, &result->lineage->wish.identifiers);
 	renewals->postponed += !issued && result->is_postponed;
 	renewals->failed += !issued && !result->is_postponed;
 	if (renewals->results)

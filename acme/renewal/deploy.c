@@ -29,7 +29,7 @@ struct fresh {
 	struct deploy *deploy;
 	int64_t lineage;
 	char *name;
-	char *domains;
+	struct string_list domains;
 };
 
 TAILQ_HEAD(fresh_list, fresh);
@@ -40,7 +40,7 @@ struct deploy {
 	struct fresh_list hooked; /* whose own hooks are not yet done with */
 	struct fresh_list waiting; /* for reload/ */
 	struct fresh_list loading; /* reload/ is being run for these */
-	char *renewed, *failed; /* domains, for post/; NULL: none */
+	struct string_list renewed, failed; /* domains, for post/ */
 	bool is_finishing;
 	uint64_t reloaded_ns; /* when it was begun last; 0: never */
 	struct timer timer;
@@ -52,7 +52,7 @@ static void finish(struct deploy *deploy);
 
 static void fresh_free(struct fresh *fresh)
 {
-	free(fresh->domains);
+	string_list_done(&fresh->domains);
 	free(fresh->name);
 	free(fresh);
 }
@@ -80,19 +80,6 @@ static void tell_of_memory(struct deploy *deploy, const char *name)
 
 	failure_set_errno(&failure, ENOMEM, "running the hooks");
 	tell(deploy, name, &failure);
-}
-
-/* Add words to a list, a blank between. */
-static void append(struct deploy *deploy, char **list, const char *words)
-{
-	char *longer;
-
-	if (asprintf(&longer, "%s%s%s", *list ? *list : "", *list ? " " : "", words) < 0) {
-		tell_of_memory(deploy, NULL);
-		return;
-	}
-	free(*list);
-	*list = longer;
 }
 
 /* Its own hooks are done with, however: it waits for reload/. */
@@ -124,8 +111,8 @@ static struct fresh *make_fresh(struct deploy *deploy, const struct state_lineag
 	fresh->deploy = deploy;
 	fresh->lineage = lineage->id;
 	fresh->name = strdup(lineage->wish.name);
-	fresh->domains = names_join(stored->certificate.names, stored->certificate.name_count);
-	if (fresh->name && fresh->domains)
+	if (fresh->name && !names_to_list(&fresh->domains, stored->certificate.names,
+					  stored->certificate.name_count))
 		return fresh;
 	fresh_free(fresh);
 	return NULL;
@@ -137,7 +124,7 @@ static void run_hooks_of(struct deploy *deploy, const struct state_lineage *line
 	struct fresh *fresh = make_fresh(deploy, lineage, stored);
 	struct hooks_call call = {.command = lineage->wish.deploy_hook,
 				  .lineage = stored->path,
-				  .renewed = fresh ? fresh->domains : NULL,
+				  .renewed = fresh ? &fresh->domains : NULL,
 				  .done = on_commanded,
 				  .context = fresh};
 
@@ -145,7 +132,8 @@ static void run_hooks_of(struct deploy *deploy, const struct state_lineage *line
 		tell_of_memory(deploy, lineage->wish.name);
 		return;
 	}
-	append(deploy, &deploy->renewed, fresh->domains);
+	if (string_list_append(&deploy->renewed, &fresh->domains))
+		tell_of_memory(deploy, fresh->name);
 	TAILQ_INSERT_TAIL(&deploy->hooked, fresh, link);
 	if (call.command && hooks_run(deploy->hooks, &call))
 		tell_of_memory(deploy, fresh->name);
@@ -175,9 +163,10 @@ void deploy_certificate(struct deploy *deploy, const struct state_lineage *linea
 	stored_done(&stored);
 }
 
-void deploy_note_failure(struct deploy *deploy, const char *identifiers)
+void deploy_note_failure(struct deploy *deploy, const struct string_list *identifiers)
 {
-	append(deploy, &deploy->failed, identifiers);
+	if (string_list_append(&deploy->failed, identifiers))
+		tell_of_memory(deploy, NULL);
 }
 
 /* --- reloading, and going back ------------------------------------------------------------------- */
@@ -232,19 +221,21 @@ static void on_reloaded_again(void *context, struct failure *failure)
 
 static int run_reload(struct deploy *deploy, void (*done)(void *context, struct failure *failure))
 {
-	struct hooks_call call = {.directory = "reload", .done = done, .context = deploy};
+	struct string_list domains = {0};
+	const struct hooks_call call = {
+		.directory = "reload", .renewed = &domains, .done = done, .context = deploy};
 	struct fresh *fresh;
-	char *domains = NULL;
-	int error;
+	int error = 0;
 
-	for (fresh = TAILQ_FIRST(&deploy->loading); fresh; fresh = TAILQ_NEXT(fresh, link))
-		append(deploy, &domains, fresh->domains);
-	call.renewed = domains;
+	for (fresh = TAILQ_FIRST(&deploy->loading); fresh && !error;
+	     fresh = TAILQ_NEXT(fresh, link))
+		error = string_list_append(&domains, &fresh->domains);
 	deploy->reloaded_ns = loop_clock_ns();
-	error = hooks_run(deploy->hooks, &call);
+	if (!error)
+		error = hooks_run(deploy->hooks, &call);
 	if (error)
 		tell_of_memory(deploy, NULL);
-	free(domains);
+	string_list_done(&domains);
 	return error;
 }
 
@@ -300,16 +291,15 @@ static void on_post(void *context, struct failure *failure)
 static void run_post(struct deploy *deploy)
 {
 	const struct hooks_call call = {.directory = "post",
-					.renewed = deploy->renewed ? deploy->renewed : "",
-					.failed = deploy->failed ? deploy->failed : "",
+					.renewed = &deploy->renewed,
+					.failed = &deploy->failed,
 					.done = on_post,
 					.context = deploy};
 
 	if (hooks_run(deploy->hooks, &call))
 		tell_of_memory(deploy, NULL);
-	free(deploy->renewed);
-	free(deploy->failed);
-	deploy->renewed = deploy->failed = NULL;
+	string_list_done(&deploy->renewed);
+	string_list_done(&deploy->failed);
 }
 
 /* Whatever is next: it is asked for whenever something has ended. */
@@ -328,7 +318,7 @@ static void finish(struct deploy *deploy)
 	if (!deploy->is_finishing || !TAILQ_EMPTY(&deploy->hooked) ||
 	    !TAILQ_EMPTY(&deploy->loading) || !hooks_are_idle(deploy->hooks))
 		return;
-	if (deploy->renewed || deploy->failed) {
+	if (deploy->renewed.count || deploy->failed.count) {
 		run_post(deploy);
 		return;
 	}
@@ -338,7 +328,7 @@ static void finish(struct deploy *deploy)
 
 bool deploy_finish(struct deploy *deploy)
 {
-	if (!deploy->renewed && !deploy->failed && TAILQ_EMPTY(&deploy->waiting) &&
+	if (!deploy->renewed.count && !deploy->failed.count && TAILQ_EMPTY(&deploy->waiting) &&
 	    TAILQ_EMPTY(&deploy->hooked) && TAILQ_EMPTY(&deploy->loading) &&
 	    hooks_are_idle(deploy->hooks))
 		return false;
@@ -376,7 +366,7 @@ void deploy_free(struct deploy *deploy)
 	forget(&deploy->hooked);
 	forget(&deploy->waiting);
 	forget(&deploy->loading);
-	free(deploy->renewed);
-	free(deploy->failed);
+	string_list_done(&deploy->renewed);
+	string_list_done(&deploy->failed);
 	free(deploy);
 }

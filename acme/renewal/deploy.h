@@ -23,6 +23,7 @@ struct loop;
 struct paths;
 struct state;
 struct state_lineage;
+struct string_list;
 
 #define DEPLOY_DELAY_MAX_S 60
 
@@ -46,7 +47,7 @@ void deploy_free(struct deploy *deploy);
 void deploy_certificate(struct deploy *deploy, const struct state_lineage *lineage);
 
 /* An order for these names has failed. */
-void deploy_note_failure(struct deploy *deploy, const char *identifiers);
+void deploy_note_failure(struct deploy *deploy, const struct string_list *identifiers);
 
 /* No order is under way.  False: there is nothing to be done, and `idle` will not be called. */
 bool deploy_finish(struct deploy *deploy);

@@ -87,39 +87,34 @@ struct copying {
 	int error;
 };
 
-/* The CAs of a list, or where they are rehearsed at, a new string; NULL: out of memory. */
-static char *rehearsed(const char *cas)
+/* The CAs of a list, or where they are rehearsed at.  0 or -ENOMEM. */
+static int rehearse(struct string_list *ret_cas, const struct string_list *cas)
 {
-	char *copy = strdup(cas), *place = NULL, *server, *list = NULL, *longer;
+	size_t i;
 
-	for (server = copy ? strtok_r(copy, " ", &place) : NULL; server;
-	     server = strtok_r(NULL, " ", &place)) {
-		if (asprintf(&longer, "%s%s%s", list ? list : "", list ? " " : "",
-			     choices_rehearsed(server)) < 0)
-			longer = NULL;
-		free(list);
-		list = longer;
-		if (!list)
-			break;
-	}
-	free(copy);
-	return list;
+	*ret_cas = (struct string_list){0};
+	for (i = 0; i < cas->count; i++)
+		if (string_list_add(ret_cas, choices_rehearsed(cas->items[i]))) {
+			string_list_done(ret_cas);
+			return -ENOMEM;
+		}
+	return 0;
 }
 
 static int copy_wish(void *context, const struct state_lineage *lineage)
 {
 	struct copying *copying = context;
 	struct state_wish wish = lineage->wish;
-	char *cas;
 
 	if (lineage->retired)
 		return 0;
-	cas = rehearsed(wish.cas);
-	wish.cas = cas;
 	wish.deploy_hook = NULL;
 	wish.account = NULL;
-	copying->error = cas ? state_wish(copying->state, &wish, NULL) : -ENOMEM;
-	free(cas);
+	copying->error = rehearse(&wish.cas, &lineage->wish.cas);
+	if (!copying->error) {
+		copying->error = state_wish(copying->state, &wish, NULL);
+		string_list_done(&wish.cas);
+	}
 	return copying->error;
 }
 

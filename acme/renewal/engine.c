@@ -167,24 +167,12 @@ static bool has_job(const struct engine *engine, int64_t lineage)
 	return false;
 }
 
-/* The names as the state has them, a blank between. */
 static int parse_identifiers(struct job *job, struct failure *failure)
 {
-	char *text = strdup(job->lineage.wish.identifiers), *place = NULL, *word;
-	const char *words[ORDER_NAMES_MAX];
-	size_t count = 0;
-	int result;
+	const struct string_list *names = &job->lineage.wish.identifiers;
 
-	if (!text) {
-		failure_set_errno(failure, ENOMEM, "reading the names");
-		return -1;
-	}
-	for (word = strtok_r(text, " ", &place); word && count < ORDER_NAMES_MAX;
-	     word = strtok_r(NULL, " ", &place))
-		words[count++] = word;
-	result = names_parse(&job->identifiers, &job->identifier_count, words, count, failure);
-	free(text);
-	return result;
+	return names_parse(&job->identifiers, &job->identifier_count,
+			   (const char *const *)names->items, names->count, failure);
 }
 
 struct in_flight {
@@ -201,7 +189,7 @@ static int take_url(void *context, const struct state_order *order)
 		return 0;
 	/* What is wanted may have changed since. */
 	if (order->url && strcmp(order->server, wanted->lineage->ca) == 0 &&
-	    strcmp(order->identifiers, wanted->lineage->wish.identifiers) == 0) {
+	    string_list_equal(&order->identifiers, &wanted->lineage->wish.identifiers)) {
 		wanted->url = strdup(order->url);
 		wanted->error = wanted->url ? 0 : -ENOMEM;
 	}
@@ -234,7 +222,7 @@ static struct allowance_order describe(const struct job *job)
 		.account = account ? account
 				   : due_usual_account(job->engine->options->arguments,
 						       job->lineage.ca),
-		.identifiers = job->lineage.wish.identifiers,
+		.identifiers = &job->lineage.wish.identifiers,
 	};
 }
 

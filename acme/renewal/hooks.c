@@ -20,6 +20,7 @@
 #include "acme/util/failure.h"
 #include "acme/net/loop.h"
 #include "acme/util/output.h"
+#include "acme/util/string_list.h"
 #include "common/paths.h"
 
 #define MS_PER_S     1000
@@ -29,7 +30,10 @@
 
 struct job {
 	TAILQ_ENTRY(job) link;
-	struct hooks_call call; /* whose texts are copies */
+	char *command, *directory; /* as in hooks_call */
+	char *variables[VARIABLES]; /* NAME=VALUE, for the environment; NULL: not set */
+	void (*done)(void *context, struct failure *failure);
+	void *context;
 	struct dirent **programs; /* of a directory */
 	int program_count, next; /* -1: the directory has not been read */
 	struct failure failure;
@@ -56,22 +60,49 @@ static void job_free(struct job *job)
 	while (job->program_count > 0)
 		free(job->programs[--job->program_count]);
 	free(job->programs);
-	free((char *)job->call.command);
-	free((char *)job->call.directory);
-	free((char *)job->call.lineage);
-	free((char *)job->call.renewed);
-	free((char *)job->call.failed);
+	free(job->command);
+	free(job->directory);
+	for (size_t i = 0; i < VARIABLES; i++)
+		free(job->variables[i]);
 	failure_done(&job->failure);
 	free(job);
 }
 
-/* A copy in place of the text; false: out of memory. */
-static bool copy(const char **text)
+/* Make "NAME=VALUE" of a value that is there.  0 or -ENOMEM. */
+static int set_variable(char **variable, const char *name, const char *value)
 {
-	if (!*text)
-		return true;
-	*text = strdup(*text);
-	return *text;
+	if (!value || asprintf(variable, "%s=%s", name, value) >= 0)
+		return 0;
+	*variable = NULL;
+	return -ENOMEM;
+}
+
+static int set_domains(char **variable, const char *name, const struct string_list *domains)
+{
+	char *text;
+	int error;
+
+	if (!domains)
+		return 0;
+	text = string_list_join(domains, ' ');
+	error = text ? set_variable(variable, name, text) : -ENOMEM;
+	free(text);
+	return error;
+}
+
+/* Copy what the call says. */
+static int job_fill(struct job *job, const struct hooks_call *call)
+{
+	job->done = call->done;
+	job->context = call->context;
+	job->command = call->command ? strdup(call->command) : NULL;
+	job->directory = call->directory ? strdup(call->directory) : NULL;
+	if ((call->command && !job->command) || (call->directory && !job->directory) ||
+	    set_variable(&job->variables[0], "RENEWED_LINEAGE", call->lineage) ||
+	    set_domains(&job->variables[1], "RENEWED_DOMAINS", call->renewed) ||
+	    set_domains(&job->variables[2], "FAILED_DOMAINS", call->failed))
+		return -ENOMEM;
+	return 0;
 }
 
 int hooks_run(struct hooks *hooks, const struct hooks_call *call)
@@ -81,11 +112,8 @@ int hooks_run(struct hooks *hooks, const struct hooks_call *call)
 
 	if (!job)
 		return -ENOMEM;
-	job->call = *call;
 	job->program_count = job->next = -1;
-	/* Each text is either a copy or NULL from here on. */
-	if (!(copy(&job->call.command) & copy(&job->call.directory) & copy(&job->call.lineage) &
-	      copy(&job->call.renewed) & copy(&job->call.failed))) {
+	if (job_fill(job, call)) {
 		job_free(job);
 		return -ENOMEM;
 	}
@@ -100,7 +128,7 @@ static void end_job(struct hooks *hooks, struct job *job)
 	TAILQ_REMOVE(&hooks->jobs, job, link);
 	if (!TAILQ_EMPTY(&hooks->jobs))
 		loop_timer_start(hooks->loop, &hooks->timer, 0, step, hooks);
-	job->call.done(job->call.context, &job->failure);
+	job->done(job->context, &job->failure);
 	job_free(job);
 }
 
@@ -147,27 +175,18 @@ static void on_late(void *context)
 	loop_timer_start(hooks->loop, &hooks->timer, KILL_AFTER_S * MS_PER_S, on_late, hooks);
 }
 
-/* Ours, with what the call says; what it points to is the environment's or in `storage`. */
-static char **make_environment(const struct hooks_call *call, char *storage[VARIABLES])
+/* Ours, with the job's variables before it; what it points to belongs to the two. */
+static char **make_environment(const struct job *job)
 {
-	const char *const names[] = {"RENEWED_LINEAGE", "RENEWED_DOMAINS", "FAILED_DOMAINS"};
-	const char *const values[] = {call->lineage, call->renewed, call->failed};
 	size_t count = 0, used = 0, i;
 	char **list;
 
 	while (environ[count])
 		count++;
 	list = calloc(count + VARIABLES + 1, sizeof(*list));
-	for (i = 0; list && i < VARIABLES; i++) {
-		if (values[i] && asprintf(&storage[i], "%s=%s", names[i], values[i]) >= 0)
-			list[used++] = storage[i];
-		else
-			storage[i] = NULL;
-		if (values[i] && !storage[i]) {
-			free(list);
-			return NULL;
-		}
-	}
+	for (i = 0; list && i < VARIABLES; i++)
+		if (job->variables[i])
+			list[used++] = job->variables[i];
 	for (i = 0; list && i < count; i++)
 		list[used++] = environ[i];
 	return list;
@@ -208,15 +227,12 @@ static int spawn(pid_t *ret_pid, const char *program, char *const arguments[], c
 }
 
 /* 0 or -errno. */
-static int start(struct hooks *hooks, const struct hooks_call *call, const char *program,
+static int start(struct hooks *hooks, const struct job *job, const char *program,
 		 char *const arguments[])
 {
-	char *storage[VARIABLES] = {NULL}, **environment = make_environment(call, storage);
+	char **environment = make_environment(job);
 	int error = environment ? spawn(&hooks->pid, program, arguments, environment) : -ENOMEM;
-	size_t i;
 
-	for (i = 0; i < VARIABLES; i++)
-		free(storage[i]);
 	free(environment);
 	if (error)
 		return error;
@@ -274,8 +290,7 @@ static int start_next_program(struct hooks *hooks, struct job *job)
 	char *arguments[] = {hooks->program, NULL};
 	int error;
 
-	snprintf(path, sizeof(path), "%s/renewal-hooks/%s", hooks->paths->conf,
-		 job->call.directory);
+	snprintf(path, sizeof(path), "%s/renewal-hooks/%s", hooks->paths->conf, job->directory);
 	if (job->next < 0) {
 		job->program_count = scandir(path, &job->programs, is_program, by_bytes);
 		job->next = 0;
@@ -287,7 +302,7 @@ static int start_next_program(struct hooks *hooks, struct job *job)
 			 job->programs[job->next++]->d_name);
 		if (!may_be_run(hooks->program))
 			continue;
-		error = start(hooks, &job->call, hooks->program, arguments);
+		error = start(hooks, job, hooks->program, arguments);
 		return error ? error : 1;
 	}
 	return 0;
@@ -296,14 +311,14 @@ static int start_next_program(struct hooks *hooks, struct job *job)
 /* The same for a command. */
 static int start_command(struct hooks *hooks, struct job *job)
 {
-	char *const arguments[] = {"sh", "-c", (char *)job->call.command, NULL};
+	char *const arguments[] = {"sh", "-c", job->command, NULL};
 	int error;
 
 	if (job->next == 0)
 		return 0;
 	job->next = 0;
-	snprintf(hooks->program, sizeof(hooks->program), "%s", job->call.command);
-	error = start(hooks, &job->call, "/bin/sh", arguments);
+	snprintf(hooks->program, sizeof(hooks->program), "%s", job->command);
+	error = start(hooks, job, "/bin/sh", arguments);
 	return error ? error : 1;
 }
 
@@ -315,11 +330,10 @@ static void step(void *context)
 	int result;
 
 	do {
-		result = job->call.command ? start_command(hooks, job)
-					   : start_next_program(hooks, job);
+		result = job->command ? start_command(hooks, job) : start_next_program(hooks, job);
 		if (result < 0)
 			failure_set_errno(&job->failure, -result, "cannot run the hook %s",
-					  job->call.command ? job->call.command : hooks->program);
+					  job->command ? job->command : hooks->program);
 	} while (result < 0 && job->next < job->program_count);
 	if (result != 1)
 		end_job(hooks, job);

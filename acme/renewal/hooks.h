@@ -13,6 +13,7 @@ struct failure;
 struct hooks;
 struct loop;
 struct paths;
+struct string_list;
 
 /* After so long a hook gets SIGTERM, and then SIGKILL. */
 #define HOOKS_TIME_MAX_S 120
@@ -22,8 +23,8 @@ struct hooks_call {
 	const char *
 		directory; /* below renewal-hooks/: in byte order; one that is not there is empty */
 	const char *lineage; /* RENEWED_LINEAGE; NULL: not set, like the others */
-	const char *renewed; /* RENEWED_DOMAINS */
-	const char *failed; /* FAILED_DOMAINS */
+	const struct string_list *renewed; /* RENEWED_DOMAINS */
+	const struct string_list *failed; /* FAILED_DOMAINS */
 	/* Called once, later; all programs have been run, and the failure is of the first that failed. */
 	void (*done)(void *context, struct failure *failure);
 	void *context;

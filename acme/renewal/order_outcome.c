@@ -64,18 +64,13 @@ int consequence_of_found(struct state *state, int64_t lineage, const struct stor
 
 char *consequence_next_ca(const struct state_lineage *lineage)
 {
-	const char *cas = lineage->wish.cas, *at = strstr(cas, lineage->ca);
-	size_t length = strcspn(cas, " ");
+	const struct string_list *cas = &lineage->wish.cas;
+	size_t next = string_list_find(cas, lineage->ca) + 1;
 
-	if (!cas[length])
+	if (cas->count < 2)
 		return NULL;
-	if (at) {
-		at += strcspn(at, " ");
-		at += strspn(at, " ");
-	}
-	if (!at || !*at)
-		at = cas;
-	return strndup(at, strcspn(at, " "));
+	/* Behind the last, and when the present one is none of them any more, the first. */
+	return strdup(cas->items[next < cas->count ? next : 0]);
 }
 
 /* The order is void, or never was: the lineage is as due as before, but not yet. */

@@ -112,7 +112,6 @@ static int compare(const void *a, const void *b)
 
 /* The buckets that an order takes from: a limit and what it counts by. */
 struct scopes {
-	char *text; /* that the strings point to */
 	char set[2 * WC_SHA256_DIGEST_SIZE + 1];
 	size_t count;
 	struct {
@@ -154,22 +153,18 @@ static int find_scopes(struct scopes *scopes, const struct allowance *allowance,
 		       const struct allowance_order *order)
 {
 	const char *names[ORDER_NAMES_MAX], *domain, *last = NULL;
-	char *place = NULL, *word;
-	size_t count = 0, i;
+	size_t count = order->identifiers->count, i;
 
-	*scopes = (struct scopes){.text = strdup(order->identifiers)};
-	if (!scopes->text)
-		return -ENOMEM;
-	for (word = strtok_r(scopes->text, " ", &place); word && count < ORDER_NAMES_MAX;
-	     word = strtok_r(NULL, " ", &place))
-		names[count++] = word;
+	*scopes = (struct scopes){0};
+	if (count > ORDER_NAMES_MAX)
+		count = ORDER_NAMES_MAX;
+	for (i = 0; i < count; i++)
+		names[i] = order->identifiers->items[i];
 	qsort(names, count, sizeof(*names), compare);
 	add_scope(scopes, LIMIT_ORDERS, order->account, "");
 	add_scope(scopes, LIMIT_SET, "", scopes->set);
-	if (hash_set(scopes->set, names, count)) {
-		free(scopes->text);
+	if (hash_set(scopes->set, names, count))
 		return -EIO;
-	}
 	for (i = 0; i < count; i++)
 		names[i] = registered_domain(allowance, names[i]);
 	qsort(names, count, sizeof(*names), compare);
@@ -247,7 +242,6 @@ int allowance_when(struct allowance *allowance, const struct allowance_order *or
 		if (at_s < budget_next_us(&budget, full_at_us) / US_PER_S + 1)
 			at_s = budget_next_us(&budget, full_at_us) / US_PER_S + 1;
 	}
-	free(scopes.text);
 	*ret_at_s = at_s;
 	return error;
 }
@@ -277,7 +271,6 @@ int allowance_take(struct allowance *allowance, const struct allowance_order *or
 				allowance->state, order->server, account, name, scope,
 				budget_take(&budget, full_at_us, now_s * US_PER_S));
 	}
-	free(scopes.text);
 	return error;
 }
 

@@ -17,6 +17,7 @@ struct arguments;
 struct failure;
 struct json_t;
 struct state;
+struct string_list;
 
 /* What it is given must outlive it.  0 or -ENOMEM. */
 int allowance_new(struct allowance **ret_allowance, struct state *state,
@@ -34,7 +35,7 @@ int allowance_orders(struct allowance *allowance, const char *server, const char
 struct allowance_order {
 	const char *server;
 	const char *account; /* never NULL */
-	const char *identifiers; /* a blank between */
+	const struct string_list *identifiers;
 };
 
 /*

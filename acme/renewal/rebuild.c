@@ -20,7 +20,6 @@ static int take_one(struct state *state, const struct paths *paths, const char *
 {
 	struct state_wish wish = {.name = name, .source = "disk"};
 	struct stored stored;
-	char *identifiers;
 	int64_t id;
 	int error;
 
@@ -30,21 +29,20 @@ static int take_one(struct state *state, const struct paths *paths, const char *
 			       strerror(-error));
 		return 0;
 	}
-	identifiers = names_join(stored.certificate.names, stored.certificate.name_count);
-	if (!identifiers) {
-		error = -ENOMEM;
-	} else if (!stored.server || !stored.certificate.name_count) {
+	if (!stored.server || !stored.certificate.name_count) {
 		output_warning("the certificate %s is left out: nothing tells which CA it is from; "
 			       "`sidestep certonly` with its names makes it known",
 			       name);
 	} else {
-		wish.identifiers = identifiers;
-		wish.cas = stored.server;
-		error = state_wish(state, &wish, &id);
+		wish.cas = STRING_LIST(stored.server);
+		error = names_to_list(&wish.identifiers, stored.certificate.names,
+				      stored.certificate.name_count);
+		if (!error)
+			error = state_wish(state, &wish, &id);
+		string_list_done(&wish.identifiers);
 		if (!error)
 			error = consequence_of_found(state, id, &stored);
 	}
-	free(identifiers);
 	stored_done(&stored);
 	return error;
 }

@@ -42,24 +42,13 @@ static bool is_yes(enum config_answer answer, enum config_answer fallback)
 	return (answer ? answer : fallback) == CONFIG_YES;
 }
 
-/* What the section wants of its certificates; *ret_cas is to be freed after it. */
-static int begin_section(struct taking *taking, char **ret_cas)
+/* What the section wants of its certificates; the list of CAs is to be freed behind it. */
+static int begin_section(struct taking *taking)
 {
 	const struct config_section *all = config_defaults(taking->config);
 	const struct config_section *section = taking->section;
 
-	struct string_list servers;
-
-	*ret_cas = NULL;
-	if (choices_servers(&servers, taking->config, &section->cas, section->place,
-			    taking->failure))
-		return -1;
-	*ret_cas = string_list_join(&servers, ' ');
-	string_list_done(&servers);
-	if (!*ret_cas)
-		failure_set_errno(taking->failure, ENOMEM, "reading the CAs");
 	taking->wish = (struct state_wish){
-		.cas = *ret_cas,
 		.account = section->account,
 		.key_type = either(section->key_type, all->key_type),
 		.preferred_profile = either(section->preferred_profile, all->preferred_profile),
@@ -71,23 +60,21 @@ static int begin_section(struct taking *taking, char **ret_cas)
 		.reuse_key = is_yes(section->reuse_key, all->reuse_key),
 		.bundle = is_yes(section->bundle, all->bundle),
 	};
-	return failure_is_set(taking->failure) ? -1 : 0;
+	return choices_servers(&taking->wish.cas, taking->config, &section->cas, section->place,
+			       taking->failure);
 }
 
 /* 0, -EEXIST: the configuration has a certificate of this name already, or -errno. */
 static int want(const struct taking *taking, const char *cert_name, const struct identifier *names,
 		size_t count)
 {
-	char *identifiers = names_join(names, count);
 	struct state_wish wish = taking->wish;
-	int error = -ENOMEM;
+	int error = names_to_list(&wish.identifiers, names, count);
 
-	if (identifiers) {
-		wish.name = cert_name;
-		wish.identifiers = identifiers;
+	wish.name = cert_name;
+	if (!error)
 		error = state_wish(taking->state, &wish, NULL);
-	}
-	free(identifiers);
+	string_list_done(&wish.identifiers);
 	return error;
 }
 
@@ -183,13 +170,13 @@ static int take_domains(struct taking *taking)
 /* 0 or -errno of the state; what is wrong in the files is in the failure. */
 static int take_section(struct taking *taking)
 {
-	char *cas = NULL;
-	int error = 0;
+	int error;
 
-	if (!begin_section(taking, &cas))
-		error = taking->section->kind == CONFIG_CERTIFICATE ? take_certificate(taking)
-								    : take_domains(taking);
-	free(cas);
+	if (begin_section(taking))
+		return 0;
+	error = taking->section->kind == CONFIG_CERTIFICATE ? take_certificate(taking)
+							    : take_domains(taking);
+	string_list_done(&taking->wish.cas);
 	return error;
 }
 

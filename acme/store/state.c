@@ -208,6 +208,13 @@ const char *state_text(struct sqlite3_stmt *statement, int column)
 	return (const char *)sqlite3_column_text(statement, column);
 }
 
+int state_list(struct sqlite3_stmt *statement, int column, struct string_list *list)
+{
+	const char *text = state_text(statement, column);
+
+	return text ? string_list_split(list, text, " ") : 0;
+}
+
 /* --- transactions ---------------------------------------------------------------------------- */
 
 /* IMMEDIATE: who reads first and writes then may find that another has written between. */

@@ -36,6 +36,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "acme/util/string_list.h"
+
 struct failure;
 struct paths;
 struct state;
@@ -71,8 +73,8 @@ void state_rollback(struct state *state);
 /* What is wanted of a certificate.  Text is NULL where nothing is wanted, unless it says otherwise. */
 struct state_wish {
 	const char *name; /* of the certificate on disk; never NULL */
-	const char *identifiers; /* as ACME spells them, a blank between; never NULL */
-	const char *cas; /* directory URLs in the order to be tried, a blank between; never NULL */
+	struct string_list identifiers; /* as ACME spells them, at least one */
+	struct string_list cas; /* directory URLs in the order to be tried, at least one */
 	const char *account; /* NULL: the CA's default account */
 	const char *key_type; /* as key_type_parse() takes it; NULL: the default */
 	const char *preferred_profile;
@@ -270,7 +272,7 @@ struct state_order {
 	const char *ca; /* as in state_wish.cas */
 	const char *server; /* directory URL */
 	const char *account; /* as in state_wish; NULL: the default */
-	const char *identifiers; /* as ordered: the wish may have changed since */
+	struct string_list identifiers; /* as ordered: the wish may have changed since */
 	const char *url; /* NULL: the CA had not told it when the process died, if it ever heard */
 	int64_t made_at_s;
 };

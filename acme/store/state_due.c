@@ -325,8 +325,11 @@ static int give_lineages(struct state *state, struct sqlite3_stmt *statement,
 	int result;
 
 	while ((result = state_step(state, statement)) > 0) {
-		state_lineage_fill(&lineage, statement);
-		result = each(context, &lineage);
+		result = state_lineage_fill(&lineage, statement);
+		if (!result) {
+			result = each(context, &lineage);
+			state_lineage_done(&lineage);
+		}
 		if (result) {
 			state_finish(statement);
 			return result;

@@ -64,4 +64,7 @@ int state_leave(struct state *state, int error);
 /* NULL for NULL; the row's own. */
 const char *state_text(struct sqlite3_stmt *statement, int column);
 
+/* Append the words of a text with blanks between, as lists are stored.  0 or -ENOMEM. */
+int state_list(struct sqlite3_stmt *statement, int column, struct string_list *list);
+
 #endif

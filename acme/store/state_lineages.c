@@ -11,16 +11,18 @@
 
 /* --- rows ------------------------------------------------------------------------------------ */
 
-void state_lineage_fill(struct state_lineage *lineage, struct sqlite3_stmt *row)
+int state_lineage_fill(struct state_lineage *lineage, struct sqlite3_stmt *row)
 {
-	int column = 0;
+	int column = 0, error;
 
 	/* In the order of STATE_LINEAGE_COLUMNS. */
 	*lineage = (struct state_lineage){0};
 	lineage->id = sqlite3_column_int64(row, column++);
 	lineage->wish.name = state_text(row, column++);
-	lineage->wish.identifiers = state_text(row, column++);
-	lineage->wish.cas = state_text(row, column++);
+	error = state_list(row, column++, &lineage->wish.identifiers);
+	if (!error)
+		error = state_list(row, column, &lineage->wish.cas);
+	column++;
 	lineage->wish.account = state_text(row, column++);
 	lineage->wish.key_type = state_text(row, column++);
 	lineage->wish.preferred_profile = state_text(row, column++);
@@ -50,13 +52,14 @@ void state_lineage_fill(struct state_lineage *lineage, struct sqlite3_stmt *row)
 	lineage->retired = sqlite3_column_int(row, column++);
 	lineage->priority = (enum state_priority)sqlite3_column_int(row, column++);
 	lineage->in_flight = sqlite3_column_int(row, column++);
+	if (error)
+		state_lineage_done(lineage);
+	return error;
 }
 
 /* Where its texts are pointed to. */
 static const size_t texts[] = {
 	offsetof(struct state_lineage, wish.name),
-	offsetof(struct state_lineage, wish.identifiers),
-	offsetof(struct state_lineage, wish.cas),
 	offsetof(struct state_lineage, wish.account),
 	offsetof(struct state_lineage, wish.key_type),
 	offsetof(struct state_lineage, wish.preferred_profile),
@@ -108,11 +111,15 @@ static int read_one(struct state *state, struct sqlite3_stmt *statement,
 
 	if (result <= 0)
 		return result ? result : -ENOENT;
-	state_lineage_fill(&lineage, statement);
-	result = keep(&lineage);
+	result = state_lineage_fill(&lineage, statement);
+	if (!result) {
+		result = keep(&lineage);
+		if (!result)
+			*ret_lineage = lineage;
+		else
+			state_lineage_done(&lineage);
+	}
 	state_finish(statement);
-	if (!result)
-		*ret_lineage = lineage;
 	return result;
 }
 
@@ -139,6 +146,8 @@ int state_lineage_find(struct state *state, const char *name, struct state_linea
 
 void state_lineage_done(struct state_lineage *lineage)
 {
+	string_list_done(&lineage->wish.identifiers);
+	string_list_done(&lineage->wish.cas);
 	free(lineage->storage);
 	*lineage = (struct state_lineage){0};
 }
@@ -172,8 +181,8 @@ int state_lineage_delete(struct state *state, int64_t id)
 	"preferred_chain, tenant, deploy_hook, source, reuse_key, bundle"
 #define WISH_VALUES "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13"
 #define WISH_TYPES  "tttttttttttii"
-#define WISH_OF(wish)                                                                         \
-	(wish)->name, (wish)->identifiers, (wish)->cas, (wish)->account, (wish)->key_type,    \
+#define WISH_OF(wish, identifiers, cas)                                                       \
+	(wish)->name, identifiers, cas, (wish)->account, (wish)->key_type,                    \
 		(wish)->preferred_profile, (wish)->required_profile, (wish)->preferred_chain, \
 		(wish)->tenant ? (wish)->tenant : "", (wish)->deploy_hook, (wish)->source,    \
 		(int64_t)(wish)->reuse_key, (int64_t)(wish)->bundle
@@ -202,28 +211,37 @@ int state_lineage_delete(struct state *state, int64_t id)
 		      "reuse_key = excluded.reuse_key, bundle = excluded.bundle, retired = 0 "                   \
 		      "RETURNING id"
 
-static int write_wish(struct state *state, const struct state_wish *wish, int64_t *ret_id)
+/* Mostly nothing has changed, and a list may be long: then nothing is written. */
+static int write_wish(struct state *state, const struct state_wish *wish, const char *identifiers,
+		      const char *cas, int64_t *ret_id)
 {
-	int error = state_enter(state);
+	int error;
 
+	error = state_number(state, ret_id,
+			     "SELECT id FROM lineage WHERE name = ?1 AND retired = 0 AND "
+			     "(" WISH_COLUMNS ") IS (" WISH_VALUES ")",
+			     WISH_TYPES, WISH_OF(wish, identifiers, cas));
+	if (error != -ENOENT)
+		return error;
+	error = state_enter(state);
 	if (error)
 		return error;
-	error = state_number(state, ret_id, WISH_UPSERT, WISH_TYPES, WISH_OF(wish));
+	error = state_number(state, ret_id, WISH_UPSERT, WISH_TYPES,
+			     WISH_OF(wish, identifiers, cas));
 	return state_leave(state, error);
 }
 
 int state_wish(struct state *state, const struct state_wish *wish, int64_t *ret_id)
 {
+	char *identifiers = string_list_join(&wish->identifiers, ' ');
+	char *cas = string_list_join(&wish->cas, ' ');
 	int64_t id, seen = 1;
-	int error;
+	int error = -ENOMEM;
 
-	/* Mostly nothing has changed, and a list may be long: do not write. */
-	error = state_number(state, &id,
-			     "SELECT id FROM lineage WHERE name = ?1 AND retired = 0 AND "
-			     "(" WISH_COLUMNS ") IS (" WISH_VALUES ")",
-			     WISH_TYPES, WISH_OF(wish));
-	if (error == -ENOENT)
-		error = write_wish(state, wish, &id);
+	if (identifiers && cas)
+		error = write_wish(state, wish, identifiers, cas, &id);
+	free(identifiers);
+	free(cas);
 	if (!error && state->source)
 		error = state_leave(state, state_run(state, &seen,
 						     "INSERT OR IGNORE INTO temp.seen VALUES (?1)",

@@ -18,8 +18,11 @@ struct state_lineage;
 	"renew_at, next_attempt, issue_at, failures, last_failure, last_problem, paused, "     \
 	"retired, priority, in_flight"
 
-/* From a row; the texts are the row's. */
-void state_lineage_fill(struct state_lineage *lineage, struct sqlite3_stmt *row);
+/*
+ * From a row: the texts are the row's, the lists are the lineage's.  state_lineage_done() frees them.
+ * 0 or -ENOMEM: nothing is left to free.
+ */
+int state_lineage_fill(struct state_lineage *lineage, struct sqlite3_stmt *row);
 
 /* Within state_enter().  -ENOENT: there is no such lineage. */
 int state_certificate_write(struct state *state, int64_t id,

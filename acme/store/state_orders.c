@@ -2,6 +2,7 @@
 /* Orders in flight, and how they ended. */
 #include <errno.h>
 #include <sqlite3.h>
+#include <stdlib.h>
 
 #include "acme/store/state_internal.h"
 #include "acme/store/state_lineages.h"
@@ -22,18 +23,21 @@ static int mark(struct state *state, int64_t lineage, bool in_flight)
 
 int state_order_begin(struct state *state, const struct state_order *order)
 {
-	int error = state_enter(state);
+	char *identifiers = string_list_join(&order->identifiers, ' ');
+	int error = identifiers ? state_enter(state) : -ENOMEM;
 
-	if (error)
-		return error;
-	error = mark(state, order->lineage, true);
-	if (!error)
-		error = state_run(
-			state, NULL,
-			"INSERT INTO order_in_flight VALUES (?1, ?2, ?3, ?4, ?5, NULL, ?6)",
-			"itttti", order->lineage, order->ca, order->server, order->account,
-			order->identifiers, order->made_at_s);
-	return state_leave(state, error);
+	if (!error) {
+		error = mark(state, order->lineage, true);
+		if (!error)
+			error = state_run(
+				state, NULL,
+				"INSERT INTO order_in_flight VALUES (?1, ?2, ?3, ?4, ?5, NULL, ?6)",
+				"itttti", order->lineage, order->ca, order->server, order->account,
+				identifiers, order->made_at_s);
+		error = state_leave(state, error);
+	}
+	free(identifiers);
+	return error;
 }
 
 int state_order_created(struct state *state, int64_t lineage, const char *url)
@@ -150,11 +154,13 @@ int state_orders(struct state *state, int (*each)(void *context, const struct st
 			.ca = state_text(statement, 2),
 			.server = state_text(statement, 3),
 			.account = state_text(statement, 4),
-			.identifiers = state_text(statement, 5),
 			.url = state_text(statement, 6),
 			.made_at_s = sqlite3_column_int64(statement, 7),
 		};
-		result = each(context, &order);
+		result = state_list(statement, 5, &order.identifiers);
+		if (!result)
+			result = each(context, &order);
+		string_list_done(&order.identifiers);
 		if (result) {
 			state_finish(statement);
 			return result;

@@ -12,10 +12,15 @@ struct string_list {
 	size_t count;
 };
 
-/* A list that owns nothing, of texts that are there: STRING_LIST("a", "b").  Not for _done(). */
-#define STRING_LIST(...)                                        \
-	((struct string_list){.items = (char *[]){__VA_ARGS__}, \
-			      .count = sizeof((char *[]){__VA_ARGS__}) / sizeof(char *)})
+/*
+ * A list of texts that are there, which it does not own: STRING_LIST("a", "b").  It lives as long as
+ * the block that it stands in; not for string_list_done().
+ */
+#define STRING_LIST(...)                                                         \
+	((struct string_list){                                                   \
+		.items = (char **)(const char *[]){__VA_ARGS__},                 \
+		.count = sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *), \
+	})
 
 /* Append a copy of `text`.  0 or -ENOMEM: the list is as before. */
 int string_list_add(struct string_list *list, const char *text);

@@ -390,10 +390,13 @@ static void test_domains(void **state)
 
 static int list_lineage(void *context, const struct state_lineage *lineage)
 {
+	char *identifiers = string_list_join(&lineage->wish.identifiers, ' ');
+
 	(void)context;
-	tell("%s=%s%s%s%s\n", lineage->wish.name, lineage->wish.identifiers,
+	tell("%s=%s%s%s%s\n", lineage->wish.name, identifiers,
 	     lineage->wish.tenant && *lineage->wish.tenant ? " of " : "",
 	     lineage->wish.tenant ? lineage->wish.tenant : "", lineage->retired ? " retired" : "");
+	free(identifiers);
 	return 0;
 }
 

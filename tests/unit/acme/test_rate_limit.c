@@ -112,12 +112,15 @@ static int close_desk(void **context)
 /* When the order may be made, and what stands in its way. */
 static int64_t when(struct desk *desk, const char *identifiers, int64_t now_s, const char *cause)
 {
+	struct string_list names = {0};
 	const struct allowance_order order = {
-		.server = CA, .account = "default", .identifiers = identifiers};
+		.server = CA, .account = "default", .identifiers = &names};
 	struct failure failure = {0};
 	int64_t at_s = -1;
 
+	assert_int_equal(string_list_split(&names, identifiers, " "), 0);
 	assert_int_equal(allowance_when(desk->allowance, &order, now_s, &at_s, &failure), 0);
+	string_list_done(&names);
 	assert_int_equal(failure_is_set(&failure), at_s != 0);
 	if (cause)
 		assert_non_null(strstr(failure.cause, cause));
@@ -127,10 +130,13 @@ static int64_t when(struct desk *desk, const char *identifiers, int64_t now_s, c
 
 static void take(struct desk *desk, const char *identifiers, int64_t now_s)
 {
+	struct string_list names = {0};
 	const struct allowance_order order = {
-		.server = CA, .account = "default", .identifiers = identifiers};
+		.server = CA, .account = "default", .identifiers = &names};
 
+	assert_int_equal(string_list_split(&names, identifiers, " "), 0);
 	assert_int_equal(allowance_take(desk->allowance, &order, now_s), 0);
+	string_list_done(&names);
 }
 
 static void test_scopes(void **context)
@@ -197,8 +203,11 @@ static void test_orders_and_pauses(void **context)
 
 static int64_t want(struct desk *desk, const char *name, const char *tenant)
 {
-	const struct state_wish wish = {
-		.name = name, .identifiers = name, .cas = CA, .tenant = tenant, .source = "config"};
+	const struct state_wish wish = {.name = name,
+					.identifiers = STRING_LIST(name),
+					.cas = STRING_LIST(CA),
+					.tenant = tenant,
+					.source = "config"};
 	int64_t id;
 
 	assert_int_equal(state_wish(desk->state, &wish, &id), 0);
@@ -256,8 +265,8 @@ static void test_due(void **context)
 static void test_moves_on(void **context)
 {
 	struct state_wish wish = {.name = "both.example",
-				  .identifiers = "both.example",
-				  .cas = CA " https://b.example/d",
+				  .identifiers = STRING_LIST("both.example"),
+				  .cas = STRING_LIST(CA, "https://b.example/d"),
 				  .source = "config"};
 	struct state_lineage lineage;
 	struct desk *desk = *context;

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "acme/renewal/order_outcome.h"
 #include "acme/renewal/renewal_time.h"
+#include "acme/store/state.h"
 
 #define START INT64_C(1800000000)
 #define HOUR  3600
@@ -180,6 +182,30 @@ static void test_drawing(void **state)
 	assert_true(sum > 0.45 * LOOPS && sum < 0.55 * LOOPS);
 }
 
+/* The CA behind the present one, which is found as a whole: one URL may begin with another. */
+static void test_the_next_ca(void **state)
+{
+	static char *cas[] = {"https://ca.example/acme-b", "https://ca.example/acme",
+			      "https://ca.example/"};
+	struct state_lineage lineage = {.wish.cas = {.items = cas, .count = 3}};
+	size_t i;
+	char *next;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		lineage.ca = cas[i];
+		next = consequence_next_ca(&lineage);
+		assert_string_equal(next, cas[(i + 1) % 3]);
+		free(next);
+	}
+	lineage.ca = "https://ca.example/acme-";
+	next = consequence_next_ca(&lineage);
+	assert_string_equal(next, cas[0]);
+	free(next);
+	lineage.wish.cas.count = 1;
+	assert_null(consequence_next_ca(&lineage));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -191,6 +217,7 @@ int main(void)
 		cmocka_unit_test(test_when_to_ask_again),
 		cmocka_unit_test(test_after_failures),
 		cmocka_unit_test(test_drawing),
+		cmocka_unit_test(test_the_next_ca),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

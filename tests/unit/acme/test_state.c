@@ -57,8 +57,11 @@ static struct state *again(void **test)
 
 static int64_t wish_for(struct state *state, const char *name, const char *tenant)
 {
-	struct state_wish wish = {
-		.name = name, .identifiers = name, .cas = CA, .tenant = tenant, .source = "cli"};
+	struct state_wish wish = {.name = name,
+				  .identifiers = STRING_LIST(name),
+				  .cas = STRING_LIST(CA),
+				  .tenant = tenant,
+				  .source = "cli"};
 	int64_t id;
 
 	assert_int_equal(state_wish(state, &wish, &id), 0);
@@ -143,8 +146,8 @@ static void test_a_wish_is_kept_whole(void **test)
 {
 	const struct state_wish wish = {
 		.name = "shop",
-		.identifiers = "a.example 192.0.2.1",
-		.cas = "first second",
+		.identifiers = STRING_LIST("a.example", "192.0.2.1"),
+		.cas = STRING_LIST("first", "second"),
 		.account = "other",
 		.key_type = "rsa-2048",
 		.preferred_profile = "shortlived",
@@ -162,8 +165,8 @@ static void test_a_wish_is_kept_whole(void **test)
 	assert_int_equal(state_wish(*test, &wish, &id), 0);
 	assert_int_equal(state_lineage_find(again(test), "shop", &lineage), 0);
 	assert_int_equal(lineage.id, id);
-	assert_string_equal(lineage.wish.identifiers, wish.identifiers);
-	assert_string_equal(lineage.wish.cas, wish.cas);
+	assert_true(string_list_equal(&lineage.wish.identifiers, &wish.identifiers));
+	assert_true(string_list_equal(&lineage.wish.cas, &wish.cas));
 	assert_string_equal(lineage.wish.account, wish.account);
 	assert_string_equal(lineage.wish.key_type, wish.key_type);
 	assert_string_equal(lineage.wish.preferred_profile, wish.preferred_profile);
@@ -183,8 +186,10 @@ static void test_a_wish_is_kept_whole(void **test)
 
 static void test_a_changed_wish(void **test)
 {
-	struct state_wish wish = {
-		.name = "a", .identifiers = "a.example", .cas = "one two", .source = "config"};
+	struct state_wish wish = {.name = "a",
+				  .identifiers = STRING_LIST("a.example"),
+				  .cas = STRING_LIST("one", "two"),
+				  .source = "config"};
 	struct state_failure failure = {.text = "no", .next_attempt_s = NOW + 60, .next_ca = "two"};
 	struct state_lineage lineage;
 	int64_t id, same;
@@ -204,7 +209,7 @@ static void test_a_changed_wish(void **test)
 	assert_int_equal(lineage.issue_at_s, NOW + 60);
 	state_lineage_done(&lineage);
 
-	wish.cas = "three";
+	wish.cas = STRING_LIST("three");
 	assert_int_equal(state_wish(*test, &wish, NULL), 0);
 	lineage = lineage_of(*test, id);
 	assert_string_equal(lineage.ca, "three");
@@ -212,7 +217,7 @@ static void test_a_changed_wish(void **test)
 	assert_int_equal(lineage.issue_at_s, NOW);
 	state_lineage_done(&lineage);
 
-	wish.identifiers = "a.example b.example";
+	wish.identifiers = STRING_LIST("a.example", "b.example");
 	assert_int_equal(state_wish(*test, &wish, NULL), 0);
 	lineage = lineage_of(*test, id);
 	assert_int_equal(lineage.issue_at_s, 1);
@@ -221,7 +226,7 @@ static void test_a_changed_wish(void **test)
 
 static void test_what_a_source_no_longer_names_is_retired(void **test)
 {
-	struct state_wish wish = {.cas = CA, .source = "domains"};
+	struct state_wish wish = {.cas = STRING_LIST(CA), .source = "domains"};
 	const char *const names[] = {"a.example", "b.example", "c.example"};
 	struct state_lineage lineage;
 	int64_t retired;
@@ -229,12 +234,14 @@ static void test_what_a_source_no_longer_names_is_retired(void **test)
 
 	wish_for(*test, "cli.example", NULL);
 	for (i = 0; i < 3; i++) {
-		wish.name = wish.identifiers = names[i];
+		wish.name = names[i];
+		wish.identifiers = STRING_LIST(names[i]);
 		assert_int_equal(state_wish(*test, &wish, NULL), 0);
 	}
 	assert_int_equal(state_begin(*test), 0);
 	assert_int_equal(state_source_begin(*test, "domains"), 0);
-	wish.name = wish.identifiers = "b.example";
+	wish.name = "b.example";
+	wish.identifiers = STRING_LIST("b.example");
 	assert_int_equal(state_wish(*test, &wish, NULL), 0);
 	assert_int_equal(state_source_end(*test, &retired), 0);
 	assert_int_equal(state_commit(*test), 0);
@@ -242,7 +249,8 @@ static void test_what_a_source_no_longer_names_is_retired(void **test)
 	assert_string_equal(due(*test, NOW, 64), "cli.example b.example");
 
 	/* Named again it is back. */
-	wish.name = wish.identifiers = "c.example";
+	wish.name = "c.example";
+	wish.identifiers = STRING_LIST("c.example");
 	assert_int_equal(state_wish(*test, &wish, NULL), 0);
 	assert_string_equal(due(*test, NOW, 64), "cli.example b.example c.example");
 	assert_int_equal(state_lineage_find(*test, "a.example", &lineage), 0);
@@ -304,13 +312,13 @@ static int count_ca(void *context, const char *ca)
 
 static void test_the_cas_in_use(void **test)
 {
-	struct state_wish wish = {.identifiers = "x.example", .source = "config"};
+	struct state_wish wish = {.identifiers = STRING_LIST("x.example"), .source = "config"};
 	int count = 0;
 
 	wish_for(*test, "a.example", NULL);
 	wish_for(*test, "b.example", NULL);
 	wish.name = "c";
-	wish.cas = "other";
+	wish.cas = STRING_LIST("other");
 	assert_int_equal(state_wish(*test, &wish, NULL), 0);
 	assert_int_equal(state_cas(*test, count_ca, &count), 0);
 	assert_int_equal(count, 2);
@@ -382,9 +390,12 @@ static void test_mass_renewal(void **test)
 /* The one order in flight, as text; "" when there is none. */
 static int show_order(void *context, const struct state_order *order)
 {
+	char *identifiers = string_list_join(&order->identifiers, ' ');
+
 	snprintf(context, 256, "%s %s %s %s %s %s %lld", order->name, order->ca, order->server,
-		 order->account ? order->account : "-", order->identifiers,
-		 order->url ? order->url : "-", (long long)order->made_at_s);
+		 order->account ? order->account : "-", identifiers, order->url ? order->url : "-",
+		 (long long)order->made_at_s);
+	free(identifiers);
 	return 0;
 }
 
@@ -417,10 +428,12 @@ static char *attempts(struct state *state, int64_t id)
 
 static struct state_order order_of(int64_t lineage)
 {
+	static char *names[] = {"a.example"};
+
 	return (struct state_order){.lineage = lineage,
 				    .ca = CA,
 				    .server = CA,
-				    .identifiers = "a.example",
+				    .identifiers = {.items = names, .count = 1},
 				    .made_at_s = NOW};
 }
 
