@@ -240,7 +240,7 @@ demo-run: all
 # --- manual pages -----------------------------------------------------------
 
 MAN = $(O)/man/sidestep.1 $(O)/man/sidestep-bench.1 $(O)/man/sidestep-responder.8
-$(O)/man/sidestep.1: MAN_OF = 1 "certificates by TLS-ALPN-01 beside a production server" verbs
+$(O)/man/sidestep.1: MAN_OF = 1 "certificates by TLS-ALPN-01 beside a production server"
 $(O)/man/sidestep-bench.1: MAN_OF = 1 "plays certificate authorities that validate by TLS-ALPN-01"
 $(O)/man/sidestep-responder.8: MAN_OF = 8 "answers TLS-ALPN-01 beside a production server"
 

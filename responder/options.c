@@ -3,12 +3,12 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <getopt.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/option_table.h"
 #include "common/version.h"
 #include "responder/limits.h"
 
@@ -17,103 +17,207 @@
 #define DEFAULT_PORT 443
 #define THREADS_MAX  1024 /* a mistake beyond this */
 
-/* Options without a letter. */
-enum option_code {
-	CODE_ROOT = 256,
-	CODE_INTERFACE,
-	CODE_PORT,
-	CODE_ADDRESS,
-	CODE_NETNS,
-	CODE_USER,
-	CODE_GROUP,
-	CODE_THREADS,
-	CODE_CONNECTIONS,
-	CODE_CONNECTIONS_PER_SOURCE,
-	CODE_TAKEOVER,
-	CODE_ATTACH,
-	CODE_STANDALONE,
-	CODE_REPLACE,
-	CODE_FOREGROUND,
-	CODE_VERBOSE,
-	CODE_CHECK,
-	CODE_UPGRADE,
-	CODE_UNLOAD,
-	CODE_VERSION,
-	CODE_HELP,
+/* What is being filled in. */
+struct parsing {
+	struct options options;
+	bool check, upgrade, unload, version, help, help_man;
 };
 
-static const struct option long_options[] = {
-	{"root", required_argument, NULL, CODE_ROOT},
-	{"interface", required_argument, NULL, CODE_INTERFACE},
-	{"port", required_argument, NULL, CODE_PORT},
-	{"address", required_argument, NULL, CODE_ADDRESS},
-	{"netns", required_argument, NULL, CODE_NETNS},
-	{"user", required_argument, NULL, CODE_USER},
-	{"group", required_argument, NULL, CODE_GROUP},
-	{"threads", required_argument, NULL, CODE_THREADS},
-	{"connections", required_argument, NULL, CODE_CONNECTIONS},
-	{"connections-per-source", required_argument, NULL, CODE_CONNECTIONS_PER_SOURCE},
-	{"takeover", required_argument, NULL, CODE_TAKEOVER},
-	{"attach", required_argument, NULL, CODE_ATTACH},
-	{"standalone", no_argument, NULL, CODE_STANDALONE},
-	{"replace", no_argument, NULL, CODE_REPLACE},
-	{"foreground", no_argument, NULL, CODE_FOREGROUND},
-	{"verbose", no_argument, NULL, CODE_VERBOSE},
-	{"check", no_argument, NULL, CODE_CHECK},
-	{"upgrade", no_argument, NULL, CODE_UPGRADE},
-	{"unload", no_argument, NULL, CODE_UNLOAD},
-	{"version", no_argument, NULL, CODE_VERSION},
-	{"help", no_argument, NULL, CODE_HELP},
-	{NULL, 0, NULL, 0},
-};
+/* --- values that are more than a word ------------------------------------------------------------ */
 
-static const char help_text[] =
-	"Usage: " PROGRAM " [OPTION]...\n"
-	"Answer TLS-ALPN-01 validations (RFC 8737) beside the server that has the port.\n"
-	"\n"
-	"  --interface IF   steer what arrives on this interface; may be repeated\n"
-	"                   (default: all interfaces)\n"
-	"  --port N         the port that certificate authorities connect to (default: 443);\n"
-	"                   up to four\n"
-	"  --address A      steer only what comes for this address of ours; may be repeated\n"
-	"                   (default: any)\n"
-	"  --netns NS       the network namespace in which the production server listens:\n"
-	"                   a name as 'ip netns' lists them, or a path\n"
-	"  --takeover HOW        how to take a connection over: auto, sk_lookup (Linux 6.9 and newer)\n"
-	"                   or repair (older kernels) (default: auto)\n"
-	"  --attach HOW     how to attach to interfaces: auto, tcx or clsact (default: auto)\n"
-	"  --standalone     do not steer: listen on the port, where no other server does\n"
-	"  --threads N      threads that answer (default: one a CPU)\n"
-	"  --connections N  connections at once, 11 KB each (default: 16384)\n"
-	"  --connections-per-source N\n"
-	"                   of one IPv4 address or IPv6 /64; twice as many of one /24 or /48\n"
-	"                   (default: a quarter of all)\n"
-	"  --user USER      user to run as, once everything is open (default: sidestep)\n"
-	"  --group GROUP    group that may publish challenges (default: sidestep)\n"
-	"  --root DIR       keep everything below DIR instead of /: another instance\n"
-	"  --replace        take over from the responder that runs, without a gap; it then ends\n"
-	"  --foreground     stay in the foreground, and log to standard error\n"
-	"  --verbose        log more\n"
-	"\n"
-	"  --check          say what this machine offers, what is missing, and exit\n"
-	"  --upgrade        put the programs of this build in the place of those of the\n"
-	"                   running responder, whatever traffic there is, and exit\n"
-	"  --unload         remove what an ended responder left for its successor:\n"
-	"                   programs, pending challenges, counters, status; and exit\n"
-	"  --version        print the version and exit\n"
-	"  --help           print this and exit\n"
-	"\n"
-	"Without --foreground it returns when the responder is ready in the background,\n"
-	"which then logs nothing: to have the log, use --foreground or systemd.\n"
-	"SIGUSR1 logs how connections ended, SIGTERM ends.\n"
-	"Exit status: 0 done or ready, 1 failed, 2 bad usage.\n";
-
-static int usage_error(const char *what, const char *value)
+static void take_interface(void *target, const char *value, struct option_error *error)
 {
-	fprintf(stderr, PROGRAM ": %s%s%s; see --help\n", what, value ? ": " : "",
-		value ? value : "");
-	return -EINVAL;
+	struct options *options = &((struct parsing *)target)->options;
+
+	(void)error;
+	for (size_t i = 0; i < options->interface_count; i++)
+		if (strcmp(options->interfaces[i], value) == 0)
+			return;
+	options->interfaces[options->interface_count++] = value;
 }
+
+static void take_port(void *target, const char *value, struct option_error *error)
+{
+	struct options *options = &((struct parsing *)target)->options;
+	unsigned long port;
+	char *end;
+
+	errno = 0;
+	port = strtoul(value, &end, 10);
+	if (*value < '0' || *value > '9' || *end || errno || !port || port > UINT16_MAX) {
+		option_wrong(error, "--port takes a number from 1 to 65535, not '%s'", value);
+		return;
+	}
+	for (size_t i = 0; i < options->port_count; i++)
+		if (options->ports[i] == port)
+			return;
+	if (options->port_count == STEER_PORTS_MAX)
+		option_wrong(error, "there can be four ports at most: %s is too many", value);
+	else
+		options->ports[options->port_count++] = (uint16_t)port;
+}
+
+static void take_address(void *target, const char *value, struct option_error *error)
+{
+	static const uint8_t mapped[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+	struct options *options = &((struct parsing *)target)->options;
+	struct steer_address address;
+
+	memcpy(address.bytes, mapped, sizeof(mapped));
+	if (inet_pton(AF_INET, value, address.bytes + sizeof(mapped)) != 1 &&
+	    inet_pton(AF_INET6, value, address.bytes) != 1)
+		option_wrong(error, "--address takes an IPv4 or IPv6 address, not '%s'", value);
+	else if (options->address_count == STEER_ADDRESSES_MAX)
+		option_wrong(error, "there can be %d addresses at most: %s is too many",
+			     STEER_ADDRESSES_MAX, value);
+	else
+		options->addresses[options->address_count++] = address;
+}
+
+/* --- the options --------------------------------------------------------------------------------- */
+
+static const char *const takeovers[] = {
+	[TAKEOVER_AUTO] = "auto",
+	[TAKEOVER_SK_LOOKUP] = "sk_lookup",
+	[TAKEOVER_REPAIR] = "repair",
+	NULL,
+};
+
+static const char *const attach_modes[] = {
+	[ATTACH_AUTO] = "auto",
+	[ATTACH_TCX] = "tcx",
+	[ATTACH_CLSACT] = "clsact",
+	NULL,
+};
+
+#define FIELD(member) OPTION_FIELD(struct parsing, member)
+
+static const struct option_row rows[] = {
+	{.name = "interface",
+	 .kind = OPTION_OWN,
+	 .take = take_interface,
+	 .value = "IF",
+	 .help = "Steer only what arrives on this interface. May be repeated. Default: all "
+		 "interfaces, also those that come later."},
+	{.name = "port",
+	 .kind = OPTION_OWN,
+	 .take = take_port,
+	 .value = "N",
+	 .help = "The port that certificate authorities connect to. May be repeated, for four "
+		 "ports at most. Default: 443."},
+	{.name = "address",
+	 .kind = OPTION_OWN,
+	 .take = take_address,
+	 .value = "ADDRESS",
+	 .help = "Steer only what comes for this address of the host. May be repeated. Default: "
+		 "any address."},
+	{.name = "netns",
+	 .kind = OPTION_TEXT,
+	 FIELD(options.netns),
+	 .value = "NAME",
+	 .help = "The network namespace in which the production server listens: a name that 'ip "
+		 "netns' lists, or a path."},
+	{.name = "takeover",
+	 .kind = OPTION_CHOICE,
+	 FIELD(options.takeover),
+	 .choices = takeovers,
+	 .value = "HOW",
+	 .help = "How to take a connection over: auto, sk_lookup (needs Linux 6.9) or repair (for "
+		 "older kernels). Default: auto."},
+	{.name = "attach",
+	 .kind = OPTION_CHOICE,
+	 FIELD(options.attach_mode),
+	 .choices = attach_modes,
+	 .value = "HOW",
+	 .help = "How to attach to interfaces: auto, tcx (needs Linux 6.6) or clsact. Default: "
+		 "auto."},
+	{.name = "standalone",
+	 .kind = OPTION_FLAG,
+	 FIELD(options.standalone),
+	 .help = "Do not steer: listen on the port itself, where no other server does."},
+	{.name = "threads",
+	 .kind = OPTION_NUMBER,
+	 FIELD(options.threads),
+	 .max = THREADS_MAX,
+	 .value = "N",
+	 .help = "Answer with this many threads. Default: one for each CPU."},
+	{.name = "connections",
+	 .kind = OPTION_NUMBER,
+	 FIELD(options.connections),
+	 .max = LIMITS_CONNECTIONS_MAX,
+	 .value = "N",
+	 .help = "Serve at most this many connections at once; each takes 11 KB. Default: 16384."},
+	{.name = "connections-per-source",
+	 .kind = OPTION_NUMBER,
+	 FIELD(options.connections_per_source),
+	 .max = LIMITS_CONNECTIONS_MAX,
+	 .value = "N",
+	 .help = "Serve at most this many connections of one IPv4 address or IPv6 /64 at once, and "
+		 "twice as many of one /24 or /48. Default: a quarter of --connections."},
+	{.name = "user",
+	 .kind = OPTION_TEXT,
+	 FIELD(options.user),
+	 .value = "USER",
+	 .help = "Run as this user once everything is open. Default: sidestep."},
+	{.name = "group",
+	 .kind = OPTION_TEXT,
+	 FIELD(options.group),
+	 .value = "GROUP",
+	 .help = "Let this group publish challenges. Default: sidestep."},
+	{.name = "root",
+	 .kind = OPTION_TEXT,
+	 FIELD(options.root),
+	 .value = "DIR",
+	 .help = "Keep all files below DIR instead of /. This makes another instance."},
+	{.name = "replace",
+	 .kind = OPTION_FLAG,
+	 FIELD(options.replace),
+	 .help = "Take over from the responder that runs, without a gap. The old one then ends."},
+	{.name = "foreground",
+	 .kind = OPTION_FLAG,
+	 FIELD(options.foreground),
+	 .help = "Stay in the foreground and log to standard error."},
+	{.name = "verbose", .kind = OPTION_FLAG, FIELD(options.verbose), .help = "Log more."},
+	{.name = "check",
+	 .kind = OPTION_FLAG,
+	 FIELD(check),
+	 .help = "Print what this machine offers and what is missing, then exit."},
+	{.name = "upgrade",
+	 .kind = OPTION_FLAG,
+	 FIELD(upgrade),
+	 .help = "Replace the programs of the running responder in the kernel with those of this "
+		 "build, under any traffic, then exit."},
+	{.name = "unload",
+	 .kind = OPTION_FLAG,
+	 FIELD(unload),
+	 .help = "Remove what a responder that has ended left for the next one (programs, pending "
+		 "challenges, counters, status), then exit."},
+	{.name = "version",
+	 .kind = OPTION_FLAG,
+	 FIELD(version),
+	 .help = "Print the version and exit."},
+	{.name = "help", .kind = OPTION_FLAG, FIELD(help), .help = "Print this and exit."},
+	{.name = "help-man", .kind = OPTION_FLAG, FIELD(help_man)},
+};
+
+static const struct option_table table = {rows, sizeof(rows) / sizeof(*rows)};
+
+static const struct option_page page = {
+	.command = PROGRAM,
+	.usage = "[OPTION]...",
+	.before =
+		"Answers TLS-ALPN-01 validations (RFC 8737) beside the server that has the port.\n",
+	.after = "Without --foreground, the program returns when the responder is ready in the "
+		 "background. That responder logs nothing: use --foreground or systemd to have a "
+		 "log.\n"
+		 "\n"
+		 "SIGUSR1 logs how connections ended. SIGTERM ends the responder.\n"
+		 "\n"
+		 "Exit status: 0 done or ready, 1 failed, 2 wrong usage.\n",
+	.table = &table,
+};
+
+/* --- what they mean together --------------------------------------------------------------------- */
 
 /* One thread for each CPU that this process may use. */
 static unsigned int usable_cpus(void)
@@ -123,236 +227,92 @@ static unsigned int usable_cpus(void)
 	return sched_getaffinity(0, sizeof(cpus), &cpus) ? 1 : (unsigned int)CPU_COUNT(&cpus);
 }
 
-/* A decimal number from 1 to `max`; 0 when it is not one. */
-static unsigned int parse_number(const char *text, unsigned int max)
-{
-	unsigned long number;
-	char *end;
-
-	if (*text < '0' || *text > '9')
-		return 0;
-	errno = 0;
-	number = strtoul(text, &end, 10);
-	return errno || *end || number > max ? 0 : (unsigned int)number;
-}
-
-static void add_interface(struct options *options, const char *name)
-{
-	for (size_t i = 0; i < options->interface_count; i++)
-		if (!strcmp(options->interfaces[i], name))
-			return;
-	options->interfaces[options->interface_count++] = name;
-}
-
-static int add_port(struct options *options, const char *text)
-{
-	uint16_t port = (uint16_t)parse_number(text, UINT16_MAX);
-
-	if (!port)
-		return usage_error("--port is 1 to 65535, not", text);
-	for (size_t i = 0; i < options->port_count; i++)
-		if (options->ports[i] == port)
-			return 0;
-	if (options->port_count == STEER_PORTS_MAX)
-		return usage_error("--port may be given four times at most, no place for", text);
-	options->ports[options->port_count++] = port;
-	return 0;
-}
-
-static int add_address(struct options *options, const char *text)
-{
-	static const uint8_t mapped[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-	struct steer_address address;
-
-	memcpy(address.bytes, mapped, sizeof(mapped));
-	if (inet_pton(AF_INET, text, address.bytes + sizeof(mapped)) != 1 &&
-	    inet_pton(AF_INET6, text, address.bytes) != 1)
-		return usage_error("--address is an IPv4 or IPv6 address, not", text);
-	if (options->address_count == STEER_ADDRESSES_MAX)
-		return usage_error("--address was given too often, no place for", text);
-	options->addresses[options->address_count++] = address;
-	return 0;
-}
-
-static int parse_attach_mode(const char *text, enum attach_mode *ret_mode)
-{
-	if (!strcmp(text, "auto"))
-		*ret_mode = ATTACH_AUTO;
-	else if (!strcmp(text, "tcx"))
-		*ret_mode = ATTACH_TCX;
-	else if (!strcmp(text, "clsact"))
-		*ret_mode = ATTACH_CLSACT;
-	else
-		return usage_error("--attach is auto, tcx or clsact, not", text);
-	return 0;
-}
-
-static int parse_takeover(const char *text, enum takeover *ret_takeover)
-{
-	if (!strcmp(text, "auto"))
-		*ret_takeover = TAKEOVER_AUTO;
-	else if (!strcmp(text, "sk_lookup"))
-		*ret_takeover = TAKEOVER_SK_LOOKUP;
-	else if (!strcmp(text, "repair"))
-		*ret_takeover = TAKEOVER_REPAIR;
-	else
-		return usage_error("--takeover is auto, sk_lookup or repair, not", text);
-	return 0;
-}
-
-static int parse_connections(const char *what, const char *text, unsigned int *ret_number)
-{
-	unsigned int number = parse_number(text, LIMITS_CONNECTIONS_MAX);
-
-	if (!number)
-		return usage_error(what, text);
-	*ret_number = number;
-	return 0;
-}
-
-/* An option with a value.  0 or -EINVAL, told. */
-static int take_value(struct options *options, int code, const char *value)
-{
-	/* An unset variable in a script ends here, and not in the system's own directories. */
-	if (!*value)
-		return usage_error("an option has an empty value", NULL);
-	switch (code) {
-	case CODE_ROOT:
-		options->root = value;
-		return 0;
-	case CODE_INTERFACE:
-		add_interface(options, value);
-		return 0;
-	case CODE_PORT:
-		return add_port(options, value);
-	case CODE_ADDRESS:
-		return add_address(options, value);
-	case CODE_NETNS:
-		options->netns = value;
-		return 0;
-	case CODE_USER:
-		options->user = value;
-		return 0;
-	case CODE_GROUP:
-		options->group = value;
-		return 0;
-	case CODE_THREADS:
-		options->threads = parse_number(value, THREADS_MAX);
-		return options->threads ? 0 : usage_error("--threads is 1 to 1024, not", value);
-	case CODE_CONNECTIONS:
-		return parse_connections("--connections is 1 to 1048576, not", value,
-					 &options->connections);
-	case CODE_CONNECTIONS_PER_SOURCE:
-		return parse_connections("--connections-per-source is 1 to 1048576, not", value,
-					 &options->connections_per_source);
-	case CODE_TAKEOVER:
-		return parse_takeover(value, &options->takeover);
-	default:
-		return parse_attach_mode(value, &options->attach_mode);
-	}
-}
-
-/* An option without a value. */
-static void take_flag(struct options *options, int code)
-{
-	switch (code) {
-	case CODE_STANDALONE:
-		options->standalone = true;
-		break;
-	case CODE_REPLACE:
-		options->replace = true;
-		break;
-	case CODE_FOREGROUND:
-		options->foreground = true;
-		break;
-	case CODE_VERBOSE:
-		options->verbose = true;
-		break;
-	case CODE_CHECK:
-		options->action = OPTIONS_CHECK;
-		break;
-	case CODE_UPGRADE:
-		options->action = OPTIONS_UPGRADE;
-		break;
-	case CODE_UNLOAD:
-		options->action = OPTIONS_UNLOAD;
-		break;
-	case CODE_VERSION:
-		puts(PROGRAM " " SIDESTEP_VERSION);
-		options->action = OPTIONS_EXIT;
-		break;
-	case CODE_HELP:
-		fputs(help_text, stdout);
-		options->action = OPTIONS_EXIT;
-		break;
-	}
-}
-
-static int check_standalone(const struct options *options)
+static void check_standalone(const struct options *options, struct option_error *error)
 {
 	if (!options->standalone)
-		return 0;
+		return;
 	if (options->interface_count || options->address_count ||
 	    options->attach_mode != ATTACH_AUTO || options->takeover != TAKEOVER_AUTO)
-		return usage_error("--interface, --address, --takeover and --attach steer, "
-				   "--standalone does not",
-				   NULL);
+		option_wrong(error, "--standalone does not steer: --interface, --address, "
+				    "--takeover and --attach do not go with it");
 	if (options->port_count > 1)
-		return usage_error("--standalone listens on one port", NULL);
-	return 0;
+		option_wrong(error, "--standalone listens on one port");
 }
 
-static int parse_all(struct options *options, int argc, char **argv)
+static void conclude(struct parsing *parsing, struct option_error *error)
 {
-	int code, err;
+	struct options *options = &parsing->options;
 
-	while (options->action != OPTIONS_EXIT) {
-		code = getopt_long(argc, argv, "", long_options, NULL);
-		if (code == -1)
-			break;
-		if (code == '?') /* getopt_long() has said what is wrong */
-			return usage_error("unusable option", NULL);
-		if (!optarg) {
-			take_flag(options, code);
-			continue;
-		}
-		err = take_value(options, code, optarg);
-		if (err)
-			return err;
-	}
-	if (options->action == OPTIONS_EXIT)
-		return 0;
-	if (optind < argc)
-		return usage_error("unexpected argument", argv[optind]);
+	if (parsing->check + parsing->upgrade + parsing->unload > 1)
+		option_wrong(error, "--check, --upgrade and --unload exclude each other");
+	options->action = parsing->check     ? OPTIONS_CHECK
+			  : parsing->upgrade ? OPTIONS_UPGRADE
+			  : parsing->unload  ? OPTIONS_UNLOAD
+					     : OPTIONS_RUN;
 	if (!options->port_count)
 		options->ports[options->port_count++] = DEFAULT_PORT;
 	if (!options->connections_per_source)
 		options->connections_per_source =
 			(options->connections - 1) / LIMITS_SOURCE_PART + 1;
-	return check_standalone(options);
+	check_standalone(options, error);
+}
+
+/* Whether there is something to show instead of anything to do. */
+static bool show_page(const struct parsing *parsing)
+{
+	if (parsing->version)
+		puts(PROGRAM " " SIDESTEP_VERSION);
+	else if (parsing->help)
+		option_print_help(&page, stdout);
+	else if (parsing->help_man)
+		option_print_man(&page, stdout);
+	return parsing->version || parsing->help || parsing->help_man;
+}
+
+static int parse(struct parsing *parsing, int argc, char **argv)
+{
+	struct option_error error = {0};
+	int first;
+
+	first = option_parse(&table, argc, argv, parsing, NULL, &error);
+	if (!error.text[0] && show_page(parsing)) {
+		parsing->options.action = OPTIONS_EXIT;
+		return 0;
+	}
+	if (first < argc)
+		option_wrong(&error, "the argument '%s' is not expected", argv[first]);
+	conclude(parsing, &error);
+	if (!error.text[0])
+		return 0;
+	fprintf(stderr, PROGRAM ": %s; see --help\n", error.text);
+	return -EINVAL;
 }
 
 int options_parse(struct options *ret_options, int argc, char **argv)
 {
-	struct options options = {
-		.action = OPTIONS_RUN,
-		.root = "",
-		.user = DEFAULT_NAME,
-		.group = DEFAULT_NAME,
-		.interfaces = calloc((size_t)argc + 1, sizeof(*options.interfaces)),
-		.addresses = calloc((size_t)argc + 1, sizeof(*options.addresses)),
-		.threads = usable_cpus(),
-		.connections = LIMITS_CONNECTIONS,
+	struct parsing parsing = {
+		.options =
+			{
+				.root = "",
+				.user = DEFAULT_NAME,
+				.group = DEFAULT_NAME,
+				.interfaces = calloc((size_t)argc + 1,
+						     sizeof(*parsing.options.interfaces)),
+				.addresses = calloc((size_t)argc + 1,
+						    sizeof(*parsing.options.addresses)),
+				.threads = usable_cpus(),
+				.connections = LIMITS_CONNECTIONS,
+			},
 	};
 	int err = -ENOMEM;
 
-	if (options.interfaces && options.addresses)
-		err = parse_all(&options, argc, argv);
+	if (parsing.options.interfaces && parsing.options.addresses)
+		err = parse(&parsing, argc, argv);
 	if (err) {
-		options_done(&options);
+		options_done(&parsing.options);
 		return err;
 	}
-	*ret_options = options;
+	*ret_options = parsing.options;
 	return 0;
 }
 

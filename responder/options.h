@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The responder's command line.  Used by main.c, and by check.c. */
+/* The command line of `sidestep-responder`. */
 #ifndef OPTIONS_H
 #define OPTIONS_H
 

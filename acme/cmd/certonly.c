@@ -418,8 +418,8 @@ int verb_certonly(const struct arguments *arguments)
 			"the beginning, not '%s'",
 			arguments->cert_name);
 	if (failure_is_set(&certonly.failure) ||
-	    names_parse(&certonly.names, &certonly.name_count, arguments->domains,
-			arguments->domain_count, &certonly.failure)) {
+	    names_parse(&certonly.names, &certonly.name_count, arguments->domains.items,
+			arguments->domains.count, &certonly.failure)) {
 		report_failure(&certonly);
 		status = EXIT_USAGE;
 	} else {

@@ -2,7 +2,6 @@
 #include "acme/config/arguments.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include "acme/util/json.h"
 #include "acme/crypto/key.h"
 #include "common/challenge_table.h"
+#include "common/option_table.h"
 #include "common/version.h"
 
 #define TIMEOUT_MAX_S 600
@@ -23,97 +23,123 @@ static const struct {
 	const char *name;
 	const char *operand; /* NULL: takes none; in brackets: may be left out */
 	const char *summary;
-	const char *text; /* for its own help */
+	const char *text; /* as in struct option_page */
 } verbs[VERBS] = {
 	[VERB_REGISTER] = {"register", NULL, "make an account at the CA, or find it again",
-			   "certonly does this too; register alone is for checking that the CA can "
-			   "be reached.\n\n"
+			   "`sidestep certonly` does this too. Use register alone to check "
+			   "that the CA can be reached.\n"
+			   "\n"
 			   "  sidestep register --agree-tos --email admin@example.org\n"},
-	[VERB_SHOW_ACCOUNT] = {"show_account", NULL, "show our account as the CA has it",
+	[VERB_SHOW_ACCOUNT] = {"show_account", NULL, "show the account as the CA has it",
 			       "  sidestep show_account --json\n"
 			       "  sidestep show_account --server https://ca.example/acme/directory "
 			       "--account shop\n"},
 	[VERB_UPDATE_ACCOUNT] =
-		{"update_account", NULL, "change the account's contact address, or end it",
-		 "An ended account cannot be had again: its key is put aside, and the next "
-		 "`sidestep register`\nmakes another.  Certificates stay valid.\n\n"
+		{"update_account", NULL, "change the account's contact address, or end the account",
+		 "An ended account is gone for good: its key is put aside, and the "
+		 "next `sidestep register` makes another account. Certificates stay "
+		 "valid.\n"
+		 "\n"
 		 "  sidestep update_account --email admin@example.org\n"
 		 "  sidestep update_account --email ''    (no address)\n"
 		 "  sidestep update_account --deactivate\n"},
-	[VERB_ROLLOVER] =
-		{"rollover", NULL, "replace the account's key",
-		 "The new key is on the disk before the CA hears of it.  After a crash or a lost "
-		 "answer, the\nnext run finds out which of the two keys the CA knows, and goes on "
-		 "with that one.\n\n"
-		 "  sidestep rollover\n"},
-	[VERB_CERTONLY] =
-		{"certonly", NULL, "get a certificate and keep it below /var/lib/sidestep/live/",
-		 "Validates all names by tls-alpn-01 while the production server keeps port 443.  "
-		 "A\ncertificate for the same names with more than a third of its life left is "
-		 "kept.\n\n"
-		 "  sidestep certonly --agree-tos -d example.org -d www.example.org \\\n"
-		 "      --deploy-hook 'systemctl reload nginx'\n"},
-	[VERB_RENEW] =
-		{"renew", NULL, "renew all certificates that are due",
-		 "Once, for a timer; `sidestep run` does it by itself.  What is due is told by "
-		 "`sidestep plan`;\nnothing due is no failure.  --cert-name looks at one only.\n\n"
-		 "  sidestep renew\n  sidestep renew --cert-name example.org --force-renewal\n"
-		 "  sidestep renew --force-renewal --issued-before 2026-11-20    (a CA has to "
-		 "revoke them)\n"},
-	[VERB_RUN] =
-		{"run", NULL, "renew certificates when they are due, until stopped",
-		 "The daemon.  It does what `sidestep renew` does, at the moments that `sidestep "
-		 "plan` shows.\nSIGTERM ends it; orders under way are gone on with by the next."
-		 "\n\n  sidestep run\n"},
-	[VERB_PLAN] = {"plan", "[NAME]", "show when which certificate is renewed",
-		       "And what the CAs' limits leave.  Of the certificate NAME, also the last "
-		       "attempts to get one.\n\n"
-		       "  sidestep plan --json\n  sidestep plan example.org\n"},
-	[VERB_CERTIFICATES] = {"certificates", NULL, "list the certificates that are there",
+	[VERB_ROLLOVER] = {"rollover", NULL, "replace the account's key",
+			   "The new key is on the disk before the CA gets it. After a crash or "
+			   "a lost answer, the next run finds out which of the two keys the CA "
+			   "knows, and keeps that one.\n"
+			   "\n"
+			   "  sidestep rollover\n"},
+	[VERB_CERTONLY] = {"certonly", NULL,
+			   "get a certificate and keep it below /var/lib/sidestep/live/",
+			   "Validates all names by tls-alpn-01 while the production server "
+			   "keeps port 443. If there is a certificate for the same names with "
+			   "more than a third of its life left, it stays.\n"
+			   "\n"
+			   "  sidestep certonly --agree-tos -d example.org -d www.example.org "
+			   "\\\n"
+			   "      --deploy-hook 'systemctl reload nginx'\n"},
+	[VERB_RENEW] = {"renew", NULL, "renew all certificates that are due",
+			"Runs once, for a timer; `sidestep run` renews by itself. `sidestep "
+			"plan` shows what is due. It is no failure if nothing is. With "
+			"--cert-name, only that certificate is looked at.\n"
+			"\n"
+			"  sidestep renew\n"
+			"  sidestep renew --cert-name example.org --force-renewal\n"
+			"  sidestep renew --force-renewal --issued-before 2026-11-20    (a "
+			"CA has to revoke them)\n"},
+	[VERB_RUN] = {"run", NULL, "renew certificates when they are due, until stopped",
+		      "The daemon. It does what `sidestep renew` does, at the times that "
+		      "`sidestep plan` shows. SIGHUP reads the configuration again. "
+		      "SIGTERM ends it; the next run continues orders that are under way.\n"
+		      "\n"
+		      "  sidestep run\n"},
+	[VERB_PLAN] = {"plan", "[NAME]", "show when each certificate is renewed",
+		       "Also shows what is left of the CAs' rate limits. With the NAME of "
+		       "a certificate, also shows the last attempts to get it.\n"
+		       "\n"
+		       "  sidestep plan --json\n"
+		       "  sidestep plan example.org\n"},
+	[VERB_CERTIFICATES] = {"certificates", NULL, "list the certificates on the disk",
 			       "  sidestep certificates --json\n"},
-	[VERB_REVOKE] =
-		{"revoke", "NAME", "have a certificate revoked by the CA that issued it",
-		 "NAME is what `sidestep certificates` calls it.  It stays on the disk, and "
-		 "is not renewed\nuntil `sidestep certonly` asks for it again.\n\n"
-		 "  sidestep revoke example.org --reason keyCompromise\n"},
+	[VERB_REVOKE] = {"revoke", "NAME", "ask the CA to revoke a certificate that it issued",
+			 "NAME is what `sidestep certificates` calls it. The certificate "
+			 "stays on the disk. It is not renewed until `sidestep certonly` "
+			 "asks for it again.\n"
+			 "\n"
+			 "  sidestep revoke example.org --reason keyCompromise\n"},
 	[VERB_DELETE] = {"delete", "NAME", "remove a certificate from the disk",
-			 "With its key and all earlier ones.  It is not revoked: `sidestep revoke` "
-			 "first, if its key\nmay be known to others.\n\n"
+			 "Also removes its key and all earlier certificates of this NAME. "
+			 "Nothing is revoked: use `sidestep revoke` first if others may know "
+			 "the key.\n"
+			 "\n"
 			 "  sidestep delete example.org\n"},
-	[VERB_IMPORT] =
-		{"import", "DIR", "take certificates over from another ACME client",
-		 "DIR is where certbot, lego, acme.sh or dehydrated keep them; which of these it "
-		 "is, is known by\nwhat is in it.  Certificates and keys are copied, and renewed by "
-		 "sidestep from then on; nothing in\nDIR is changed, and what is here already stays "
-		 "as it is.  Hooks that only reload a service are\ntaken over, others shown; "
-		 "--deploy-hook is for all.  Account keys are taken over where there is no\naccount "
-		 "yet, if they are P-256: of lego and acme.sh they mostly are, of certbot and "
-		 "dehydrated mostly not.\n--server is the CA of those of which DIR does not tell it.  Exits "
-		 "with 1 when any is left out.\n\n"
-		 "--json: client, imported, present, failed (how many), certificates[] with name, "
-		 "result (imported,\npresent, failed), hook, hook_taken, certificate, error; "
-		 "accounts[] with server, result (imported,\npresent, none, failed), error.\n\n"
-		 "  sidestep import /etc/letsencrypt\n  sidestep import ~/.acme.sh --deploy-hook "
-		 "'systemctl reload nginx'\n"},
-	[VERB_PUBLISH] = {"publish", "NAME", "arm a name for a challenge that another client has",
-			  "The name is answered from now on until --ttl is over or it is "
-			  "withdrawn.\n\n"
-			  "  sidestep publish example.org --key-authorization TOKEN.THUMBPRINT\n"},
+	[VERB_IMPORT] = {"import", "DIR", "take certificates over from another ACME client",
+			 "DIR is where certbot, lego, acme.sh or dehydrated keep their "
+			 "certificates; the files in it show which client it is. Sidestep "
+			 "copies certificates and keys and renews them from then on. Nothing "
+			 "in DIR changes, and certificates that are here already stay as "
+			 "they are.\n"
+			 "\n"
+			 "Hooks that only reload a service are taken over, others are shown; "
+			 "--deploy-hook gives one hook to all. Account keys are taken over "
+			 "if they are P-256 and there is no account yet: those of lego and "
+			 "acme.sh mostly are, those of certbot and dehydrated mostly are "
+			 "not. --server is the CA of the certificates for which DIR does not "
+			 "name one. The exit status is 1 if any certificate is left out.\n"
+			 "\n"
+			 "--json: client, imported, present, failed (how many), "
+			 "certificates[] with name, result (imported, present, failed), "
+			 "hook, hook_taken, certificate, error; accounts[] with server, "
+			 "result (imported, present, none, failed), error.\n"
+			 "\n"
+			 "  sidestep import /etc/letsencrypt\n"
+			 "  sidestep import ~/.acme.sh --deploy-hook 'systemctl reload "
+			 "nginx'\n"},
+	[VERB_PUBLISH] = {"publish", "NAME", "arm a name for the challenge of another ACME client",
+			  "Validations of the name are answered from now on, until --ttl is "
+			  "over or the name is withdrawn.\n"
+			  "\n"
+			  "  sidestep publish example.org --key-authorization "
+			  "TOKEN.THUMBPRINT\n"},
 	[VERB_WITHDRAW] = {"withdraw", "NAME", "disarm a name",
 			   "  sidestep withdraw example.org\n"},
-	[VERB_CHECK] =
-		{"check", "NAME", "validate a name as a CA would, and say what stands in the way",
-		 "Looks at the name's addresses and CAA records, arms it for a moment, and asks "
-		 "each of its\naddresses as a CA does.  From this host, so a firewall or a "
-		 "redirection further out is not\nseen.  Exits with 0 when a CA would "
-		 "succeed.\n\n"
-		 "  sidestep check www.example.org\n  sidestep check 192.0.2.1 --json\n"},
-	[VERB_STATUS] =
-		{"status", "[NAME]", "show the responder, armed names and counters",
-		 "Of a NAME: whether it is armed, and what came for it since it was armed "
-		 "last, which\ntells a CA that never arrived from one whose handshake failed.  "
-		 "Without one, exits with 1\nwhen no responder runs.\n\n"
-		 "  sidestep status --json\n  sidestep status example.org\n"},
+	[VERB_CHECK] = {"check", "NAME",
+			"validate a name as a CA would, and say what stands in the way",
+			"Looks up the name's addresses and CAA records, arms the name for a "
+			"moment, and connects to each address as a CA does. It connects "
+			"from this host, so it does not see a firewall or a redirection "
+			"further out. The exit status is 0 if a CA would succeed.\n"
+			"\n"
+			"  sidestep check www.example.org\n"
+			"  sidestep check 192.0.2.1 --json\n"},
+	[VERB_STATUS] = {"status", "[NAME]", "show the responder, armed names and counters",
+			 "With a NAME, shows whether it is armed and which connections came "
+			 "for it since it was last armed. This tells a CA that never arrived "
+			 "from a CA whose handshake failed. Without a NAME, the exit status "
+			 "is 1 if no responder runs.\n"
+			 "\n"
+			 "  sidestep status --json\n"
+			 "  sidestep status example.org\n"},
 };
 
 #define BIT(verb)     (1u << (verb))
@@ -133,240 +159,308 @@ struct parsing {
 	const char *root;
 	const char *eab_hmac_key;
 	bool staging;
-	bool help;
-	bool version;
+	bool help, help_man, version;
 };
 
-enum option_kind {
-	OPTION_FLAG, /* a bool */
-	OPTION_TEXT, /* a const char * */
-	OPTION_SECONDS, /* a uint32_t */
-	OPTION_DOMAIN, /* one more of arguments.domains */
+#define FIELD(member) OPTION_FIELD(struct parsing, member)
+
+static const struct option_row rows[] = {
+	{.name = "domain",
+	 .letter = 'd',
+	 .kind = OPTION_TEXTS,
+	 FIELD(arguments.domains),
+	 .value = "NAME",
+	 .verbs = BIT(VERB_CERTONLY),
+	 .help = "A domain name or IP address. May be repeated, or given with commas "
+		 "between."},
+	{.name = "cert-name",
+	 .kind = OPTION_TEXT,
+	 FIELD(arguments.cert_name),
+	 .value = "NAME",
+	 .verbs = RENEWAL_VERBS,
+	 .help = "What the certificate is called on disk. Default for certonly: the "
+		 "first name."},
+	{.name = "deploy-hook",
+	 .kind = OPTION_TEXT,
+	 FIELD(arguments.deploy_hook),
+	 .value = "COMMAND",
+	 .may_be_empty = true,
+	 .verbs = BIT(VERB_CERTONLY) | BIT(VERB_IMPORT),
+	 .help = "Run this command for each new certificate, with RENEWED_LINEAGE "
+		 "and RENEWED_DOMAINS set."},
+	{.name = "force-renewal",
+	 .kind = OPTION_FLAG,
+	 FIELD(arguments.force_renewal),
+	 .verbs = RENEWAL_VERBS,
+	 .help = "Get a new certificate even if the present one is not due."},
+	{.name = "issued-after",
+	 .kind = OPTION_TEXT,
+	 FIELD(arguments.issued_after),
+	 .value = "DATE",
+	 .verbs = BIT(VERB_RENEW),
+	 .help = "With --force-renewal: only certificates issued after this date, "
+		 "before all else that is due."},
+	{.name = "issued-before",
+	 .kind = OPTION_TEXT,
+	 FIELD(arguments.issued_before),
+	 .value = "DATE",
+	 .verbs = BIT(VERB_RENEW),
+	 .help = "With --force-renewal: only certificates issued before this date, "
+		 "before all else that is due."},
+	{.name = "dry-run",
+	 .kind = OPTION_FLAG,
+	 FIELD(arguments.dry_run),
+	 .verbs = RENEWAL_VERBS,
+	 .help = "Try it at the CA's staging environment, and keep nothing."},
+	{.name = "key-type",
+	 .kind = OPTION_TEXT,
+	 FIELD(arguments.key_type),
+	 .value = "TYPE",
+	 .verbs = BIT(VERB_CERTONLY),
+	 .help = "The type of the key: p256, p384, rsa2048, rsa3072 or rsa4096. "
+		 "Default: p256."},
+	{.name = "reuse-key",
+	 .kind = OPTION_FLAG,
+	 FIELD(arguments.reuse_key),
+	 .verbs = BIT(VERB_CERTONLY),
+	 .help = "Keep the present key, now and at each renewal."},
+	{.name = "bundle",
+	 .kind = OPTION_FLAG,
+	 FIELD(arguments.bundle),
+	 .verbs = BIT(VERB_CERTONLY),
+	 .help = "Also write bundle.pem, with the full chain and the key, for "
+		 "HAProxy."},
+	{.name = "preferred-profile",
+	 .kind = OPTION_TEXT,
+	 FIELD(arguments.preferred_profile),
+	 .value = "PROFILE",
+	 .verbs = BIT(VERB_CERTONLY),
+	 .help = "Ask for this certificate profile if the CA offers it."},
+	{.name = "required-profile",
+	 .kind = OPTION_TEXT,
+	 FIELD(arguments.required_profile),
+	 .value = "PROFILE",
+	 .verbs = BIT(VERB_CERTONLY),
+	 .help = "Ask for this certificate profile. If the CA does not offer it, "
+		 "nothing is ordered."},
+	{.name = "preferred-chain",
+	 .kind = OPTION_TEXT,
+	 FIELD(arguments.preferred_chain),
+	 .value = "ISSUER",
+	 .verbs = BIT(VERB_CERTONLY),
+	 .help = "Prefer the chain whose last certificate was issued by this common "
+		 "name."},
+	{.name = "resolver",
+	 .kind = OPTION_TEXT,
+	 FIELD(arguments.resolver),
+	 .value = "ADDRESS",
+	 .verbs = BIT(VERB_CERTONLY) | BIT(VERB_CHECK),
+	 .help = "Ask this DNS resolver in checks. Default: those of "
+		 "/etc/resolv.conf."},
+	{.name = "no-probe",
+	 .kind = OPTION_FLAG,
+	 FIELD(arguments.no_probe),
+	 .verbs = RENEWAL_VERBS | BIT(VERB_RUN),
+	 .help = "Do not connect to this host's own port 443 before the CA does."},
+	{.name = "no-preflight",
+	 .kind = OPTION_FLAG,
+	 FIELD(arguments.no_preflight),
+	 .verbs = RENEWAL_VERBS | BIT(VERB_RUN),
+	 .help = "Do not look at the DNS before ordering."},
+	{.name = "server",
+	 .kind = OPTION_TEXT,
+	 FIELD(arguments.server),
+	 .value = "CA",
+	 .verbs = CHOICE_VERBS | ACCOUNT_VERBS | BIT(VERB_CHECK) | BIT(VERB_IMPORT),
+	 .help = "The CA: the URL of its directory, or its name in the "
+		 "configuration. Default: letsencrypt."},
+	{.name = "staging",
+	 .kind = OPTION_FLAG,
+	 FIELD(staging),
+	 .verbs = CHOICE_VERBS | ACCOUNT_VERBS | BIT(VERB_CHECK) | BIT(VERB_IMPORT),
+	 .help = "Use Let's Encrypt's staging environment."},
+	{.name = "cacert",
+	 .kind = OPTION_TEXT,
+	 FIELD(arguments.cacert),
+	 .value = "FILE",
+	 .verbs = CA_VERBS | ACCOUNT_VERBS | BIT(VERB_CHECK),
+	 .help = "Trust the CA's server by the root certificates in this PEM file, "
+		 "and by no others."},
+	{.name = "agree-tos",
+	 .kind = OPTION_FLAG,
+	 FIELD(arguments.agree_tos),
+	 .verbs = CA_VERBS,
+	 .help = "Agree to the CA's terms of service."},
+	{.name = "email",
+	 .kind = OPTION_TEXT,
+	 FIELD(arguments.email),
+	 .value = "ADDRESS",
+	 .may_be_empty = true,
+	 .verbs = CA_VERBS | BIT(VERB_UPDATE_ACCOUNT),
+	 .help = "The contact address of a new account; for update_account, the new "
+		 "address."},
+	{.name = "account",
+	 .kind = OPTION_TEXT,
+	 FIELD(arguments.account),
+	 .value = "NAME",
+	 .verbs = CHOICE_VERBS | ACCOUNT_VERBS | BIT(VERB_REVOKE) | BIT(VERB_CHECK),
+	 .help = "Which account at the CA to use. Default: the one without a name."},
+	{.name = "deactivate",
+	 .kind = OPTION_FLAG,
+	 FIELD(arguments.deactivate),
+	 .verbs = BIT(VERB_UPDATE_ACCOUNT),
+	 .help = "End the account for good."},
+	{.name = "eab-kid",
+	 .kind = OPTION_TEXT,
+	 FIELD(arguments.eab_kid),
+	 .value = "ID",
+	 .verbs = CHOICE_VERBS,
+	 .help = "The key id from the CA's web site, for a new account there."},
+	{.name = "eab-hmac-key-file",
+	 .kind = OPTION_TEXT,
+	 FIELD(arguments.eab_hmac_key_file),
+	 .value = "FILE",
+	 .verbs = CHOICE_VERBS,
+	 .help = "The file with the HMAC key that belongs to --eab-kid."},
+	{.name = "eab-hmac-key",
+	 .kind = OPTION_TEXT,
+	 FIELD(eab_hmac_key),
+	 .value = "KEY",
+	 .verbs = CHOICE_VERBS,
+	 .help = "Refused: every user of this host can read a command line."},
+	{.name = "reason",
+	 .kind = OPTION_TEXT,
+	 FIELD(arguments.reason),
+	 .value = "REASON",
+	 .verbs = BIT(VERB_REVOKE),
+	 .help = "Why: keyCompromise, superseded, cessationOfOperation, ... Default: "
+		 "none given."},
+	{.name = "timeout",
+	 .kind = OPTION_NUMBER,
+	 FIELD(arguments.timeout_s),
+	 .max = TIMEOUT_MAX_S,
+	 .value = "SECONDS",
+	 .verbs = CA_VERBS | ACCOUNT_VERBS | BIT(VERB_CHECK),
+	 .help = "Give each request to the CA this long. Default: 30."},
+	{.name = "digest",
+	 .kind = OPTION_TEXT,
+	 FIELD(arguments.digest),
+	 .value = "HEX",
+	 .verbs = BIT(VERB_PUBLISH),
+	 .help = "The SHA-256 of the key authorization, in 64 hexadecimal digits."},
+	{.name = "key-authorization",
+	 .kind = OPTION_TEXT,
+	 FIELD(arguments.key_authorization),
+	 .value = "TEXT",
+	 .verbs = BIT(VERB_PUBLISH),
+	 .help = "The key authorization itself: TOKEN.THUMBPRINT."},
+	{.name = "ttl",
+	 .kind = OPTION_NUMBER,
+	 FIELD(arguments.ttl_s),
+	 .max = CHALLENGE_TTL_MAX_S,
+	 .value = "SECONDS",
+	 .verbs = BIT(VERB_PUBLISH),
+	 .help = "Disarm the name after this time. Default: 600."},
+	{.name = "root",
+	 .kind = OPTION_TEXT,
+	 FIELD(root),
+	 .value = "DIR",
+	 .may_be_empty = true,
+	 .verbs = ALL_VERBS,
+	 .help = "Put DIR before /var/lib/sidestep, /run/sidestep and /etc/sidestep."},
+	{.name = "json",
+	 .kind = OPTION_FLAG,
+	 FIELD(arguments.json),
+	 .verbs = ALL_VERBS,
+	 .help = "Print one JSON document."},
+	{.name = "quiet",
+	 .letter = 'q',
+	 .kind = OPTION_FLAG,
+	 FIELD(arguments.quiet),
+	 .verbs = ALL_VERBS,
+	 .help = "Show no progress."},
+	{.name = "verbose",
+	 .letter = 'v',
+	 .kind = OPTION_FLAG,
+	 FIELD(arguments.verbose),
+	 .verbs = ALL_VERBS,
+	 .help = "Show progress in lines, and every exchange with the CA."},
+	{.name = "help",
+	 .letter = 'h',
+	 .kind = OPTION_FLAG,
+	 FIELD(help),
+	 .verbs = ALL_VERBS,
+	 .help = "Print this and exit."},
+	{.name = "version",
+	 .letter = 'V',
+	 .kind = OPTION_FLAG,
+	 FIELD(version),
+	 .verbs = ALL_VERBS,
+	 .help = "Print the version and exit."},
+	{.name = "help-man", .kind = OPTION_FLAG, FIELD(help_man), .verbs = ALL_VERBS},
 };
 
-#define FIELD(name) offsetof(struct parsing, name)
+#define OPTION_COUNT (sizeof(rows) / sizeof(*rows))
 
-static const struct {
-	const char *name;
-	char letter; /* 0: none */
-	enum option_kind kind;
-	size_t field; /* offset in struct parsing */
-	uint32_t max; /* of OPTION_SECONDS */
-	const char *value; /* what stands for the value in help; NULL: takes none */
-	unsigned int verbs; /* that take it */
-	const char *help;
-} options[] = {
-	{"domain", 'd', OPTION_DOMAIN, 0, 0, "NAME", BIT(VERB_CERTONLY),
-	 "a domain name or IP address; again for each, or commas between"},
-	{"cert-name", 0, OPTION_TEXT, FIELD(arguments.cert_name), 0, "NAME", RENEWAL_VERBS,
-	 "what the certificate is called on disk (certonly's default: the first name)"},
-	{"deploy-hook", 0, OPTION_TEXT, FIELD(arguments.deploy_hook), 0, "COMMAND",
-	 BIT(VERB_CERTONLY) | BIT(VERB_IMPORT),
-	 "run for a new certificate, with RENEWED_LINEAGE and RENEWED_DOMAINS set"},
-	{"force-renewal", 0, OPTION_FLAG, FIELD(arguments.force_renewal), 0, NULL, RENEWAL_VERBS,
-	 "get a new certificate even if the present one is not due"},
-	{"issued-after", 0, OPTION_TEXT, FIELD(arguments.issued_after), 0, "DATE", BIT(VERB_RENEW),
-	 "with --force-renewal: only what was issued after it, before all else that is due"},
-	{"issued-before", 0, OPTION_TEXT, FIELD(arguments.issued_before), 0, "DATE",
-	 BIT(VERB_RENEW), "the same: only what was issued before it"},
-	{"dry-run", 0, OPTION_FLAG, FIELD(arguments.dry_run), 0, NULL, RENEWAL_VERBS,
-	 "try it at the CA's staging environment, and throw away what it gives"},
-	{"key-type", 0, OPTION_TEXT, FIELD(arguments.key_type), 0, "TYPE", BIT(VERB_CERTONLY),
-	 "p256 (the default), p384, rsa2048, rsa3072 or rsa4096"},
-	{"reuse-key", 0, OPTION_FLAG, FIELD(arguments.reuse_key), 0, NULL, BIT(VERB_CERTONLY),
-	 "keep the present certificate's key, now and at each renewal"},
-	{"bundle", 0, OPTION_FLAG, FIELD(arguments.bundle), 0, NULL, BIT(VERB_CERTONLY),
-	 "write bundle.pem, too, with full chain and key: for HAProxy"},
-	{"preferred-profile", 0, OPTION_TEXT, FIELD(arguments.preferred_profile), 0, "PROFILE",
-	 BIT(VERB_CERTONLY), "the CA's certificate profile to ask for, where it is offered"},
-	{"required-profile", 0, OPTION_TEXT, FIELD(arguments.required_profile), 0, "PROFILE",
-	 BIT(VERB_CERTONLY), "the same; without it there is no order"},
-	{"preferred-chain", 0, OPTION_TEXT, FIELD(arguments.preferred_chain), 0, "ISSUER",
-	 BIT(VERB_CERTONLY), "take the chain whose last certificate is issued by this common name"},
-	{"resolver", 0, OPTION_TEXT, FIELD(arguments.resolver), 0, "ADDRESS",
-	 BIT(VERB_CERTONLY) | BIT(VERB_CHECK),
-	 "DNS resolver for checks (default: those of /etc/resolv.conf)"},
-	{"no-probe", 0, OPTION_FLAG, FIELD(arguments.no_probe), 0, NULL,
-	 RENEWAL_VERBS | BIT(VERB_RUN),
-	 "tell the CA without asking this host's own port 443 first"},
-	{"no-preflight", 0, OPTION_FLAG, FIELD(arguments.no_preflight), 0, NULL,
-	 RENEWAL_VERBS | BIT(VERB_RUN), "order without looking at the DNS first"},
-	{"server", 0, OPTION_TEXT, FIELD(arguments.server), 0, "CA",
-	 CHOICE_VERBS | ACCOUNT_VERBS | BIT(VERB_CHECK) | BIT(VERB_IMPORT),
-	 "the CA: its directory's URL, or its name in the configuration (default: letsencrypt)"},
-	{"staging", 0, OPTION_FLAG, FIELD(staging), 0, NULL,
-	 CHOICE_VERBS | ACCOUNT_VERBS | BIT(VERB_CHECK) | BIT(VERB_IMPORT),
-	 "use Let's Encrypt's staging environment"},
-	{"cacert", 0, OPTION_TEXT, FIELD(arguments.cacert), 0, "FILE",
-	 CA_VERBS | ACCOUNT_VERBS | BIT(VERB_CHECK),
-	 "PEM file of the only root certificates to trust the CA's server by"},
-	{"agree-tos", 0, OPTION_FLAG, FIELD(arguments.agree_tos), 0, NULL, CA_VERBS,
-	 "agree to the CA's terms of service"},
-	{"email", 0, OPTION_TEXT, FIELD(arguments.email), 0, "ADDRESS",
-	 CA_VERBS | BIT(VERB_UPDATE_ACCOUNT),
-	 "contact address of a new account, or the new one of ours"},
-	{"account", 0, OPTION_TEXT, FIELD(arguments.account), 0, "NAME",
-	 CHOICE_VERBS | ACCOUNT_VERBS | BIT(VERB_REVOKE) | BIT(VERB_CHECK),
-	 "which of our accounts at the CA (default: the one without a name)"},
-	{"deactivate", 0, OPTION_FLAG, FIELD(arguments.deactivate), 0, NULL,
-	 BIT(VERB_UPDATE_ACCOUNT), "end the account for good"},
-	{"eab-kid", 0, OPTION_TEXT, FIELD(arguments.eab_kid), 0, "ID", CHOICE_VERBS,
-	 "key id from the CA's web site, for a new account there"},
-	{"eab-hmac-key-file", 0, OPTION_TEXT, FIELD(arguments.eab_hmac_key_file), 0, "FILE",
-	 CHOICE_VERBS, "file with the HMAC key that belongs to it"},
-	{"eab-hmac-key", 0, OPTION_TEXT, FIELD(eab_hmac_key), 0, "KEY", CHOICE_VERBS,
-	 "refused: a secret on a command line is none"},
-	{"reason", 0, OPTION_TEXT, FIELD(arguments.reason), 0, "REASON", BIT(VERB_REVOKE),
-	 "why: keyCompromise, superseded, cessationOfOperation, ... (default: none given)"},
-	{"timeout", 0, OPTION_SECONDS, FIELD(arguments.timeout_s), TIMEOUT_MAX_S, "SECONDS",
-	 CA_VERBS | ACCOUNT_VERBS | BIT(VERB_CHECK), "for one request to the CA (default: 30)"},
-	{"digest", 0, OPTION_TEXT, FIELD(arguments.digest), 0, "HEX", BIT(VERB_PUBLISH),
-	 "SHA-256 of the key authorization, 64 hexadecimal digits"},
-	{"key-authorization", 0, OPTION_TEXT, FIELD(arguments.key_authorization), 0, "TEXT",
-	 BIT(VERB_PUBLISH), "the key authorization itself: TOKEN.THUMBPRINT"},
-	{"ttl", 0, OPTION_SECONDS, FIELD(arguments.ttl_s), CHALLENGE_TTL_MAX_S, "SECONDS",
-	 BIT(VERB_PUBLISH), "disarm the name after this time (default: 600)"},
-	{"root", 0, OPTION_TEXT, FIELD(root), 0, "DIR", ALL_VERBS,
-	 "put DIR before /var/lib/sidestep, /run/sidestep and /etc/sidestep"},
-	{"json", 0, OPTION_FLAG, FIELD(arguments.json), 0, NULL, ALL_VERBS,
-	 "one JSON document on standard output"},
-	{"quiet", 'q', OPTION_FLAG, FIELD(arguments.quiet), 0, NULL, ALL_VERBS, "no progress"},
-	{"verbose", 'v', OPTION_FLAG, FIELD(arguments.verbose), 0, NULL, ALL_VERBS,
-	 "progress in plain lines, with every exchange"},
-	{"help", 'h', OPTION_FLAG, FIELD(help), 0, NULL, ALL_VERBS, "this text"},
-	{"version", 'V', OPTION_FLAG, FIELD(version), 0, NULL, ALL_VERBS, "the version"},
-};
-
-#define OPTION_COUNT   ((int)(sizeof(options) / sizeof(*options)))
-#define OPTION_LETTERS ":d:qvhV" /* ':' first: getopt tells a missing value apart */
+static const struct option_table table = {rows, OPTION_COUNT};
 
 /* --- help ------------------------------------------------------------------------------------ */
 
-static void print_options(enum verb verb)
-{
-	char left[64];
-	int i;
-
-	for (i = 0; i < OPTION_COUNT; i++) {
-		if (!(options[i].verbs & BIT(verb)))
-			continue;
-		snprintf(left, sizeof(left), "%c%c%c --%s %s", options[i].letter ? '-' : ' ',
-			 options[i].letter ? options[i].letter : ' ', options[i].letter ? ',' : ' ',
-			 options[i].name, options[i].value ? options[i].value : "");
-		printf("  %-28s %s\n", left, options[i].help);
-	}
-}
+#define SUMMARY "Gets certificates by TLS-ALPN-01 beside a production server on port 443.\n"
+#define STATUS  "Exit status: 0 done, or nothing was due; 1 failed; 2 wrong usage.\n"
 
 static void print_help(void)
 {
 	int verb;
 
-	puts("sidestep: certificates by TLS-ALPN-01 beside a production server on port 443\n\n"
-	     "usage: sidestep VERB [OPTION]...\n");
+	puts("usage: sidestep VERB [OPTION]...\n\n" SUMMARY);
 	for (verb = 0; verb < VERBS; verb++)
 		printf("  %-14s %s\n", verbs[verb].name, verbs[verb].summary);
-	puts("\n`sidestep help VERB` tells the options of each.\n"
-	     "Exit status: 0 done, or nothing due; 1 failed; 2 wrong usage.");
+	puts("\n`sidestep help VERB` explains a verb and its options.\n\n" STATUS);
+}
+
+/* The page of a verb, by one of the printers of option_table.h. */
+static void print_verb(enum verb verb, void (*print)(const struct option_page *page, FILE *out))
+{
+	const char *operand = verbs[verb].operand;
+	char command[32], usage[32];
+	const struct option_page page = {
+		.command = command,
+		.usage = usage,
+		.before = verbs[verb].text,
+		.table = &table,
+		.verbs = BIT(verb),
+	};
+
+	snprintf(command, sizeof(command), "sidestep %s", verbs[verb].name);
+	snprintf(usage, sizeof(usage), "%s%s[OPTION]...", operand ? operand : "",
+		 operand ? " " : "");
+	print(&page, stdout);
 }
 
 static void print_verb_help(enum verb verb)
 {
-	const char *operand = verbs[verb].operand;
+	printf("sidestep %s: %s\n\n", verbs[verb].name, verbs[verb].summary);
+	print_verb(verb, option_print_help);
+}
 
-	printf("sidestep %s: %s\n\nusage: sidestep %s%s%s [OPTION]...\n\n%s\n", verbs[verb].name,
-	       verbs[verb].summary, verbs[verb].name, operand ? " " : "", operand ? operand : "",
-	       verbs[verb].text);
-	print_options(verb);
+/* All verbs, for the manual page. */
+static void print_man(void)
+{
+	int verb;
+
+	option_print_man_text(SUMMARY, stdout);
+	puts(".Bl -tag -width update_account");
+	for (verb = 0; verb < VERBS; verb++)
+		printf(".It Cm %s\n%s\n", verbs[verb].name, verbs[verb].summary);
+	puts(".El\n.Sh VERBS");
+	for (verb = 0; verb < VERBS; verb++) {
+		printf(".Ss sidestep %s\n", verbs[verb].name);
+		print_verb(verb, option_print_man);
+	}
 }
 
 /* --- parsing --------------------------------------------------------------------------------- */
-
-static void take_seconds(uint32_t *ret_number, const char *text, int option,
-			 struct failure *failure)
-{
-	unsigned long number;
-	char *end;
-
-	errno = 0;
-	number = strtoul(text, &end, 10);
-	if (text[0] < '0' || text[0] > '9' || *end || errno || number < 1 ||
-	    number > options[option].max)
-		failure_set(failure, NULL, "--%s takes a number of seconds from 1 to %u, not '%s'",
-			    options[option].name, options[option].max, text);
-	else
-		*ret_number = (uint32_t)number;
-}
-
-static void take_option(struct parsing *parsing, int option, const char *value,
-			struct failure *failure)
-{
-	struct arguments *arguments = &parsing->arguments;
-	void *field = (char *)parsing + options[option].field;
-
-	switch (options[option].kind) {
-	case OPTION_FLAG:
-		*(bool *)field = true;
-		break;
-	case OPTION_TEXT:
-		*(const char **)field = value;
-		break;
-	case OPTION_SECONDS:
-		take_seconds(field, value, option, failure);
-		break;
-	case OPTION_DOMAIN:
-		/* There is room for argc of them. */
-		arguments->domains[arguments->domain_count++] = value;
-		break;
-	}
-}
-
-/* getopt's code: a letter, or an option's number counted from where letters end. */
-#define CODE_BASE 256
-
-static int option_of_code(int code)
-{
-	int option;
-
-	if (code >= CODE_BASE)
-		return code - CODE_BASE;
-	for (option = 0; option < OPTION_COUNT; option++)
-		if (options[option].letter == code)
-			return option;
-	return -1;
-}
-
-/* Take all options; those given are marked, as the verb is not known yet. */
-static void take_options(struct parsing *parsing, int argc, char **argv, bool given[OPTION_COUNT],
-			 struct failure *failure)
-{
-	struct option long_options[OPTION_COUNT + 1] = {0};
-	int code, option;
-
-	for (option = 0; option < OPTION_COUNT; option++)
-		long_options[option] = (struct option){
-			.name = options[option].name,
-			.has_arg = options[option].value ? required_argument : no_argument,
-			.val = CODE_BASE + option};
-	/* From the beginning, however often; without words of its own. */
-	optind = 0;
-	opterr = 0;
-	while ((code = getopt_long(argc, argv, OPTION_LETTERS, long_options, NULL)) != -1) {
-		option = option_of_code(code);
-		if (option >= 0) {
-			given[option] = true;
-			take_option(parsing, option, optarg, failure);
-		} else if (code == ':') {
-			failure_set(failure, "see `sidestep help`", "the option %s needs a value",
-				    argv[optind - 1]);
-		} else if (optopt > 0 && optopt < CODE_BASE) {
-			failure_set(failure, "see `sidestep help`", "there is no option -%c",
-				    optopt);
-		} else {
-			failure_set(failure, "see `sidestep help`", "there is no option like %s",
-				    argv[optind - 1]);
-		}
-	}
-}
 
 static int find_verb(const char *name)
 {
@@ -382,7 +476,8 @@ static int find_verb(const char *name)
 static void take_verb(struct parsing *parsing, int argc, char **argv,
 		      const bool given[OPTION_COUNT], struct failure *failure)
 {
-	int verb = argc ? find_verb(argv[0]) : -1, option;
+	int verb = argc ? find_verb(argv[0]) : -1;
+	size_t i;
 
 	if (!argc)
 		failure_set(failure, "see `sidestep help`", "no verb is given");
@@ -398,9 +493,9 @@ static void take_verb(struct parsing *parsing, int argc, char **argv,
 		failure_set(failure, NULL, "%s needs a %s", argv[0], verbs[verb].operand);
 	else if (verbs[verb].operand && argc > 1)
 		parsing->arguments.name = argv[1];
-	for (option = 0; option < OPTION_COUNT; option++)
-		if (given[option] && !(options[option].verbs & BIT(verb)))
-			failure_set(failure, NULL, "--%s does not go with %s", options[option].name,
+	for (i = 0; i < OPTION_COUNT; i++)
+		if (given[i] && !(rows[i].verbs & BIT(verb)))
+			failure_set(failure, NULL, "--%s does not go with %s", rows[i].name,
 				    argv[0]);
 }
 
@@ -443,19 +538,27 @@ static void conclude(struct parsing *parsing, struct failure *failure)
 		failure_set(failure, NULL, "--quiet and --verbose exclude each other");
 }
 
-/* `sidestep help [VERB]`; false: it is something else. */
+/* --version, --help and `sidestep help [VERB]`; false: it is something else. */
 static bool show_help(int argc, char **argv, const struct parsing *parsing)
 {
 	bool is_help = argc > 0 && strcmp(argv[0], "help") == 0;
 	int verb = -1;
 
+	if (parsing->version) {
+		puts("sidestep " SIDESTEP_VERSION);
+		return true;
+	}
+	if (parsing->help_man) {
+		print_man();
+		return true;
+	}
 	if (!is_help && !parsing->help)
 		return false;
 	argc -= is_help;
 	argv += is_help;
 	if (argc > 0)
 		verb = find_verb(argv[0]);
-	/* Of an unknown verb, take_verb() tells. */
+	/* take_verb() refuses an unknown verb. */
 	if (argc > 0 && verb < 0)
 		return false;
 	if (verb < 0)
@@ -473,25 +576,26 @@ enum arguments_result arguments_parse(struct arguments *ret_arguments, int argc,
 		.arguments = {.ttl_s = CHALLENGE_TTL_DEFAULT_S,
 			      .timeout_s = HTTP_TIMEOUT_DEFAULT_S},
 	};
-	bool given[OPTION_COUNT] = {false};
 	enum arguments_result result = ARGUMENTS_WRONG;
+	bool given[OPTION_COUNT] = {false};
+	struct option_error error = {0};
+	int first = argc;
 
-	parsing.arguments.domains = calloc((size_t)argc, sizeof(*parsing.arguments.domains));
-	if (!parsing.arguments.domains)
+	parsing.arguments.domains.items =
+		calloc((size_t)argc, sizeof(*parsing.arguments.domains.items));
+	if (!parsing.arguments.domains.items)
 		failure_set_errno(failure, ENOMEM, "reading the command line");
 	else
-		take_options(&parsing, argc, argv, given, failure);
+		first = option_parse(&table, argc, argv, &parsing, given, &error);
+	if (error.text[0])
+		failure_set(failure, "see `sidestep help`", "%s", error.text);
 	ret_arguments->json = parsing.arguments.json;
 	if (failure_is_set(failure))
 		goto out;
 	result = ARGUMENTS_SHOWN;
-	if (parsing.version) {
-		puts("sidestep " SIDESTEP_VERSION);
+	if (show_help(argc - first, argv + first, &parsing))
 		goto out;
-	}
-	if (show_help(argc - optind, argv + optind, &parsing))
-		goto out;
-	take_verb(&parsing, argc - optind, argv + optind, given, failure);
+	take_verb(&parsing, argc - first, argv + first, given, failure);
 	conclude(&parsing, failure);
 	result = failure_is_set(failure) ? ARGUMENTS_WRONG : ARGUMENTS_RUN;
 out:
@@ -509,6 +613,6 @@ bool arguments_use_configuration(const struct arguments *arguments)
 
 void arguments_done(struct arguments *arguments)
 {
-	free(arguments->domains);
-	arguments->domains = NULL;
+	free(arguments->domains.items);
+	arguments->domains = (struct option_texts){0};
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "acme/util/string_list.h"
+#include "common/option_table.h"
 #include "common/paths.h"
 
 struct config;
@@ -59,8 +60,7 @@ struct arguments {
 	const char *resolver; /* ADDRESS or ADDRESS:PORT */
 	const char *digest;
 	const char *key_authorization;
-	const char **domains; /* as given, a comma perhaps inside */
-	size_t domain_count;
+	struct option_texts domains; /* as given, a comma perhaps inside */
 	uint32_t ttl_s;
 	uint32_t timeout_s;
 	bool server_given; /* `server` is not the default */

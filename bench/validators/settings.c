@@ -2,15 +2,13 @@
 #include "bench/validators/settings.h"
 
 #include <errno.h>
-#include <getopt.h>
-#include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/validators/route.h"
 #include "bench/validators/subject.h"
+#include "common/option_table.h"
 #include "common/version.h"
 
 #define PROGRAM      "sidestep-bench"
@@ -32,183 +30,43 @@
 /* What is being filled in: as given. */
 struct parsing {
 	struct settings settings;
-	const char **names, **files; /* of --name and --names */
-	size_t name_count, file_count;
+	struct option_texts names, files; /* of --name and --names */
 	struct endpoint *destinations, *sources;
 	size_t destination_count, source_count;
-	double generate, concurrency, duration_s, count, timeout_s, max_open, threads;
+	uint64_t generate, concurrency, count, max_open, threads;
+	double duration_s, timeout_s;
+	unsigned int arrivals;
 	const char *suffix, *answer;
-	bool help, version, failed;
+	bool help, help_man, version;
+	struct option_error error;
 };
 
-enum option_kind {
-	OPTION_FLAG, /* a bool */
-	OPTION_TEXT, /* a const char * */
-	OPTION_NUMBER, /* a double, whole */
-	OPTION_DECIMAL, /* a double */
-	OPTION_NAME,
-	OPTION_FILE,
-	OPTION_SOURCE,
-	OPTION_HELLO,
-	OPTION_TLS,
-	OPTION_ARRIVALS,
-	OPTION_CLOSE,
-};
+/* In the order of `arrivals`. */
+enum { ARRIVALS_FIXED, ARRIVALS_POISSON };
 
-#define FIELD(name) offsetof(struct parsing, name)
-
-static const struct option_entry {
-	const char *name;
-	enum option_kind kind;
-	size_t field; /* offset in struct parsing */
-	double max; /* of a number, which is over 0 */
-	const char *value; /* what stands for the value in help; NULL: takes none */
-	const char *help;
-} options[] = {
-	{"name", OPTION_NAME, 0, 0, "NAME",
-	 "a domain name or IP address to ask for; again for each"},
-	{"names", OPTION_FILE, 0, 0, "FILE",
-	 "lines of NAME, or NAME and its key authorization or digest"},
-	{"generate", OPTION_NUMBER, FIELD(generate), GENERATE_MAX, "N",
-	 "the names n0.SUFFIX, n1.SUFFIX, ... N of them"},
-	{"suffix", OPTION_TEXT, FIELD(suffix), 0, "SUFFIX", "of --generate"},
-	{"key-authorization", OPTION_TEXT, FIELD(answer), 0, "TEXT",
-	 "what names without one of their own must be answered with:\n"
-	 "TOKEN.THUMBPRINT, or its SHA-256 in hexadecimal digits\n"
-	 "(default: any; only the certificate's form is verified)"},
-	{"rate", OPTION_DECIMAL, FIELD(settings.rate), RATE_LIMIT_MAX, "R",
-	 "open loop: start R connections a second, whatever the server does"},
-	{"concurrency", OPTION_NUMBER, FIELD(concurrency), OPEN_LIMIT_MAX, "N",
-	 "closed loop: N connections at a time (default: 1)"},
-	{"arrivals", OPTION_ARRIVALS, 0, 0, "HOW",
-	 "of the open loop: fixed or poisson (default: fixed)"},
-	{"ramp-up", OPTION_DECIMAL, FIELD(settings.ramp_s), SECONDS_MAX, "SECONDS",
-	 "let rate or concurrency grow evenly over this time"},
-	{"duration", OPTION_DECIMAL, FIELD(duration_s), SECONDS_MAX, "SECONDS",
-	 "start connections for this long, ramp-up included"},
-	{"count", OPTION_NUMBER, FIELD(count), COUNT_MAX, "N",
-	 "start N connections (default, without --duration:\n"
-	 "each name once over each route)"},
-	{"max-rate", OPTION_DECIMAL, FIELD(settings.max_rate), RATE_LIMIT_MAX, "R",
-	 "never start more a second (default: 1000); raise it for\n"
-	 "servers that are yours"},
-	{"max-open", OPTION_NUMBER, FIELD(max_open), OPEN_LIMIT_MAX, "N",
-	 "never have more connections open (default: 10000)"},
-	{"timeout", OPTION_DECIMAL, FIELD(timeout_s), SECONDS_MAX, "SECONDS",
-	 "for connecting and handshake (default: 10)"},
-	{"threads", OPTION_NUMBER, FIELD(threads), THREADS_MAX, "N", "(default: 1)"},
-	{"source", OPTION_SOURCE, 0, 0, "ADDRESS",
-	 "connect from this address of ours: a perspective; again for each"},
-	{"hello", OPTION_HELLO, 0, 0, "SHAPE",
-	 "of the ClientHello: go, small, split or shuffled; again for\n"
-	 "several, chosen at random (default: go)"},
-	{"tls", OPTION_TLS, 0, 0, "VERSION", "1.2, 1.3 or any (default: any)"},
-	{"close", OPTION_CLOSE, 0, 0, "HOW",
-	 "after the handshake: now, as validators do (default), or\n"
-	 "reset, which leaves no TIME_WAIT here"},
-	{"report", OPTION_TEXT, FIELD(settings.report), 0, "DIR",
-	 "write report.md with plots (by gnuplot), and all figures"},
-	{"json", OPTION_FLAG, FIELD(settings.json), 0, NULL,
-	 "one JSON document on standard output"},
-	{"quiet", OPTION_FLAG, FIELD(settings.quiet), 0, NULL, "no progress"},
-	{"help", OPTION_FLAG, FIELD(help), 0, NULL, "this text"},
-	{"version", OPTION_FLAG, FIELD(version), 0, NULL, "the version"},
-};
-
-#define OPTION_COUNT ((int)(sizeof(options) / sizeof(*options)))
-#define CODE_BASE    256 /* getopt's code of the first option */
-
-static void print_help(void)
+static void take_source(void *target, const char *value, struct option_error *error)
 {
-	char left[48];
-
-	puts("usage: " PROGRAM " [OPTION]... ADDRESS[:PORT]...\n"
-	     "Play certificate authorities that validate by TLS-ALPN-01 (RFC 8737), at any load.\n"
-	     "\n"
-	     "Connects to the addresses given and to no other (port 443 without PORT), and\n"
-	     "verifies each certificate as the strictest validator would.\n");
-	for (int i = 0; i < OPTION_COUNT; i++) {
-		const char *at = options[i].help, *end;
-
-		snprintf(left, sizeof(left), "--%s %s", options[i].name,
-			 options[i].value ? options[i].value : "");
-		for (; (end = strchr(at, '\n')); at = end + 1, left[0] = '\0')
-			printf("  %-26s %.*s\n", left, (int)(end - at), at);
-		printf("  %-26s %s\n", left, at);
-	}
-	puts("\nLatency counts from the moment when a connection was due to start.\n"
-	     "An interrupt ends the run early, with its results.\n"
-	     "Exit status: 0 all validated; 1 failures, or none at all; 2 wrong usage.");
-}
-
-/* --- telling ---------------------------------------------------------------------------------- */
-
-/* Say what is wrong, unless something was said already. */
-static void __attribute__((format(printf, 2, 3)))
-wrong(struct parsing *parsing, const char *format, ...)
-{
-	va_list arguments;
-
-	if (parsing->failed)
-		return;
-	parsing->failed = true;
-	fputs(PROGRAM ": ", stderr);
-	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
-	va_end(arguments);
-	fputs("; see --help\n", stderr);
-}
-
-/* --- taking ---------------------------------------------------------------------------------- */
-
-static void take_number(struct parsing *parsing, const struct option_entry *option,
-			const char *text)
-{
-	double number;
-	char *end;
-
-	errno = 0;
-	number = strtod(text, &end);
-	if (text[0] < '0' || text[0] > '9' || *end || errno || !(number > 0) ||
-	    number > option->max || (option->kind == OPTION_NUMBER && number != floor(number)))
-		wrong(parsing, "--%s is a%s number over 0, up to %.0f, not '%s'", option->name,
-		      option->kind == OPTION_NUMBER ? " whole" : "", option->max, text);
-	else
-		*(double *)((char *)parsing + option->field) = number;
-}
-
-static void take_source(struct parsing *parsing, const char *text)
-{
+	struct parsing *parsing = target;
 	struct endpoint *source = &parsing->sources[parsing->source_count];
 
-	if (endpoint_parse(source, text, 0) || source->ipv4.sin_port)
-		wrong(parsing, "--source is an IPv4 or IPv6 address of this machine, not '%s'",
-		      text);
+	if (endpoint_parse(source, value, 0) || source->ipv4.sin_port)
+		option_wrong(error,
+			     "--source takes an IPv4 or IPv6 address of this machine, not '%s'",
+			     value);
 	else
 		parsing->source_count++;
 }
 
-static void take_destination(struct parsing *parsing, const char *text)
+static void take_hello(void *target, const char *value, struct option_error *error)
 {
-	if (endpoint_parse(&parsing->destinations[parsing->destination_count], text, DEFAULT_PORT))
-		wrong(parsing,
-		      "'%s' is no ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT: host names are not looked "
-		      "up, name the address itself",
-		      text);
-	else
-		parsing->destination_count++;
-}
-
-static void take_hello(struct parsing *parsing, const char *text)
-{
-	struct settings *settings = &parsing->settings;
+	struct settings *settings = &((struct parsing *)target)->settings;
 	enum hello_shape shape;
 
 	for (shape = 0; shape < HELLO_SHAPES; shape++)
-		if (strcmp(text, hello_shape_name(shape)) == 0)
+		if (strcmp(value, hello_shape_name(shape)) == 0)
 			break;
 	if (shape == HELLO_SHAPES) {
-		wrong(parsing, "--hello is go, small, split or shuffled, not '%s'", text);
+		option_wrong(error, "--hello takes go, small, split or shuffled, not '%s'", value);
 		return;
 	}
 	for (size_t i = 0; i < settings->shape_count; i++)
@@ -217,91 +75,197 @@ static void take_hello(struct parsing *parsing, const char *text)
 	settings->shapes[settings->shape_count++] = shape;
 }
 
-static void take_tls(struct parsing *parsing, const char *text)
+static void take_tls(void *target, const char *value, struct option_error *error)
 {
 	enum hello_tls tls;
 
 	for (tls = 0; tls < HELLO_TLS; tls++)
-		if (strcmp(text, hello_tls_name(tls)) == 0)
+		if (strcmp(value, hello_tls_name(tls)) == 0)
 			break;
 	if (tls == HELLO_TLS)
-		wrong(parsing, "--tls is 1.2, 1.3 or any, not '%s'", text);
+		option_wrong(error, "--tls takes 1.2, 1.3 or any, not '%s'", value);
 	else
-		parsing->settings.tls = tls;
+		((struct parsing *)target)->settings.tls = tls;
 }
 
-static void take_option(struct parsing *parsing, const struct option_entry *option,
-			const char *value)
-{
-	void *field = (char *)parsing + option->field;
+static const char *const arrivals[] = {
+	[ARRIVALS_FIXED] = "fixed", [ARRIVALS_POISSON] = "poisson", NULL};
+static const char *const closes[] = {
+	[SETTINGS_CLOSE_NOW] = "now", [SETTINGS_CLOSE_RESET] = "reset", NULL};
 
-	/* An unset variable in a script ends here. */
-	if (value && !*value) {
-		wrong(parsing, "--%s has an empty value", option->name);
-		return;
-	}
-	switch (option->kind) {
-	case OPTION_FLAG:
-		*(bool *)field = true;
-		break;
-	case OPTION_TEXT:
-		*(const char **)field = value;
-		break;
-	case OPTION_NUMBER:
-	case OPTION_DECIMAL:
-		take_number(parsing, option, value);
-		break;
-	case OPTION_NAME: /* there is room for argc of each */
-		parsing->names[parsing->name_count++] = value;
-		break;
-	case OPTION_FILE:
-		parsing->files[parsing->file_count++] = value;
-		break;
-	case OPTION_SOURCE:
-		take_source(parsing, value);
-		break;
-	case OPTION_HELLO:
-		take_hello(parsing, value);
-		break;
-	case OPTION_TLS:
-		take_tls(parsing, value);
-		break;
-	case OPTION_ARRIVALS:
-		parsing->settings.poisson = strcmp(value, "poisson") == 0;
-		if (!parsing->settings.poisson && strcmp(value, "fixed") != 0)
-			wrong(parsing, "--arrivals is fixed or poisson, not '%s'", value);
-		break;
-	case OPTION_CLOSE:
-		parsing->settings.close =
-			strcmp(value, "reset") == 0 ? SETTINGS_CLOSE_RESET : SETTINGS_CLOSE_NOW;
-		if (parsing->settings.close == SETTINGS_CLOSE_NOW && strcmp(value, "now") != 0)
-			wrong(parsing, "--close is now or reset, not '%s'", value);
-		break;
-	}
+#define FIELD(member) OPTION_FIELD(struct parsing, member)
+
+static const struct option_row rows[] = {
+	{.name = "name",
+	 .kind = OPTION_TEXTS,
+	 FIELD(names),
+	 .value = "NAME",
+	 .help = "A domain name or IP address to ask for. May be repeated."},
+	{.name = "names",
+	 .kind = OPTION_TEXTS,
+	 FIELD(files),
+	 .value = "FILE",
+	 .help = "Read names from a file: each line is NAME, or NAME and its key "
+		 "authorization or digest. May be repeated."},
+	{.name = "generate",
+	 .kind = OPTION_NUMBER,
+	 FIELD(generate),
+	 .max = GENERATE_MAX,
+	 .value = "N",
+	 .help = "Ask for N names: n0.SUFFIX, n1.SUFFIX, ..."},
+	{.name = "suffix",
+	 .kind = OPTION_TEXT,
+	 FIELD(suffix),
+	 .value = "SUFFIX",
+	 .help = "The suffix for --generate."},
+	{.name = "key-authorization",
+	 .kind = OPTION_TEXT,
+	 FIELD(answer),
+	 .value = "TEXT",
+	 .help = "What names without a key authorization of their own must be answered "
+		 "with: TOKEN.THUMBPRINT, or its SHA-256 in hexadecimal digits. Without "
+		 "it only the form of their certificates is verified."},
+	{.name = "rate",
+	 .kind = OPTION_DECIMAL,
+	 FIELD(settings.rate),
+	 .max = RATE_LIMIT_MAX,
+	 .value = "R",
+	 .help = "Open loop: start R connections a second, whatever the server does."},
+	{.name = "concurrency",
+	 .kind = OPTION_NUMBER,
+	 FIELD(concurrency),
+	 .max = OPEN_LIMIT_MAX,
+	 .value = "N",
+	 .help = "Closed loop: keep N connections open at a time. Default: 1."},
+	{.name = "arrivals",
+	 .kind = OPTION_CHOICE,
+	 FIELD(arrivals),
+	 .choices = arrivals,
+	 .value = "HOW",
+	 .help = "How connections of the open loop follow each other: fixed or poisson. "
+		 "Default: fixed."},
+	{.name = "ramp-up",
+	 .kind = OPTION_DECIMAL,
+	 FIELD(settings.ramp_s),
+	 .max = SECONDS_MAX,
+	 .value = "SECONDS",
+	 .help = "Let the rate or concurrency grow evenly over this time."},
+	{.name = "duration",
+	 .kind = OPTION_DECIMAL,
+	 FIELD(duration_s),
+	 .max = SECONDS_MAX,
+	 .value = "SECONDS",
+	 .help = "Start connections for this long, ramp-up included."},
+	{.name = "count",
+	 .kind = OPTION_NUMBER,
+	 FIELD(count),
+	 .max = COUNT_MAX,
+	 .value = "N",
+	 .help = "Start N connections. Default without --duration: each name once over "
+		 "each route."},
+	{.name = "max-rate",
+	 .kind = OPTION_DECIMAL,
+	 FIELD(settings.max_rate),
+	 .max = RATE_LIMIT_MAX,
+	 .value = "R",
+	 .help = "Never start more connections a second. Raise it only for servers that "
+		 "are yours. Default: 1000."},
+	{.name = "max-open",
+	 .kind = OPTION_NUMBER,
+	 FIELD(max_open),
+	 .max = OPEN_LIMIT_MAX,
+	 .value = "N",
+	 .help = "Never have more connections open. Default: 10000."},
+	{.name = "timeout",
+	 .kind = OPTION_DECIMAL,
+	 FIELD(timeout_s),
+	 .max = SECONDS_MAX,
+	 .value = "SECONDS",
+	 .help = "Give connecting and the handshake this long together. Default: 10."},
+	{.name = "threads",
+	 .kind = OPTION_NUMBER,
+	 FIELD(threads),
+	 .max = THREADS_MAX,
+	 .value = "N",
+	 .help = "Use this many threads. Default: 1."},
+	{.name = "source",
+	 .kind = OPTION_OWN,
+	 .take = take_source,
+	 .value = "ADDRESS",
+	 .help = "Connect from this address of this machine, as one perspective of a CA. "
+		 "May be repeated."},
+	{.name = "hello",
+	 .kind = OPTION_OWN,
+	 .take = take_hello,
+	 .value = "SHAPE",
+	 .help = "The ClientHello: go, small, split or shuffled. May be repeated; each "
+		 "connection then draws one. Default: go."},
+	{.name = "tls",
+	 .kind = OPTION_OWN,
+	 .take = take_tls,
+	 .value = "VERSION",
+	 .help = "The TLS version: 1.2, 1.3 or any. Default: any."},
+	{.name = "close",
+	 .kind = OPTION_CHOICE,
+	 FIELD(settings.close),
+	 .choices = closes,
+	 .value = "HOW",
+	 .help = "How to close after the handshake: now, as validators do, or reset, "
+		 "which leaves no TIME_WAIT here. Default: now."},
+	{.name = "report",
+	 .kind = OPTION_TEXT,
+	 FIELD(settings.report),
+	 .value = "DIR",
+	 .help = "Write report.md with plots (by gnuplot) and all figures into this "
+		 "directory."},
+	{.name = "json",
+	 .kind = OPTION_FLAG,
+	 FIELD(settings.json),
+	 .help = "Print one JSON document."},
+	{.name = "quiet", .kind = OPTION_FLAG, FIELD(settings.quiet), .help = "Show no progress."},
+	{.name = "help", .kind = OPTION_FLAG, FIELD(help), .help = "Print this and exit."},
+	{.name = "version",
+	 .kind = OPTION_FLAG,
+	 FIELD(version),
+	 .help = "Print the version and exit."},
+	{.name = "help-man", .kind = OPTION_FLAG, FIELD(help_man)},
+};
+
+static const struct option_table table = {rows, sizeof(rows) / sizeof(*rows)};
+
+static const struct option_page page = {
+	.command = PROGRAM,
+	.usage = "[OPTION]... ADDRESS[:PORT]...",
+	.before = "Plays certificate authorities that validate by TLS-ALPN-01 (RFC 8737), at any "
+		  "load.\n"
+		  "\n"
+		  "Connects to the addresses given and to no other, to port 443 without PORT, and "
+		  "verifies each certificate as the strictest validator would.\n",
+	.after = "Latency counts from the moment when a connection was due to start. An interrupt "
+		 "ends the run early, with its results.\n"
+		 "\n"
+		 "Exit status: 0 all validated, 1 failures or nothing validated, 2 wrong usage.\n",
+	.table = &table,
+};
+
+/* --- taking ---------------------------------------------------------------------------------- */
+
+static void take_destination(struct parsing *parsing, const char *text)
+{
+	if (endpoint_parse(&parsing->destinations[parsing->destination_count], text, DEFAULT_PORT))
+		option_wrong(&parsing->error,
+			     "'%s' is not ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT: host names are "
+			     "not looked up, so name the address itself",
+			     text);
+	else
+		parsing->destination_count++;
 }
 
 static void take_arguments(struct parsing *parsing, int argc, char **argv)
 {
-	struct option long_options[OPTION_COUNT + 1] = {0};
-	int code;
+	int i;
 
-	for (int i = 0; i < OPTION_COUNT; i++)
-		long_options[i] = (struct option){.name = options[i].name,
-						  .has_arg = options[i].value ? required_argument
-									      : no_argument,
-						  .val = CODE_BASE + i};
-	/* From the beginning, however often; without words of its own. */
-	optind = 0;
-	opterr = 0;
-	while ((code = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
-		if (code >= CODE_BASE)
-			take_option(parsing, &options[code - CODE_BASE], optarg);
-		else if (code == ':')
-			wrong(parsing, "the option %s needs a value", argv[optind - 1]);
-		else
-			wrong(parsing, "there is no option like %s", argv[optind - 1]);
-	}
-	for (int i = optind; i < argc; i++)
+	for (i = option_parse(&table, argc, argv, parsing, NULL, &parsing->error); i < argc; i++)
 		take_destination(parsing, argv[i]);
 }
 
@@ -312,11 +276,11 @@ static void tell_subject(struct parsing *parsing, const char *what, int err,
 			 const struct subject_error *error)
 {
 	if (err == -EINVAL && error->line)
-		wrong(parsing, "%s, line %zu: %s", what, error->line, error->text);
+		option_wrong(&parsing->error, "%s, line %zu: %s", what, error->line, error->text);
 	else if (err == -EINVAL)
-		wrong(parsing, "%s: %s", what, error->text);
+		option_wrong(&parsing->error, "%s: %s", what, error->text);
 	else
-		wrong(parsing, "%s: %s", what, strerror(-err));
+		option_wrong(&parsing->error, "%s: %s", what, strerror(-err));
 }
 
 /* 0 or -ENOMEM; what is the user's fault is told. */
@@ -330,19 +294,19 @@ static int conclude_subjects(struct parsing *parsing)
 		return err;
 	subjects = parsing->settings.subjects;
 	if (!parsing->generate != !parsing->suffix)
-		wrong(parsing, "--generate and --suffix go together");
-	for (size_t i = 0; !err && i < parsing->name_count; i++) {
-		err = subjects_add(subjects, parsing->names[i], NULL, &error);
+		option_wrong(&parsing->error, "--generate and --suffix go together");
+	for (size_t i = 0; !err && i < parsing->names.count; i++) {
+		err = subjects_add(subjects, parsing->names.items[i], NULL, &error);
 		if (err)
-			tell_subject(parsing, parsing->names[i], err, &error);
+			tell_subject(parsing, parsing->names.items[i], err, &error);
 	}
-	for (size_t i = 0; !err && i < parsing->file_count; i++) {
-		err = subjects_add_file(subjects, parsing->files[i], &error);
+	for (size_t i = 0; !err && i < parsing->files.count; i++) {
+		err = subjects_add_file(subjects, parsing->files.items[i], &error);
 		if (err)
-			tell_subject(parsing, parsing->files[i], err, &error);
+			tell_subject(parsing, parsing->files.items[i], err, &error);
 	}
 	error.line = 0;
-	if (!err && !parsing->failed && parsing->generate) {
+	if (!err && !parsing->error.text[0] && parsing->generate) {
 		err = subjects_generate(subjects, (size_t)parsing->generate, parsing->suffix,
 					&error);
 		if (err)
@@ -354,7 +318,8 @@ static int conclude_subjects(struct parsing *parsing)
 			tell_subject(parsing, "--key-authorization", err, &error);
 	}
 	if (!subjects_count(subjects))
-		wrong(parsing, "no name is given: --name, --names or --generate say which");
+		option_wrong(&parsing->error,
+			     "no name is given: --name, --names or --generate say which");
 	return err == -ENOMEM ? err : 0;
 }
 
@@ -364,13 +329,15 @@ static int conclude_routes(struct parsing *parsing)
 	int err;
 
 	if (!parsing->destination_count) {
-		wrong(parsing, "no address is given: there is no default, name the server's own");
+		option_wrong(&parsing->error,
+			     "no address is given: there is no default, name the server's own");
 		return 0;
 	}
 	err = routes_make(&settings->routes, &settings->route_count, parsing->destinations,
 			  parsing->destination_count, parsing->sources, parsing->source_count);
 	if (err == -EAFNOSUPPORT) {
-		wrong(parsing, "a --source is of another family than all addresses to connect to");
+		option_wrong(&parsing->error,
+			     "a --source is of another family than all addresses to connect to");
 		return 0;
 	}
 	return err;
@@ -381,23 +348,27 @@ static void conclude_load(struct parsing *parsing)
 	struct settings *settings = &parsing->settings;
 
 	if (settings->rate && parsing->concurrency)
-		wrong(parsing, "--rate (open loop) and --concurrency (closed loop) exclude each "
-			       "other");
+		option_wrong(&parsing->error,
+			     "--rate (open loop) and --concurrency (closed loop) exclude each "
+			     "other");
+	settings->poisson = parsing->arrivals == ARRIVALS_POISSON;
 	if (settings->rate > settings->max_rate)
-		wrong(parsing,
-		      "--rate %g is over the limit of %g a second; if the server is yours, raise it "
-		      "by --max-rate %g",
-		      settings->rate, settings->max_rate, settings->rate);
+		option_wrong(
+			&parsing->error,
+			"--rate %g is over the limit of %g a second; if the server is yours, raise it "
+			"by --max-rate %g",
+			settings->rate, settings->max_rate, settings->rate);
 	if (settings->poisson && !settings->rate)
-		wrong(parsing, "--arrivals needs the open loop of --rate");
+		option_wrong(&parsing->error, "--arrivals needs the open loop of --rate");
 	settings->max_open = (unsigned int)parsing->max_open;
 	settings->threads = (unsigned int)parsing->threads;
 	settings->concurrency = parsing->concurrency ? (unsigned int)parsing->concurrency : 1;
 	if (!settings->rate && settings->concurrency > settings->max_open)
-		wrong(parsing, "--concurrency %u is over --max-open %u", settings->concurrency,
-		      settings->max_open);
+		option_wrong(&parsing->error, "--concurrency %u is over --max-open %u",
+			     settings->concurrency, settings->max_open);
 	if (settings->threads > (settings->rate ? settings->max_open : settings->concurrency))
-		wrong(parsing, "there are more --threads than connections at a time");
+		option_wrong(&parsing->error,
+			     "there are more --threads than connections at a time");
 	settings->timeout_ns = (uint64_t)(parsing->timeout_s * NS_PER_S);
 	settings->duration_ns =
 		parsing->duration_s ? (uint64_t)(parsing->duration_s * NS_PER_S) : UINT64_MAX;
@@ -410,10 +381,10 @@ static void conclude_load(struct parsing *parsing)
 
 static enum settings_result conclude(struct parsing *parsing)
 {
-	if (parsing->failed)
+	if (parsing->error.text[0])
 		return SETTINGS_WRONG;
-	if (parsing->help) {
-		print_help();
+	if (parsing->help || parsing->help_man) {
+		(parsing->help ? option_print_help : option_print_man)(&page, stdout);
 		return SETTINGS_SHOWN;
 	}
 	if (parsing->version) {
@@ -421,11 +392,11 @@ static enum settings_result conclude(struct parsing *parsing)
 		return SETTINGS_SHOWN;
 	}
 	/* The address first: without it nothing else is worth reading. */
-	if (conclude_routes(parsing) || (!parsing->failed && conclude_subjects(parsing)))
+	if (conclude_routes(parsing) || (!parsing->error.text[0] && conclude_subjects(parsing)))
 		return SETTINGS_NO_MEMORY;
-	if (!parsing->failed)
+	if (!parsing->error.text[0])
 		conclude_load(parsing);
-	return parsing->failed ? SETTINGS_WRONG : SETTINGS_RUN;
+	return parsing->error.text[0] ? SETTINGS_WRONG : SETTINGS_RUN;
 }
 
 enum settings_result settings_parse(struct settings *ret_settings, int argc, char **argv)
@@ -433,8 +404,8 @@ enum settings_result settings_parse(struct settings *ret_settings, int argc, cha
 	size_t room = (size_t)argc + 1;
 	struct parsing parsing = {
 		.settings.max_rate = DEFAULT_RATE_LIMIT,
-		.names = calloc(room, sizeof(*parsing.names)),
-		.files = calloc(room, sizeof(*parsing.files)),
+		.names.items = calloc(room, sizeof(*parsing.names.items)),
+		.files.items = calloc(room, sizeof(*parsing.files.items)),
 		.destinations = calloc(room, sizeof(*parsing.destinations)),
 		.sources = calloc(room, sizeof(*parsing.sources)),
 		.timeout_s = DEFAULT_TIMEOUT_S,
@@ -443,12 +414,14 @@ enum settings_result settings_parse(struct settings *ret_settings, int argc, cha
 	};
 	enum settings_result result = SETTINGS_NO_MEMORY;
 
-	if (parsing.names && parsing.files && parsing.destinations && parsing.sources) {
+	if (parsing.names.items && parsing.files.items && parsing.destinations && parsing.sources) {
 		take_arguments(&parsing, argc, argv);
 		result = conclude(&parsing);
+		if (parsing.error.text[0])
+			fprintf(stderr, PROGRAM ": %s; see --help\n", parsing.error.text);
 	}
-	free(parsing.names);
-	free(parsing.files);
+	free(parsing.names.items);
+	free(parsing.files.items);
 	free(parsing.destinations);
 	free(parsing.sources);
 	if (result == SETTINGS_RUN)

@@ -28,7 +28,7 @@ _sidestep()
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		return
 	elif [[ $current = -* ]]; then
-		words=$(sidestep help "$verb" | sed -n 's/^  .\{4\}\(--[a-z-]*\) .*/\1/p')
+		words=$(sidestep help "$verb" | sed -n 's/^  .\{4\}\(--[a-z-]*\).*/\1/p')
 	elif [[ $verb =~ ^(revoke|delete|plan)$ ]]; then
 		words=$(_sidestep_certificates)
 	fi

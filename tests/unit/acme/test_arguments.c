@@ -42,8 +42,8 @@ static void test_defaults(void **state)
 	(void)state;
 	assert_int_equal(parse(&arguments, &failure, "certonly -d a.example"), ARGUMENTS_RUN);
 	assert_int_equal(arguments.verb, VERB_CERTONLY);
-	assert_int_equal(arguments.domain_count, 1);
-	assert_string_equal(arguments.domains[0], "a.example");
+	assert_int_equal(arguments.domains.count, 1);
+	assert_string_equal(arguments.domains.items[0], "a.example");
 	assert_null(arguments.server);
 	assert_string_equal(arguments.paths.state, "/var/lib/sidestep");
 	assert_int_equal(arguments.ttl_s, 600);
@@ -90,8 +90,8 @@ static void test_everything(void **state)
 	assert_int_equal(arguments.verb, VERB_CERTONLY);
 	assert_string_equal(arguments.paths.state, "/r/var/lib/sidestep");
 	assert_string_equal(arguments.server, "https://ca.example/d");
-	assert_int_equal(arguments.domain_count, 2);
-	assert_string_equal(arguments.domains[1], "b,c");
+	assert_int_equal(arguments.domains.count, 2);
+	assert_string_equal(arguments.domains.items[1], "b,c");
 	assert_string_equal(arguments.cert_name, "n");
 	assert_string_equal(arguments.deploy_hook, "true");
 	assert_string_equal(arguments.cacert, "f");
