@@ -12,6 +12,7 @@
 #include "acme/util/output.h"
 #include "acme/renewal/dry_run.h"
 #include "acme/cmd/verbs.h"
+#include "common/process.h"
 
 static int (*const verbs[VERBS])(const struct arguments *arguments) = {
 	[VERB_REGISTER] = verb_register,
@@ -51,6 +52,8 @@ int main(int argc, char **argv)
 	enum arguments_result result;
 	int status;
 
+	if (process_open_standard_descriptors())
+		return EXIT_FAILED;
 	prepare_process();
 	result = arguments_parse(&arguments, argc, argv, &failure);
 	output_init(&(struct output_options){

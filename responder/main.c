@@ -4,15 +4,14 @@
  * namespace and below the root that it names.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/log.h"
 #include "common/paths.h"
+#include "common/process.h"
 #include "responder/check.h"
 #include "responder/netns.h"
 #include "responder/options.h"
@@ -78,26 +77,12 @@ static int act(const struct options *options)
 	}
 }
 
-/* No file of ours may become a descriptor that messages are written to. */
-static int open_standard_descriptors(void)
-{
-	int fd;
-
-	do
-		fd = open("/dev/null", O_RDWR);
-	while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd < 0)
-		return -errno;
-	close(fd);
-	return 0;
-}
-
 int main(int argc, char **argv)
 {
 	struct options options;
 	int err;
 
-	if (open_standard_descriptors())
+	if (process_open_standard_descriptors())
 		return EXIT_FAILED;
 	err = options_parse(&options, argc, argv);
 	if (err)

@@ -18,6 +18,7 @@
 #include "bench/validators/results.h"
 #include "bench/validators/settings.h"
 #include "bench/validators/tally.h"
+#include "common/process.h"
 
 #define PROGRAM "sidestep-bench"
 
@@ -169,6 +170,8 @@ int main(int argc, char **argv)
 	struct settings settings;
 	int status;
 
+	if (process_open_standard_descriptors())
+		return EXIT_FAILED;
 	switch (settings_parse(&settings, argc, argv)) {
 	case SETTINGS_SHOWN:
 		return EXIT_DONE;
