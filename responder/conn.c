@@ -79,6 +79,7 @@ static void note_hello(struct conn *conn, const uint8_t *bytes, size_t size)
 	if (conn->hello_pieces < UINT8_MAX)
 		conn->hello_pieces++;
 	conn->hello_traits = hello_traits(conn->output_bytes, conn->hello_size);
+	conn->tls.server_name_size = hello_server_name_size(conn->output_bytes, conn->hello_size);
 }
 
 static void on_received(struct conn *conn, const uint8_t *bytes, size_t size)

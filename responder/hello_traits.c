@@ -9,7 +9,12 @@
 #define BEFORE_SESSION_ID (5 + 4 + 2 + 32)
 
 /* RFC 8446 sections 4.2, 4.2.7; X25519MLKEM768 of draft-ietf-tls-ecdhe-mlkem. */
-enum extension { EXTENSION_SUPPORTED_GROUPS = 10, EXTENSION_KEY_SHARE = 51 };
+enum extension {
+	EXTENSION_SERVER_NAME = 0,
+	EXTENSION_SUPPORTED_GROUPS = 10,
+	EXTENSION_KEY_SHARE = 51
+};
+#define NAME_TYPE_HOST 0 /* RFC 6066 section 3 */
 enum group { GROUP_SECP256R1 = 0x0017, GROUP_X25519 = 0x001d, GROUP_X25519MLKEM768 = 0x11ec };
 
 struct cursor {
@@ -74,16 +79,23 @@ static uint16_t groups_traits(struct cursor extension, bool are_shares)
 	return traits;
 }
 
+/* Session id, cipher suites and compression methods are passed over. */
+static bool find_extensions(const uint8_t *bytes, size_t size, struct cursor *ret_extensions)
+{
+	struct cursor hello = {bytes + BEFORE_SESSION_ID, bytes + size}, other;
+
+	return size >= BEFORE_SESSION_ID && take_vector(&hello, 1, &other) &&
+	       take_vector(&hello, 2, &other) && take_vector(&hello, 1, &other) &&
+	       take_vector(&hello, 2, ret_extensions);
+}
+
 uint16_t hello_traits(const uint8_t *bytes, size_t size)
 {
-	struct cursor hello = {bytes + BEFORE_SESSION_ID, bytes + size}, extensions, extension;
+	struct cursor extensions, extension;
 	uint16_t traits = 0;
 	uint32_t type;
 
-	/* Session id, cipher suites and compression methods are passed over. */
-	if (size < BEFORE_SESSION_ID || !take_vector(&hello, 1, &extension) ||
-	    !take_vector(&hello, 2, &extension) || !take_vector(&hello, 1, &extension) ||
-	    !take_vector(&hello, 2, &extensions))
+	if (!find_extensions(bytes, size, &extensions))
 		return 0;
 	while (take(&extensions, 2, &type) && take_vector(&extensions, 2, &extension)) {
 		if (type == EXTENSION_SUPPORTED_GROUPS)
@@ -92,4 +104,36 @@ uint16_t hello_traits(const uint8_t *bytes, size_t size)
 			traits |= groups_traits(extension, true);
 	}
 	return traits;
+}
+
+/* RFC 6066 section 3: a list, in which only host names are defined. */
+static size_t host_name_size(struct cursor extension)
+{
+	struct cursor list, name;
+	uint32_t type;
+
+	if (!take_vector(&extension, 2, &list))
+		return 0;
+	while (take(&list, 1, &type)) {
+		uint32_t size;
+
+		if (type == NAME_TYPE_HOST)
+			return take(&list, 2, &size) ? size : 0;
+		if (!take_vector(&list, 2, &name))
+			break;
+	}
+	return 0;
+}
+
+size_t hello_server_name_size(const uint8_t *bytes, size_t size)
+{
+	struct cursor extensions, extension;
+	uint32_t type;
+
+	if (!find_extensions(bytes, size, &extensions))
+		return 0;
+	while (take(&extensions, 2, &type) && take_vector(&extensions, 2, &extension))
+		if (type == EXTENSION_SERVER_NAME)
+			return host_name_size(extension);
+	return 0;
 }

@@ -13,4 +13,10 @@
  */
 uint16_t hello_traits(const uint8_t *bytes, size_t size);
 
+/*
+ * The size of the server name in the same bytes, NULs in it included; 0: there is none, or
+ * it is not among them.
+ */
+size_t hello_server_name_size(const uint8_t *bytes, size_t size);
+
 #endif

@@ -79,6 +79,8 @@ static int use_certificate(struct tls *tls)
 	int length;
 
 	length = wolfSSL_SNI_GetRequest(tls->ssl, WOLFSSL_SNI_HOST_NAME, &name);
+	if (tls->server_name_size && tls->server_name_size != (size_t)length)
+		return -ENOENT;
 	if (!length || challenge_table_find(tls->context->table, name, (size_t)length, &challenge))
 		return -ENOENT;
 	size = challenge_cert_der(challenge_table_key(tls->context->table), &challenge.cert, der);

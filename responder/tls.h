@@ -38,6 +38,8 @@ struct tls {
 	const uint8_t *input; /* during tls_step() only */
 	size_t input_size;
 	struct tls_output *output;
+	/* As the hello says, when that is known; 0: not.  wolfSSL ends the name at its first NUL. */
+	size_t server_name_size;
 	enum tls_failure failure;
 	bool has_certificate; /* the one for the name that the client asks for */
 	uint64_t armed_ns; /* when that name was published; CLOCK_BOOTTIME */

@@ -131,6 +131,21 @@ static void test_answers_and_says_goodbye(void **state)
 	end(conn_step(&conn, CONN_EOF, NULL, 0), CONN_STAT_ANSWERED);
 }
 
+/* What stands before the NUL is pending; the name as a whole is none. */
+static void test_a_name_with_a_nul_is_none(void **state)
+{
+	static const char asked[] = NAME "X.example.com";
+	const struct tls_client_options options = {.server_name = asked, .protocols = ACME};
+	uint8_t *name;
+
+	(void)state;
+	begin(&options);
+	name = memmem(client.output, client.output_size, asked, strlen(asked));
+	assert_non_null(name);
+	name[strlen(NAME)] = 0;
+	end(send_all(hear_client()), CONN_STAT_NOT_PENDING);
+}
+
 /* However it leaves then: it has had its answer. */
 static void test_the_answer_counts_however_the_client_leaves(void **state)
 {
@@ -281,6 +296,7 @@ static void test_hears_only_so_much_after_the_goodbye(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_name_with_a_nul_is_none),
 		cmocka_unit_test(test_answers_and_says_goodbye),
 		cmocka_unit_test(test_the_answer_counts_however_the_client_leaves),
 		cmocka_unit_test(test_goes_on_after_a_short_send),

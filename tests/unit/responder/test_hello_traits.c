@@ -80,12 +80,32 @@ static void test_every_cut(void **state)
 	}
 }
 
+/* Where the name is among the bytes, the classifier's parser and this one have it of one size. */
+static void test_server_names(void **state)
+{
+	size_t named = 0;
+
+	(void)state;
+	for (size_t i = 0; i < vectors.count; i++) {
+		const struct hello_vector *vector = &vectors.list[i];
+		size_t size = strlen(vector->server_name);
+
+		if (vector->verdict != CLIENT_HELLO_ACME || !size)
+			continue;
+		named++;
+		assert_int_equal(hello_server_name_size(vector->data, vector->size), size);
+		assert_int_equal(hello_server_name_size(vector->data, 20), 0);
+	}
+	assert_true(named > 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_real_clients),
 		cmocka_unit_test(test_no_hello),
 		cmocka_unit_test(test_every_cut),
+		cmocka_unit_test(test_server_names),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
