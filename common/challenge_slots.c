@@ -12,13 +12,16 @@
 #include <unistd.h>
 
 #include "bpf/steer_abi.h"
+#include "common/file_lock.h"
 #include "common/shared_file.h"
 
 #define TABLE_MAGIC 0x5349444553544550ULL /* "SIDESTEP" */
 /* Memory is got for so many: whole pages, and a system call less for most. */
 #define FILE_MODE     0660
 #define SLOTS_AT_ONCE 32
-#define SLOT_WORDS    (SLOT_SIZE / sizeof(uint32_t))
+/* Who has the lock needs microseconds of it, or milliseconds to repair a large table. */
+#define LOCK_PATIENCE_MS 10000
+#define SLOT_WORDS       (SLOT_SIZE / sizeof(uint32_t))
 
 /*
  * A slot as it lies in the file: words, for then copying one while another
@@ -239,9 +242,9 @@ int slots_lock(struct slots *slots)
 	uint32_t unclean;
 	int error;
 
-	while (flock(slots->fd, LOCK_EX))
-		if (errno != EINTR)
-			return -errno;
+	error = file_lock(slots->fd, LOCK_PATIENCE_MS);
+	if (error)
+		return error;
 	error = check_file(slots);
 	if (error) {
 		flock(slots->fd, LOCK_UN);

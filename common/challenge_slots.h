@@ -91,7 +91,7 @@ void slots_done(struct slots *slots);
 /*
  * Become the only writer.  0; 1: so too, but the table needs slots_reset(), as the
  * last writer died at work; -ESTALE: the file has been replaced; -EBADMSG: it
- * has been truncated; or -errno.
+ * has been truncated; -ETIMEDOUT: another process holds the lock, and for long; or -errno.
  */
 int slots_lock(struct slots *slots);
 

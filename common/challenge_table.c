@@ -205,7 +205,8 @@ int challenge_table_find(struct challenge_table *table, const char *server_name,
 
 	if (length && server_name[length - 1] == '.')
 		length--;
-	if (length == 0 || length > NAME_LENGTH_MAX)
+	/* A name with a NUL in it is none, whatever stands before. */
+	if (length == 0 || length > NAME_LENGTH_MAX || memchr(server_name, 0, length))
 		return -ENOENT;
 	key = index_key(&table->index, server_name, length);
 	while ((error == -EAGAIN || error == -EBADMSG) && attempts--)

@@ -77,6 +77,7 @@ const struct challenge_key *challenge_table_key(const struct challenge_table *ta
  * -EEXIST: the name's hash meets another name's; -EINVAL: ttl_s is 0 or over
  * CHALLENGE_TTL_MAX_S; -EIO: signing failed; -ESTALE: the table was replaced,
  * open it again; -EBADMSG: it is damaged beyond repair, only a new one helps;
+ * -ETIMEDOUT: another process of the group holds the table's lock and does not give it back;
  * or -errno of the map's update.  Nothing is armed on an error.
  */
 int challenge_table_publish(struct challenge_table *table, const struct identifier *identifier,
@@ -84,7 +85,7 @@ int challenge_table_publish(struct challenge_table *table, const struct identifi
 
 /*
  * Disarm after `grace_s` seconds (0: at once).  -ENOENT: not pending;
- * -EPERM: pending for another uid; -ESTALE, -EBADMSG: as above; or -errno.
+ * -EPERM: pending for another uid; -ESTALE, -EBADMSG, -ETIMEDOUT: as above; or -errno.
  */
 int challenge_table_withdraw(struct challenge_table *table, const struct identifier *identifier,
 			     uint32_t grace_s);

@@ -1,46 +1,73 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
-/*
- * The lock is an open file description lock (fcntl_locking(2), Linux 3.15):
- * like flock(2) it dies with its holder, and unlike flock(2) one can ask about
- * it without taking it, so that asking never gets in a starting responder's way.
- */
+// SPDX-License-Identifier: GPL-3.0-or-later
+/* The instance's lock is an open file description lock (fcntl_locking(2)): it dies with its holder. */
 #include "common/instance.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/file_lock.h"
+#include "common/local_socket.h"
 #include "common/paths.h"
 
-static const struct flock whole_file = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+/* Programs are loaded and attached to all interfaces in less. */
+#define PROGRAMS_PATIENCE_MS 30000
+
+/* A file in the private directory, which is made when it is missing. */
+static int open_lock_file(const struct paths *paths, const char *path)
+{
+	int fd;
+
+	if ((mkdir(paths->private, 0700) && errno != EEXIST) || chmod(paths->private, 0700))
+		return -errno;
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return fd < 0 ? -errno : fd;
+}
 
 int instance_lock(const struct paths *paths)
 {
-	struct flock lock = whole_file;
-	int fd, error;
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	int err, fd = open_lock_file(paths, paths->lock);
 
-	fd = open(paths->lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd < 0)
-		return -errno;
-	/* Everyone may ask, whatever the umask says. */
-	if (fchmod(fd, 0644) || fcntl(fd, F_OFD_SETLK, &lock)) {
-		error = errno == EAGAIN || errno == EACCES ? EBUSY : errno;
+		return fd;
+	if (fcntl(fd, F_OFD_SETLK, &lock)) {
+		err = errno == EAGAIN || errno == EACCES ? EBUSY : errno;
 		close(fd);
-		return -error;
+		return -err;
 	}
 	return fd;
 }
 
+int instance_announce(const struct paths *paths)
+{
+	/* Nobody accepts: those who ask see whether they can come, and have seen all. */
+	return local_socket_listen(paths->alive, SOCK_STREAM, 0666, 0);
+}
+
 int instance_is_running(const struct paths *paths)
 {
-	struct flock lock = whole_file;
-	int fd, result;
+	int fd = local_socket_connect(paths->alive, SOCK_STREAM);
 
-	fd = open(paths->lock, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd >= 0)
+		close(fd);
+	if (fd >= 0 || fd == -EAGAIN)
+		return 1;
+	return fd == -ECONNREFUSED ? 0 : fd;
+}
+
+int instance_lock_programs(const struct paths *paths)
+{
+	int err, fd = open_lock_file(paths, paths->programs_lock);
+
 	if (fd < 0)
-		return -errno;
-	result = fcntl(fd, F_OFD_GETLK, &lock) ? -errno : lock.l_type != F_UNLCK;
-	close(fd);
-	return result;
+		return fd;
+	err = file_lock(fd, PROGRAMS_PATIENCE_MS);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	return fd;
 }

@@ -30,8 +30,11 @@ int paths_init(struct paths *ret_paths, const char *root)
 	    !join(paths.table, root, length, "/run/sidestep/challenges") ||
 	    !join(paths.evidence, root, length, "/run/sidestep/evidence") ||
 	    !join(paths.conn_stats, root, length, "/run/sidestep/conn-stats") ||
-	    !join(paths.control, root, length, "/run/sidestep/responder.sock") ||
-	    !join(paths.lock, root, length, "/run/sidestep/responder.lock") ||
+	    !join(paths.alive, root, length, "/run/sidestep/alive.sock") ||
+	    !join(paths.private, root, length, "/run/sidestep/private") ||
+	    !join(paths.control, root, length, "/run/sidestep/private/handover.sock") ||
+	    !join(paths.lock, root, length, "/run/sidestep/private/instance.lock") ||
+	    !join(paths.programs_lock, root, length, "/run/sidestep/private/programs.lock") ||
 	    !join(paths.status, root, length, "/run/sidestep/responder.json") ||
 	    !join(paths.interfaces, root, length, "/run/sidestep/interfaces.json") ||
 	    !join(paths.programs, root, length, "/run/sidestep/programs.json"))

@@ -16,8 +16,11 @@ struct paths {
 	char table[PATHS_MAX]; /* ROOT/run/sidestep/challenges */
 	char evidence[PATHS_MAX]; /* ROOT/run/sidestep/evidence: what came for pending names */
 	char conn_stats[PATHS_MAX]; /* ROOT/run/sidestep/conn-stats: how connections ended */
-	char control[PATHS_MAX]; /* ROOT/run/sidestep/responder.sock: for a successor */
-	char lock[PATHS_MAX]; /* ROOT/run/sidestep/responder.lock: held while a responder runs */
+	char alive[PATHS_MAX]; /* ROOT/run/sidestep/alive.sock: a running responder listens here */
+	char private[PATHS_MAX]; /* ROOT/run/sidestep/private: for root alone, locks above all */
+	char control[PATHS_MAX]; /* ROOT/run/sidestep/private/handover.sock: for a successor */
+	char lock[PATHS_MAX]; /* ROOT/run/sidestep/private/instance.lock: one responder */
+	char programs_lock[PATHS_MAX]; /* .../programs.lock: who changes programs or links */
 	char status
 		[PATHS_MAX]; /* ROOT/run/sidestep/responder.json: what the responder says of itself */
 	char interfaces[PATHS_MAX]; /* ROOT/run/sidestep/interfaces.json: what the monitor says */

@@ -2,24 +2,20 @@
 #include "responder/handover.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
 #include <poll.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "common/local_socket.h"
 #include "common/paths.h"
 
-#define PROTOCOL_VERSION 1
+#define PROTOCOL_VERSION 2
 #define PATIENCE_MS      10000
-#define DESCRIPTORS_MAX  STEER_FAMILIES
+#define DESCRIPTORS_MAX  3
+#define OWN_DESCRIPTORS  3 /* that the first message carries */
 
-/* The first message, which carries the lock and the socket for successors. */
+/* The first message, which carries the lock, the socket for successors, and that for who asks. */
 struct greeting {
 	uint32_t version;
 	uint32_t threads; /* so many messages follow, each of a thread's listeners */
@@ -112,58 +108,11 @@ static int receive_message(int channel_fd, void *data, size_t size, int *ret_fds
 	return 0;
 }
 
-/* --- the socket's name ------------------------------------------------------------- */
-
-/*
- * A Unix socket's name has room for 107 bytes, which a path can exceed: it is named
- * through a descriptor of its directory.  Returns that, to be closed, or -errno.
- */
-static int name_socket(const struct paths *paths, struct sockaddr_un *ret_name)
-{
-	char copy[PATHS_MAX];
-	int directory_fd = open(paths->run, O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-	if (directory_fd < 0)
-		return -errno;
-	strcpy(copy, paths->control);
-	*ret_name = (struct sockaddr_un){.sun_family = AF_UNIX};
-	snprintf(ret_name->sun_path, sizeof(ret_name->sun_path), "/proc/self/fd/%d/%s",
-		 directory_fd, basename(copy));
-	return directory_fd;
-}
-
-static int open_socket(const struct paths *paths, bool listening)
-{
-	int directory_fd, err = 0, fd;
-	struct sockaddr_un name;
-	mode_t mask;
-
-	directory_fd = name_socket(paths, &name);
-	if (directory_fd < 0)
-		return directory_fd;
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (fd < 0) {
-		err = -errno;
-	} else if (listening) {
-		mask = umask(0177);
-		if ((unlink(paths->control) && errno != ENOENT) ||
-		    bind(fd, (struct sockaddr *)&name, sizeof(name)) || listen(fd, 1))
-			err = -errno;
-		umask(mask);
-	} else if (connect(fd, (struct sockaddr *)&name, sizeof(name))) {
-		err = -errno;
-	}
-	close(directory_fd);
-	if (err && fd >= 0)
-		close(fd);
-	return err ? err : fd;
-}
-
 /* --- the predecessor's side -------------------------------------------------------- */
 
 int handover_listen(const struct paths *paths)
 {
-	return open_socket(paths, true);
+	return local_socket_listen(paths->control, SOCK_SEQPACKET, 0600, 1);
 }
 
 static int offer_listeners(int channel_fd, const struct listeners *listeners)
@@ -188,7 +137,8 @@ static int offer_listeners(int channel_fd, const struct listeners *listeners)
 
 int handover_offer(const struct handover *handover)
 {
-	const int fds[] = {handover->lock_fd, handover->control_fd};
+	const int fds[OWN_DESCRIPTORS] = {handover->lock_fd, handover->control_fd,
+					  handover->alive_fd};
 	const struct greeting greeting = {
 		.version = PROTOCOL_VERSION,
 		.threads = handover->listeners.threads,
@@ -206,7 +156,7 @@ int handover_offer(const struct handover *handover)
 	else if (peer.uid)
 		err = -EPERM;
 	if (!err)
-		err = send_message(channel_fd, &greeting, sizeof(greeting), fds, 2);
+		err = send_message(channel_fd, &greeting, sizeof(greeting), fds, OWN_DESCRIPTORS);
 	if (!err)
 		err = offer_listeners(channel_fd, &handover->listeners);
 	if (err)
@@ -263,12 +213,13 @@ static int claim(int channel_fd, struct handover *ret_handover)
 	err = receive_message(channel_fd, &greeting, sizeof(greeting), fds, &count);
 	if (err)
 		return err;
-	if (count != 2 || greeting.version != PROTOCOL_VERSION) {
+	if (count != OWN_DESCRIPTORS || greeting.version != PROTOCOL_VERSION) {
 		close_all(fds, count);
 		return -EPROTO;
 	}
 	handover.lock_fd = fds[0];
 	handover.control_fd = fds[1];
+	handover.alive_fd = fds[2];
 	handover.standalone_port = (uint16_t)greeting.standalone_port;
 	err = listeners_init(&handover.listeners, greeting.threads);
 	if (!err)
@@ -284,7 +235,7 @@ static int claim(int channel_fd, struct handover *ret_handover)
 
 int handover_claim(const struct paths *paths, struct handover *ret_handover)
 {
-	int err, channel_fd = open_socket(paths, false);
+	int err, channel_fd = local_socket_connect(paths->control, SOCK_SEQPACKET);
 
 	if (channel_fd < 0)
 		return channel_fd;

@@ -7,7 +7,7 @@
  *
  *	successor			predecessor
  *	connects		->
- *				<-	the lock, this socket, the listeners
+ *				<-	the lock, both sockets, the listeners
  *	attaches, answers
  *	"retire"		->
  *				<-	"retired": accepts and adopts no more
@@ -29,6 +29,7 @@ struct paths;
 struct handover {
 	int lock_fd;
 	int control_fd; /* where a successor comes in; -1: not yet open */
+	int alive_fd; /* where others see that a responder runs; -1: not yet open */
 	struct listeners listeners;
 	uint16_t standalone_port; /* 0: it steers */
 };

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/instance.h"
 #include "common/log.h"
 #include "common/paths.h"
 #include "responder/attachment.h"
@@ -96,9 +97,9 @@ static void follow_links(int link_events_fd, struct interfaces *interfaces,
 
 	while (recv(link_events_fd, message, sizeof(message), 0) >= 0 || errno == ENOBUFS)
 		;
-	lock_fd = pins_lock(options->paths);
+	lock_fd = instance_lock_programs(options->paths);
 	if (lock_fd < 0) {
-		log_error("cannot lock %s: %s", options->paths->pins, strerror(-lock_fd));
+		log_error("cannot lock %s: %s", options->paths->programs_lock, strerror(-lock_fd));
 		return;
 	}
 	changed = interfaces_follow(interfaces, options);

@@ -3,13 +3,11 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -132,22 +130,6 @@ int *pins_numbers(const struct paths *paths, const char *prefix)
 		numbers[count] = -1;
 	closedir(directory);
 	return numbers;
-}
-
-int pins_lock(const struct paths *paths)
-{
-	int err, fd = open(paths->pins, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0)
-		return -errno;
-	while (flock(fd, LOCK_EX)) {
-		if (errno == EINTR)
-			continue;
-		err = -errno;
-		close(fd);
-		return err;
-	}
-	return fd;
 }
 
 /* --- the bpffs ------------------------------------------------------------------- */

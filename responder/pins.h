@@ -59,12 +59,6 @@ int pins_drop(const struct paths *paths, const char *name);
 /* The numbers N of the pins `prefix`N, ended by -1; to be freed.  NULL: with errno. */
 int *pins_numbers(const struct paths *paths, const char *prefix);
 
-/*
- * Whoever changes programs or links holds this lock meanwhile.  Returns the descriptor
- * whose closing gives it back, or -errno.
- */
-int pins_lock(const struct paths *paths);
-
 /* The network namespace (inode) that the pinned maps belong to; 0: none. */
 uint64_t pins_netns(const struct paths *paths);
 

@@ -243,6 +243,12 @@ static int open_handover(struct responder *responder)
 			  strerror(-responder->handover.control_fd));
 		return responder->handover.control_fd;
 	}
+	responder->handover.alive_fd = instance_announce(responder->paths);
+	if (responder->handover.alive_fd < 0) {
+		log_error("cannot listen at %s: %s", responder->paths->alive,
+			  strerror(-responder->handover.alive_fd));
+		return responder->handover.alive_fd;
+	}
 	if (options->standalone)
 		responder->handover.standalone_port = options->ports[0];
 	return listeners_open(&responder->handover.listeners, options->threads,
@@ -443,6 +449,8 @@ static void retire(struct responder *responder)
 	responder->retired = true;
 	close(responder->handover.lock_fd);
 	responder->handover.lock_fd = -1;
+	close(responder->handover.alive_fd);
+	responder->handover.alive_fd = -1;
 	err = handover_say_retired(responder->successor_fd);
 	if (err)
 		log_warning("cannot tell the successor: %s", strerror(-err));
@@ -562,7 +570,8 @@ static void close_all(struct responder *responder)
 	const int fds[] = {
 		responder->signal_fd,           responder->predecessor_fd,
 		responder->successor_fd,        responder->handover.lock_fd,
-		responder->handover.control_fd, responder->conn_stats_fd,
+		responder->handover.control_fd, responder->handover.alive_fd,
+		responder->conn_stats_fd,
 	};
 
 	steer_free(responder->steer);
@@ -594,6 +603,7 @@ int service_run(const struct options *options, const struct paths *paths)
 		.signal_fd = -1,
 		.conn_stats_fd = -1,
 		.handover.control_fd = -1,
+		.handover.alive_fd = -1,
 		.predecessor_fd = -1,
 		.successor_fd = -1,
 	};
@@ -641,12 +651,29 @@ static int remove_file(const char *path)
 	return err;
 }
 
+/* Locks and the socket for successors; the instance's lock last. */
+static int remove_private(const struct paths *paths)
+{
+	int err;
+
+	err = remove_file(paths->control);
+	if (!err)
+		err = remove_file(paths->programs_lock);
+	if (!err)
+		err = remove_file(paths->lock);
+	if (!err && rmdir(paths->private)) {
+		err = -errno;
+		log_error("cannot remove %s: %s", paths->private, strerror(-err));
+	}
+	return err;
+}
+
 /* Remove what responders leave for their successors; the lock last, while it is held. */
 int service_unload(const struct paths *paths)
 {
 	int err, lock_fd;
 
-	if (instance_is_running(paths) == -ENOENT) {
+	if (access(paths->lock, F_OK)) {
 		log_info("there is nothing to unload");
 		return 0;
 	}
@@ -667,9 +694,9 @@ int service_unload(const struct paths *paths)
 	if (!err)
 		err = remove_file(paths->programs);
 	if (!err)
-		err = remove_file(paths->control);
+		err = remove_file(paths->alive);
 	if (!err)
-		err = remove_file(paths->lock);
+		err = remove_private(paths);
 	close(lock_fd);
 	return err;
 }

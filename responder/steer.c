@@ -14,6 +14,7 @@
 
 #include "bpf/steer_abi.h"
 #include "common/challenge_table.h"
+#include "common/instance.h"
 #include "common/log.h"
 #include "common/paths.h"
 #include "responder/attachment.h"
@@ -301,10 +302,10 @@ static int attach_programs(struct steer *steer, const struct steer_options *opti
 /* The same, and tell of it; a predecessor's monitor, or an upgrade, has to wait meanwhile. */
 static int attach_and_tell(struct steer *steer, const struct steer_options *options)
 {
-	int err, lock_fd = pins_lock(options->paths);
+	int err, lock_fd = instance_lock_programs(options->paths);
 
 	if (lock_fd < 0) {
-		log_error("cannot lock %s: %s", options->paths->pins, strerror(-lock_fd));
+		log_error("cannot lock %s: %s", options->paths->programs_lock, strerror(-lock_fd));
 		return lock_fd;
 	}
 	err = attach_programs(steer, options);

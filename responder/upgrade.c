@@ -20,7 +20,7 @@ static int require_running(const struct paths *paths)
 	if (instance_is_running(paths) > 0)
 		return 0;
 	log_error("no responder runs whose programs could be upgraded (looked at %s): start it",
-		  paths->lock);
+		  paths->alive);
 	return -ESRCH;
 }
 
@@ -103,9 +103,9 @@ int upgrade_programs(const struct paths *paths)
 	err = require_running(paths);
 	if (err)
 		return err;
-	lock_fd = pins_lock(paths);
+	lock_fd = instance_lock_programs(paths);
 	if (lock_fd < 0) {
-		log_error("cannot lock %s: %s", paths->pins, strerror(-lock_fd));
+		log_error("cannot lock %s: %s", paths->programs_lock, strerror(-lock_fd));
 		return lock_fd;
 	}
 	object = load_programs(paths, takeover, &err);

@@ -23,11 +23,11 @@ int feed_check_responder(const struct paths *paths, struct failure *failure)
 		return 0;
 	if (running == 0 || running == -ENOENT)
 		failure_set(failure, START_IT, "no sidestep-responder is running (looked at %s)",
-			    paths->lock);
+			    paths->alive);
 	else if (running == -EACCES)
 		failure_set(failure, BE_ALLOWED, "no permission to look into %s", paths->run);
 	else
-		failure_set_errno(failure, -running, "cannot look at %s", paths->lock);
+		failure_set_errno(failure, -running, "cannot look at %s", paths->alive);
 	return -1;
 }
 
@@ -86,6 +86,13 @@ void feed_explain_publish(struct failure *failure, int error, const char *name)
 	case -ENOSPC:
 		failure_set(failure, "wait until others are over, or withdraw names that are stale",
 			    "the challenge table has no room for %s", name);
+		break;
+	case -ETIMEDOUT:
+		failure_set(failure,
+			    "find out by `lslocks` which process of the group that may publish it "
+			    "is, and end it",
+			    "another process holds the lock of the challenge table, and does not "
+			    "give it back");
 		break;
 	case -EEXIST:
 		failure_set(failure, "wait until that one is over",

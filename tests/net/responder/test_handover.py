@@ -122,7 +122,7 @@ CONNECT = "import socket, sys; socket.socket(1, socket.SOCK_SEQPACKET).connect(s
 def test_only_root_may(lab, nginx, instance):
     """What passes between them is the lock and the listening sockets."""
     instance.start()
-    path = instance.root / "run/sidestep/responder.sock"
+    path = instance.root / "run/sidestep/private/handover.sock"
     command = (*sidestep.as_user("nobody", sidestep.GROUP), sys.executable, "-c", CONNECT, path)
     run = lab.server.run(*command, check=False)
     assert run.returncode == 1

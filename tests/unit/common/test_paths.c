@@ -20,10 +20,10 @@ static void test_system(void **state)
 	assert_string_equal(paths.pins, "/run/sidestep/bpf");
 	assert_string_equal(paths.table, "/run/sidestep/challenges");
 	assert_string_equal(paths.evidence, "/run/sidestep/evidence");
-	assert_string_equal(paths.lock, "/run/sidestep/responder.lock");
+	assert_string_equal(paths.lock, "/run/sidestep/private/instance.lock");
 	assert_string_equal(paths.status, "/run/sidestep/responder.json");
 	assert_string_equal(paths.interfaces, "/run/sidestep/interfaces.json");
-	assert_string_equal(paths.control, "/run/sidestep/responder.sock");
+	assert_string_equal(paths.control, "/run/sidestep/private/handover.sock");
 	assert_string_equal(paths.programs, "/run/sidestep/programs.json");
 }
 
@@ -45,7 +45,7 @@ static void test_root(void **state)
 
 static void test_too_long(void **state)
 {
-	static const char longest_suffix[] = "/run/sidestep/interfaces.json";
+	static const char longest_suffix[] = "/run/sidestep/private/instance.lock";
 	struct paths paths, before;
 	char root[2 * PATHS_MAX];
 	size_t fits = PATHS_MAX - sizeof(longest_suffix);
@@ -62,7 +62,7 @@ static void test_too_long(void **state)
 	assert_memory_equal(&paths, &before, sizeof(paths));
 	root[fits] = '\0';
 	assert_int_equal(paths_init(&paths, root), 0);
-	assert_int_equal(strlen(paths.interfaces), PATHS_MAX - 1);
+	assert_int_equal(strlen(paths.lock), PATHS_MAX - 1);
 }
 
 int main(void)

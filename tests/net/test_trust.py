@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who may do what on the host: strangers, members of the group, and parts of ours that are taken over."""
+
+import sys
+import textwrap
+
+import attached
+import certificates
+import clients
+import hosts
+import pytest
+import sidestep
+
+NAME = "www.example.org"
+PATIENCE_S = 60  # longer than any lock is waited for
+
+# Takes every lock that this user can take below a directory, and keeps them.
+HOLD_LOCKS = textwrap.dedent("""
+    import fcntl, os, pathlib, struct, sys, time
+    held = 0
+    for path in [pathlib.Path(sys.argv[1]), *pathlib.Path(sys.argv[1]).rglob("*")]:
+        for flags in (os.O_RDWR, os.O_RDONLY):
+            try:
+                fd = os.open(path, flags | os.O_NONBLOCK)
+            except OSError:
+                continue
+            for take in (
+                lambda: fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB),
+                lambda: fcntl.fcntl(fd, 37, struct.pack("hhqqi4x", 1, 0, 0, 0, 0)),
+                lambda: fcntl.fcntl(fd, 37, struct.pack("hhqqi4x", 0, 0, 0, 0, 0)),
+            ):
+                try:
+                    take()
+                    held += 1
+                except OSError:
+                    pass
+    print("holding", held, flush=True)
+    time.sleep(600)
+""")
+
+
+def check_challenge(lab, name=NAME):
+    answer = clients.validate(lab.validator, lab.server.ipv4, name)
+    certificates.check_challenge(answer.certificate, name, sidestep.DIGEST)
+
+
+def hold_locks(lab, instance, user, group=None):
+    """Another process with all locks of the instance that it can get."""
+    words = (*sidestep.as_user(user, group), sys.executable, "-c", HOLD_LOCKS)
+    number = len(lab.logs)
+    holder = lab.server.start(f"holder-{number}", *words, instance.root / "run/sidestep")
+    holder.wait_until(lambda: "holding" in holder.output(), "its locks")
+    return holder
+
+
+# --- locks -----------------------------------------------------------------------------------
+
+
+def test_stranger_cannot_stop_the_next_start(lab, nginx, instance):
+    """Neither by what an ended responder leaves nor by what a running one holds."""
+    instance.start().publish(NAME)
+    hold_locks(lab, instance, sidestep.STRANGER)
+    assert instance.responder.stop() == 0
+    hold_locks(lab, instance, sidestep.STRANGER)
+    instance.start("--verbose")
+    check_challenge(lab)
+    assert instance.run_responder("--upgrade").returncode == 0
+    assert instance.responder.stop() == 0
+    assert instance.run_responder("--unload").returncode == 0
+
+
+def test_member_of_the_group_cannot_block(lab, nginx, instance, takeover):
+    """It may write the table, so it can hinder those who publish: they say so, and do not hang."""
+    instance.start("--takeover", takeover).publish(NAME)
+    holder = hold_locks(lab, instance, sidestep.STRANGER, sidestep.GROUP)
+    run = instance.agent(
+        *("publish", "other.example.org", "--key-authorization", sidestep.KEY_AUTHORIZATION),
+        timeout=PATIENCE_S,
+    )
+    assert run.returncode == 1
+    assert "lock" in run.stderr and "next: " in run.stderr
+    check_challenge(lab)
+    lab.server.run("ip", "link", "add", "late0", "type", "veth", "peer", "late1")
+    hosts.wait_for(lambda: "tcx late0" in attached.attachments(lab.server), "it to be attached")
+    assert instance.run_responder("--upgrade", timeout=PATIENCE_S).returncode == 0
+    before = instance.responder
+    instance.start("--takeover", takeover, "--replace")
+    assert before.wait() == 0
+    assert instance.responder.stop() == 0
+    assert not attached.attachments(lab.server)
+    holder.stop()
+
+
+# --- descriptors ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    (
+        ("status",),
+        ("status", NAME),
+        ("publish", "other.example.org", "--key-authorization", "wrong"),
+        ("publish", "other.example.org", "--key-authorization", "a.b", "--verbose"),
+        ("certonly", "--server", "https://192.0.2.1:1/", "--agree-tos", "-d", NAME, "--verbose"),
+        ("check", NAME),
+    ),
+    ids=lambda arguments: " ".join(arguments[:2]),
+)
+def test_closed_standard_descriptors(lab, nginx, instance, arguments):
+    """What the agent writes to standard output and error goes nowhere, then, and into no table."""
+    instance.start().publish(NAME)
+    table = instance.root / "run/sidestep/challenges"
+    before = table.stat().st_size, table.read_bytes()[:256]
+    words = (instance.programs / "sidestep", arguments[0], "--root", instance.root, *arguments[1:])
+    for closing in ("<&- >&- 2>&-", ">&- 2>&-", "2>&-", "<&- 2>&-"):
+        lab.server.run("sh", "-c", f'exec "$@" {closing}', "sh", *words, check=False)
+    assert (table.stat().st_size, table.read_bytes()[:256]) == before
+    assert NAME in instance.pending()
+    check_challenge(lab)
