@@ -61,7 +61,7 @@ UNIT_SHARED = $(patsubst %.c,$(O)/%.o, \
 	$(filter-out $(wildcard tests/unit/*/test_*.c),$(wildcard tests/unit/*.c tests/unit/*/*.c)))
 UNIT_TESTS = $(patsubst %.c,$(O)/%,$(wildcard tests/unit/*/test_*.c))
 BPF_TESTS = $(patsubst tests/bpf/%.c,$(O)/tests/bpf/%,$(wildcard tests/bpf/test_*.c))
-NET_PROGRAMS = $(O)/tests/lab/other_bpf.bpf.o $(O)/tests/lab/fault_shim.so
+NET_PROGRAMS = $(O)/tests/lab/other_bpf.bpf.o $(O)/tests/lab/fault_shim.so $(O)/tests/lab/forwarder
 SKELETON = $(O)/bpf/steer.skel.h $(O)/bpf/steer_repair.skel.h
 
 .DELETE_ON_ERROR:
@@ -164,6 +164,10 @@ check-bpf: $(BPF_TESTS)
 	$(Q)O=$(O) tests/run.sh bpf
 check-net: all $(NET_PROGRAMS)
 	$(Q)O=$(O) PYTHON=$(PYTHON) tests/run.sh net
+
+$(O)/tests/lab/forwarder: $(O)/tests/lab/forwarder.o
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
 
 $(O)/tests/lab/fault_shim.so: tests/lab/fault_shim.c
 	@mkdir -p $(@D)

@@ -14,7 +14,7 @@ build_packages="gcc make clang llvm pkg-config libc6-dev linux-libc-dev bpftool
 	libbpf-dev libelf-dev zlib1g-dev liburing-dev libcurl4-openssl-dev libjansson-dev libssl-dev
 	libsqlite3-dev libc-ares-dev libidn2-dev libpsl-dev
 	autoconf automake libtool debian-archive-keyring ca-certificates"
-test_packages="libcmocka-dev clang-format cppcheck shellcheck iproute2 iputils-ping nftables ethtool procps
+test_packages="libcmocka-dev clang-format cppcheck shellcheck iproute2 iputils-ping nftables iptables ethtool procps
 	util-linux openssl gnutls-bin curl nginx haproxy apache2-bin wrk valgrind gnuplot-nox mandoc
 	python3 python3-pytest python3-cryptography python3-scapy pyflakes3"
 

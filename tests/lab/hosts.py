@@ -10,6 +10,7 @@ their process id, mounts and namespaces removed.
 import contextlib
 import ctypes
 import ipaddress
+import itertools
 import os
 import pathlib
 import re
@@ -109,15 +110,15 @@ class Process:
 
 
 class Host:
-    """One network namespace with an address of each family."""
+    """One network namespace, with an address of each family unless it is only a wire's."""
 
-    def __init__(self, lab, name, ipv4, ipv6):
+    def __init__(self, lab, name, ipv4=None, ipv6=None):
         self.lab = lab
         self.name = name
-        self.namespace = f"sidestep-{os.getpid()}-{name}"
+        self.namespace = f"sidestep-{os.getpid()}-{lab.number}-{name}"
         self.path = f"/run/netns/{self.namespace}"
-        self.ipv4 = ipaddress.ip_address(ipv4)
-        self.ipv6 = ipaddress.ip_address(ipv6)
+        self.ipv4 = ipaddress.ip_address(ipv4) if ipv4 else None
+        self.ipv6 = ipaddress.ip_address(ipv6) if ipv6 else None
         run("ip", "netns", "add", self.namespace)
         self.run("ip", "link", "set", "lo", "up")
 
@@ -179,7 +180,10 @@ def set_namespace(file):
 class Lab:
     """Two hosts on one wire, a directory, and everything that was started."""
 
+    made = itertools.count()  # by this process
+
     def __init__(self):
+        self.number = next(Lab.made)
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="sidestep-net-"))
         self.directory.chmod(0o755)  # servers run as other users
         self.processes = []

@@ -16,12 +16,12 @@ class Production:
 
     name = None  # of the program
 
-    def __init__(self, lab, host=None, addresses=(), ports=(443,)):
+    def __init__(self, lab, host=None, addresses=(), ports=(443,), name=None):
         self.lab = lab
         host = host or lab.server
         self.addresses = addresses
         self.ports = ports
-        name = "-".join([self.name, *map(str, addresses)]).replace(":", ".")
+        name = name or "-".join([self.name, *map(str, addresses)]).replace(":", ".")
         self.directory = lab.make_directory(name)
         self.identity = certificates.SelfSigned(
             self.directory / "tls", "www.example.org", host.ipv4, host.ipv6

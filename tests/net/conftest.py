@@ -13,12 +13,14 @@ NAME = "www.example.org"
 def pytest_runtest_makereport(item):
     """With a failure come the logs of what ran meanwhile."""
     report = (yield).get_result()
-    lab = getattr(item, "lab", None)
-    if report.failed and lab:
+    if not report.failed:
+        return
+    labs = {"": item.lab} if hasattr(item, "lab") else getattr(item, "labs", {})
+    for place, lab in labs.items():
         for name, log in lab.logs.items():
             if log.exists():
                 lines = log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
-                report.sections.append((f"log of {name}", "\n".join(lines)))
+                report.sections.append((f"log of {place} {name}", "\n".join(lines)))
 
 
 def pytest_terminal_summary(terminalreporter):
