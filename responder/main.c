@@ -15,7 +15,8 @@
 #include "responder/check.h"
 #include "responder/netns.h"
 #include "responder/options.h"
-#include "responder/service.h"
+#include "responder/responder.h"
+#include "responder/unload.h"
 #include "responder/upgrade.h"
 
 #define PROGRAM "sidestep-responder"
@@ -71,9 +72,9 @@ static int act(const struct options *options)
 	case OPTIONS_UPGRADE:
 		return upgrade_programs(&paths);
 	case OPTIONS_UNLOAD:
-		return service_unload(&paths);
+		return unload_instance(&paths);
 	default:
-		return service_run(options, &paths);
+		return responder_run(options, &paths);
 	}
 }
 

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "responder/responder.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "common/challenge_table.h"
+#include "common/conn_stats.h"
+#include "common/log.h"
+#include "common/notify.h"
+#include "common/paths.h"
+#include "responder/daemon.h"
+#include "responder/handover.h"
+#include "responder/listener.h"
+#include "responder/options.h"
+#include "responder/server.h"
+#include "responder/startup.h"
+#include "responder/steer.h"
+
+/* --- what it reports -------------------------------------------------------------- */
+
+static void log_results(const struct responder *responder)
+{
+	uint64_t counts[CONN_STATS];
+	char line[512] = "";
+	size_t used = 0;
+
+	server_conn_stats(responder->server, counts);
+	for (int result = 0; result < CONN_STATS && used < sizeof(line); result++)
+		used += (size_t)snprintf(line + used, sizeof(line) - used, "%s%s %llu",
+					 used ? ", " : "", conn_stat_name(result),
+					 (unsigned long long)counts[result]);
+	log_info("connections: %s", line);
+}
+
+/* Read the signals that have come.  Whether one of them ends the responder. */
+static bool handle_signals(const struct responder *responder)
+{
+	struct signalfd_siginfo info;
+
+	while (read(responder->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo != SIGUSR1)
+			return true;
+		log_results(responder);
+	}
+	return false;
+}
+
+/* For who asks by `sidestep status`; what cannot be written now is written the next time. */
+static void write_conn_stats(struct responder *responder)
+{
+	uint64_t counts[CONN_STATS];
+	int err;
+
+	server_conn_stats(responder->server, counts);
+	err = conn_stats_write(responder->conn_stats_fd, counts);
+	if (err && !responder->conn_stats_failed)
+		log_warning("cannot write %s: %s", responder->paths->conn_stats, strerror(-err));
+	responder->conn_stats_failed = err;
+}
+
+/*
+ * Tell the classifier until when the responder counts as alive.  The time runs from the slowest
+ * thread's last round and not from now, so that a thread that hangs ends the steering
+ * ALIVE_NS after its last round.  A retired responder leaves this to its successor.
+ */
+static void heartbeat(const struct responder *responder)
+{
+	/* In this order: what passes between the two makes the time shorter, never longer. */
+	uint64_t now_ns = challenge_clock_ns();
+	uint64_t silence_ns = server_silence_ns(responder->server);
+
+	if (!responder->retired && silence_ns < ALIVE_NS)
+		steer_heartbeat(responder->steer, now_ns + ALIVE_NS - silence_ns);
+}
+
+/* --- handover -------------------------------------------------------------------- */
+
+/* We answer: the predecessor, if there is one, is to retire. */
+static void succeed(struct responder *responder)
+{
+	int err;
+
+	if (responder->predecessor_fd < 0)
+		return;
+	err = handover_complete(responder->predecessor_fd);
+	close(responder->predecessor_fd);
+	responder->predecessor_fd = -1;
+	/* The lock and all else is ours in any case. */
+	if (err)
+		log_warning("the responder before did not say that it retires: %s", strerror(-err));
+	steer_take_over(responder->steer);
+}
+
+/* A successor answers already: finish what we have begun. */
+static void retire(struct responder *responder)
+{
+	int err;
+
+	log_info("another responder takes over: ending when the open connections have");
+	steer_leave(responder->steer);
+	server_retire(responder->server);
+	responder->retired = true;
+	close(responder->handover.lock_fd);
+	responder->handover.lock_fd = -1;
+	close(responder->handover.alive_fd);
+	responder->handover.alive_fd = -1;
+	err = handover_say_retired(responder->successor_fd);
+	if (err)
+		log_warning("cannot tell the successor: %s", strerror(-err));
+}
+
+static void leave_successor(struct responder *responder)
+{
+	close(responder->successor_fd);
+	responder->successor_fd = -1;
+}
+
+/* It wants the handover. */
+static void meet_successor(struct responder *responder)
+{
+	int channel_fd = handover_offer(&responder->handover);
+
+	if (channel_fd >= 0)
+		responder->successor_fd = channel_fd;
+	else
+		log_warning("could not hand over to another responder: %s", strerror(-channel_fd));
+}
+
+/* It says something, or is gone. */
+static void hear_successor(struct responder *responder)
+{
+	int heard = handover_hear(responder->successor_fd);
+
+	if (heard > 0)
+		retire(responder);
+	else if (heard < 0)
+		log_warning("the responder that was to take over is gone: going on");
+	if (heard)
+		leave_successor(responder);
+}
+
+/* Has a retired one nothing left to do?  Accepted connections may still be on their way: twice. */
+static bool has_finished(struct responder *responder)
+{
+	if (!responder->retired)
+		return false;
+	responder->idle_rounds = server_is_idle(responder->server) ? responder->idle_rounds + 1 : 0;
+	return responder->idle_rounds > 2;
+}
+
+/* --- until the end ----------------------------------------------------------------- */
+
+enum { POLLED_SIGNALS, POLLED_MONITOR, POLLED_FAILURE, POLLED_CONTROL, POLLED_SUCCESSOR, POLLED };
+
+static void set_polled(const struct responder *responder, struct pollfd polled[POLLED])
+{
+	bool meets = responder->successor_fd < 0 && !responder->retired;
+	const int fds[POLLED] = {
+		[POLLED_SIGNALS] = responder->signal_fd,
+		[POLLED_MONITOR] = steer_monitor_fd(responder->steer),
+		[POLLED_FAILURE] = server_failure_fd(responder->server),
+		[POLLED_CONTROL] = meets ? responder->handover.control_fd : -1,
+		[POLLED_SUCCESSOR] = responder->successor_fd,
+	};
+
+	for (int i = 0; i < POLLED; i++)
+		polled[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
+}
+
+/* 0 when it is to go on, 1 when it is to end, or -errno, logged. */
+static int handle_polled(struct responder *responder, const struct pollfd polled[POLLED])
+{
+	if (polled[POLLED_MONITOR].revents) {
+		log_error("the monitor was killed, and with it the steering: ending; start again");
+		return -ECHILD;
+	}
+	if (polled[POLLED_FAILURE].revents) {
+		log_error("a thread has ended, as said above: ending; start again");
+		return -EIO;
+	}
+	if (polled[POLLED_CONTROL].revents)
+		meet_successor(responder);
+	if (polled[POLLED_SUCCESSOR].revents)
+		hear_successor(responder);
+	return (polled[POLLED_SIGNALS].revents && handle_signals(responder)) ||
+	       has_finished(responder);
+}
+
+/* Wait until a signal says to end, or a successor has taken over (0), or something fails (-errno). */
+static int wait_for_end(struct responder *responder)
+{
+	struct pollfd polled[POLLED];
+	int result;
+
+	for (;;) {
+		heartbeat(responder);
+		write_conn_stats(responder);
+		set_polled(responder, polled);
+		if (poll(polled, POLLED, HEARTBEAT_MS) < 0) {
+			if (errno == EINTR)
+				continue;
+			result = -errno;
+			log_error("cannot wait for signals: %s", strerror(errno));
+			return result;
+		}
+		result = handle_polled(responder, polled);
+		if (result)
+			return result < 0 ? result : 0;
+	}
+}
+
+/* --- a responder's life ------------------------------------------------------------ */
+
+/* Whether another responder listens on the same sockets. */
+static bool shares_listeners(const struct responder *responder)
+{
+	return responder->retired || responder->predecessor_fd >= 0;
+}
+
+/* Detach first: while the server still answers what came before, new ones are production's. */
+static void close_all(struct responder *responder)
+{
+	const int fds[] = {
+		responder->signal_fd,           responder->predecessor_fd,
+		responder->successor_fd,        responder->handover.lock_fd,
+		responder->handover.control_fd, responder->handover.alive_fd,
+		responder->conn_stats_fd,
+	};
+
+	steer_free(responder->steer);
+	server_free(responder->server);
+	if (shares_listeners(responder))
+		listeners_leave(&responder->handover.listeners);
+	else
+		listeners_close(&responder->handover.listeners);
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+static void say_ending(const struct responder *responder)
+{
+	int err = notify_send("STOPPING=1");
+
+	if (err)
+		log_warning("cannot tell the service manager by NOTIFY_SOCKET: %s", strerror(-err));
+	log_results(responder);
+}
+
+int responder_run(const struct options *options, const struct paths *paths)
+{
+	struct responder responder = {
+		.options = options,
+		.paths = paths,
+		.handover.lock_fd = -1,
+		.signal_fd = -1,
+		.conn_stats_fd = -1,
+		.handover.control_fd = -1,
+		.handover.alive_fd = -1,
+		.predecessor_fd = -1,
+		.successor_fd = -1,
+	};
+	bool background = !options->foreground && !notify_is_wanted();
+	int err;
+
+	err = background ? daemon_start() : 0;
+	if (err) {
+		log_error("cannot go into the background: %s", strerror(-err));
+		return err;
+	}
+	err = startup_prepare(&responder);
+	if (err)
+		goto out;
+	err = startup_open(&responder);
+	if (!err)
+		err = startup_say_ready(&responder, background);
+	if (!err) {
+		succeed(&responder);
+		err = wait_for_end(&responder);
+		say_ending(&responder);
+	}
+out:
+	close_all(&responder);
+	return err;
+}

@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "responder/startup.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/challenge_table.h"
+#include "common/conn_stats.h"
+#include "common/evidence.h"
+#include "common/instance.h"
+#include "common/log.h"
+#include "common/notify.h"
+#include "common/paths.h"
+#include "common/version.h"
+#include "responder/check.h"
+#include "responder/daemon.h"
+#include "responder/handover.h"
+#include "responder/listener.h"
+#include "responder/options.h"
+#include "responder/privileges.h"
+#include "responder/responder.h"
+#include "responder/server.h"
+#include "responder/status_file.h"
+#include "responder/steer.h"
+
+/* --- before anything is changed ------------------------------------------------ */
+
+static int find_identity(struct responder *responder)
+{
+	const char *user = responder->options->user, *group = responder->options->group;
+	struct identity *identity = &responder->identity;
+	int err;
+
+	err = privileges_find_user(user, &identity->uid, &identity->gid);
+	if (err == -ENOENT)
+		log_error("there is no user %s to run as: make one with 'adduser --system --group "
+			  "%s', or name another with --user",
+			  user, user);
+	else if (err)
+		log_error("cannot look up user %s: %s", user, strerror(-err));
+	if (err)
+		return err;
+	err = privileges_find_group(group, &identity->shared_gid);
+	if (err == -ENOENT)
+		log_error("there is no group %s to share the challenges with: make one with "
+			  "'addgroup --system %s', or name another with --group",
+			  group, group);
+	else if (err)
+		log_error("cannot look up group %s: %s", group, strerror(-err));
+	return err;
+}
+
+static int require_root(void)
+{
+	if (!geteuid())
+		return 0;
+	log_error("must start as root, to load BPF programs, which it then gives up");
+	return -EPERM;
+}
+
+static int require_syncookies(const struct options *options)
+{
+	int err = options->standalone ? 0 : check_syncookies();
+
+	if (err == -ENOTSUP) {
+		log_error("net.ipv4.tcp_syncookies is 0, with which the kernel refuses every "
+			  "steered connection: 'sysctl -w net.ipv4.tcp_syncookies=1' in this "
+			  "network namespace, then start again");
+		return err;
+	}
+	if (err)
+		log_warning("cannot tell whether net.ipv4.tcp_syncookies is on: %s",
+			    strerror(-err));
+	return 0;
+}
+
+/*
+ * From here on these signals wait to be read, in all threads.  One that comes
+ * before the responder is ready ends it as soon as it is.
+ */
+static int open_signals(struct responder *responder)
+{
+	sigset_t signals;
+	int err;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGUSR1);
+	signal(SIGPIPE, SIG_IGN);
+	if (!sigprocmask(SIG_BLOCK, &signals, NULL))
+		responder->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (responder->signal_fd >= 0)
+		return 0;
+	err = -errno;
+	log_error("cannot open a signalfd: %s", strerror(errno));
+	return err;
+}
+
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		log_warning("the limit of open files stays: %s", strerror(errno));
+}
+
+/* --- the instance and what it keeps ---------------------------------------------- */
+
+/* Make paths->run and the directories above it. */
+static int make_run_directory(const struct paths *paths)
+{
+	char path[PATHS_MAX];
+	int err = 0;
+
+	strcpy(path, paths->run);
+	for (char *s = path + 1; !err; s++) {
+		char c = *s;
+
+		if (c && c != '/')
+			continue;
+		*s = '\0';
+		if (mkdir(path, 0755) && errno != EEXIST)
+			err = -errno;
+		*s = c;
+		if (!c)
+			break;
+	}
+	/* Everyone may ask whether a responder runs, whatever the umask says. */
+	if (!err && chmod(path, 0755))
+		err = -errno;
+	if (err)
+		log_error("cannot make %s: %s", paths->run, strerror(-err));
+	return err;
+}
+
+int startup_lock_instance(const struct paths *paths)
+{
+	int fd = instance_lock(paths);
+
+	if (fd == -EBUSY)
+		log_error("another responder runs: it holds %s; end it first, take over from it "
+			  "by --replace, or use another --root for another instance",
+			  paths->lock);
+	else if (fd < 0)
+		log_error("cannot lock %s: %s", paths->lock, strerror(-fd));
+	return fd;
+}
+
+static int open_feed(struct responder *responder, const struct steer_options *steer_options)
+{
+	uint64_t hash_key[2];
+	int err;
+
+	err = challenge_table_create(responder->paths->table, responder->identity.shared_gid,
+				     STEER_CHALLENGES_MAX, hash_key);
+	if (err) {
+		log_error("cannot make the challenge table %s: %s", responder->paths->table,
+			  strerror(-err));
+		return err;
+	}
+	/* Beside a predecessor there are two that write. */
+	err = evidence_create(responder->paths->evidence, responder->identity.shared_gid,
+			      !responder->options->replace);
+	if (err) {
+		log_error("cannot make %s: %s", responder->paths->evidence, strerror(-err));
+		return err;
+	}
+	responder->conn_stats_fd =
+		conn_stats_create(responder->paths->conn_stats, responder->identity.shared_gid);
+	if (responder->conn_stats_fd < 0) {
+		log_error("cannot make %s: %s", responder->paths->conn_stats,
+			  strerror(-responder->conn_stats_fd));
+		return responder->conn_stats_fd;
+	}
+	return steer_open_maps(steer_options, hash_key, &responder->steer);
+}
+
+static int write_status(const struct responder *responder)
+{
+	int err = status_file_write(responder->paths, responder->options);
+
+	if (err)
+		log_error("cannot write %s: %s", responder->paths->status, strerror(-err));
+	return err;
+}
+
+static int drop_privileges(const struct responder *responder)
+{
+	int err = privileges_drop(&responder->identity);
+
+	if (err == -ENOTRECOVERABLE)
+		log_error("root's rights were given up and could be taken back: not going on");
+	else if (err)
+		log_error("cannot become user %s: %s", responder->options->user, strerror(-err));
+	return err;
+}
+
+/* --- opening ----------------------------------------------------------------------- */
+
+/* What the one who goes leaves, or what a first one opens. */
+static int open_handover(struct responder *responder)
+{
+	const struct options *options = responder->options;
+
+	responder->handover.lock_fd = startup_lock_instance(responder->paths);
+	if (responder->handover.lock_fd < 0)
+		return responder->handover.lock_fd;
+	responder->handover.control_fd = handover_listen(responder->paths);
+	if (responder->handover.control_fd < 0) {
+		log_error("cannot listen at %s: %s", responder->paths->control,
+			  strerror(-responder->handover.control_fd));
+		return responder->handover.control_fd;
+	}
+	responder->handover.alive_fd = instance_announce(responder->paths);
+	if (responder->handover.alive_fd < 0) {
+		log_error("cannot listen at %s: %s", responder->paths->alive,
+			  strerror(-responder->handover.alive_fd));
+		return responder->handover.alive_fd;
+	}
+	if (options->standalone)
+		responder->handover.standalone_port = options->ports[0];
+	return listeners_open(&responder->handover.listeners, options->threads,
+			      responder->handover.standalone_port);
+}
+
+static int check_handover(const struct handover *handover, const struct options *options)
+{
+	if (handover->listeners.threads != options->threads)
+		log_error("the responder that runs has %u threads, which --replace cannot change: "
+			  "give --threads %u, or end it first",
+			  handover->listeners.threads, handover->listeners.threads);
+	else if (handover->standalone_port != (options->standalone ? options->ports[0] : 0))
+		log_error("--replace cannot change --standalone, or its port: end the responder "
+			  "that runs first");
+	else
+		return 0;
+	return -EINVAL;
+}
+
+static int inherit_handover(struct responder *responder)
+{
+	int channel_fd = handover_claim(responder->paths, &responder->handover);
+
+	if (channel_fd == -ENOENT || channel_fd == -ECONNREFUSED)
+		log_error("no responder runs that could be replaced: start without --replace");
+	else if (channel_fd < 0)
+		log_error("cannot take over from the responder that runs: %s; end it first, and "
+			  "start without --replace",
+			  strerror(-channel_fd));
+	if (channel_fd < 0)
+		return channel_fd;
+	responder->predecessor_fd = channel_fd;
+	return check_handover(&responder->handover, responder->options);
+}
+
+/* Open all that needs root, up to and including the attachments. */
+static int open_all(struct responder *responder)
+{
+	const struct options *options = responder->options;
+	struct steer_options steer_options = {
+		.paths = responder->paths,
+		.interfaces = options->interfaces,
+		.interface_count = options->interface_count,
+		.takeover = options->takeover,
+		.threads = options->threads,
+		.attach_mode = options->attach_mode,
+		.ports = options->ports,
+		.port_count = options->port_count,
+		.addresses = options->addresses,
+		.address_count = options->address_count,
+		.group = responder->identity.shared_gid,
+		.succeeds = options->replace,
+	};
+	int err;
+
+	err = make_run_directory(responder->paths);
+	if (!err)
+		err = options->replace ? inherit_handover(responder) : open_handover(responder);
+	if (!err)
+		err = open_feed(responder, &steer_options);
+	if (!err && !options->standalone)
+		err = steer_attach(responder->steer, &steer_options,
+				   responder->handover.listeners.fds[0]);
+	return err;
+}
+
+static int start_server(struct responder *responder)
+{
+	struct server_options server_options = {
+		.paths = responder->paths,
+		.standalone = responder->options->standalone,
+		.threads = responder->options->threads,
+		.connections = responder->options->connections,
+		.connections_per_source = responder->options->connections_per_source,
+		.listener_fds = (const int(*)[STEER_FAMILIES])responder->handover.listeners.fds,
+		.adoption_fds = steer_adoption_fds(responder->steer),
+	};
+	int err;
+
+	err = server_new(&server_options, &responder->server);
+	if (!err)
+		err = write_status(responder);
+	if (!err)
+		err = drop_privileges(responder);
+	if (!err)
+		err = server_start(responder->server);
+	/* The threads have not gone round yet, and whoever hears of readiness may arm at once. */
+	if (!err)
+		steer_heartbeat(responder->steer, challenge_clock_ns() + ALIVE_NS);
+	return err;
+}
+
+int startup_say_ready(const struct responder *responder, bool background)
+{
+	const struct options *options = responder->options;
+	struct options_ports ports = options_ports(options);
+	char state[64];
+	int err;
+
+	log_info("ready: version %s, %s port %s, %u threads, as user %s", SIDESTEP_VERSION,
+		 options->standalone ? "listening on" : "steering on", ports.text, options->threads,
+		 options->user);
+	/* A successor is another process than the one that the service manager started. */
+	snprintf(state, sizeof(state), "MAINPID=%d\nREADY=1", (int)getpid());
+	err = notify_send(state);
+	if (err) {
+		log_error("cannot tell the service manager by NOTIFY_SOCKET: %s", strerror(-err));
+		return err;
+	}
+	err = background ? daemon_ready() : 0;
+	if (err)
+		log_error("cannot go into the background: %s", strerror(-err));
+	return err;
+}
+
+int startup_prepare(struct responder *responder)
+{
+	int err = require_root();
+
+	if (!err)
+		err = find_identity(responder);
+	if (!err)
+		err = require_syncookies(responder->options);
+	if (!err)
+		err = open_signals(responder);
+	if (!err)
+		raise_descriptor_limit();
+	return err;
+}
+
+int startup_open(struct responder *responder)
+{
+	int err = open_all(responder);
+
+	return err ? err : start_server(responder);
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* sidestep-responder --unload: removes what ended responders leave for their successors. */
+#ifndef UNLOAD_H
+#define UNLOAD_H
+
+struct paths;
+
+/* 0 or -errno, logged. */
+int unload_instance(const struct paths *paths);
+
+#endif
