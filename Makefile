@@ -4,6 +4,9 @@
 #   make demo       the main job, shown       make check      all tests (root)
 #   make fuzz       a million mutated inputs for each reader of strangers' bytes
 #   make lint       style and static checks   make format     clang-format in place
+#   make check-rows      the tests of tests/rows.txt, many times: ROWS=S N=50; make rows lists them
+#   make check-networks  many connections over bad networks: N=10 seeds
+#   make repeat          TEST=tests/net/... N=50
 #   make check-kernels   other kernels, in emulated machines (root)
 #   make bench           beside what people would use instead; bench-quick: in some minutes (root)
 #   make bench-agent     many certificates: beside lego and uacme, and a million in store (root)
@@ -67,8 +70,8 @@ SKELETON = $(O)/bpf/steer.skel.h $(O)/bpf/steer_repair.skel.h
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all man setup fuzz demo demo-run check check-run check-unit check-bpf check-net \
-	check-kernels check-kernels-run bench-steering bench-steering-run bench bench-run \
-	bench-quick bench-quick-run bench-agent bench-agent-run lint format install clean
+	check-kernels check-kernels-run check-rows check-networks rows repeat \
+	bench-steering bench-steering-run bench bench-run bench-quick bench-quick-run bench-agent bench-agent-run lint format install clean
 
 all: $(PROGRAMS)
 
@@ -164,6 +167,19 @@ check-bpf: $(BPF_TESTS)
 	$(Q)O=$(O) tests/run.sh bpf
 check-net: all $(NET_PROGRAMS)
 	$(Q)O=$(O) PYTHON=$(PYTHON) tests/run.sh net
+
+# What once went wrong, and its tests: a list, and every one of them many times on a loaded machine.
+rows:
+	$(Q)O=$(O) $(PYTHON) -B tests/rows.py
+check-rows: all $(BPF_TESTS) $(UNIT_TESTS) $(NET_PROGRAMS)
+	$(Q)O=$(O) $(PYTHON) -B tests/rows.py --repeat $(or $(N),50) $(if $(ROWS),--rows $(ROWS))
+# repeat TEST=tests/net/...::test_name N=50
+repeat: all $(NET_PROGRAMS)
+	$(Q)O=$(abspath $(O)) $(PYTHON) -B -m pytest -q --tb=short --count $(or $(N),10) $(TEST)
+# Bad networks, longer, and with another seed each time.
+check-networks: all $(NET_PROGRAMS)
+	$(Q)O=$(abspath $(O)) SIDESTEP_LONGER=4 $(PYTHON) -B -m pytest -q --tb=short -n 3 \
+		--count $(or $(N),10) tests/net/networks
 
 $(O)/tests/lab/forwarder: $(O)/tests/lab/forwarder.o
 	$(call say,LD,$@)
