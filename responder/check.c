@@ -65,21 +65,23 @@ static void check_kernel(const struct options *options, FILE *out, struct reason
 
 static void check_identity(const struct options *options, FILE *out, struct reasons *reasons)
 {
-	uid_t uid;
-	gid_t gid;
-	int err;
+	struct identity identity;
+	int err, group_err;
 
 	fprintf(out, "effective uid: %u\n", geteuid());
-	err = privileges_find_user(options->user, &uid, &gid);
+	err = privileges_find_user(options->user, &identity.uid, &identity.gid);
 	fprintf(out, "user:          %s, %s\n", options->user, err ? strerror(-err) : "exists");
 	if (err)
 		add_reason(reasons, "no such user: 'adduser --system --group' makes one, --user "
 				    "names another");
-	err = privileges_find_group(options->group, &gid);
-	fprintf(out, "group:         %s, %s\n", options->group, err ? strerror(-err) : "exists");
-	if (err)
+	group_err = privileges_find_group(options->group, &identity.shared_gid);
+	fprintf(out, "group:         %s, %s\n", options->group,
+		group_err ? strerror(-group_err) : "exists");
+	if (group_err)
 		add_reason(reasons, "no such group: 'addgroup --system' makes one, --group names "
 				    "another");
+	if (!err && !group_err && privileges_objection(&identity))
+		add_reason(reasons, privileges_objection(&identity));
 }
 
 int check_print(const struct options *options, FILE *out)

@@ -12,10 +12,11 @@
 #include "common/version.h"
 #include "responder/limits.h"
 
-#define PROGRAM      "sidestep-responder"
-#define DEFAULT_NAME "sidestep" /* of the user and of the group */
-#define DEFAULT_PORT 443
-#define THREADS_MAX  1024 /* a mistake beyond this */
+#define PROGRAM       "sidestep-responder"
+#define DEFAULT_USER  "sidestep-responder"
+#define DEFAULT_GROUP "sidestep"
+#define DEFAULT_PORT  443
+#define THREADS_MAX   1024 /* a mistake beyond this */
 
 /* What is being filled in. */
 struct parsing {
@@ -158,7 +159,7 @@ static const struct option_row rows[] = {
 	 .kind = OPTION_TEXT,
 	 FIELD(options.user),
 	 .value = "USER",
-	 .help = "Run as this user once everything is open. Default: sidestep."},
+	 .help = "Run as this user once everything is open. It is in no group and may not publish. Default: sidestep-responder."},
 	{.name = "group",
 	 .kind = OPTION_TEXT,
 	 FIELD(options.group),
@@ -294,8 +295,8 @@ int options_parse(struct options *ret_options, int argc, char **argv)
 		.options =
 			{
 				.root = "",
-				.user = DEFAULT_NAME,
-				.group = DEFAULT_NAME,
+				.user = DEFAULT_USER,
+				.group = DEFAULT_GROUP,
 				.interfaces = calloc((size_t)argc + 1,
 						     sizeof(*parsing.options.interfaces)),
 				.addresses = calloc((size_t)argc + 1,

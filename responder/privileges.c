@@ -42,6 +42,18 @@ int privileges_find_group(const char *name, gid_t *ret_gid)
 	return 0;
 }
 
+const char *privileges_objection(const struct identity *identity)
+{
+	if (!identity->uid)
+		return "the responder answers strangers, and does not do so as root: name another "
+		       "user with --user";
+	if (identity->gid == identity->shared_gid)
+		return "the user's own group is the one that may publish challenges, which the "
+		       "responder must not: name another user with --user, or another group with "
+		       "--group";
+	return NULL;
+}
+
 static int set_capabilities(uint32_t low_bits)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -66,8 +78,7 @@ static int empty_inheritance(void)
 
 static int become(const struct identity *identity)
 {
-	if (setgroups(1, &identity->shared_gid) ||
-	    setresgid(identity->gid, identity->gid, identity->gid) ||
+	if (setgroups(0, NULL) || setresgid(identity->gid, identity->gid, identity->gid) ||
 	    setresuid(identity->uid, identity->uid, identity->uid))
 		return -errno;
 	return set_capabilities(0);
@@ -86,7 +97,7 @@ static int close_doors(void)
 /* Try to go back: by an identity that is not ours, and by a capability. */
 static int verify(const struct identity *identity)
 {
-	if ((identity->uid && !setuid(0)) || (identity->gid && !setgid(0)) || !setgroups(0, NULL) ||
+	if (!setuid(0) || (identity->gid && !setgid(0)) || !setgroups(0, NULL) ||
 	    !set_capabilities(1u << CAP_SETUID))
 		return -ENOTRECOVERABLE;
 	return 0;
@@ -96,6 +107,8 @@ int privileges_drop(const struct identity *identity)
 {
 	int err;
 
+	if (!identity->uid)
+		return -EINVAL;
 	err = empty_inheritance();
 	if (!err)
 		err = become(identity);

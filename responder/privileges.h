@@ -10,8 +10,8 @@
 
 struct identity {
 	uid_t uid;
-	gid_t gid; /* the user's own */
-	gid_t shared_gid; /* supplementary: owns the challenge table and the pinned maps */
+	gid_t gid; /* the user's own, and all that it keeps */
+	gid_t shared_gid; /* may publish: owns the challenge table and the pinned maps */
 };
 
 /* Find a user's uid and gid, or a group's gid, by name.  -ENOENT: there is none; or -errno. */
@@ -19,10 +19,17 @@ int privileges_find_user(const char *name, uid_t *ret_uid, gid_t *ret_gid);
 int privileges_find_group(const char *name, gid_t *ret_gid);
 
 /*
- * Become `identity` for good: no other group, no capability in any set, no way
+ * Why the responder must not run so; NULL: it may.  It must not be able to publish challenges,
+ * or whoever takes it over gets certificates for any name of this host; nor be what its
+ * monitor is, root.
+ */
+const char *privileges_objection(const struct identity *identity);
+
+/*
+ * Become the user of `identity` for good: no other group, no capability in any set, no way
  * to gain one by execve(2), no core dumps, not traceable by processes of the
  * same user.  To be called by the only thread; later ones inherit it.
- * 0, -ENOTRECOVERABLE when the way back turned out to be open, or -errno:
+ * 0, -EINVAL for root, -ENOTRECOVERABLE when the way back turned out to be open, or -errno:
  * after an error the process must end.
  */
 int privileges_drop(const struct identity *identity);

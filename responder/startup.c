@@ -35,6 +35,7 @@ static int find_identity(struct responder *responder)
 {
 	const char *user = responder->options->user, *group = responder->options->group;
 	struct identity *identity = &responder->identity;
+	const char *objection;
 	int err;
 
 	err = privileges_find_user(user, &identity->uid, &identity->gid);
@@ -53,7 +54,12 @@ static int find_identity(struct responder *responder)
 			  group, group);
 	else if (err)
 		log_error("cannot look up group %s: %s", group, strerror(-err));
-	return err;
+	if (err)
+		return err;
+	objection = privileges_objection(identity);
+	if (objection)
+		log_error("cannot run as user %s for group %s: %s", user, group, objection);
+	return objection ? -EINVAL : 0;
 }
 
 static int require_root(void)

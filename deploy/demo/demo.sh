@@ -72,7 +72,7 @@ start_clients()
 start_responder()
 {
 	start responder server "$O/sidestep-responder" --root "$work/root" --foreground \
-		--user nobody --group nogroup
+		--user nobody --group users
 	wait_until "the responder to be ready" grep -q ': ready: ' "$work/log/responder"
 }
 

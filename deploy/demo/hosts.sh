@@ -157,7 +157,7 @@ clean_up()
 		stop "$i"
 	done
 	if [ -d "$work/root/run" ]; then
-		on server "$O/sidestep-responder" --root "$work/root" --user nobody --group nogroup \
+		on server "$O/sidestep-responder" --root "$work/root" --user nobody --group users \
 			--unload
 	fi
 	for i in "${namespaces[@]}"; do

@@ -43,7 +43,7 @@ cp "$here/init" "$here/trial" "$tree"
 cp "$here/nginx.conf" "$tree/etc"
 cp -r "$here/../data/hello" "$tree/tests/data"
 printf 'root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n' >"$tree/etc/passwd"
-printf 'root:x:0:\nnogroup:x:65534:\n' >"$tree/etc/group"
+printf 'root:x:0:\nnogroup:x:65534:\nusers:x:100:\n' >"$tree/etc/group"
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 7 \
 	-subj /CN=production -keyout "$tree/etc/production.key" \
 	-out "$tree/etc/production.pem" 2>"$file.log" || { cat "$file.log" >&2; exit 1; }

@@ -10,7 +10,9 @@ import sqlite3
 from lab import certificates, hosts
 from lab.hosts import BUILD
 
-GROUP = "nogroup"
+USER = "nobody"  # the responder's, whose own group is nogroup
+GROUP = "users"  # may publish
+OTHER_GROUP = "games"
 STRANGER = 12345  # a user id that nobody has
 ISSUE_PATIENCE_S = 120
 
@@ -50,7 +52,7 @@ class Sidestep:
 
     # --- the responder ---------------------------------------------------------------------
 
-    def responder_command(self, *options, user="nobody"):
+    def responder_command(self, *options, user=USER):
         return (
             *(self.programs / "sidestep-responder", "--root", self.root, "--foreground"),
             *("--user", user, "--group", GROUP, *options),

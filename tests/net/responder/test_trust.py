@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who may do what on the host: strangers, members of the group, and parts of ours that are taken over."""
 
+import pathlib
 import sys
 import textwrap
 
-import attached
-import certificates
-import clients
-import hosts
 import pytest
-import sidestep
+
+from lab import attached, certificates, clients, hosts, sidestep
 
 NAME = "www.example.org"
 PATIENCE_S = 60  # longer than any lock is waited for
@@ -53,6 +51,11 @@ def hold_locks(lab, instance, user, group=None):
     return holder
 
 
+def status_of(pid):
+    text = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+
+
 # --- locks -----------------------------------------------------------------------------------
 
 
@@ -89,6 +92,39 @@ def test_member_of_the_group_cannot_block(lab, nginx, instance, takeover):
     assert instance.responder.stop() == 0
     assert not attached.attachments(lab.server)
     holder.stop()
+
+
+# --- users -----------------------------------------------------------------------------------
+
+
+def test_responder_is_in_no_group(lab, nginx, instance, takeover):
+    """What it runs as may not publish, nor read what the group may read."""
+    instance.start("--takeover", takeover)
+    status = status_of(instance.responder.pid)
+    assert not status["Groups"].split()
+    shared = hosts.run("getent", "group", sidestep.GROUP).stdout.split(":")[2]
+    assert shared not in status["Gid"].split()
+    user, group = status["Uid"].split()[0], status["Gid"].split()[0]
+    run = instance.agent(
+        *("publish", NAME, "--key-authorization", sidestep.KEY_AUTHORIZATION),
+        user=user,
+        group=group,
+    )
+    assert run.returncode == 1 and "permission" in run.stderr
+    assert not instance.pending()
+
+
+def test_root_is_no_user_for_it(lab, nginx, instance):
+    run = instance.run_responder("--user", "root")
+    assert run.returncode == 1 and "root" in run.stderr
+    assert not attached.attachments(lab.server)
+
+
+def test_its_own_group_may_not_be_the_one_that_publishes(lab, nginx, instance):
+    group = hosts.run("id", "-gn", sidestep.USER).stdout.strip()
+    run = instance.run_responder("--group", group)
+    assert run.returncode == 1
+    assert group in run.stderr and "--group" in run.stderr
 
 
 # --- descriptors ------------------------------------------------------------------------------
