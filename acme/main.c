@@ -59,16 +59,16 @@ int main(int argc, char **argv)
 	output_init(&(struct output_options){
 		.json = arguments.json, .quiet = arguments.quiet, .verbose = arguments.verbose});
 	if (result == ARGUMENTS_RUN) {
-		if (choices_load(&arguments, &failure) ||
-		    (arguments.dry_run && rehearsal_begin(&arguments, &failure))) {
+		if (settings_load(&arguments, &failure) ||
+		    (arguments.dry_run && dry_run_begin(&arguments, &failure))) {
 			output_fatal(&failure);
 			status = EXIT_USAGE;
 		} else {
 			status = verbs[arguments.verb](&arguments);
 			if (arguments.dry_run)
-				rehearsal_end(&arguments);
+				dry_run_end(&arguments);
 		}
-		choices_done(&arguments);
+		settings_unload(&arguments);
 		arguments_done(&arguments);
 	} else if (result == ARGUMENTS_WRONG) {
 		output_fatal(&failure);

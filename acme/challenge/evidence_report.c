@@ -157,7 +157,7 @@ static uint64_t sum_of(const struct evidence_of_name *seen)
 	return sum;
 }
 
-bool testimony_forget(struct evidence_of_name *seen, const struct dns_address *address)
+bool evidence_report_forget(struct evidence_of_name *seen, const struct dns_address *address)
 {
 	struct evidence_record *record = seen->records;
 	uint32_t i;
@@ -173,8 +173,8 @@ bool testimony_forget(struct evidence_of_name *seen, const struct dns_address *a
 	return !sum_of(seen);
 }
 
-int testimony_read(struct evidence_of_name *ret_seen, const struct paths *paths,
-		   const struct identifier *identifier, uint64_t since_ns)
+int evidence_report_read(struct evidence_of_name *ret_seen, const struct paths *paths,
+			 const struct identifier *identifier, uint64_t since_ns)
 {
 	struct evidence_of_name seen;
 	struct evidence *evidence;
@@ -208,23 +208,23 @@ static const struct evidence_record *last_failed(const struct evidence_of_name *
 	return NULL;
 }
 
-void testimony_sum_up(char ret_text[TESTIMONY_MAX], const struct evidence_of_name *seen)
+void evidence_report_sum_up(char ret_text[EVIDENCE_REPORT_MAX], const struct evidence_of_name *seen)
 {
 	const struct evidence_record *failed = seen ? last_failed(seen) : NULL;
 	uint64_t sum = seen ? sum_of(seen) : 0;
 	uint32_t answered = seen ? seen->counts[EVIDENCE_ANSWERED] : 0;
 
 	if (!sum)
-		snprintf(ret_text, TESTIMONY_MAX,
+		snprintf(ret_text, EVIDENCE_REPORT_MAX,
 			 "no connection for this challenge came to the responder: the CA never "
 			 "arrived at this host, or was not steered");
 	else if (answered == sum)
-		snprintf(ret_text, TESTIMONY_MAX,
+		snprintf(ret_text, EVIDENCE_REPORT_MAX,
 			 "%u connection%s came to this host and got the right answer: what failed "
 			 "went elsewhere or came from other places",
 			 answered, answered == 1 ? "" : "s");
 	else if (failed)
-		snprintf(ret_text, TESTIMONY_MAX,
+		snprintf(ret_text, EVIDENCE_REPORT_MAX,
 			 "of %" PRIu64 " connections that came to this host %u got the right "
 			 "answer; the last other, from %s, was %s%s%s",
 			 sum, answered, address_text(failed).text, results[failed->result].text,
@@ -232,7 +232,7 @@ void testimony_sum_up(char ret_text[TESTIMONY_MAX], const struct evidence_of_nam
 			 failed->result == EVIDENCE_ALERT ? alert_text(failed->alert_received).text
 							  : "");
 	else
-		snprintf(ret_text, TESTIMONY_MAX,
+		snprintf(ret_text, EVIDENCE_REPORT_MAX,
 			 "of %" PRIu64
 			 " connections that came to this host %u got the right answer",
 			 sum, answered);
@@ -258,7 +258,7 @@ static void show_record(const struct evidence_record *record)
 		    record->duration_us / US_PER_MS, record->count);
 }
 
-void testimony_show(const struct evidence_of_name *seen)
+void evidence_report_show(const struct evidence_of_name *seen)
 {
 	size_t i;
 
@@ -295,10 +295,10 @@ static json_t *record_to_json(const struct evidence_record *record)
 			 alert_to_json(record->alert_sent));
 }
 
-json_t *testimony_to_json(const struct evidence_of_name *seen)
+json_t *evidence_report_to_json(const struct evidence_of_name *seen)
 {
 	json_t *counts = json_object(), *records = json_array();
-	char text[TESTIMONY_MAX];
+	char text[EVIDENCE_REPORT_MAX];
 	size_t i;
 
 	for (i = 0; i < EVIDENCE_RESULTS; i++)
@@ -307,7 +307,7 @@ json_t *testimony_to_json(const struct evidence_of_name *seen)
 	for (i = 0; seen && i < seen->record_count; i++)
 		if (is_understood(&seen->records[i]))
 			json_array_append_new(records, record_to_json(&seen->records[i]));
-	testimony_sum_up(text, seen);
+	evidence_report_sum_up(text, seen);
 	return json_pack("{s:s, s:o, s:I, s:o}", "summary", text, "counts", counts, "unrecorded",
 			 (json_int_t)(seen ? seen->unrecorded : 0), "records", records);
 }

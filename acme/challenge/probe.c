@@ -67,7 +67,7 @@ static const char *text_of(enum probe_kind kind, enum outcome outcome)
 	return outcome_text(outcome);
 }
 
-static void stop(struct probe *probe)
+static void probe_stop(struct probe *probe)
 {
 	struct loop *loop = probe->prober->loop;
 
@@ -76,7 +76,7 @@ static void stop(struct probe *probe)
 	validator_end(&probe->validator, false);
 }
 
-static void tell(void *context)
+static void probe_report(void *context)
 {
 	struct probe *probe = context;
 	enum probe_kind kind = kind_of(probe->outcome);
@@ -84,26 +84,26 @@ static void tell(void *context)
 	void (*done)(void *, const struct probe_result *) = probe->done;
 	void *its_context = probe->context;
 
-	stop(probe);
+	probe_stop(probe);
 	free(probe);
 	done(its_context, &result);
 }
 
-static void on_ready(void *context, uint32_t events)
+static void on_probe_ready(void *context, uint32_t events)
 {
 	struct probe *probe = context;
 
 	if (validator_proceed(&probe->validator, events & ~(uint32_t)EPOLLOUT, &probe->outcome) ==
 	    VALIDATOR_ENDED)
-		tell(probe);
+		probe_report(probe);
 }
 
-static void on_deadline(void *context)
+static void on_probe_deadline(void *context)
 {
 	struct probe *probe = context;
 
 	probe->outcome = validator_timeout(&probe->validator);
-	tell(probe);
+	probe_report(probe);
 }
 
 static struct route route_to(const struct dns_address *address, uint16_t port)
@@ -123,32 +123,33 @@ static struct route route_to(const struct dns_address *address, uint16_t port)
 	return route;
 }
 
-struct probe *probe_start(struct prober *prober, const struct probe_wish *wish)
+struct probe *probe_start(struct prober *prober, const struct probe_options *options)
 {
-	const struct route route = route_to(wish->address, wish->port);
+	const struct route route = route_to(options->address, options->port);
 	struct probe *probe = calloc(1, sizeof(*probe));
 	bool goes_on;
 
 	if (!probe)
 		return NULL;
 	probe->prober = prober;
-	probe->done = wish->done;
-	probe->context = wish->context;
-	probe->validator.subject.identifier = *wish->identifier;
-	memcpy(probe->validator.subject.digest, wish->digest, VERIFY_DIGEST_SIZE);
+	probe->done = options->done;
+	probe->context = options->context;
+	probe->validator.subject.identifier = *options->identifier;
+	memcpy(probe->validator.subject.digest, options->digest, VERIFY_DIGEST_SIZE);
 	probe->validator.subject.has_digest = true;
 	goes_on = validator_begin(&probe->validator, &route, &prober->hello, 0, &probe->outcome) ==
 		  VALIDATOR_GOES_ON;
 	if (goes_on &&
 	    loop_watch_start(prober->loop, &probe->watch, probe->validator.fd,
-			     EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, on_ready, probe)) {
+			     EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, on_probe_ready, probe)) {
 		probe->outcome = OUTCOME_LOCAL;
 		goes_on = false;
 	}
 	if (goes_on)
-		loop_timer_start(prober->loop, &probe->timer, wish->timeout_ms, on_deadline, probe);
+		loop_timer_start(prober->loop, &probe->timer, options->timeout_ms,
+				 on_probe_deadline, probe);
 	else
-		loop_timer_start(prober->loop, &probe->timer, 0, tell, probe);
+		loop_timer_start(prober->loop, &probe->timer, 0, probe_report, probe);
 	return probe;
 }
 
@@ -156,7 +157,7 @@ void probe_cancel(struct probe *probe)
 {
 	if (!probe)
 		return;
-	stop(probe);
+	probe_stop(probe);
 	free(probe);
 }
 

@@ -2,10 +2,10 @@
 /*
  * Validating a name as a CA would, over the network: sidestep-bench's validator, with its
  * ClientHello like Go's and its judgement as strict as the strictest CA's, on the agent's
- * event loop.  Used by check.c and barrier.c.
+ * event loop.
  */
-#ifndef PROBE_H
-#define PROBE_H
+#ifndef ACME_CHALLENGE_PROBE_H
+#define ACME_CHALLENGE_PROBE_H
 
 #include <netinet/in.h>
 #include <stdint.h>
@@ -40,7 +40,7 @@ int prober_new(struct prober **ret_prober, struct loop *loop);
 /* All probes must be over or cancelled. */
 void prober_free(struct prober *prober);
 
-struct probe_wish {
+struct probe_options {
 	const struct dns_address *address;
 	uint16_t port;
 	const struct identifier *identifier;
@@ -51,10 +51,10 @@ struct probe_wish {
 };
 
 /*
- * Set off; `wish` is copied.  `done` is called once, later, from the loop, unless cancelled
+ * Set off; `options` is copied.  `done` is called once, later, from the loop, unless cancelled
  * before; the probe is gone then.  NULL: out of memory.
  */
-struct probe *probe_start(struct prober *prober, const struct probe_wish *wish);
+struct probe *probe_start(struct prober *prober, const struct probe_options *options);
 void probe_cancel(struct probe *probe);
 
 /* "production" and the like, for JSON; static storage. */

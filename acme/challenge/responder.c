@@ -15,7 +15,7 @@
 	"run this as root, or as a user in the group that the responder was given (by default " \
 	"sidestep)"
 
-int feed_check_responder(const struct paths *paths, struct failure *failure)
+int responder_check(const struct paths *paths, struct failure *failure)
 {
 	int running = instance_is_running(paths);
 
@@ -31,7 +31,7 @@ int feed_check_responder(const struct paths *paths, struct failure *failure)
 	return -1;
 }
 
-void feed_explain_open(struct failure *failure, int error, const struct paths *paths)
+void responder_explain_open(struct failure *failure, int error, const struct paths *paths)
 {
 	switch (error) {
 	case -ENOENT:
@@ -58,21 +58,21 @@ void feed_explain_open(struct failure *failure, int error, const struct paths *p
 	}
 }
 
-int feed_open(struct challenge_table **ret_table, const struct paths *paths,
-	      struct failure *failure)
+int responder_open(struct challenge_table **ret_table, const struct paths *paths,
+		   struct failure *failure)
 {
 	int error;
 
-	if (feed_check_responder(paths, failure))
+	if (responder_check(paths, failure))
 		return -1;
 	error = challenge_table_open(ret_table, paths, CHALLENGE_TABLE_WRITE);
 	if (!error)
 		return 0;
-	feed_explain_open(failure, error, paths);
+	responder_explain_open(failure, error, paths);
 	return -1;
 }
 
-void feed_explain_publish(struct failure *failure, int error, const char *name)
+void responder_explain_publish(struct failure *failure, int error, const char *name)
 {
 	switch (error) {
 	case -EPERM:

@@ -21,9 +21,9 @@
 #define TIMEOUT_MS 1000
 #define REST_NS    (UINT64_C(60) * 1000 * 1000 * 1000)
 
-struct barrier_ticket {
-	TAILQ_ENTRY(barrier_ticket) link; /* while it waits for its turn */
-	struct barrier *barrier;
+struct selfcheck_run {
+	TAILQ_ENTRY(selfcheck_run) link; /* while it waits for its turn */
+	struct selfcheck *selfcheck;
 	const struct identifier *identifier;
 	uint8_t digest[CHALLENGE_DIGEST_SIZE];
 	struct probe *probe; /* NULL: it waits, or is not probed */
@@ -33,12 +33,12 @@ struct barrier_ticket {
 	void *context;
 };
 
-struct barrier {
+struct selfcheck {
 	struct loop *loop;
 	struct prober *prober;
 	struct dns_address address;
 	size_t probing;
-	TAILQ_HEAD(tickets, barrier_ticket) waiting;
+	TAILQ_HEAD(runs, selfcheck_run) waiting;
 	uint64_t rest_until_ns;
 	bool has_warned;
 };
@@ -74,146 +74,147 @@ static int find_address(struct dns_address *ret_address)
 	return 0;
 }
 
-int barrier_new(struct barrier **ret_barrier, struct loop *loop)
+int selfcheck_new(struct selfcheck **ret_selfcheck, struct loop *loop)
 {
-	struct barrier *barrier = calloc(1, sizeof(*barrier));
+	struct selfcheck *selfcheck = calloc(1, sizeof(*selfcheck));
 	int error;
 
-	if (!barrier)
+	if (!selfcheck)
 		return -ENOMEM;
-	barrier->loop = loop;
-	TAILQ_INIT(&barrier->waiting);
-	error = find_address(&barrier->address);
+	selfcheck->loop = loop;
+	TAILQ_INIT(&selfcheck->waiting);
+	error = find_address(&selfcheck->address);
 	if (!error)
-		error = prober_new(&barrier->prober, loop);
+		error = prober_new(&selfcheck->prober, loop);
 	if (error)
-		free(barrier);
+		free(selfcheck);
 	else
-		*ret_barrier = barrier;
+		*ret_selfcheck = selfcheck;
 	return error;
 }
 
-void barrier_free(struct barrier *barrier)
+void selfcheck_free(struct selfcheck *selfcheck)
 {
-	if (!barrier)
+	if (!selfcheck)
 		return;
-	prober_free(barrier->prober);
-	free(barrier);
+	prober_free(selfcheck->prober);
+	free(selfcheck);
 }
 
 /* --- turns ----------------------------------------------------------------------------------- */
 
-static void call_next(struct barrier *barrier);
+static void call_next(struct selfcheck *selfcheck);
 
-static void tell(struct barrier_ticket *ticket, const struct probe_result *result)
+static void run_report(struct selfcheck_run *run, const struct probe_result *result)
 {
-	void (*done)(void *, const struct probe_result *) = ticket->done;
-	void *context = ticket->context;
+	void (*done)(void *, const struct probe_result *) = run->done;
+	void *context = run->context;
 
-	free(ticket);
+	free(run);
 	done(context, result);
 }
 
 static void tell_nothing(void *context)
 {
-	tell(context, NULL);
+	run_report(context, NULL);
 }
 
-static void let_pass(struct barrier_ticket *ticket)
+static void let_pass(struct selfcheck_run *run)
 {
-	loop_timer_start(ticket->barrier->loop, &ticket->timer, 0, tell_nothing, ticket);
+	loop_timer_start(run->selfcheck->loop, &run->timer, 0, tell_nothing, run);
 }
 
-static void on_probed(void *context, const struct probe_result *result)
+static void on_selfcheck_probed(void *context, const struct probe_result *result)
 {
-	struct barrier_ticket *ticket = context;
-	struct barrier *barrier = ticket->barrier;
+	struct selfcheck_run *run = context;
+	struct selfcheck *selfcheck = run->selfcheck;
 
-	barrier->probing--;
+	selfcheck->probing--;
 	if (result->kind != PROBE_RIGHT) {
-		barrier->rest_until_ns = loop_clock_ns() + REST_NS;
-		if (!barrier->has_warned)
+		selfcheck->rest_until_ns = loop_clock_ns() + REST_NS;
+		if (!selfcheck->has_warned)
 			output_warning("this host's own port 443 (%s) does not answer for %s as a "
 				       "CA wants it: %s; the CA is asked all the same",
-				       dns_address_text(&barrier->address).text,
-				       ticket->identifier->value, result->text);
-		barrier->has_warned = true;
+				       dns_address_text(&selfcheck->address).text,
+				       run->identifier->value, result->text);
+		selfcheck->has_warned = true;
 	}
-	call_next(barrier);
-	tell(ticket, result);
+	call_next(selfcheck);
+	run_report(run, result);
 }
 
-static void probe(struct barrier_ticket *ticket)
+static void run_probe(struct selfcheck_run *run)
 {
-	struct barrier *barrier = ticket->barrier;
-	const struct probe_wish wish = {
-		.address = &barrier->address,
+	struct selfcheck *selfcheck = run->selfcheck;
+	const struct probe_options options = {
+		.address = &selfcheck->address,
 		.port = PROBE_PORT,
-		.identifier = ticket->identifier,
-		.digest = ticket->digest,
+		.identifier = run->identifier,
+		.digest = run->digest,
 		.timeout_ms = TIMEOUT_MS,
-		.done = on_probed,
-		.context = ticket,
+		.done = on_selfcheck_probed,
+		.context = run,
 	};
 
-	if (loop_clock_ns() >= barrier->rest_until_ns)
-		ticket->probe = probe_start(barrier->prober, &wish);
-	if (ticket->probe)
-		barrier->probing++;
+	if (loop_clock_ns() >= selfcheck->rest_until_ns)
+		run->probe = probe_start(selfcheck->prober, &options);
+	if (run->probe)
+		selfcheck->probing++;
 	else
-		let_pass(ticket);
+		let_pass(run);
 }
 
-static void call_next(struct barrier *barrier)
+static void call_next(struct selfcheck *selfcheck)
 {
-	struct barrier_ticket *ticket;
+	struct selfcheck_run *run;
 
-	while (barrier->probing < BARRIER_PROBES_MAX && (ticket = TAILQ_FIRST(&barrier->waiting))) {
-		TAILQ_REMOVE(&barrier->waiting, ticket, link);
-		ticket->waits = false;
-		probe(ticket);
+	while (selfcheck->probing < SELFCHECK_PROBES_MAX &&
+	       (run = TAILQ_FIRST(&selfcheck->waiting))) {
+		TAILQ_REMOVE(&selfcheck->waiting, run, link);
+		run->waits = false;
+		run_probe(run);
 	}
 }
 
-struct barrier_ticket *barrier_enter(struct barrier *barrier, const struct identifier *identifier,
-				     const uint8_t *digest,
-				     void (*done)(void *context, const struct probe_result *result),
-				     void *context)
+struct selfcheck_run *
+selfcheck_start(struct selfcheck *selfcheck, const struct identifier *identifier,
+		const uint8_t *digest,
+		void (*done)(void *context, const struct probe_result *result), void *context)
 {
-	struct barrier_ticket *ticket = calloc(1, sizeof(*ticket));
+	struct selfcheck_run *run = calloc(1, sizeof(*run));
 
-	if (!ticket)
+	if (!run)
 		return NULL;
-	ticket->barrier = barrier;
-	ticket->identifier = identifier;
-	memcpy(ticket->digest, digest, sizeof(ticket->digest));
-	ticket->done = done;
-	ticket->context = context;
-	ticket->waits = true;
-	TAILQ_INSERT_TAIL(&barrier->waiting, ticket, link);
-	call_next(barrier);
-	return ticket;
+	run->selfcheck = selfcheck;
+	run->identifier = identifier;
+	memcpy(run->digest, digest, sizeof(run->digest));
+	run->done = done;
+	run->context = context;
+	run->waits = true;
+	TAILQ_INSERT_TAIL(&selfcheck->waiting, run, link);
+	call_next(selfcheck);
+	return run;
 }
 
-void barrier_leave(struct barrier_ticket *ticket)
+void selfcheck_cancel(struct selfcheck_run *run)
 {
-	struct barrier *barrier;
+	struct selfcheck *selfcheck;
 
-	if (!ticket)
+	if (!run)
 		return;
-	barrier = ticket->barrier;
-	if (ticket->waits)
-		TAILQ_REMOVE(&barrier->waiting, ticket, link);
-	if (ticket->probe) {
-		probe_cancel(ticket->probe);
-		barrier->probing--;
+	selfcheck = run->selfcheck;
+	if (run->waits)
+		TAILQ_REMOVE(&selfcheck->waiting, run, link);
+	if (run->probe) {
+		probe_cancel(run->probe);
+		selfcheck->probing--;
 	}
-	loop_timer_stop(barrier->loop, &ticket->timer);
-	free(ticket);
-	call_next(barrier);
+	loop_timer_stop(selfcheck->loop, &run->timer);
+	free(run);
+	call_next(selfcheck);
 }
 
-const struct dns_address *barrier_address(const struct barrier *barrier)
+const struct dns_address *selfcheck_address(const struct selfcheck *selfcheck)
 {
-	return &barrier->address;
+	return &selfcheck->address;
 }

@@ -1,43 +1,43 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The last look before the CA is told that a name is armed: a probe of this host's own port
- * 443, through the same programs that a CA's connection goes through.  It keeps nobody from
- * going on, as production may listen elsewhere, but what it saw explains a failure.  All
- * authorizations of a process share one, which is what bounds its cost: some probes at a
- * time, and after one that did not find the responder none for a while.
+ * Probes this host's own port 443 before the CA is told that a name is armed, through the same BPF
+ * programs that a CA's connection goes through.  A failed probe stops nothing, as production may
+ * listen elsewhere, but it explains a later failure.  All authorizations of a process share one
+ * selfcheck, which bounds the cost: a few probes at a time, and a pause after one that did not find
+ * the responder.
  */
-#ifndef BARRIER_H
-#define BARRIER_H
+#ifndef ACME_CHALLENGE_SELFCHECK_H
+#define ACME_CHALLENGE_SELFCHECK_H
 
 #include <stdint.h>
 
-struct barrier;
-struct barrier_ticket;
+struct selfcheck;
+struct selfcheck_run;
 struct dns_address;
 struct identifier;
 struct loop;
 struct probe_result;
 
-#define BARRIER_PROBES_MAX 32
+#define SELFCHECK_PROBES_MAX 32
 
 /* `loop` must outlive it.  0, -ENOTSUP or -errno. */
-int barrier_new(struct barrier **ret_barrier, struct loop *loop);
+int selfcheck_new(struct selfcheck **ret_selfcheck, struct loop *loop);
 
-/* All tickets must be gone. */
-void barrier_free(struct barrier *barrier);
+/* All runs must be gone. */
+void selfcheck_free(struct selfcheck *selfcheck);
 
 /*
- * Probe `identifier`, which must outlive the ticket and is armed with `digest` (copied).
- * `done` is called once, later, from the loop, unless the ticket is given back before; it is
+ * Probe `identifier`, which must outlive the run and is armed with `digest` (copied).
+ * `done` is called once, later, from the loop, unless the run is given back before; it is
  * gone then.  The result is NULL when there was no probe.  NULL: out of memory.
  */
-struct barrier_ticket *barrier_enter(struct barrier *barrier, const struct identifier *identifier,
-				     const uint8_t *digest,
-				     void (*done)(void *context, const struct probe_result *result),
-				     void *context);
-void barrier_leave(struct barrier_ticket *ticket);
+struct selfcheck_run *
+selfcheck_start(struct selfcheck *selfcheck, const struct identifier *identifier,
+		const uint8_t *digest,
+		void (*done)(void *context, const struct probe_result *result), void *context);
+void selfcheck_cancel(struct selfcheck_run *run);
 
 /* Where probes go to, and so come from. */
-const struct dns_address *barrier_address(const struct barrier *barrier);
+const struct dns_address *selfcheck_address(const struct selfcheck *selfcheck);
 
 #endif

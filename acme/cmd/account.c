@@ -37,7 +37,7 @@ struct visit {
 
 /* --- the request ------------------------------------------------------------------------------ */
 
-static void on_answer(void *context, struct ca_reply *reply)
+static void on_account_answer(void *context, struct ca_reply *reply)
 {
 	struct visit *visit = context;
 
@@ -48,11 +48,12 @@ static void on_answer(void *context, struct ca_reply *reply)
 	loop_stop(visit->net.loop);
 }
 
-static void on_ready(void *context, struct failure *failure)
+static void on_account_ready(void *context, struct failure *failure)
 {
 	struct visit *visit = context;
-	struct ca_call call = {
-		.url = account_url(visit->session.account), .done = on_answer, .context = visit};
+	struct ca_call call = {.url = account_url(visit->session.account),
+			       .done = on_account_answer,
+			       .context = visit};
 
 	failure_move(&visit->failure, failure);
 	if (!failure_is_set(&visit->failure))
@@ -67,8 +68,8 @@ static void on_ready(void *context, struct failure *failure)
 	loop_stop(visit->net.loop);
 }
 
-/* The session stays open: leave() closes it. */
-static void enter(struct visit *visit)
+/* The session stays open: visit_leave() closes it. */
+static void visit_enter(struct visit *visit)
 {
 	const struct arguments *arguments = visit->arguments;
 
@@ -79,14 +80,14 @@ static void enter(struct visit *visit)
 		net_close(&visit->net);
 		return;
 	}
-	visit->session.wish.must_exist = true;
-	session_start(&visit->session, on_ready, visit);
+	visit->session.options.must_exist = true;
+	session_start(&visit->session, on_account_ready, visit);
 	net_run(&visit->net, &visit->failure);
 	ca_cancel(visit->request);
 }
 
 /* Returns the exit status. */
-static int leave(struct visit *visit)
+static int visit_leave(struct visit *visit)
 {
 	bool failed = failure_is_set(&visit->failure);
 
@@ -104,7 +105,7 @@ static int leave(struct visit *visit)
 /* --- what is told ----------------------------------------------------------------------------- */
 
 /* What the CA sends goes to a terminal only if it is printable ASCII. */
-static const char *printable(const char *text)
+static const char *printable_text(const char *text)
 {
 	const char *c;
 
@@ -114,7 +115,7 @@ static const char *printable(const char *text)
 	return text;
 }
 
-static void report(const struct visit *visit, const char *headline)
+static void account_report(const struct visit *visit, const char *headline)
 {
 	const struct account *account = visit->session.account;
 	const char *status = json_read_string(visit->object, "status");
@@ -125,10 +126,10 @@ static void report(const struct visit *visit, const char *headline)
 	output_line("  CA: %s", visit->arguments->server);
 	output_line("  key: %s", account_place(account));
 	if (status)
-		output_line("  status: %s", printable(status));
+		output_line("  status: %s", printable_text(status));
 	json_array_foreach (contact, i, entry)
 		if (json_is_string(entry))
-			output_line("  contact: %s", printable(json_string_value(entry)));
+			output_line("  contact: %s", printable_text(json_string_value(entry)));
 	output_document(json_pack("{s:b, s:{s:s, s:s, s:o, s:s*, s:O*}}", "ok", 1, "account", "url",
 				  account_url(account), "server", visit->arguments->server, "place",
 				  json_new_text(account_place(account)), "status", status,
@@ -149,10 +150,10 @@ int verb_show_account(const struct arguments *arguments)
 	struct visit visit = {
 		.arguments = arguments, .step = "asking for the account", .compose = compose_look};
 
-	enter(&visit);
+	visit_enter(&visit);
 	if (!failure_is_set(&visit.failure))
-		report(&visit, "Account");
-	return leave(&visit);
+		account_report(&visit, "Account");
+	return visit_leave(&visit);
 }
 
 /* --- update_account --------------------------------------------------------------------------- */
@@ -172,7 +173,7 @@ static void compose_update(struct visit *visit, struct ca_call *call)
 }
 
 /* RFC 8555 section 7.3.6: there is no way back, so the next account gets a key of its own. */
-static void retire(struct visit *visit)
+static void account_key_retire(struct visit *visit)
 {
 	int error = account_retire(visit->session.account);
 
@@ -192,15 +193,16 @@ int verb_update_account(const struct arguments *arguments)
 		failure_set(&visit.failure,
 			    "give --email ADDRESS, or --deactivate to end the account",
 			    "it must be said what is to change");
-		leave(&visit);
+		visit_leave(&visit);
 		return EXIT_USAGE;
 	}
-	enter(&visit);
+	visit_enter(&visit);
 	if (!failure_is_set(&visit.failure) && arguments->deactivate)
-		retire(&visit);
+		account_key_retire(&visit);
 	if (!failure_is_set(&visit.failure))
-		report(&visit, arguments->deactivate ? "Account deactivated" : "Account changed");
-	return leave(&visit);
+		account_report(&visit,
+			       arguments->deactivate ? "Account deactivated" : "Account changed");
+	return visit_leave(&visit);
 }
 
 /* --- rollover ----------------------------------------------------------------------------------- */
@@ -283,10 +285,10 @@ int verb_rollover(const struct arguments *arguments)
 			      .step = "replacing the account's key",
 			      .compose = compose_rollover};
 
-	enter(&visit);
+	visit_enter(&visit);
 	if (visit.session.ca)
 		conclude_rollover(&visit);
 	if (!failure_is_set(&visit.failure))
-		report(&visit, "Account with a new key");
-	return leave(&visit);
+		account_report(&visit, "Account with a new key");
+	return visit_leave(&visit);
 }

@@ -13,7 +13,7 @@
 #include "acme/store/store.h"
 #include "acme/cmd/verbs.h"
 
-static void explain(struct failure *failure, int error, const char *path)
+static void explain_unreadable(struct failure *failure, int error, const char *path)
 {
 	if (error == -EBADMSG)
 		failure_set(failure, "restore it from archive/, or get it again with certonly",
@@ -26,7 +26,7 @@ static void explain(struct failure *failure, int error, const char *path)
 }
 
 /* Show one, and append it to the array; false when it cannot be read. */
-static bool show(const struct arguments *arguments, const char *name, json_t *array)
+static bool show_certificate(const struct arguments *arguments, const char *name, json_t *array)
 {
 	char path[STORE_PATH_MAX + 1];
 	struct failure failure = {0};
@@ -36,15 +36,15 @@ static bool show(const struct arguments *arguments, const char *name, json_t *ar
 	error = store_read(&stored, &arguments->paths, name);
 	if (error) {
 		store_live_path(path, &arguments->paths, name);
-		explain(&failure, error, path);
+		explain_unreadable(&failure, error, path);
 		output_failure(NULL, &failure);
 		json_array_append_new(array, json_pack("{s:s, s:o}", "name", name, "error",
 						       failure_to_json(&failure)));
 		failure_done(&failure);
 		return false;
 	}
-	describe_text(&stored, time(NULL));
-	json_array_append_new(array, describe_json(&stored));
+	show_text(&stored, time(NULL));
+	json_array_append_new(array, show_json(&stored));
 	stored_done(&stored);
 	return true;
 }
@@ -65,7 +65,7 @@ int verb_certificates(const struct arguments *arguments)
 		return output_fatal(&failure);
 	}
 	for (i = 0; i < count; i++)
-		ok = show(arguments, names[i], array) && ok;
+		ok = show_certificate(arguments, names[i], array) && ok;
 	if (count == 0)
 		output_line("There are no certificates in %s/live.", arguments->paths.state);
 	file_list_free(names, count);

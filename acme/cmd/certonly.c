@@ -126,9 +126,9 @@ static void report_kept(const struct stored *stored)
 {
 	output_line("The certificate is not due: more than a third of its life is left, so it is "
 		    "kept (--force-renewal gets a new one).");
-	describe_text(stored, time(NULL));
+	show_text(stored, time(NULL));
 	output_document(json_pack("{s:b, s:b, s:o}", "ok", 1, "issued", 0, "certificate",
-				  describe_json(stored)));
+				  show_json(stored)));
 }
 
 /* --- getting it ------------------------------------------------------------------------------ */
@@ -170,12 +170,12 @@ static void report_authorizations(struct certonly *certonly, const struct order 
 static void let_servers_know(struct certonly *certonly, const struct engine_result *result)
 {
 	if (failure_is_set(result->failure))
-		deploy_note_failure(certonly->deploy, &result->lineage->wish.identifiers);
+		deploy_note_failure(certonly->deploy, &result->lineage->spec.identifiers);
 	else
 		deploy_certificate(certonly->deploy, result->lineage);
 }
 
-static void on_finished(void *context, const struct engine_result *result)
+static void on_certonly_finished(void *context, const struct engine_result *result)
 {
 	struct certonly *certonly = context;
 
@@ -188,21 +188,21 @@ static void on_finished(void *context, const struct engine_result *result)
 	}
 }
 
-static void on_idle(void *context)
+static void on_certonly_idle(void *context)
 {
 	struct certonly *certonly = context;
 
 	loop_stop(certonly->net.loop);
 }
 
-static void on_ordered(void *context)
+static void on_certonly_ordered(void *context)
 {
 	struct certonly *certonly = context;
 
 	if (deploy_finish(certonly->deploy))
 		output_step("running the hooks");
 	else
-		on_idle(certonly);
+		on_certonly_idle(certonly);
 }
 
 static void on_hook_failed(void *context, const char *name, const struct failure *failure)
@@ -214,10 +214,10 @@ static void on_hook_failed(void *context, const char *name, const struct failure
 }
 
 /* What is wanted becomes known, for this run and for renewals. */
-static void wish(struct certonly *certonly)
+static void certonly_set_spec(struct certonly *certonly)
 {
 	const struct arguments *arguments = certonly->arguments;
-	struct state_wish wish = {
+	struct certificate_spec spec = {
 		.name = certonly->name,
 		.cas = arguments->cas,
 		.account = arguments->account,
@@ -230,11 +230,11 @@ static void wish(struct certonly *certonly)
 		.bundle = arguments->bundle,
 		.source = "cli",
 	};
-	int error = names_to_list(&wish.identifiers, certonly->names, certonly->name_count);
+	int error = identifiers_to_list(&spec.identifiers, certonly->names, certonly->name_count);
 
 	if (!error)
-		error = state_wish(certonly->state, &wish, &certonly->lineage);
-	string_list_done(&wish.identifiers);
+		error = state_set_spec(certonly->state, &spec, &certonly->lineage);
+	string_list_done(&spec.identifiers);
 	/* Who asks for it has acted on whatever it was paused for. */
 	if (!error)
 		error = state_pause(certonly->state, certonly->lineage, NULL);
@@ -259,7 +259,7 @@ static void forget_if_void(struct certonly *certonly)
 }
 
 /* What is certain to fail is not ordered.  0, or -1 with the failure filled in. */
-static int look_ahead(struct certonly *certonly)
+static int certonly_preflight(struct certonly *certonly)
 {
 	const struct preflight_options options = {
 		.arguments = certonly->arguments,
@@ -269,7 +269,7 @@ static int look_ahead(struct certonly *certonly)
 		.names = certonly->names,
 		.name_count = certonly->name_count,
 		.deadline_ms = PREFLIGHT_DEADLINE_MS,
-		.done = on_idle,
+		.done = on_certonly_idle,
 		.context = certonly,
 	};
 	struct preflight *preflight;
@@ -285,7 +285,7 @@ static int look_ahead(struct certonly *certonly)
 	return failure_is_set(&certonly->failure) ? -1 : 0;
 }
 
-static void order(struct certonly *certonly)
+static void certonly_order(struct certonly *certonly)
 {
 	const struct engine_options options = {
 		.arguments = certonly->arguments,
@@ -293,22 +293,22 @@ static void order(struct certonly *certonly)
 		.state = certonly->state,
 		.table = certonly->table,
 		.shows_progress = true,
-		.finished = on_finished,
-		.idle = on_ordered,
+		.finished = on_certonly_finished,
+		.idle = on_certonly_ordered,
 		.context = certonly,
 	};
 	struct deploy_options deploy_options = {
 		.paths = &certonly->arguments->paths,
 		.state = certonly->state,
 		.failed = on_hook_failed,
-		.idle = on_idle,
+		.idle = on_certonly_idle,
 		.context = certonly,
 	};
 	struct engine *engine;
 
 	if (net_open(&certonly->net, certonly->arguments, &certonly->failure))
 		return;
-	if (look_ahead(certonly)) {
+	if (certonly_preflight(certonly)) {
 		net_close(&certonly->net);
 		return;
 	}
@@ -327,17 +327,17 @@ static void order(struct certonly *certonly)
 }
 
 /* From the checks that need no CA to the stored certificate; what fails is in the failure. */
-static void obtain(struct certonly *certonly)
+static void certonly_obtain(struct certonly *certonly)
 {
 	const struct paths *paths = &certonly->arguments->paths;
 
-	if (feed_open(&certonly->table, paths, &certonly->failure))
+	if (responder_open(&certonly->table, paths, &certonly->failure))
 		return;
 	if (!state_open(&certonly->state, paths, &certonly->failure)) {
-		if (!inventory_take(certonly->state, paths, &certonly->failure))
-			wish(certonly);
+		if (!rebuild(certonly->state, paths, &certonly->failure))
+			certonly_set_spec(certonly);
 		if (!failure_is_set(&certonly->failure)) {
-			order(certonly);
+			certonly_order(certonly);
 			forget_if_void(certonly);
 		}
 		state_free(certonly->state);
@@ -371,18 +371,18 @@ static int report_issued(struct certonly *certonly)
 	}
 	output_line(arguments->dry_run ? "It would have worked; this one is thrown away:"
 				       : "The certificate is in place.");
-	describe_text(&stored, time(NULL));
+	show_text(&stored, time(NULL));
 	if (!deployed)
 		output_failure(NULL, &certonly->hook);
 	output_document(json_pack("{s:b, s:b, s:o, s:O, s:o*}", "ok", deployed, "issued", 1,
-				  "certificate", describe_json(&stored), "authorizations",
+				  "certificate", show_json(&stored), "authorizations",
 				  certonly->authorizations, "error",
 				  deployed ? NULL : failure_to_json(&certonly->hook)));
 	stored_done(&stored);
 	return deployed ? EXIT_DONE : EXIT_FAILED;
 }
 
-static int run(struct certonly *certonly)
+static int certonly_run(struct certonly *certonly)
 {
 	struct stored present;
 	bool kept;
@@ -401,7 +401,7 @@ static int run(struct certonly *certonly)
 	default:
 		return report_failure(certonly);
 	}
-	obtain(certonly);
+	certonly_obtain(certonly);
 	return failure_is_set(&certonly->failure) ? report_failure(certonly)
 						  : report_issued(certonly);
 }
@@ -418,12 +418,12 @@ int verb_certonly(const struct arguments *arguments)
 			"the beginning, not '%s'",
 			arguments->cert_name);
 	if (failure_is_set(&certonly.failure) ||
-	    names_parse(&certonly.names, &certonly.name_count, arguments->domains.items,
-			arguments->domains.count, &certonly.failure)) {
+	    identifiers_parse(&certonly.names, &certonly.name_count, arguments->domains.items,
+			      arguments->domains.count, &certonly.failure)) {
 		report_failure(&certonly);
 		status = EXIT_USAGE;
 	} else {
-		status = run(&certonly);
+		status = certonly_run(&certonly);
 	}
 	failure_done(&certonly.failure);
 	failure_done(&certonly.hook);

@@ -189,12 +189,12 @@ static bool is_pending(struct check *check)
 }
 
 /* With a digest that nobody can know before. */
-static bool arm(struct check *check)
+static bool check_arm(struct check *check)
 {
 	struct failure failure = {0};
 	int error;
 
-	if (feed_open(&check->table, &check->arguments->paths, &failure)) {
+	if (responder_open(&check->table, &check->arguments->paths, &failure)) {
 		add_problem(check, &failure);
 		return false;
 	}
@@ -205,14 +205,14 @@ static bool arm(struct check *check)
 	else
 		error = challenge_table_publish(check->table, &check->name, check->digest, TTL_S);
 	if (error) {
-		feed_explain_publish(&failure, error, check->name.value);
+		responder_explain_publish(&failure, error, check->name.value);
 		add_problem(check, &failure);
 	}
 	check->armed = !error;
 	return check->armed;
 }
 
-static void disarm(struct check *check)
+static void check_disarm(struct check *check)
 {
 	int error = 0;
 
@@ -226,7 +226,7 @@ static void disarm(struct check *check)
 
 /* --- probing --------------------------------------------------------------------------------- */
 
-static void on_probed(void *context, const struct probe_result *result)
+static void on_check_probed(void *context, const struct probe_result *result)
 {
 	struct target *target = context;
 
@@ -238,18 +238,18 @@ static void on_probed(void *context, const struct probe_result *result)
 
 static void start_probe(struct check *check, struct target *target)
 {
-	const struct probe_wish wish = {
+	const struct probe_options options = {
 		.address = &target->address,
 		.port = PROBE_PORT,
 		.identifier = &check->name,
 		.digest = check->digest,
 		.timeout_ms = PROBE_TIMEOUT_MS,
-		.done = on_probed,
+		.done = on_check_probed,
 		.context = target,
 	};
 
 	target->result = (struct probe_result){PROBE_LOCAL, "out of memory"};
-	target->probe = probe_start(check->prober, &wish);
+	target->probe = probe_start(check->prober, &options);
 	check->pending += target->probe != NULL;
 }
 
@@ -328,7 +328,7 @@ static void show_dns(const struct check *check)
 			    caa_verdict_name(found->caa.verdict), found->lookup.caa_name);
 }
 
-static void show(const struct check *check, bool probed)
+static void check_show(const struct check *check, bool probed)
 {
 	size_t i;
 
@@ -384,7 +384,7 @@ static void show_json(const struct check *check, bool probed)
 
 /* --- the whole ------------------------------------------------------------------------------- */
 
-static void on_looked_up(void *context)
+static void on_check_looked_up(void *context)
 {
 	struct check *check = context;
 
@@ -392,7 +392,7 @@ static void on_looked_up(void *context)
 }
 
 /* What it finds is told; -1: it was kept from finding it out. */
-static int examine(struct check *check, struct failure *failure)
+static int check_examine(struct check *check, struct failure *failure)
 {
 	bool probed = false;
 	int result = 0;
@@ -400,23 +400,23 @@ static int examine(struct check *check, struct failure *failure)
 	check->found = preflight_name(check->preflight, 0);
 	judge_dns(check);
 	add_targets(check);
-	if (arm(check) && check->target_count) {
+	if (check_arm(check) && check->target_count) {
 		output_step("validating %s as a CA would", check->name.value);
 		result = probe_all(check, failure);
 		probed = !result;
 	}
-	disarm(check);
+	check_disarm(check);
 	if (result)
 		return result;
 	if (probed)
 		for (size_t i = 0; i < check->target_count; i++)
 			judge_target(check, &check->targets[i]);
-	show(check, probed);
+	check_show(check, probed);
 	show_json(check, probed);
 	return 0;
 }
 
-static int run(struct check *check, struct failure *failure)
+static int check_run(struct check *check, struct failure *failure)
 {
 	const struct preflight_options options = {
 		.arguments = check->arguments,
@@ -426,7 +426,7 @@ static int run(struct check *check, struct failure *failure)
 		.names = &check->name,
 		.name_count = 1,
 		.deadline_ms = LOOKUP_DEADLINE_MS,
-		.done = on_looked_up,
+		.done = on_check_looked_up,
 		.context = check,
 	};
 	int error;
@@ -438,7 +438,7 @@ static int run(struct check *check, struct failure *failure)
 		output_step("looking %s up", check->name.value);
 		error = net_run(&check->net, failure);
 		if (!error)
-			error = examine(check, failure);
+			error = check_examine(check, failure);
 		preflight_free(check->preflight);
 	}
 	net_close(&check->net);
@@ -453,12 +453,12 @@ int verb_check(const struct arguments *arguments)
 
 	if (!check) {
 		failure_set_errno(&failure, ENOMEM, "preparing the checks");
-	} else if (names_parse_one(&check->name, arguments->name, &failure)) {
+	} else if (identifiers_parse_one(&check->name, arguments->name, &failure)) {
 		status = EXIT_USAGE;
 	} else {
 		check->arguments = arguments;
 		check->problems = json_array();
-		if (!run(check, &failure) && !has_problem(check))
+		if (!check_run(check, &failure) && !has_problem(check))
 			status = EXIT_DONE;
 		json_decref(check->problems);
 	}

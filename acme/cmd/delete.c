@@ -12,7 +12,7 @@
 #include "acme/cmd/verbs.h"
 
 /* First the memory of it: what is on the disk and not known is harmless, the reverse is not. */
-static int forget(const struct arguments *arguments, struct failure *failure)
+static int delete_from_state(const struct arguments *arguments, struct failure *failure)
 {
 	struct state_lineage lineage;
 	struct state *state;
@@ -44,8 +44,8 @@ int verb_delete(const struct arguments *arguments)
 	else if (error && error != -EBADMSG)
 		failure_set_errno(&failure, -error, "cannot read the certificate %s",
 				  arguments->name);
-	if (!failure_is_set(&failure) && !forget(arguments, &failure))
-		lineage_delete(&arguments->paths, arguments->name, &failure);
+	if (!failure_is_set(&failure) && !delete_from_state(arguments, &failure))
+		store_delete(&arguments->paths, arguments->name, &failure);
 	stored_done(&stored);
 	if (failure_is_set(&failure)) {
 		status = output_fatal(&failure);

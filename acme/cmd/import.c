@@ -66,9 +66,9 @@ static void show_hook(const char *format, const char *hook)
 	free(copy);
 }
 
-static void tell_hook(const struct import_wish *wish)
+static void tell_hook(const struct import_options *options)
 {
-	const char *ours = import_hook(wish), *theirs = wish->found->hook;
+	const char *ours = import_hook(options), *theirs = options->found->hook;
 
 	if (ours) {
 		show_hook("  its hook: %s", ours);
@@ -76,24 +76,24 @@ static void tell_hook(const struct import_wish *wish)
 		show_hook("  its hook was: %s", theirs);
 		output_line("  which is not taken over: `sidestep certonly --server %s -d NAMES "
 			    "--force-renewal --deploy-hook COMMAND` gives one",
-			    import_server(wish));
+			    import_server(options));
 	}
 }
 
 /* The JSON of our copy; NULL when it cannot be read. */
-static json_t *tell_copy(const struct importing *importing, const struct import_wish *wish,
+static json_t *tell_copy(const struct importing *importing, const struct import_options *options,
 			 enum import_result result)
 {
 	time_t now_s = time(NULL);
 	struct stored stored;
 	json_t *description;
 
-	if (store_read(&stored, &importing->arguments->paths, wish->found->name))
+	if (store_read(&stored, &importing->arguments->paths, options->found->name))
 		return NULL;
 	if (result == IMPORT_DONE) {
 		output_line("%s: taken over, and renewed at %s from now on", stored.name,
 			    stored.server);
-		tell_hook(wish);
+		tell_hook(options);
 		if (stored.certificate.not_after_s <= now_s)
 			output_warning("%s has expired; it is renewed by the next `sidestep renew` "
 				       "or `run`",
@@ -101,33 +101,33 @@ static json_t *tell_copy(const struct importing *importing, const struct import_
 	} else {
 		output_line("%s: here already, and left as it is", stored.name);
 	}
-	description = describe_json(&stored);
+	description = show_json(&stored);
 	stored_done(&stored);
 	return description;
 }
 
-static void import_one(struct importing *importing, const struct import_wish *wish)
+static void import_one(struct importing *importing, const struct import_options *options)
 {
-	const char *theirs = wish->found->hook;
+	const char *theirs = options->found->hook;
 	json_t *description = NULL, *error = NULL;
 	struct failure failure = {0};
 	enum import_result result;
 
-	result = import_take(wish, &failure);
+	result = import_take(options, &failure);
 	if (result == IMPORT_FAILED) {
 		importing->failed++;
-		output_failure(wish->found->name, &failure);
+		output_failure(options->found->name, &failure);
 		error = failure_to_json(&failure);
 	} else {
 		*(result == IMPORT_DONE ? &importing->imported : &importing->present) += 1;
-		description = tell_copy(importing, wish, result);
+		description = tell_copy(importing, options, result);
 	}
 	json_array_append_new(
 		importing->certificates,
 		json_pack("{s:o, s:s, s:o*, s:b, s:o*, s:o*}", "name",
-			  json_new_text(wish->found->name), "result", result_name(result), "hook",
-			  theirs ? json_new_text(theirs) : NULL, "hook_taken",
-			  result == IMPORT_DONE && theirs && import_hook(wish) == theirs,
+			  json_new_text(options->found->name), "result", result_name(result),
+			  "hook", theirs ? json_new_text(theirs) : NULL, "hook_taken",
+			  result == IMPORT_DONE && theirs && import_hook(options) == theirs,
 			  "certificate", description, "error", error));
 	failure_done(&failure);
 }
@@ -145,18 +145,18 @@ static bool was_seen(const json_t *accounts, const char *server)
 	return false;
 }
 
-static void import_account(struct importing *importing, struct import_wish *wish)
+static void import_account(struct importing *importing, struct import_options *options)
 {
-	const char *server = import_server(wish);
+	const char *server = import_server(options);
 	struct failure failure = {0};
-	struct choices_ca settings;
+	struct ca_settings settings;
 	enum import_result result;
 
 	if (!server || was_seen(importing->accounts, server))
 		return;
-	choices_of_ca(&settings, importing->arguments, server);
-	wish->account = settings.account;
-	result = import_take_account(wish, &failure);
+	settings_of_ca(&settings, importing->arguments, server);
+	options->account = settings.account;
+	result = import_take_account(options, &failure);
 	if (result == IMPORT_DONE)
 		output_line("The account at %s is taken over.", server);
 	else if (result == IMPORT_NONE)
@@ -200,7 +200,7 @@ static void read_tree(struct importing *importing)
 static void import_all(struct importing *importing)
 {
 	const struct arguments *arguments = importing->arguments;
-	struct import_wish wish = {
+	struct import_options options = {
 		.paths = &arguments->paths,
 		.state = importing->state,
 		.client = importing->layout->client,
@@ -210,18 +210,18 @@ static void import_all(struct importing *importing)
 	size_t i;
 
 	for (i = 0; i < importing->list.count; i++) {
-		wish.found = &importing->list.found[i];
-		import_one(importing, &wish);
+		options.found = &importing->list.found[i];
+		import_one(importing, &options);
 	}
 	for (i = 0; i < importing->list.count; i++) {
-		wish.found = &importing->list.found[i];
+		options.found = &importing->list.found[i];
 		if (strcmp(json_read_string(json_array_get(importing->certificates, i), "result"),
 			   "failed") != 0)
-			import_account(importing, &wish);
+			import_account(importing, &options);
 	}
 }
 
-static int report(const struct importing *importing)
+static int import_report(const struct importing *importing)
 {
 	const struct failure *failure = &importing->failure;
 	const struct import_layout *layout = importing->layout;
@@ -259,11 +259,11 @@ int verb_import(const struct arguments *arguments)
 	read_tree(&importing);
 	if (!failure_is_set(&importing.failure) &&
 	    !state_open(&importing.state, &arguments->paths, &importing.failure)) {
-		if (!inventory_take(importing.state, &arguments->paths, &importing.failure))
+		if (!rebuild(importing.state, &arguments->paths, &importing.failure))
 			import_all(&importing);
 		state_free(importing.state);
 	}
-	status = report(&importing);
+	status = import_report(&importing);
 	import_list_done(&importing.list);
 	json_decref(importing.certificates);
 	json_decref(importing.accounts);

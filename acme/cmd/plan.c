@@ -35,7 +35,7 @@ static struct moment_text moment_text(int64_t moment_s, int64_t now_s)
 	return moment;
 }
 
-static const char *reason(const struct state_lineage *lineage)
+static const char *lineage_reason(const struct state_lineage *lineage)
 {
 	if (lineage->in_flight)
 		return "an order is under way";
@@ -48,23 +48,23 @@ static const char *reason(const struct state_lineage *lineage)
 	return lineage->window_start_s ? "the CA's window" : "its age";
 }
 
-static int show(void *context, const struct state_lineage *lineage)
+static int show_lineage(void *context, const struct state_lineage *lineage)
 {
-	char *identifiers = string_list_join(&lineage->wish.identifiers, ' ');
+	char *identifiers = string_list_join(&lineage->spec.identifiers, ' ');
 	int64_t now_s = time(NULL);
 	json_t *array = context;
 
 	output_line("%-20s  %s  (%s%s%s; at %s)", moment_text(lineage->issue_at_s, now_s).text,
-		    lineage->wish.name, reason(lineage), lineage->failures ? ": " : "",
+		    lineage->spec.name, lineage_reason(lineage), lineage->failures ? ": " : "",
 		    lineage->failures && lineage->last_failure ? lineage->last_failure : "",
 		    lineage->ca);
-	json_array_append_new(array,
-			      json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s?}", "name",
-					lineage->wish.name, "identifiers", identifiers, "ca",
-					lineage->ca, "at", (json_int_t)lineage->issue_at_s,
-					"not_after", (json_int_t)lineage->not_after_s, "failures",
-					(json_int_t)lineage->failures, "reason", reason(lineage),
-					"last_failure", lineage->last_failure));
+	json_array_append_new(array, json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s?}", "name",
+					       lineage->spec.name, "identifiers", identifiers, "ca",
+					       lineage->ca, "at", (json_int_t)lineage->issue_at_s,
+					       "not_after", (json_int_t)lineage->not_after_s,
+					       "failures", (json_int_t)lineage->failures, "reason",
+					       lineage_reason(lineage), "last_failure",
+					       lineage->last_failure));
 	free(identifiers);
 	return identifiers ? 0 : -ENOMEM;
 }
@@ -93,7 +93,7 @@ static int show_one(struct state *state, const char *name, json_t *array, json_t
 
 	if (error)
 		return error;
-	show(array, &lineage);
+	show_lineage(array, &lineage);
 	if (lineage.paused)
 		output_line("  It waits for you: %s", lineage.paused);
 	error = state_attempts(state, lineage.id, show_attempt, attempts);
@@ -105,7 +105,7 @@ static int show_one(struct state *state, const char *name, json_t *array, json_t
 
 struct authorities {
 	const struct arguments *arguments;
-	struct allowance *allowance;
+	struct rate_limit *rate_limit;
 	json_t *servers; /* their URLs */
 	json_t *limits;
 };
@@ -117,7 +117,7 @@ static int add_server(void *context, const char *ca)
 	return json_array_append_new(authorities->servers, json_string(ca)) ? -ENOMEM : 0;
 }
 
-static int64_t number(const json_t *object, const char *member)
+static int64_t json_number(const json_t *object, const char *member)
 {
 	return json_integer_value(json_object_get(object, member));
 }
@@ -125,20 +125,21 @@ static int64_t number(const json_t *object, const char *member)
 /* One that neither limits nor asks to wait is nothing to talk of. */
 static void show_limit(struct authorities *authorities, const char *server)
 {
-	const char *account = due_usual_account(authorities->arguments, server);
+	const char *account = scheduler_usual_account(authorities->arguments, server);
 	int64_t now_s = time(NULL), hours;
-	json_t *limit = allowance_describe(authorities->allowance, server, account, now_s);
+	json_t *limit = rate_limit_to_json(authorities->rate_limit, server, account, now_s);
 
-	hours = number(limit, "window") / 3600;
-	if (number(limit, "held_until"))
+	hours = json_number(limit, "window") / 3600;
+	if (json_number(limit, "held_until"))
 		output_line("%s has asked to wait until %s", server,
-			    moment_text(number(limit, "held_until"), now_s).text);
-	if (number(limit, "orders_limit"))
+			    moment_text(json_number(limit, "held_until"), now_s).text);
+	if (json_number(limit, "orders_limit"))
 		output_line("%s: %lld of %lld orders in %lld hour%s are left; the next at %s",
-			    server, (long long)number(limit, "left"),
-			    (long long)number(limit, "orders_limit"), (long long)hours,
-			    hours == 1 ? "" : "s", moment_text(number(limit, "next"), now_s).text);
-	if (number(limit, "held_until") || number(limit, "orders_limit"))
+			    server, (long long)json_number(limit, "left"),
+			    (long long)json_number(limit, "orders_limit"), (long long)hours,
+			    hours == 1 ? "" : "s",
+			    moment_text(json_number(limit, "next"), now_s).text);
+	if (json_number(limit, "held_until") || json_number(limit, "orders_limit"))
 		json_array_append(authorities->limits, limit);
 	json_decref(limit);
 }
@@ -150,12 +151,12 @@ static int show_limits(struct state *state, const struct arguments *arguments, j
 	size_t i;
 	int error;
 
-	error = allowance_new(&authorities.allowance, state, arguments);
+	error = rate_limit_new(&authorities.rate_limit, state, arguments);
 	if (!error)
 		error = state_cas(state, add_server, &authorities);
 	for (i = 0; !error && i < json_array_size(authorities.servers); i++)
 		show_limit(&authorities, json_string_value(json_array_get(authorities.servers, i)));
-	allowance_free(authorities.allowance);
+	rate_limit_free(authorities.rate_limit);
 	json_decref(authorities.servers);
 	return error;
 }
@@ -176,11 +177,12 @@ static void make_plan(struct planning *planning)
 	struct failure wrong = {0};
 	int error;
 
-	if (wanted_take(planning->state, planning->arguments->config, &wrong))
+	if (reconcile(planning->state, planning->arguments->config, &wrong))
 		output_failure(NULL, &wrong);
 	failure_done(&wrong);
 	error = name ? show_one(planning->state, name, planning->plan, planning->attempts)
-		     : state_plan(planning->state, FOREVER_S, SHOWN_MAX, show, planning->plan);
+		     : state_plan(planning->state, FOREVER_S, SHOWN_MAX, show_lineage,
+				  planning->plan);
 	if (!error)
 		error = show_limits(planning->state, planning->arguments, planning->limits);
 	if (error == -ENOENT && name)
@@ -199,7 +201,7 @@ int verb_plan(const struct arguments *arguments)
 	int status = EXIT_DONE;
 
 	if (!state_open(&planning.state, &arguments->paths, &planning.failure)) {
-		if (!inventory_take(planning.state, &arguments->paths, &planning.failure))
+		if (!rebuild(planning.state, &arguments->paths, &planning.failure))
 			make_plan(&planning);
 		state_free(planning.state);
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* `sidestep publish` and `sidestep withdraw`: the feed, by hand or from another client. */
+/* `sidestep publish` and `sidestep withdraw`: arms a name by hand or for another client. */
 #include <jansson.h>
 #include <stddef.h>
 #include <string.h>
@@ -61,7 +61,7 @@ static void find_digest(uint8_t ret_digest[CHALLENGE_DIGEST_SIZE],
 }
 
 /* End with `failure`: whether it is the user's mistake is for the caller to know. */
-static int finish(struct failure *failure, int status)
+static int publish_finish(struct failure *failure, int status)
 {
 	output_fatal(failure);
 	failure_done(failure);
@@ -76,18 +76,18 @@ int verb_publish(const struct arguments *arguments)
 	struct identifier name;
 	int error;
 
-	if (names_parse_one(&name, arguments->name, &failure))
-		return finish(&failure, EXIT_USAGE);
+	if (identifiers_parse_one(&name, arguments->name, &failure))
+		return publish_finish(&failure, EXIT_USAGE);
 	find_digest(digest, arguments, &failure);
 	if (failure_is_set(&failure))
-		return finish(&failure, EXIT_USAGE);
-	if (feed_open(&table, &arguments->paths, &failure))
-		return finish(&failure, EXIT_FAILED);
+		return publish_finish(&failure, EXIT_USAGE);
+	if (responder_open(&table, &arguments->paths, &failure))
+		return publish_finish(&failure, EXIT_FAILED);
 	error = challenge_table_publish(table, &name, digest, arguments->ttl_s);
 	challenge_table_free(table);
 	if (error) {
-		feed_explain_publish(&failure, error, name.value);
-		return finish(&failure, EXIT_FAILED);
+		responder_explain_publish(&failure, error, name.value);
+		return publish_finish(&failure, EXIT_FAILED);
 	}
 	output_line("%s is armed for %u s.", name.value, arguments->ttl_s);
 	output_document(json_pack("{s:b, s:s, s:s, s:i}", "ok", 1, "name", name.value,
@@ -102,19 +102,19 @@ int verb_withdraw(const struct arguments *arguments)
 	struct identifier name;
 	int error;
 
-	if (names_parse_one(&name, arguments->name, &failure))
-		return finish(&failure, EXIT_USAGE);
+	if (identifiers_parse_one(&name, arguments->name, &failure))
+		return publish_finish(&failure, EXIT_USAGE);
 	/* Also without a responder: the next one would take the name over, armed. */
 	error = challenge_table_open(&table, &arguments->paths, CHALLENGE_TABLE_WRITE);
 	if (error) {
-		feed_explain_open(&failure, error, &arguments->paths);
-		return finish(&failure, EXIT_FAILED);
+		responder_explain_open(&failure, error, &arguments->paths);
+		return publish_finish(&failure, EXIT_FAILED);
 	}
 	error = challenge_table_withdraw(table, &name, 0);
 	challenge_table_free(table);
 	if (error) {
-		feed_explain_publish(&failure, error, name.value);
-		return finish(&failure, EXIT_FAILED);
+		responder_explain_publish(&failure, error, name.value);
+		return publish_finish(&failure, EXIT_FAILED);
 	}
 	output_line("%s is disarmed.", name.value);
 	output_document(json_pack("{s:b, s:s}", "ok", 1, "name", name.value));

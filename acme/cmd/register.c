@@ -17,7 +17,7 @@ struct registering {
 	struct failure failure;
 };
 
-static void on_ready(void *context, struct failure *failure)
+static void on_registered(void *context, struct failure *failure)
 {
 	struct registering *registering = context;
 
@@ -25,7 +25,8 @@ static void on_ready(void *context, struct failure *failure)
 	loop_stop(registering->net.loop);
 }
 
-static void report(const struct registering *registering, const struct arguments *arguments)
+static void register_report(const struct registering *registering,
+			    const struct arguments *arguments)
 {
 	const struct account *account = registering->session.account;
 	bool is_new = account_is_new(account);
@@ -49,11 +50,11 @@ int verb_register(const struct arguments *arguments)
 	if (session_open(&registering.session, &registering.net, arguments, arguments->server,
 			 arguments->account, &registering.failure))
 		goto out_net;
-	registering.session.wish.ask_ca = true;
-	session_start(&registering.session, on_ready, &registering);
+	registering.session.options.ask_ca = true;
+	session_start(&registering.session, on_registered, &registering);
 	net_run(&registering.net, &registering.failure);
 	if (!failure_is_set(&registering.failure)) {
-		report(&registering, arguments);
+		register_report(&registering, arguments);
 		status = EXIT_DONE;
 	}
 	session_close(&registering.session);

@@ -17,17 +17,17 @@
 #include "acme/renewal/ari_poll.h"
 
 struct renewing {
-	struct renewals renewals;
+	struct agent agent;
 	struct timer begin;
 	bool is_limited;
 	struct failure failure;
 };
 
-static void on_idle(void *context)
+static void on_renew_idle(void *context)
 {
 	struct renewing *renewing = context;
 
-	loop_stop(renewing->renewals.net.loop);
+	loop_stop(renewing->agent.net.loop);
 }
 
 /* --- which ------------------------------------------------------------------------------------ */
@@ -57,9 +57,9 @@ static int64_t take_moment(const char *option, const char *text, struct failure 
  * Make due what is to be renewed in any case: everything, or, most urgent, what was issued at some time:
  * a CA must revoke it.
  */
-static void force(struct renewals *renewals, struct failure *failure)
+static void mark_forced(struct agent *agent, struct failure *failure)
 {
-	const struct arguments *arguments = renewals->arguments;
+	const struct arguments *arguments = agent->arguments;
 	const struct state_filter filter = {
 		.issued_after_s = take_moment("--issued-after", arguments->issued_after, failure),
 		.issued_before_s =
@@ -71,107 +71,108 @@ static void force(struct renewals *renewals, struct failure *failure)
 
 	if (failure_is_set(failure))
 		return;
-	error = state_mark_due(renewals->state, &filter, time(NULL),
+	error = state_mark_due(agent->state, &filter, time(NULL),
 			       is_some ? STATE_URGENT : STATE_NORMAL, &count);
 	if (error)
-		state_explain(renewals->state, error, failure);
+		state_explain(agent->state, error, failure);
 }
 
 /* Take the one that is named, if it is due or forced. */
-static void take_named(struct renewals *renewals, struct failure *failure)
+static void take_named(struct agent *agent, struct failure *failure)
 {
-	const struct arguments *arguments = renewals->arguments;
+	const struct arguments *arguments = agent->arguments;
 	struct state_lineage lineage;
 	int error;
 
-	error = state_lineage_find(renewals->state, arguments->cert_name, &lineage);
+	error = state_lineage_find(agent->state, arguments->cert_name, &lineage);
 	if (error == -ENOENT)
 		failure_set(failure, "`sidestep certificates` lists them",
 			    "there is no certificate called %s", arguments->cert_name);
 	else if (error)
-		state_explain(renewals->state, error, failure);
+		state_explain(agent->state, error, failure);
 	if (error)
 		return;
 	if (arguments->force_renewal || lineage.in_flight ||
 	    (lineage.issue_at_s && lineage.issue_at_s <= time(NULL)))
-		engine_take(renewals->engine, lineage.id, failure);
+		engine_take(agent->engine, lineage.id, failure);
 	state_lineage_done(&lineage);
 }
 
-static void take(struct renewing *renewing)
+static void renew_take(struct renewing *renewing)
 {
-	struct renewals *renewals = &renewing->renewals;
+	struct agent *agent = &renewing->agent;
 
-	if (renewals->arguments->cert_name) {
-		take_named(renewals, &renewing->failure);
+	if (agent->arguments->cert_name) {
+		take_named(agent, &renewing->failure);
 	} else {
-		if (renewals->arguments->force_renewal)
-			force(renewals, &renewing->failure);
+		if (agent->arguments->force_renewal)
+			mark_forced(agent, &renewing->failure);
 		if (!failure_is_set(&renewing->failure))
-			engine_take_due(renewals->engine, &renewing->failure);
+			engine_take_due(agent->engine, &renewing->failure);
 	}
-	if (failure_is_set(&renewing->failure) || !engine_count(renewals->engine))
-		loop_stop(renewals->net.loop);
+	if (failure_is_set(&renewing->failure) || !engine_count(agent->engine))
+		loop_stop(agent->net.loop);
 }
 
 /* The CAs have said what they want renewed: now it is known what is due. */
-static void on_asked(void *context)
+static void on_renew_polled(void *context)
 {
-	take(context);
+	renew_take(context);
 }
 
-static void start(void *context)
+static void renew_start(void *context)
 {
 	struct renewing *renewing = context;
 
-	if (!windows_ask_due(renewing->renewals.windows))
-		take(renewing);
+	if (!ari_poll_start(renewing->agent.ari_poll))
+		renew_take(renewing);
 }
 
 /* --- the verb --------------------------------------------------------------------------------- */
 
-static int report(const struct renewing *renewing)
+static int renew_report(const struct renewing *renewing)
 {
-	const struct renewals *renewals = &renewing->renewals;
+	const struct agent *agent = &renewing->agent;
 	const struct failure *failure = &renewing->failure;
-	bool ok = !renewals->failed && !failure_is_set(failure);
+	bool ok = !agent->failed && !failure_is_set(failure);
 
 	if (failure_is_set(failure))
 		output_failure(NULL, failure);
-	else if (!json_array_size(renewals->results))
+	else if (!json_array_size(agent->results))
 		output_line(
 			renewing->is_limited
 				? "Nothing can be ordered now: `sidestep plan` shows the CA's limits."
 				: "No certificate is due.");
 	else
-		output_line("%zu renewed, %zu failed, %zu put off as the CA asks.",
-			    renewals->renewed, renewals->failed, renewals->postponed);
-	output_document(json_pack(
-		"{s:b, s:I, s:I, s:I, s:O, s:o*}", "ok", ok, "renewed",
-		(json_int_t)renewals->renewed, "failed", (json_int_t)renewals->failed, "postponed",
-		(json_int_t)renewals->postponed, "results", renewals->results, "error",
-		failure_is_set(failure) ? failure_to_json(failure) : NULL));
+		output_line("%zu renewed, %zu failed, %zu put off as the CA asks.", agent->renewed,
+			    agent->failed, agent->postponed);
+	output_document(json_pack("{s:b, s:I, s:I, s:I, s:O, s:o*}", "ok", ok, "renewed",
+				  (json_int_t)agent->renewed, "failed", (json_int_t)agent->failed,
+				  "postponed", (json_int_t)agent->postponed, "results",
+				  agent->results, "error",
+				  failure_is_set(failure) ? failure_to_json(failure) : NULL));
 	return ok ? EXIT_DONE : EXIT_FAILED;
 }
 
 int verb_renew(const struct arguments *arguments)
 {
-	struct renewing renewing = {.renewals = {.arguments = arguments,
-						 .results = json_array(),
-						 .idle = on_idle,
-						 .asked = on_asked}};
+	struct renewing renewing = {.agent = {.arguments = arguments,
+					      .results = json_array(),
+					      .idle = on_renew_idle,
+					      .polled = on_renew_polled}};
 	int status;
 
-	renewing.renewals.context = &renewing;
-	if (!renewals_open(&renewing.renewals, &renewing.failure)) {
-		loop_timer_start(renewing.renewals.net.loop, &renewing.begin, 0, start, &renewing);
-		net_run(&renewing.renewals.net, &renewing.failure);
-		loop_timer_stop(renewing.renewals.net.loop, &renewing.begin);
-		renewing.is_limited = engine_is_limited(renewing.renewals.engine);
-		renewals_close(&renewing.renewals);
+	renewing.agent.context = &renewing;
+	if (!agent_open(&renewing.agent, &renewing.failure)) {
+		loop_timer_start(renewing.agent.net.loop, &renewing.begin, 0, renew_start,
+				 &renewing);
+		net_run(&renewing.agent.net, &renewing.failure);
+		loop_timer_stop(renewing.agent.net.loop, &renewing.begin);
+		renewing.is_limited = engine_is_limited(renewing.agent.engine);
+		agent_close(&renewing.agent);
 	}
-	status = report(&renewing);
-	json_decref(renewing.renewals.results);
+	status = renew_report(&renewing);
+	json_decref(renewing.agent.results);
 	failure_done(&renewing.failure);
 	return status;
 }

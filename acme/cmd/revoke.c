@@ -80,7 +80,7 @@ static int load_certificate(struct revoking *revoking)
 	return error;
 }
 
-static void find(struct revoking *revoking)
+static void find_certificate(struct revoking *revoking)
 {
 	const struct arguments *arguments = revoking->arguments;
 	int error;
@@ -110,7 +110,7 @@ static void on_revoked(void *context, struct ca_reply *reply)
 	loop_stop(revoking->net.loop);
 }
 
-static void on_ready(void *context, struct failure *failure)
+static void on_revoking_ready(void *context, struct failure *failure)
 {
 	struct revoking *revoking = context;
 	struct ca *ca = revoking->session.ca;
@@ -139,7 +139,7 @@ static void on_ready(void *context, struct failure *failure)
 	loop_stop(revoking->net.loop);
 }
 
-static void ask(struct revoking *revoking)
+static void ask_revocation(struct revoking *revoking)
 {
 	const struct arguments *arguments = revoking->arguments;
 
@@ -147,7 +147,7 @@ static void ask(struct revoking *revoking)
 		return;
 	if (!session_open(&revoking->session, &revoking->net, arguments, revoking->stored.server,
 			  arguments->account, &revoking->failure)) {
-		session_start(&revoking->session, on_ready, revoking);
+		session_start(&revoking->session, on_revoking_ready, revoking);
 		net_run(&revoking->net, &revoking->failure);
 		ca_cancel(revoking->request);
 		session_close(&revoking->session);
@@ -189,9 +189,9 @@ int verb_revoke(const struct arguments *arguments)
 	take_reason(&revoking);
 	status = failure_is_set(&revoking.failure) ? EXIT_USAGE : EXIT_FAILED;
 	if (!failure_is_set(&revoking.failure))
-		find(&revoking);
+		find_certificate(&revoking);
 	if (!failure_is_set(&revoking.failure))
-		ask(&revoking);
+		ask_revocation(&revoking);
 	if (failure_is_set(&revoking.failure)) {
 		output_fatal(&revoking.failure);
 	} else {

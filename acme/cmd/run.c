@@ -38,13 +38,13 @@
 struct daemon {
 	struct arguments arguments; /* with the configuration of now */
 	bool has_own_config; /* else it is the one that main.c has read */
-	struct renewals renewals;
+	struct agent agent;
 	struct timer look, watchdog;
 	uint64_t watchdog_ms; /* 0: nobody asks for it */
 	struct failure failure;
 };
 
-static void look(void *context);
+static void look_for_due(void *context);
 
 /* --- when to look ----------------------------------------------------------------------------- */
 
@@ -59,42 +59,42 @@ static int64_t pause_until_s(int64_t moment_s)
 }
 
 /* The pause until something is due, in seconds; LOOK_MAX_S also when that is not known. */
-static int64_t pause_s(struct renewals *renewals)
+static int64_t pause_s(struct agent *agent)
 {
-	int64_t order = pause_until_s(engine_next_order_s(renewals->engine)), check_at_s = 0;
+	int64_t order = pause_until_s(engine_next_order_s(agent->engine)), check_at_s = 0;
 	int64_t check = LOOK_MAX_S;
 
-	if (!state_next_check(renewals->state, &check_at_s))
+	if (!state_next_check(agent->state, &check_at_s))
 		check = pause_until_s(check_at_s);
 	return order < check ? order : check;
 }
 
 static void look_later(struct daemon *daemon)
 {
-	loop_timer_start(daemon->renewals.net.loop, &daemon->look,
-			 (uint64_t)pause_s(&daemon->renewals) * MS_PER_S, look, daemon);
+	loop_timer_start(daemon->agent.net.loop, &daemon->look,
+			 (uint64_t)pause_s(&daemon->agent) * MS_PER_S, look_for_due, daemon);
 }
 
 /* A failure here is not an order's: the disk is full, the clock is wrong.  It may pass. */
-static void look(void *context)
+static void look_for_due(void *context)
 {
 	struct failure failure = {0};
 	struct daemon *daemon = context;
 
-	windows_ask_due(daemon->renewals.windows);
-	if (engine_take_due(daemon->renewals.engine, &failure))
+	ari_poll_start(daemon->agent.ari_poll);
+	if (engine_take_due(daemon->agent.engine, &failure))
 		output_failure(NULL, &failure);
 	failure_done(&failure);
 	look_later(daemon);
 }
 
 /* What the CAs have said may have made something due. */
-static void on_asked(void *context)
+static void on_run_polled(void *context)
 {
-	look(context);
+	look_for_due(context);
 }
 
-static void on_idle(void *context)
+static void on_run_idle(void *context)
 {
 	look_later(context);
 }
@@ -123,7 +123,7 @@ static void on_watchdog(void *context)
 	struct daemon *daemon = context;
 
 	tell_manager("WATCHDOG=1");
-	loop_timer_start(daemon->renewals.net.loop, &daemon->watchdog, daemon->watchdog_ms,
+	loop_timer_start(daemon->agent.net.loop, &daemon->watchdog, daemon->watchdog_ms,
 			 on_watchdog, daemon);
 }
 
@@ -134,15 +134,15 @@ static void use_config(struct daemon *daemon, struct config *config)
 	struct config *before = daemon->arguments.config;
 
 	daemon->arguments.config = config;
-	engine_settings_changed(daemon->renewals.engine);
-	windows_settings_changed(daemon->renewals.windows);
+	engine_settings_changed(daemon->agent.engine);
+	ari_poll_settings_changed(daemon->agent.ari_poll);
 	if (daemon->has_own_config)
 		config_free(before);
 	daemon->has_own_config = true;
 }
 
 /* SIGHUP: read it anew.  One that is wrong changes nothing. */
-static void reload(void *context)
+static void reload_config(void *context)
 {
 	struct failure failure = {0};
 	struct daemon *daemon = context;
@@ -150,12 +150,12 @@ static void reload(void *context)
 
 	tell_manager("RELOADING=1");
 	if (!config_read(&config, &daemon->arguments.paths, &failure)) {
-		if (wanted_take(daemon->renewals.state, config, &failure)) {
+		if (reconcile(daemon->agent.state, config, &failure)) {
 			config_free(config);
 		} else {
 			use_config(daemon, config);
 			output_line("the configuration was read anew");
-			look(daemon);
+			look_for_due(daemon);
 		}
 	}
 	if (failure_is_set(&failure))
@@ -167,7 +167,7 @@ static void reload(void *context)
 /* --- one at a time ---------------------------------------------------------------------------- */
 
 /* The lock's descriptor, or -1 with `failure` filled in. */
-static int lock(const struct paths *paths, struct failure *failure)
+static int lock_state(const struct paths *paths, struct failure *failure)
 {
 	int directory, fd, error;
 
@@ -192,46 +192,46 @@ static int lock(const struct paths *paths, struct failure *failure)
 	return -1;
 }
 
-static void serve(struct daemon *daemon)
+static void run_serve(struct daemon *daemon)
 {
 	int error;
 
 	daemon->watchdog_ms = watchdog_pause_ms();
 	if (daemon->watchdog_ms)
 		on_watchdog(daemon);
-	error = loop_on_hangup(daemon->renewals.net.loop, reload, daemon);
+	error = loop_on_hangup(daemon->agent.net.loop, reload_config, daemon);
 	if (error)
 		output_warning("SIGHUP cannot be used to read the configuration anew: %s",
 			       strerror(-error));
-	look(daemon);
+	look_for_due(daemon);
 	tell_manager("READY=1");
 	output_line("ready");
 	/* Ends at SIGTERM or SIGINT, which is what is wanted. */
-	if (net_run(&daemon->renewals.net, &daemon->failure))
+	if (net_run(&daemon->agent.net, &daemon->failure))
 		failure_done(&daemon->failure);
 	tell_manager("STOPPING=1");
-	loop_timer_stop(daemon->renewals.net.loop, &daemon->look);
-	loop_timer_stop(daemon->renewals.net.loop, &daemon->watchdog);
-	output_line("stopped: %zu renewed, %zu failed, %zu put off", daemon->renewals.renewed,
-		    daemon->renewals.failed, daemon->renewals.postponed);
+	loop_timer_stop(daemon->agent.net.loop, &daemon->look);
+	loop_timer_stop(daemon->agent.net.loop, &daemon->watchdog);
+	output_line("stopped: %zu renewed, %zu failed, %zu put off", daemon->agent.renewed,
+		    daemon->agent.failed, daemon->agent.postponed);
 }
 
 int verb_run(const struct arguments *arguments)
 {
 	struct daemon daemon = {.arguments = *arguments,
-				.renewals = {.reload_pause_ms = RELOAD_PAUSE_MS,
-					     .idle = on_idle,
-					     .asked = on_asked}};
+				.agent = {.reload_pause_ms = RELOAD_PAUSE_MS,
+					  .idle = on_run_idle,
+					  .polled = on_run_polled}};
 	int status = EXIT_FAILED, fd;
 
-	daemon.renewals.arguments = &daemon.arguments;
-	daemon.renewals.context = &daemon;
+	daemon.agent.arguments = &daemon.arguments;
+	daemon.agent.context = &daemon;
 	/* As lines appear, not when a buffer is full. */
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	fd = lock(&arguments->paths, &daemon.failure);
-	if (fd >= 0 && !renewals_open(&daemon.renewals, &daemon.failure)) {
-		serve(&daemon);
-		renewals_close(&daemon.renewals);
+	fd = lock_state(&arguments->paths, &daemon.failure);
+	if (fd >= 0 && !agent_open(&daemon.agent, &daemon.failure)) {
+		run_serve(&daemon);
+		agent_close(&daemon.agent);
 		status = EXIT_DONE;
 	}
 	if (fd >= 0)

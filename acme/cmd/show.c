@@ -23,7 +23,7 @@ static void format_time(char ret_text[TIME_SIZE + 8], int64_t unix_s, const char
 		strcpy(ret_text, "?");
 }
 
-json_t *describe_json(const struct stored *stored)
+json_t *show_json(const struct stored *stored)
 {
 	const struct certificate *certificate = &stored->certificate;
 	char not_before[TIME_SIZE + 8], not_after[TIME_SIZE + 8];
@@ -54,7 +54,7 @@ static void describe_expiry(const struct certificate *certificate, int64_t now_s
 		output_line("  expires  %s (in %" PRId64 " days)", not_after, left_s / DAY_S);
 }
 
-void describe_text(const struct stored *stored, int64_t now_s)
+void show_text(const struct stored *stored, int64_t now_s)
 {
 	const struct certificate *certificate = &stored->certificate;
 	size_t i;

@@ -27,7 +27,7 @@
 /* --- gathering ------------------------------------------------------------------------------- */
 
 /* A JSON object that the responder wrote; NULL when it cannot be read. */
-static json_t *read_object(const char *path)
+static json_t *read_json_file(const char *path)
 {
 	json_t *object;
 	size_t size;
@@ -47,12 +47,12 @@ static json_t *read_object(const char *path)
 static json_t *gather_responder(const struct paths *paths)
 {
 	const char *const more[] = {paths->programs, paths->interfaces};
-	json_t *object = read_object(paths->status), *part;
+	json_t *object = read_json_file(paths->status), *part;
 
 	if (!object || json_is_true(json_object_get(object, "standalone")))
 		return object;
 	for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++) {
-		part = read_object(more[i]);
+		part = read_json_file(more[i]);
 		json_object_update(object, part);
 		json_decref(part);
 	}
@@ -82,7 +82,7 @@ static json_t *gather_challenges(const struct paths *paths, struct failure *fail
 
 	error = challenge_table_open(&table, paths, CHALLENGE_TABLE_READ);
 	if (error) {
-		feed_explain_open(failure, error, paths);
+		responder_explain_open(failure, error, paths);
 		return array;
 	}
 	while (!challenge_table_next(table, &cursor, &challenge))
@@ -100,7 +100,7 @@ static json_t *gather_counters(const struct paths *paths, struct failure *failur
 
 	error = counters_read(paths, values);
 	if (error) {
-		feed_explain_open(failure, error, paths);
+		responder_explain_open(failure, error, paths);
 		return object;
 	}
 	for (counter = 0; counter < STEER_COUNTERS; counter++)
@@ -201,7 +201,7 @@ static json_t *find_armed(const struct paths *paths, const struct identifier *na
 
 	error = challenge_table_open(&table, paths, CHALLENGE_TABLE_READ);
 	if (error) {
-		feed_explain_open(failure, error, paths);
+		responder_explain_open(failure, error, paths);
 		return NULL;
 	}
 	if (!challenge_table_find(table, name->sni, strlen(name->sni), &challenge))
@@ -213,21 +213,21 @@ static json_t *find_armed(const struct paths *paths, const struct identifier *na
 static int status_of_name(const struct arguments *arguments)
 {
 	struct evidence_of_name seen = {0};
-	char text[TESTIMONY_MAX];
+	char text[EVIDENCE_REPORT_MAX];
 	struct failure failure = {0};
 	struct identifier name;
 	json_t *armed;
 	int error;
 
-	if (names_parse_one(&name, arguments->name, &failure)) {
+	if (identifiers_parse_one(&name, arguments->name, &failure)) {
 		output_fatal(&failure);
 		failure_done(&failure);
 		return EXIT_USAGE;
 	}
 	armed = find_armed(&arguments->paths, &name, &failure);
-	error = testimony_read(&seen, &arguments->paths, &name, 0);
+	error = evidence_report_read(&seen, &arguments->paths, &name, 0);
 	if (error && error != -ENOENT)
-		feed_explain_open(&failure, error, &arguments->paths);
+		responder_explain_open(&failure, error, &arguments->paths);
 	if (failure_is_set(&failure)) {
 		output_fatal(&failure);
 		failure_done(&failure);
@@ -235,11 +235,12 @@ static int status_of_name(const struct arguments *arguments)
 		return EXIT_FAILED;
 	}
 	output_line("%s is %sarmed.", name.value, armed ? "" : "not ");
-	testimony_sum_up(text, error ? NULL : &seen);
+	evidence_report_sum_up(text, error ? NULL : &seen);
 	output_line("Since it was armed last: %s.", text);
-	testimony_show(&seen);
+	evidence_report_show(&seen);
 	output_document(json_pack("{s:b, s:s, s:o?, s:o}", "ok", 1, "name", name.value, "challenge",
-				  armed, "evidence", testimony_to_json(error ? NULL : &seen)));
+				  armed, "evidence",
+				  evidence_report_to_json(error ? NULL : &seen)));
 	return EXIT_DONE;
 }
 
@@ -252,7 +253,7 @@ int verb_status(const struct arguments *arguments)
 
 	if (arguments->name)
 		return status_of_name(arguments);
-	running = !feed_check_responder(paths, &failure);
+	running = !responder_check(paths, &failure);
 	responder = running ? gather_responder(paths) : NULL;
 	challenges = gather_challenges(paths, &failure);
 	counters = gather_counters(paths, &failure);

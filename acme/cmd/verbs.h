@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The verbs of the command line, called by main.c; each returns the exit status. */
-#ifndef VERBS_H
-#define VERBS_H
+#ifndef ACME_CMD_VERBS_H
+#define ACME_CMD_VERBS_H
 
 struct arguments;
 

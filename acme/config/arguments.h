@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The command line of `sidestep`: its verbs, its options, its help. */
-#ifndef ARGUMENTS_H
-#define ARGUMENTS_H
+#ifndef ACME_CONFIG_ARGUMENTS_H
+#define ACME_CONFIG_ARGUMENTS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,7 +43,7 @@ struct arguments {
 	enum verb verb;
 	const char *name; /* the operand: a certificate's or domain's name, or import's directory */
 	struct paths paths;
-	const char *server; /* as given; of choices_load() the directory's URL of the first CA */
+	const char *server; /* as given; of settings_load() the directory's URL of the first CA */
 	const char *cacert;
 	const char *account; /* that account_name_is_valid() takes */
 	const char *email;
@@ -76,10 +76,11 @@ struct arguments {
 	bool quiet;
 	bool verbose;
 
-	/* What choices_load() adds, and choices_done() frees. */
+	/* What settings_load() adds, and settings_unload() frees. */
 	struct config *config; /* NULL: the verb needs none */
 	struct string_list cas; /* directory URLs in the order to be tried */
-	char real_state[PATHS_MAX]; /* with dry_run: paths.state is the rehearsal's (rehearsal.h) */
+	char real_state
+		[PATHS_MAX]; /* with dry_run: paths.state is the dry run's (renewal/dry_run.h) */
 };
 
 enum arguments_result {

@@ -344,9 +344,9 @@ static void read_directory(struct config *config, const char *pattern, struct fa
 static void check_limit(const struct config_section *section, const char *text,
 			struct failure *failure)
 {
-	struct budget budget;
+	struct token_bucket bucket;
 
-	if (text && !budget_parse(&budget, text))
+	if (text && !token_bucket_parse(&bucket, text))
 		failure_set(failure, "a limit is written as 300/3h (s, m, h, d or w), or none",
 			    "%s: '%s' is no limit", section->place, text);
 }

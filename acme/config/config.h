@@ -7,13 +7,13 @@
  *	[sidestep]              what holds for everything that does not say otherwise
  *	[ca NAME]               a certificate authority, with our account there
  *	[certificate NAME]      a certificate that is wanted
- *	[domains NAME]          a file of many, a line each (domains.h); domains.txt is one by itself
+ *	[domains NAME]          a file of many, a line each (domains_file.h); domains.txt is one by itself
  *
  * What may stand in which section is in config.c's table.  Nothing is checked here but the form,
  * that the files contradict neither themselves nor each other, and that nothing is unknown.
  */
-#ifndef CONFIG_H
-#define CONFIG_H
+#ifndef ACME_CONFIG_CONFIG_H
+#define ACME_CONFIG_CONFIG_H
 
 #include <stddef.h>
 
@@ -41,7 +41,7 @@ struct config_section {
 	const char *eab_kid;
 	const char *eab_hmac_key_file;
 	enum config_answer agree_tos;
-	const char *orders_limit; /* that budget_parse() takes, as are the others */
+	const char *orders_limit; /* that token_bucket_parse() takes, as are the others */
 	const char *domain_limit;
 	const char *set_limit;
 

@@ -40,8 +40,8 @@ static struct identifier *read_names(const char *text, size_t *ret_count, struct
 		failure_set_errno(failure, ENOMEM, "reading the line");
 	else if (!words.count)
 		failure_set(failure, NULL, "no name stands before >");
-	else if (names_parse(&names, ret_count, (const char *const *)words.items, words.count,
-			     failure))
+	else if (identifiers_parse(&names, ret_count, (const char *const *)words.items, words.count,
+				   failure))
 		names = NULL;
 	string_list_done(&words);
 	return names;
@@ -49,11 +49,11 @@ static struct identifier *read_names(const char *text, size_t *ret_count, struct
 
 /* A line that is no comment, without its end. */
 static int read_line(unsigned int number, char *text,
-		     int (*each)(void *context, const struct domains_line *line), void *context,
-		     struct failure *failure)
+		     int (*each)(void *context, const struct domains_file_line *line),
+		     void *context, struct failure *failure)
 {
 	char *alias = strchr(text, '>'), *cert_name = NULL;
-	struct domains_line line = {.number = number};
+	struct domains_file_line line = {.number = number};
 	struct identifier *names = NULL;
 	int result = 0;
 
@@ -73,9 +73,10 @@ static int read_line(unsigned int number, char *text,
 	return result;
 }
 
-int domains_read(FILE *file, int (*each)(void *context, const struct domains_line *line),
-		 void (*wrong)(void *context, unsigned int number, const struct failure *failure),
-		 void *context)
+int domains_file_read(FILE *file, int (*each)(void *context, const struct domains_file_line *line),
+		      void (*wrong)(void *context, unsigned int number,
+				    const struct failure *failure),
+		      void *context)
 {
 	struct failure failure = {0};
 	char *text = NULL, *begin;

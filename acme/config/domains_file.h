@@ -6,8 +6,8 @@
  *
  * which without ">" is called as its first name.  '#' at a line's beginning makes it a comment.
  */
-#ifndef DOMAINS_H
-#define DOMAINS_H
+#ifndef ACME_CONFIG_DOMAINS_FILE_H
+#define ACME_CONFIG_DOMAINS_FILE_H
 
 #include <stddef.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@
 struct failure;
 struct identifier;
 
-struct domains_line {
+struct domains_file_line {
 	unsigned int number; /* from 1 */
 	const struct identifier *names;
 	size_t name_count;
@@ -28,8 +28,9 @@ struct domains_line {
  * returned then.  What a line points to lives until the callback returns.  0, `each`'s, or
  * -ENOMEM, -EIO.
  */
-int domains_read(FILE *file, int (*each)(void *context, const struct domains_line *line),
-		 void (*wrong)(void *context, unsigned int number, const struct failure *failure),
-		 void *context);
+int domains_file_read(FILE *file, int (*each)(void *context, const struct domains_file_line *line),
+		      void (*wrong)(void *context, unsigned int number,
+				    const struct failure *failure),
+		      void *context);
 
 #endif

@@ -25,7 +25,7 @@ static bool is_international(const char *text)
 	return false;
 }
 
-int names_parse_one(struct identifier *ret_name, const char *text, struct failure *failure)
+int identifiers_parse_one(struct identifier *ret_name, const char *text, struct failure *failure)
 {
 	enum identifier_error error;
 	uint8_t *a_label;
@@ -69,7 +69,7 @@ static int add_names(struct identifier *names, size_t *count, char *text, struct
 	char *part;
 
 	while ((part = strsep(&text, ","))) {
-		if (names_parse_one(&name, part, failure))
+		if (identifiers_parse_one(&name, part, failure))
 			return -1;
 		if (has_name(names, *count, name.value))
 			continue;
@@ -84,8 +84,8 @@ static int add_names(struct identifier *names, size_t *count, char *text, struct
 	return 0;
 }
 
-int names_parse(struct identifier **ret_names, size_t *ret_count, const char *const *texts,
-		size_t text_count, struct failure *failure)
+int identifiers_parse(struct identifier **ret_names, size_t *ret_count, const char *const *texts,
+		      size_t text_count, struct failure *failure)
 {
 	struct identifier *names = calloc(ORDER_NAMES_MAX, sizeof(*names));
 	size_t count = 0, i;
@@ -112,7 +112,8 @@ int names_parse(struct identifier **ret_names, size_t *ret_count, const char *co
 	return 0;
 }
 
-int names_to_list(struct string_list *ret_list, const struct identifier *identifiers, size_t count)
+int identifiers_to_list(struct string_list *ret_list, const struct identifier *identifiers,
+			size_t count)
 {
 	size_t i;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The names that a certificate is wanted for, as the user gave them. */
-#ifndef NAMES_H
-#define NAMES_H
+#ifndef ACME_CONFIG_IDENTIFIERS_H
+#define ACME_CONFIG_IDENTIFIERS_H
 
 #include <stddef.h>
 
@@ -15,13 +15,14 @@ struct string_list;
  * twice is taken once.  *ret_names is a new array of 1 to ORDER_NAMES_MAX.  0, or
  * -1 with `failure` filled in.
  */
-int names_parse(struct identifier **ret_names, size_t *ret_count, const char *const *texts,
-		size_t text_count, struct failure *failure);
+int identifiers_parse(struct identifier **ret_names, size_t *ret_count, const char *const *texts,
+		      size_t text_count, struct failure *failure);
 
 /* The names as texts, for string_list_done().  0 or -ENOMEM: an empty list. */
-int names_to_list(struct string_list *ret_list, const struct identifier *identifiers, size_t count);
+int identifiers_to_list(struct string_list *ret_list, const struct identifier *identifiers,
+			size_t count);
 
 /* One name, of any verb.  0 or -1. */
-int names_parse_one(struct identifier *ret_name, const char *text, struct failure *failure);
+int identifiers_parse_one(struct identifier *ret_name, const char *text, struct failure *failure);
 
 #endif

@@ -9,8 +9,8 @@
  *
  * ':' may stand for '='.  A byte order mark at the beginning is skipped.
  */
-#ifndef INI_H
-#define INI_H
+#ifndef ACME_CONFIG_INI_H
+#define ACME_CONFIG_INI_H
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -25,8 +25,8 @@ static const char *first_of(const char *a, const char *b, const char *c)
 	return a ? a : b ? b : c;
 }
 
-void choices_of_ca(struct choices_ca *ret_choices, const struct arguments *arguments,
-		   const char *server)
+void settings_of_ca(struct ca_settings *ret_settings, const struct arguments *arguments,
+		    const char *server)
 {
 	static const struct config_section nothing;
 	const struct config *config = arguments->config;
@@ -35,7 +35,7 @@ void choices_of_ca(struct choices_ca *ret_choices, const struct arguments *argum
 
 	if (!ca)
 		ca = &nothing;
-	*ret_choices = (struct choices_ca){
+	*ret_settings = (struct ca_settings){
 		.cacert = first_of(arguments->cacert, ca->cacert, all->cacert),
 		.email = first_of(arguments->email, ca->email, all->email),
 		.account = first_of(arguments->account, ca->account, all->account),
@@ -75,8 +75,8 @@ static const char *server_of(const struct config *config, const char *name, cons
 	return failure_is_set(failure) ? NULL : server;
 }
 
-int choices_servers(struct string_list *ret_servers, const struct config *config,
-		    const struct string_list *cas, const char *place, struct failure *failure)
+int settings_servers(struct string_list *ret_servers, const struct config *config,
+		     const struct string_list *cas, const char *place, struct failure *failure)
 {
 	const struct string_list fallback = STRING_LIST(CA_DEFAULT);
 	const char *server;
@@ -117,21 +117,21 @@ static void complete_wishes(struct arguments *arguments)
 	arguments->reuse_key |= all->reuse_key == CONFIG_YES;
 }
 
-const char *choices_rehearsed(const char *server)
+const char *settings_staging(const char *server)
 {
 	return strcmp(server, known_cas[KNOWN_PRODUCTION].server) == 0
 		       ? known_cas[KNOWN_STAGING].server
 		       : server;
 }
 
-/* --dry-run: one CA is enough, and if it is not named it is the rehearsal's. */
-static int rehearse(struct arguments *arguments, bool is_given, struct failure *failure)
+/* --dry-run: one CA is enough; by default the staging environment. */
+static int use_staging(struct arguments *arguments, bool is_given, struct failure *failure)
 {
 	struct string_list cas = {0};
 
 	arguments->deploy_hook = NULL;
 	if (string_list_add(&cas,
-			    is_given ? arguments->server : choices_rehearsed(arguments->server))) {
+			    is_given ? arguments->server : settings_staging(arguments->server))) {
 		failure_set_errno(failure, ENOMEM, "reading the CAs");
 		return -1;
 	}
@@ -141,7 +141,7 @@ static int rehearse(struct arguments *arguments, bool is_given, struct failure *
 	return 0;
 }
 
-int choices_load(struct arguments *arguments, struct failure *failure)
+int settings_load(struct arguments *arguments, struct failure *failure)
 {
 	struct string_list given = {0};
 	int err = 0;
@@ -157,16 +157,16 @@ int choices_load(struct arguments *arguments, struct failure *failure)
 	if (arguments->server && string_list_split(&given, arguments->server, " \t"))
 		failure_set_errno(failure, ENOMEM, "reading the CAs");
 	else
-		choices_servers(&arguments->cas, arguments->config, &given, "--server", failure);
+		settings_servers(&arguments->cas, arguments->config, &given, "--server", failure);
 	if (!failure_is_set(failure)) {
 		arguments->server = arguments->cas.items[0];
-		err = arguments->dry_run ? rehearse(arguments, given.count, failure) : 0;
+		err = arguments->dry_run ? use_staging(arguments, given.count, failure) : 0;
 	}
 	string_list_done(&given);
 	return err || failure_is_set(failure) ? -1 : 0;
 }
 
-void choices_done(struct arguments *arguments)
+void settings_unload(struct arguments *arguments)
 {
 	config_free(arguments->config);
 	string_list_done(&arguments->cas);

@@ -3,8 +3,8 @@
  * What the command line and the configuration say together: the former first, then what belongs to
  * the CA or the certificate, then [sidestep].
  */
-#ifndef CHOICES_H
-#define CHOICES_H
+#ifndef ACME_CONFIG_SETTINGS_H
+#define ACME_CONFIG_SETTINGS_H
 
 #include <stdbool.h>
 
@@ -14,7 +14,7 @@ struct failure;
 struct string_list;
 
 /* Texts are the arguments' and the configuration's; NULL: not said. */
-struct choices_ca {
+struct ca_settings {
 	const char *cacert;
 	const char *email;
 	const char *account;
@@ -24,24 +24,24 @@ struct choices_ca {
 };
 
 /* What holds for the CA whose directory is at `server`. */
-void choices_of_ca(struct choices_ca *ret_choices, const struct arguments *arguments,
-		   const char *server);
+void settings_of_ca(struct ca_settings *ret_settings, const struct arguments *arguments,
+		    const char *server);
 
 /*
  * The directory URLs of `cas`, as in config_section.cas; of an empty list, those of [sidestep] or
  * Let's Encrypt's.  0, or -1 with `failure` filled in, which begins with `place`.
  */
-int choices_servers(struct string_list *ret_servers, const struct config *config,
-		    const struct string_list *cas, const char *place, struct failure *failure);
+int settings_servers(struct string_list *ret_servers, const struct config *config,
+		     const struct string_list *cas, const char *place, struct failure *failure);
 
 /* Where what is meant for this CA is tried out: another directory URL, or the same. */
-const char *choices_rehearsed(const char *server);
+const char *settings_staging(const char *server);
 
 /*
  * Read the configuration where the verb needs it, and fill in what the command line leaves
- * open.  0, or -1 with `failure` filled in.  choices_done() in any case.
+ * open.  0, or -1 with `failure` filled in.  settings_unload() in any case.
  */
-int choices_load(struct arguments *arguments, struct failure *failure);
-void choices_done(struct arguments *arguments);
+int settings_load(struct arguments *arguments, struct failure *failure);
+void settings_unload(struct arguments *arguments);
 
 #endif

@@ -33,7 +33,7 @@ static void decoded_free(struct decoded *decoded)
 	free(decoded);
 }
 
-static int decode(struct decoded **ret_decoded, const char *pem, size_t size)
+static int certificate_decode(struct decoded **ret_decoded, const char *pem, size_t size)
 {
 	struct decoded *decoded;
 	int der_size;
@@ -98,7 +98,7 @@ int chain_read(struct chain *ret_chain, const char *text, size_t size)
 		next = is_begin(at, end) ? certificate_end(at, end) : NULL;
 		if (!next || chain.count == CHAIN_CERTIFICATES_MAX)
 			return -EBADMSG;
-		error = decode(&decoded, at, (size_t)(next - at));
+		error = certificate_decode(&decoded, at, (size_t)(next - at));
 		if (error)
 			return error;
 		decoded_free(decoded);
@@ -120,8 +120,8 @@ bool chain_is_issued_by(const struct chain *chain, const char *common_name)
 	bool found = false;
 	const char *at;
 
-	if (decode(&decoded, chain->text + chain->certificates[last].offset,
-		   chain->certificates[last].size))
+	if (certificate_decode(&decoded, chain->text + chain->certificates[last].offset,
+			       chain->certificates[last].size))
 		return false;
 	/* As wolfCrypt writes names: /C=US/O=Example/CN=Root. */
 	for (at = decoded->cert.issuer; !found && (at = strstr(at, "/CN="));) {
@@ -230,7 +230,7 @@ static int decode_first(struct decoded **ret_decoded, const char *pem, size_t si
 	const char *begin = memmem(pem, size, PEM_BEGIN, strlen(PEM_BEGIN));
 	const char *end = begin ? certificate_end(begin, pem + size) : NULL;
 
-	return end ? decode(ret_decoded, begin, (size_t)(end - begin)) : -EBADMSG;
+	return end ? certificate_decode(ret_decoded, begin, (size_t)(end - begin)) : -EBADMSG;
 }
 
 int certificate_to_base64url(char **ret_text, const char *pem, size_t size)
@@ -307,7 +307,7 @@ bool certificate_is_for_key(const char *pem, size_t size, struct key *key)
 	int got;
 
 	got = key_public(key, public);
-	if (got < 0 || decode(&decoded, pem, size))
+	if (got < 0 || certificate_decode(&decoded, pem, size))
 		return false;
 	length = (size_t)got;
 	cert = &decoded->cert;
@@ -318,7 +318,8 @@ bool certificate_is_for_key(const char *pem, size_t size, struct key *key)
 	return is_for_key;
 }
 
-static bool has_name(const struct certificate *certificate, const struct identifier *identifier)
+static bool certificate_has_name(const struct certificate *certificate,
+				 const struct identifier *identifier)
 {
 	size_t i;
 
@@ -334,7 +335,7 @@ bool certificate_has_names(const struct certificate *certificate,
 	size_t i;
 
 	for (i = 0; i < count; i++)
-		if (!has_name(certificate, &identifiers[i]))
+		if (!certificate_has_name(certificate, &identifiers[i]))
 			return false;
 	return true;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Reading X.509 certificates and PEM chains. */
-#ifndef CERTIFICATE_H
-#define CERTIFICATE_H
+#ifndef ACME_CRYPTO_CERTIFICATE_H
+#define ACME_CRYPTO_CERTIFICATE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -82,7 +82,7 @@ static int signature_type(const struct key *key)
 	}
 }
 
-static int sign(uint8_t *der, Cert *cert, struct key *key)
+static int csr_sign(uint8_t *der, Cert *cert, struct key *key)
 {
 	WC_RNG random;
 	int size;
@@ -114,7 +114,7 @@ int csr_make(uint8_t **ret_der, size_t *ret_size, struct key *key,
 	error = put_names(cert, identifiers, count);
 	if (error)
 		goto out;
-	size = sign(der, cert, key);
+	size = csr_sign(der, cert, key);
 	error = size < 0 ? size : 0;
 	if (error)
 		goto out;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Certificate signing requests: PKCS #10 (RFC 2986), as RFC 8555 section 7.4 wants them. */
-#ifndef CSR_H
-#define CSR_H
+#ifndef ACME_CRYPTO_CSR_H
+#define ACME_CRYPTO_CSR_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -297,7 +297,7 @@ const char *key_algorithm(const struct key *key)
 }
 
 /* A number without leading zeros, to its full width. */
-static void widen(uint8_t *ret_number, size_t width, const byte *bytes, word32 size)
+static void widen_number(uint8_t *ret_number, size_t width, const byte *bytes, word32 size)
 {
 	memset(ret_number, 0, width - size);
 	memcpy(ret_number + width - size, bytes, size);
@@ -313,8 +313,8 @@ static int sign_ecc(struct key *key, const byte *digest, word32 digest_size,
 	if (wc_ecc_sign_hash(digest, digest_size, der, &size, &key->random, &key->ecc) ||
 	    wc_ecc_sig_to_rs(der, size, r, &r_size, s, &s_size) || r_size > width || s_size > width)
 		return -EIO;
-	widen(ret_signature, width, r, r_size);
-	widen(ret_signature + width, width, s, s_size);
+	widen_number(ret_signature, width, r, r_size);
+	widen_number(ret_signature + width, width, s, s_size);
 	return (int)(2 * width);
 }
 

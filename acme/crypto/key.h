@@ -3,8 +3,8 @@
  * A private key: of an ACME account (P-256) or of a certificate.  The only file
  * that turns keys into PEM and back, and that signs with them.
  */
-#ifndef KEY_H
-#define KEY_H
+#ifndef ACME_CRYPTO_KEY_H
+#define ACME_CRYPTO_KEY_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -58,7 +58,7 @@ static bool is_acmesh(const char *tree)
 }
 
 /* Decode in place what says that it is in base64. */
-static void decode(char *value)
+static void decode_value(char *value)
 {
 	size_t begin = strlen(BASE64_BEGIN), end = strlen(BASE64_END), length = strlen(value), size;
 	char *text, *c;
@@ -82,12 +82,12 @@ static void decode(char *value)
 }
 
 /* A setting that is not empty, as a new string; NULL: there is none. */
-static char *read_setting(const char *text, const char *key)
+static char *acmesh_read_setting(const char *text, const char *key)
 {
 	char *value = import_value(text, key);
 
 	if (value)
-		decode(value);
+		decode_value(value);
 	if (value && *value)
 		return value;
 	free(value);
@@ -103,14 +103,14 @@ static bool was_copied(const char *text)
 	size_t i;
 
 	for (i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
-		path = read_setting(text, keys[i]);
+		path = acmesh_read_setting(text, keys[i]);
 		was = was || path;
 		free(path);
 	}
 	return was;
 }
 
-static char *find_account(const char *tree, const char *server)
+static char *acmesh_find_account(const char *tree, const char *server)
 {
 	const char *rest = server + strlen(SCHEME), *path;
 	char *key;
@@ -125,26 +125,26 @@ static char *find_account(const char *tree, const char *server)
 	return key ? key : import_path_if_there("%s/ca/%.*s/account.key", tree, host, rest);
 }
 
-static void read_settings(struct import_found *found, const char *tree, const char *directory,
-			  const char *base, struct import_list *list)
+static void acmesh_read_settings(struct import_found *found, const char *tree,
+				 const char *directory, const char *base, struct import_list *list)
 {
 	char *text = import_text("%s/%s/%s.conf", tree, directory, base);
 
 	if (!text)
 		return;
-	found->server = read_setting(text, "Le_API");
-	found->hook = read_setting(text, "Le_ReloadCmd");
+	found->server = acmesh_read_setting(text, "Le_API");
+	found->hook = acmesh_read_setting(text, "Le_ReloadCmd");
 	if (!found->hook)
-		found->hook = read_setting(text, "Le_RenewHook");
+		found->hook = acmesh_read_setting(text, "Le_RenewHook");
 	if (found->server)
-		found->account = find_account(tree, found->server);
+		found->account = acmesh_find_account(tree, found->server);
 	if (was_copied(text))
 		list->note = "acme.sh has put copies where servers read them (--install-cert), "
 			     "which nobody renews from now on: name the files in live/ there";
 	free(text);
 }
 
-static int read_one(const char *tree, const char *directory, struct import_list *list)
+static int acmesh_read_one(const char *tree, const char *directory, struct import_list *list)
 {
 	struct import_found found = {0};
 	char *base;
@@ -162,7 +162,7 @@ static int read_one(const char *tree, const char *directory, struct import_list 
 		found.name = strdup(has_certificate(tree, base) ? directory : base);
 		found.key = import_path("%s/%s/%s.key", tree, directory, base);
 		found.chain = import_path("%s/%s/fullchain.cer", tree, directory);
-		read_settings(&found, tree, directory, base, list);
+		acmesh_read_settings(&found, tree, directory, base, list);
 	}
 	free(base);
 	return import_list_add(list, &found);
@@ -178,7 +178,7 @@ static int read_acmesh(const char *tree, struct import_list *list)
 	if (error)
 		return error;
 	for (i = 0; !error && i < count; i++)
-		error = read_one(tree, directories[i], list);
+		error = acmesh_read_one(tree, directories[i], list);
 	file_list_free(directories, count);
 	return error;
 }

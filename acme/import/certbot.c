@@ -24,7 +24,7 @@ static bool is_certbot(const char *tree)
 }
 
 /* A new string; NULL: it is not set, which may be written down as None. */
-static char *read_setting(const char *text, const char *key)
+static char *certbot_read_setting(const char *text, const char *key)
 {
 	char *value = import_value(text, key);
 
@@ -34,26 +34,26 @@ static char *read_setting(const char *text, const char *key)
 	return NULL;
 }
 
-static void read_settings(struct import_found *found, const char *tree, const char *name)
+static void certbot_read_settings(struct import_found *found, const char *tree, const char *name)
 {
 	char *text = import_text("%s/renewal/%s.conf", tree, name), *reuse_key;
 
 	if (!text)
 		return;
-	found->server = read_setting(text, "server");
-	found->hook = read_setting(text, "renew_hook");
+	found->server = certbot_read_setting(text, "server");
+	found->hook = certbot_read_setting(text, "renew_hook");
 	if (!found->hook)
-		found->hook = read_setting(text, "deploy_hook");
-	found->preferred_profile = read_setting(text, "preferred_profile");
-	found->required_profile = read_setting(text, "required_profile");
-	found->preferred_chain = read_setting(text, "preferred_chain");
-	reuse_key = read_setting(text, "reuse_key");
+		found->hook = certbot_read_setting(text, "deploy_hook");
+	found->preferred_profile = certbot_read_setting(text, "preferred_profile");
+	found->required_profile = certbot_read_setting(text, "required_profile");
+	found->preferred_chain = certbot_read_setting(text, "preferred_chain");
+	reuse_key = certbot_read_setting(text, "reuse_key");
 	found->reuse_key = reuse_key && strcmp(reuse_key, "True") == 0;
 	free(reuse_key);
 	free(text);
 }
 
-static int read_one(const char *tree, const char *name, struct import_list *list)
+static int certbot_read_one(const char *tree, const char *name, struct import_list *list)
 {
 	struct import_found found = {0};
 
@@ -63,7 +63,7 @@ static int read_one(const char *tree, const char *name, struct import_list *list
 	found.name = strdup(name);
 	found.key = import_path("%s/live/%s/privkey.pem", tree, name);
 	found.chain = import_path("%s/live/%s/fullchain.pem", tree, name);
-	read_settings(&found, tree, name);
+	certbot_read_settings(&found, tree, name);
 	return import_list_add(list, &found);
 }
 
@@ -88,7 +88,7 @@ static int read_certbot(const char *tree, struct import_list *list)
 	if (error)
 		return error;
 	for (i = 0; !error && i < count; i++)
-		error = read_one(tree, names[i], list);
+		error = certbot_read_one(tree, names[i], list);
 	file_list_free(names, count);
 	if (has_common_hooks(tree))
 		list->note = "the programs in its renewal-hooks/deploy are not taken over: run "

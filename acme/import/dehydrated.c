@@ -106,8 +106,8 @@ static char *copy_if_set(const char *text)
 	return text && *text ? strdup(text) : NULL;
 }
 
-static int read_one(const char *tree, const char *name, const struct origin *origin,
-		    struct import_list *list)
+static int dehydrated_read_one(const char *tree, const char *name, const struct origin *origin,
+			       struct import_list *list)
 {
 	struct import_found found = {0};
 
@@ -135,7 +135,7 @@ static int read_dehydrated(const char *tree, struct import_list *list)
 		return error;
 	error = find_origin(&origin, tree);
 	for (i = 0; !error && i < count; i++)
-		error = read_one(tree, names[i], &origin, list);
+		error = dehydrated_read_one(tree, names[i], &origin, list);
 	file_list_free(names, count);
 	free(origin.account);
 	free(origin.hook);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Where other ACME clients keep their certificates: a file a client, import_<client>.c.  They only
- * look and read; whether what they find can be used is import_take.c's to judge.
+ * Where other ACME clients keep their certificates: one file for each client.  They only
+ * look and read; take.c decides whether what they find can be used.
  */
-#ifndef IMPORT_LAYOUTS_H
-#define IMPORT_LAYOUTS_H
+#ifndef ACME_IMPORT_LAYOUTS_H
+#define ACME_IMPORT_LAYOUTS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,7 +18,7 @@ struct import_found {
 	char *issuers; /* path of the rest of the chain, for where `chain` has the certificate alone */
 	char *server; /* directory URL of the CA, unchecked */
 	char *hook; /* command that is run when it was renewed, unchecked */
-	char *preferred_profile, *required_profile, *preferred_chain; /* as in state_wish */
+	char *preferred_profile, *required_profile, *preferred_chain; /* as in certificate_spec */
 	char *account; /* path of the PEM key of the account that got it */
 	bool reuse_key; /* when it is renewed */
 };

@@ -72,7 +72,7 @@ static char *find_key(const char *place, const char *account)
 }
 
 /* The key of the account at the host; which of several it was is not known: NULL. */
-static char *find_account(const char *tree, const char *url)
+static char *lego_find_account(const char *tree, const char *url)
 {
 	char *place, *key = NULL, **accounts, *colon;
 	size_t length = origin_length(url), count;
@@ -102,13 +102,13 @@ static void read_resource(struct import_found *found, const char *tree, const ch
 
 	if (url) {
 		found->server = guess_server(url);
-		found->account = find_account(tree, url);
+		found->account = lego_find_account(tree, url);
 	}
 	json_decref(resource);
 	free(text);
 }
 
-static int read_one(const char *tree, const char *file, struct import_list *list)
+static int lego_read_one(const char *tree, const char *file, struct import_list *list)
 {
 	size_t length = strlen(file), extension = strlen(EXTENSION);
 	struct import_found found = {0};
@@ -135,7 +135,7 @@ static int read_lego(const char *tree, struct import_list *list)
 	if (error)
 		return error;
 	for (i = 0; !error && i < count; i++)
-		error = read_one(tree, files[i], list);
+		error = lego_read_one(tree, files[i], list);
 	file_list_free(files, count);
 	return error;
 }

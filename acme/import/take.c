@@ -22,7 +22,7 @@
 #include "acme/store/store.h"
 
 struct taking {
-	const struct import_wish *wish;
+	const struct import_options *options;
 	const struct import_found *found;
 	struct key *key;
 	char *pem; /* of the chain */
@@ -34,9 +34,9 @@ struct taking {
 
 /* --- what is wanted ---------------------------------------------------------------------------- */
 
-const char *import_server(const struct import_wish *wish)
+const char *import_server(const struct import_options *options)
 {
-	const char *server = wish->found->server ? wish->found->server : wish->server;
+	const char *server = options->found->server ? options->found->server : options->server;
 
 	return server && url_is_usable(server) ? server : NULL;
 }
@@ -63,11 +63,12 @@ static bool only_reloads(const char *hook)
 	return false;
 }
 
-const char *import_hook(const struct import_wish *wish)
+const char *import_hook(const struct import_options *options)
 {
-	if (wish->deploy_hook)
-		return wish->deploy_hook;
-	return wish->found->hook && only_reloads(wish->found->hook) ? wish->found->hook : NULL;
+	if (options->deploy_hook)
+		return options->deploy_hook;
+	return options->found->hook && only_reloads(options->found->hook) ? options->found->hook
+									  : NULL;
 }
 
 /* --- reading and judging ------------------------------------------------------------------------ */
@@ -145,7 +146,7 @@ static void read_both(struct taking *taking)
 		failure_set_errno(taking->failure, -error, "cannot read %s", found->chain);
 }
 
-static void judge(struct taking *taking)
+static void take_judge(struct taking *taking)
 {
 	const struct certificate *certificate = &taking->certificate;
 
@@ -176,23 +177,23 @@ enum presence {
 
 static enum presence find_presence(const struct taking *taking)
 {
-	struct state *state = taking->wish->state;
+	struct state *state = taking->options->state;
 	const char *name = taking->found->name;
 	enum presence presence = PRESENT;
-	struct state_lineage lineage;
+	struct state_lineage writer;
 	struct stored stored;
 	int error;
 
-	error = state_lineage_find(state, name, &lineage);
+	error = state_lineage_find(state, name, &writer);
 	if (!error) {
-		state_lineage_done(&lineage);
+		state_lineage_done(&writer);
 		return PRESENT;
 	}
 	if (error != -ENOENT) {
 		state_explain(state, error, taking->failure);
 		return UNCLEAR;
 	}
-	error = store_read(&stored, taking->wish->paths, name);
+	error = store_read(&stored, taking->options->paths, name);
 	if (error)
 		return error == -ENOENT ? ABSENT : PRESENT;
 	if (stored.server && strcmp(stored.certificate.serial, taking->certificate.serial) == 0)
@@ -202,44 +203,44 @@ static enum presence find_presence(const struct taking *taking)
 }
 
 /* 0, or -1 with the failure filled in. */
-static int commit(const struct taking *taking, struct lineage *lineage)
+static int take_commit(const struct taking *taking, struct store_writer *writer)
 {
-	json_t *origin = json_pack("{s:s, s:s}", "server", import_server(taking->wish), "imported",
-				   taking->wish->client);
-	int error = lineage_commit(lineage, &taking->chain, origin, taking->failure);
+	json_t *origin = json_pack("{s:s, s:s}", "server", import_server(taking->options),
+				   "imported", taking->options->client);
+	int error = store_writer_commit(writer, &taking->chain, origin, taking->failure);
 
 	json_decref(origin);
 	return error;
 }
 
-static enum presence store(const struct taking *taking)
+static enum presence take_store(const struct taking *taking)
 {
-	struct lineage *lineage;
+	struct store_writer *writer;
 	enum presence presence;
 
-	if (!import_server(taking->wish)) {
+	if (!import_server(taking->options)) {
 		failure_set(taking->failure,
 			    "give the CA's directory with --server URL: it is taken for those "
 			    "that are without",
 			    "nothing that %s keeps of it tells which CA it is from",
-			    taking->wish->client);
+			    taking->options->client);
 		return UNCLEAR;
 	}
-	if (lineage_begin(&lineage, taking->wish->paths, taking->found->name, taking->key,
-			  taking->failure))
+	if (store_writer_open(&writer, taking->options->paths, taking->found->name, taking->key,
+			      taking->failure))
 		return UNCLEAR;
 	/* Until now another process may have been at work on the name. */
 	presence = find_presence(taking);
 	if (presence == ABSENT)
-		presence = commit(taking, lineage) ? UNCLEAR : STORED;
-	lineage_free(lineage);
+		presence = take_commit(taking, writer) ? UNCLEAR : STORED;
+	store_writer_free(writer);
 	return presence;
 }
 
 static int write_state(const struct taking *taking, const struct stored *stored,
 		       const struct string_list *identifiers)
 {
-	const struct state_wish wish = {
+	const struct certificate_spec options = {
 		.name = stored->name,
 		.identifiers = *identifiers,
 		.cas = STRING_LIST(stored->server),
@@ -247,20 +248,20 @@ static int write_state(const struct taking *taking, const struct stored *stored,
 		.preferred_profile = taking->found->preferred_profile,
 		.required_profile = taking->found->required_profile,
 		.preferred_chain = taking->found->preferred_chain,
-		.deploy_hook = import_hook(taking->wish),
+		.deploy_hook = import_hook(taking->options),
 		.source = "import",
 		.reuse_key = taking->found->reuse_key,
 	};
-	struct state *state = taking->wish->state;
+	struct state *state = taking->options->state;
 	int64_t id;
 	int error;
 
 	error = state_begin(state);
 	if (error)
 		return error;
-	error = state_wish(state, &wish, &id);
+	error = state_set_spec(state, &options, &id);
 	if (!error)
-		error = consequence_of_found(state, id, stored);
+		error = order_outcome_found(state, id, stored);
 	if (!error)
 		return state_commit(state);
 	state_rollback(state);
@@ -273,27 +274,27 @@ static void make_known(const struct taking *taking)
 	struct string_list identifiers;
 	int error;
 
-	error = store_read(&stored, taking->wish->paths, taking->found->name);
+	error = store_read(&stored, taking->options->paths, taking->found->name);
 	if (error) {
 		failure_set_errno(taking->failure, -error, "cannot read the copy");
 		return;
 	}
-	error = names_to_list(&identifiers, stored.certificate.names,
-			      stored.certificate.name_count);
+	error = identifiers_to_list(&identifiers, stored.certificate.names,
+				    stored.certificate.name_count);
 	if (!error)
 		error = write_state(taking, &stored, &identifiers);
 	string_list_done(&identifiers);
 	stored_done(&stored);
 	if (error)
-		state_explain(taking->wish->state, error, taking->failure);
+		state_explain(taking->options->state, error, taking->failure);
 }
 
-static enum import_result take(const struct taking *taking)
+static enum import_result take_certificate(const struct taking *taking)
 {
 	enum presence presence = find_presence(taking);
 
 	if (presence == ABSENT)
-		presence = store(taking);
+		presence = take_store(taking);
 	if (presence == STORED)
 		make_known(taking);
 	if (failure_is_set(taking->failure))
@@ -301,16 +302,16 @@ static enum import_result take(const struct taking *taking)
 	return presence == PRESENT ? IMPORT_PRESENT : IMPORT_DONE;
 }
 
-enum import_result import_take(const struct import_wish *wish, struct failure *failure)
+enum import_result import_take(const struct import_options *options, struct failure *failure)
 {
-	struct taking taking = {.wish = wish, .found = wish->found, .failure = failure};
+	struct taking taking = {.options = options, .found = options->found, .failure = failure};
 	enum import_result result = IMPORT_FAILED;
 
 	read_both(&taking);
 	if (!failure_is_set(failure))
-		judge(&taking);
+		take_judge(&taking);
 	if (!failure_is_set(failure))
-		result = take(&taking);
+		result = take_certificate(&taking);
 	certificate_done(&taking.certificate);
 	key_free(taking.key);
 	free(taking.pem);
@@ -320,15 +321,15 @@ enum import_result import_take(const struct import_wish *wish, struct failure *f
 /* --- accounts ----------------------------------------------------------------------------------- */
 
 /* What is no key, or no key for our accounts, is as good as none. */
-static enum import_result copy_account(const struct import_wish *wish, struct account *account,
-				       struct failure *failure)
+static enum import_result copy_account(const struct import_options *options,
+				       struct account *account, struct failure *failure)
 {
 	struct key *key;
 	int error;
 
-	if (!wish->found->account)
+	if (!options->found->account)
 		return IMPORT_NONE;
-	error = read_key(wish->found->account, &key);
+	error = read_key(options->found->account, &key);
 	if (!error) {
 		error = account_import_key(account, key);
 		key_free(key);
@@ -338,19 +339,21 @@ static enum import_result copy_account(const struct import_wish *wish, struct ac
 	if (error == -EBADMSG || error == -ENOENT)
 		return IMPORT_NONE;
 	failure_set_errno(failure, -error, "cannot take over the account key %s",
-			  wish->found->account);
+			  options->found->account);
 	return IMPORT_FAILED;
 }
 
-enum import_result import_take_account(const struct import_wish *wish, struct failure *failure)
+enum import_result import_take_account(const struct import_options *options,
+				       struct failure *failure)
 {
 	enum import_result result = IMPORT_PRESENT;
 	struct account *account;
 
-	if (account_open(&account, wish->paths, import_server(wish), wish->account, failure))
+	if (account_open(&account, options->paths, import_server(options), options->account,
+			 failure))
 		return IMPORT_FAILED;
 	if (!account_has_key(account))
-		result = copy_account(wish, account, failure);
+		result = copy_account(options, account, failure);
 	account_free(account);
 	return result;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Taking over one certificate, or one account, that another client has: judged, copied, and known. */
-#ifndef IMPORT_TAKE_H
-#define IMPORT_TAKE_H
+#ifndef ACME_IMPORT_TAKE_H
+#define ACME_IMPORT_TAKE_H
 
 struct failure;
 struct import_found;
@@ -9,7 +9,7 @@ struct paths;
 struct state;
 
 /* What it points to must outlive the call. */
-struct import_wish {
+struct import_options {
 	const struct paths *paths;
 	struct state *state;
 	const struct import_found *found;
@@ -27,19 +27,20 @@ enum import_result {
 	IMPORT_NONE, /* no account, as the client has none whose key can be used */
 };
 
-/* The URL of the CA that it is from, and will be renewed at; NULL: not known.  The wish's. */
-const char *import_server(const struct import_wish *wish);
+/* The URL of the CA that it is from, and will be renewed at; NULL: not known.  The options'. */
+const char *import_server(const struct import_options *options);
 
-/* The command that will be run when it is renewed; NULL: none.  The wish's. */
-const char *import_hook(const struct import_wish *wish);
+/* The command that will be run when it is renewed; NULL: none.  The options'. */
+const char *import_hook(const struct import_options *options);
 
 /*
  * Copy the certificate and its key into live/ and archive/, and have it renewed.  If the process
  * dies on the way, the next one does the rest.
  */
-enum import_result import_take(const struct import_wish *wish, struct failure *failure);
+enum import_result import_take(const struct import_options *options, struct failure *failure);
 
 /* Copy the account's key, if it is of a type that our accounts have; the CA tells the rest. */
-enum import_result import_take_account(const struct import_wish *wish, struct failure *failure);
+enum import_result import_take_account(const struct import_options *options,
+				       struct failure *failure);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Reading another client's tree: symbolic links are followed, sizes bounded, nothing written. */
-#ifndef IMPORT_TREE_H
-#define IMPORT_TREE_H
+#ifndef ACME_IMPORT_TREE_H
+#define ACME_IMPORT_TREE_H
 
 #include <stdbool.h>
 #include <stddef.h>

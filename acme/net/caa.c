@@ -30,7 +30,7 @@ struct issue_value {
 
 /* --- reading a value ------------------------------------------------------------------------- */
 
-static void skip_blanks(struct cursor *cursor)
+static void caa_skip_blanks(struct cursor *cursor)
 {
 	while (cursor->at < cursor->end && (*cursor->at == ' ' || *cursor->at == '\t'))
 		cursor->at++;
@@ -98,10 +98,10 @@ static bool take_parameter(struct cursor *cursor, struct issue_value *value)
 
 	if (!take_label(cursor, &tag))
 		return false;
-	skip_blanks(cursor);
+	caa_skip_blanks(cursor);
 	if (!take_char(cursor, '='))
 		return false;
-	skip_blanks(cursor);
+	caa_skip_blanks(cursor);
 	found = take_parameter_value(cursor);
 	if (word_is(tag, "accounturi"))
 		known = &value->account;
@@ -115,25 +115,25 @@ static bool take_parameter(struct cursor *cursor, struct issue_value *value)
 }
 
 /* False: the value does not follow the grammar. */
-static bool read_value(struct issue_value *ret_value, const struct caa_record *record)
+static bool caa_read_value(struct issue_value *ret_value, const struct caa_record *record)
 {
 	struct cursor cursor = {record->value, record->value + record->value_size};
 	struct issue_value value = {0};
 
-	skip_blanks(&cursor);
+	caa_skip_blanks(&cursor);
 	if (!take_issuer(&cursor, &value.issuer))
 		return false;
-	skip_blanks(&cursor);
+	caa_skip_blanks(&cursor);
 	while (cursor.at < cursor.end) {
 		if (!take_char(&cursor, ';'))
 			return false;
-		skip_blanks(&cursor);
+		caa_skip_blanks(&cursor);
 		/* A semicolon behind the last parameter: the grammar lacks it, the world does not. */
 		if (cursor.at == cursor.end)
 			break;
 		if (!take_parameter(&cursor, &value))
 			return false;
-		skip_blanks(&cursor);
+		caa_skip_blanks(&cursor);
 	}
 	*ret_value = value;
 	return true;
@@ -180,7 +180,7 @@ static enum caa_reason judge_issue(const struct caa_record *record,
 {
 	struct issue_value value;
 
-	if (!read_value(&value, record))
+	if (!caa_read_value(&value, record))
 		return CAA_MALFORMED;
 	if (!value.issuer.size)
 		return CAA_NOBODY;
@@ -202,7 +202,7 @@ static enum caa_reason judge_issue(const struct caa_record *record,
  * How much a property's answer counts when there are several: one that permits is enough,
  * and of those that forbid the one that comes nearest to us tells the user most.
  */
-static int weight(enum caa_reason reason)
+static int reason_weight(enum caa_reason reason)
 {
 	static const enum caa_reason rising[] = {
 		CAA_NOBODY,        CAA_MALFORMED,      CAA_OTHER_ISSUER,    CAA_OTHER_METHOD,
@@ -255,7 +255,7 @@ struct caa_finding caa_judge(const struct caa_record *records, size_t count,
 		if (strcasecmp(record->tag, "issue") != 0)
 			continue;
 		reason = judge_issue(record, question);
-		if (finding.record && weight(reason) <= weight(finding.reason))
+		if (finding.record && reason_weight(reason) <= reason_weight(finding.reason))
 			continue;
 		finding.reason = reason;
 		finding.record = record;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What CAA records (RFC 8659, with the parameters of RFC 8657) say to a CA that is
- * asked for a certificate of one domain name, wildcards aside.  Pure: who asks the
- * DNS is lookup.c.
+ * asked for a certificate of one domain name, wildcards aside.  Pure: dns_lookup.c
+ * asks the DNS.
  */
-#ifndef CAA_H
-#define CAA_H
+#ifndef ACME_NET_CAA_H
+#define ACME_NET_CAA_H
 
 #include <stddef.h>
 #include <stdint.h>

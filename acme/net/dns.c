@@ -53,7 +53,7 @@ struct dns_query {
 
 /* --- c-ares on the loop ---------------------------------------------------------------------- */
 
-static void on_time(void *context);
+static void on_dns_timer(void *context);
 
 static void set_timer(struct dns *dns)
 {
@@ -62,12 +62,12 @@ static void set_timer(struct dns *dns)
 	if (next)
 		loop_timer_start(dns->loop, &dns->timer,
 				 (uint64_t)next->tv_sec * 1000 + (uint64_t)next->tv_usec / 1000 + 1,
-				 on_time, dns);
+				 on_dns_timer, dns);
 	else
 		loop_timer_stop(dns->loop, &dns->timer);
 }
 
-static void on_time(void *context)
+static void on_dns_timer(void *context)
 {
 	struct dns *dns = context;
 
@@ -75,7 +75,7 @@ static void on_time(void *context)
 	set_timer(dns);
 }
 
-static void on_ready(void *context, uint32_t events)
+static void on_dns_socket_ready(void *context, uint32_t events)
 {
 	struct dns_socket *socket = context; /* may be gone afterwards */
 	struct dns *dns = socket->dns;
@@ -100,7 +100,7 @@ static struct dns_socket *find_socket(struct dns *dns, int fd)
  * What c-ares wants to know of a socket; nothing: it is about to close it.  Without memory
  * its queries end by their deadline.
  */
-static void on_socket(void *context, ares_socket_t fd, int readable, int writable)
+static void on_dns_socket(void *context, ares_socket_t fd, int readable, int writable)
 {
 	struct dns *dns = context;
 	struct dns_socket *socket = find_socket(dns, fd);
@@ -115,7 +115,7 @@ static void on_socket(void *context, ares_socket_t fd, int readable, int writabl
 		LIST_INSERT_HEAD(&dns->sockets, socket, link);
 	}
 	if (socket && events &&
-	    !loop_watch_start(dns->loop, &socket->watch, fd, events, on_ready, socket))
+	    !loop_watch_start(dns->loop, &socket->watch, fd, events, on_dns_socket_ready, socket))
 		return;
 	if (!socket)
 		return;
@@ -138,7 +138,7 @@ static int open_channel(struct dns *dns)
 	struct ares_options options = {
 		/* Else 1.18 would try on, and call a SERVFAIL a refused connection. */
 		.flags = ARES_FLAG_NOCHECKRESP, .timeout = FIRST_TRY_MS,   .tries = TRIES,
-		.sock_state_cb = on_socket,     .sock_state_cb_data = dns,
+		.sock_state_cb = on_dns_socket, .sock_state_cb_data = dns,
 	};
 	int status;
 
@@ -199,7 +199,7 @@ void dns_free(struct dns *dns)
 	free(dns);
 }
 
-static void tell(void *context)
+static void query_report(void *context)
 {
 	struct dns_query *query = context;
 	void (*done)(void *, struct dns_answer *) = query->done;
@@ -213,7 +213,7 @@ static void tell(void *context)
 	done(its_context, &answer);
 }
 
-static void on_answer(void *context, int status, int timeouts, unsigned char *message, int size)
+static void on_dns_answer(void *context, int status, int timeouts, unsigned char *message, int size)
 {
 	struct dns_query *query = context;
 
@@ -225,15 +225,15 @@ static void on_answer(void *context, int status, int timeouts, unsigned char *me
 		return;
 	}
 	dns_answer_read(&query->answer, query->answer.type, status, message, size);
-	loop_timer_start(query->dns->loop, &query->timer, 0, tell, query);
+	loop_timer_start(query->dns->loop, &query->timer, 0, query_report, query);
 }
 
-static void on_deadline(void *context)
+static void on_dns_deadline(void *context)
 {
 	struct dns_query *query = context;
 
 	query->answer.status = DNS_TIMED_OUT;
-	tell(query);
+	query_report(query);
 }
 
 struct dns_query *dns_ask(struct dns *dns, const char *name, enum dns_type type,
@@ -254,13 +254,13 @@ struct dns_query *dns_ask(struct dns *dns, const char *name, enum dns_type type,
 	status = prepare_channel(dns);
 	if (status) {
 		dns_answer_read(&query->answer, type, status, NULL, 0);
-		loop_timer_start(dns->loop, &query->timer, 0, tell, query);
+		loop_timer_start(dns->loop, &query->timer, 0, query_report, query);
 		return query;
 	}
 	query->with_ares = true;
 	dns->under_way++;
-	loop_timer_start(dns->loop, &query->timer, DNS_DEADLINE_MS, on_deadline, query);
-	ares_query(dns->channel, name, ns_c_in, numbers[type], on_answer, query);
+	loop_timer_start(dns->loop, &query->timer, DNS_DEADLINE_MS, on_dns_deadline, query);
+	ares_query(dns->channel, name, ns_c_in, numbers[type], on_dns_answer, query);
 	set_timer(dns);
 	return query;
 }

@@ -3,8 +3,8 @@
  * Questions to the DNS, on the event loop, by c-ares: never to /etc/hosts or what else
  * this host knows, as a CA would not see it.  The resolver follows CNAMEs.
  */
-#ifndef DNS_H
-#define DNS_H
+#ifndef ACME_NET_DNS_H
+#define ACME_NET_DNS_H
 
 #include "acme/net/dns_answer.h"
 

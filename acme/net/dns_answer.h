@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What a resolver's answer comes to, and its records; read by c-ares.  Pure. */
-#ifndef DNS_ANSWER_H
-#define DNS_ANSWER_H
+#ifndef ACME_NET_DNS_ANSWER_H
+#define ACME_NET_DNS_ANSWER_H
 
 #include <netinet/in.h>
 #include <stddef.h>

@@ -10,21 +10,21 @@
 
 enum { IPV4, IPV6, CAA, QUESTIONS };
 
-struct lookup {
+struct dns_lookup {
 	struct loop *loop;
 	struct dns *dns;
-	struct lookup_result result;
+	struct dns_lookup_result result;
 	struct dns_query *queries[QUESTIONS]; /* NULL: answered */
 	struct timer timer;
-	void (*done)(void *context, struct lookup_result *result);
+	void (*done)(void *context, struct dns_lookup_result *result);
 	void *context;
 };
 
-static struct dns_answer *answer_of(struct lookup *lookup, int question)
+static struct dns_answer *answer_of(struct dns_lookup *lookup, int query)
 {
-	struct lookup_result *result = &lookup->result;
+	struct dns_lookup_result *result = &lookup->result;
 
-	switch (question) {
+	switch (query) {
 	case IPV4:
 		return &result->ipv4;
 	case IPV6:
@@ -34,7 +34,7 @@ static struct dns_answer *answer_of(struct lookup *lookup, int question)
 	}
 }
 
-static void cancel_queries(struct lookup *lookup)
+static void cancel_queries(struct dns_lookup *lookup)
 {
 	int i;
 
@@ -42,10 +42,10 @@ static void cancel_queries(struct lookup *lookup)
 		dns_cancel(lookup->queries[i]);
 }
 
-static void tell(struct lookup *lookup)
+static void lookup_report(struct dns_lookup *lookup)
 {
-	void (*done)(void *, struct lookup_result *) = lookup->done;
-	struct lookup_result result = lookup->result;
+	void (*done)(void *, struct dns_lookup_result *) = lookup->done;
+	struct dns_lookup_result result = lookup->result;
 	void *context = lookup->context;
 
 	loop_timer_stop(lookup->loop, &lookup->timer);
@@ -53,38 +53,39 @@ static void tell(struct lookup *lookup)
 	done(context, &result);
 }
 
-static void on_deadline(void *context)
+static void on_lookup_deadline(void *context)
 {
-	struct lookup *lookup = context;
+	struct dns_lookup *lookup = context;
 	int i;
 
 	cancel_queries(lookup);
 	for (i = 0; i < QUESTIONS; i++)
 		if (lookup->queries[i])
 			answer_of(lookup, i)->status = DNS_TIMED_OUT;
-	tell(lookup);
+	lookup_report(lookup);
 }
 
-static void take(struct lookup *lookup, int question, const struct dns_answer *answer)
+static void lookup_take_answer(struct dns_lookup *lookup, int query,
+			       const struct dns_answer *answer)
 {
 	int i;
 
-	*answer_of(lookup, question) = *answer;
-	lookup->queries[question] = NULL;
+	*answer_of(lookup, query) = *answer;
+	lookup->queries[query] = NULL;
 	for (i = 0; i < QUESTIONS; i++)
 		if (lookup->queries[i])
 			return;
-	tell(lookup);
+	lookup_report(lookup);
 }
 
 static void on_ipv4(void *context, struct dns_answer *answer)
 {
-	take(context, IPV4, answer);
+	lookup_take_answer(context, IPV4, answer);
 }
 
 static void on_ipv6(void *context, struct dns_answer *answer)
 {
-	take(context, IPV6, answer);
+	lookup_take_answer(context, IPV6, answer);
 }
 
 /*
@@ -93,12 +94,12 @@ static void on_ipv6(void *context, struct dns_answer *answer)
  */
 static void on_caa(void *context, struct dns_answer *answer)
 {
-	struct lookup *lookup = context;
+	struct dns_lookup *lookup = context;
 	const char *parent = caa_parent(lookup->result.caa_name);
 	char name[sizeof(lookup->result.caa_name)];
 
 	if ((answer->status != DNS_NO_DATA && answer->status != DNS_NO_NAME) || !parent) {
-		take(lookup, CAA, answer);
+		lookup_take_answer(lookup, CAA, answer);
 		return;
 	}
 	snprintf(name, sizeof(name), "%s", parent);
@@ -107,19 +108,20 @@ static void on_caa(void *context, struct dns_answer *answer)
 	if (lookup->queries[CAA])
 		dns_answer_done(answer);
 	else
-		take(lookup, CAA, &(struct dns_answer){.type = DNS_CAA, .status = DNS_NO_MEMORY});
+		lookup_take_answer(lookup, CAA,
+				   &(struct dns_answer){.type = DNS_CAA, .status = DNS_NO_MEMORY});
 }
 
-struct lookup *lookup_start(struct loop *loop, struct dns *dns, const char *name,
-			    uint32_t deadline_ms,
-			    void (*done)(void *context, struct lookup_result *result),
-			    void *context)
+struct dns_lookup *dns_lookup_start(struct loop *loop, struct dns *dns, const char *name,
+				    uint32_t deadline_ms,
+				    void (*done)(void *context, struct dns_lookup_result *result),
+				    void *context)
 {
-	struct lookup *lookup = calloc(1, sizeof(*lookup));
+	struct dns_lookup *lookup = calloc(1, sizeof(*lookup));
 
 	if (!lookup)
 		return NULL;
-	*lookup = (struct lookup){
+	*lookup = (struct dns_lookup){
 		.loop = loop,
 		.dns = dns,
 		.result = {.ipv4 = {.type = DNS_A},
@@ -133,31 +135,31 @@ struct lookup *lookup_start(struct loop *loop, struct dns *dns, const char *name
 	lookup->queries[IPV6] = dns_ask(dns, name, DNS_AAAA, on_ipv6, lookup);
 	lookup->queries[CAA] = dns_ask(dns, name, DNS_CAA, on_caa, lookup);
 	if (!lookup->queries[IPV4] || !lookup->queries[IPV6] || !lookup->queries[CAA]) {
-		lookup_cancel(lookup);
+		dns_lookup_cancel(lookup);
 		return NULL;
 	}
-	loop_timer_start(loop, &lookup->timer, deadline_ms, on_deadline, lookup);
+	loop_timer_start(loop, &lookup->timer, deadline_ms, on_lookup_deadline, lookup);
 	return lookup;
 }
 
-void lookup_cancel(struct lookup *lookup)
+void dns_lookup_cancel(struct dns_lookup *lookup)
 {
 	if (!lookup)
 		return;
 	cancel_queries(lookup);
 	loop_timer_stop(lookup->loop, &lookup->timer);
-	lookup_result_done(&lookup->result);
+	dns_lookup_result_done(&lookup->result);
 	free(lookup);
 }
 
-void lookup_result_done(struct lookup_result *result)
+void dns_lookup_result_done(struct dns_lookup_result *result)
 {
 	dns_answer_done(&result->ipv4);
 	dns_answer_done(&result->ipv6);
 	dns_answer_done(&result->caa);
 }
 
-bool lookup_has_no_name(const struct lookup_result *result)
+bool dns_lookup_has_no_name(const struct dns_lookup_result *result)
 {
 	return result->ipv4.status == DNS_NO_NAME && result->ipv6.status == DNS_NO_NAME;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What the DNS says of one domain name to a CA: its addresses, and the CAA records that
- * hold for it, wherever up the tree they are.  Used by preflight.c.
+ * hold for it, wherever up the tree they are.
  */
-#ifndef LOOKUP_H
-#define LOOKUP_H
+#ifndef ACME_NET_DNS_LOOKUP_H
+#define ACME_NET_DNS_LOOKUP_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,10 +12,10 @@
 #include "acme/net/dns_answer.h"
 
 struct dns;
-struct lookup;
+struct dns_lookup;
 struct loop;
 
-struct lookup_result {
+struct dns_lookup_result {
 	struct dns_answer ipv4, ipv6;
 	/*
 	 * Of the name nearest to the root that was asked: FOUND there, or nothing anywhere
@@ -30,15 +30,15 @@ struct lookup_result {
  * called once, later, from the loop, unless cancelled before; the lookup is gone then, and the
  * result the caller's to empty.  NULL: out of memory.
  */
-struct lookup *lookup_start(struct loop *loop, struct dns *dns, const char *name,
-			    uint32_t deadline_ms,
-			    void (*done)(void *context, struct lookup_result *result),
-			    void *context);
-void lookup_cancel(struct lookup *lookup);
+struct dns_lookup *dns_lookup_start(struct loop *loop, struct dns *dns, const char *name,
+				    uint32_t deadline_ms,
+				    void (*done)(void *context, struct dns_lookup_result *result),
+				    void *context);
+void dns_lookup_cancel(struct dns_lookup *lookup);
 
-void lookup_result_done(struct lookup_result *result);
+void dns_lookup_result_done(struct dns_lookup_result *result);
 
 /* Both families say that there is no such name. */
-bool lookup_has_no_name(const struct lookup_result *result);
+bool dns_lookup_has_no_name(const struct dns_lookup_result *result);
 
 #endif

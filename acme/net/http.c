@@ -110,7 +110,7 @@ static size_t count_headers(char *data, size_t size, size_t count, void *context
 	return request->too_large ? 0 : size * count;
 }
 
-static enum http_error classify(const struct http_request *request, CURLcode result)
+static enum http_error classify_error(const struct http_request *request, CURLcode result)
 {
 	if (request->too_large)
 		return HTTP_TOO_LARGE;
@@ -142,12 +142,12 @@ static const char *header_at(CURL *easy, const char *name, size_t index)
 	return curl_easy_header(easy, name, index, CURLH_HEADER, -1, &found) ? NULL : found->value;
 }
 
-static const char *header(CURL *easy, const char *name)
+static const char *response_header(CURL *easy, const char *name)
 {
 	return header_at(easy, name, 0);
 }
 
-static int set_off(struct http_request *request)
+static int request_start(struct http_request *request)
 {
 	int error = loop_transfer_start(request->http->loop, &request->transfer);
 
@@ -164,7 +164,7 @@ static void start_next(struct http *http)
 	while (http->running < TRANSFERS_MAX && (request = TAILQ_FIRST(&http->waiting))) {
 		TAILQ_REMOVE(&http->waiting, request, link);
 		request->is_waiting = false;
-		if (!set_off(request))
+		if (!request_start(request))
 			continue;
 		request->done(request->context,
 			      &(struct http_response){.error = HTTP_BROKEN,
@@ -179,14 +179,14 @@ static void http_request_finish(struct transfer *transfer, CURLcode result)
 	struct http_request *request = (struct http_request *)transfer;
 	CURL *easy = transfer->easy;
 	struct http_response response = {
-		.error = classify(request, result),
+		.error = classify_error(request, result),
 		.error_text =
 			request->error_text[0] ? request->error_text : curl_easy_strerror(result),
 		.body = request->body ? request->body : "",
 		.body_size = request->body_size,
-		.content_type = header(easy, "Content-Type"),
-		.location = header(easy, "Location"),
-		.nonce = header(easy, "Replay-Nonce"),
+		.content_type = response_header(easy, "Content-Type"),
+		.location = response_header(easy, "Location"),
+		.nonce = response_header(easy, "Replay-Nonce"),
 	};
 	curl_off_t retry_after_s = 0;
 	const char *url = "";
@@ -285,7 +285,7 @@ int http_start(struct http_request **ret_request, struct http *http, const struc
 	request->transfer.finish = http_request_finish;
 	request->transfer.easy = curl_easy_init();
 	if (!request->transfer.easy || !set_options(request, call) ||
-	    (!must_wait && set_off(request))) {
+	    (!must_wait && request_start(request))) {
 		http_request_free(request);
 		return -ENOMEM;
 	}

@@ -4,8 +4,8 @@
  * calls curl_easy_*.  Every answer is bounded in size and time; redirects are
  * not followed; certificates are always checked.
  */
-#ifndef HTTP_H
-#define HTTP_H
+#ifndef ACME_NET_HTTP_H
+#define ACME_NET_HTTP_H
 
 #include <stddef.h>
 #include <stdint.h>

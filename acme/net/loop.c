@@ -35,7 +35,7 @@ uint64_t loop_clock_ns(void)
 }
 
 /* Whatever is there of it; a descriptor that is not is -1. */
-static void destroy(struct loop *loop)
+static void loop_destroy(struct loop *loop)
 {
 	curl_multi_cleanup(loop->multi);
 	if (loop->signal_fd >= 0)
@@ -67,7 +67,7 @@ int loop_new(struct loop **ret_loop)
 	if (!loop->multi && !error)
 		error = -ENOMEM;
 	if (error) {
-		destroy(loop);
+		loop_destroy(loop);
 		return error;
 	}
 	curl_multi_setopt(loop->multi, CURLMOPT_MAX_HOST_CONNECTIONS, CONNECTIONS_PER_HOST);
@@ -84,7 +84,7 @@ void loop_free(struct loop *loop)
 		return;
 	assert(TAILQ_EMPTY(&loop->timers));
 	old_signals = loop->old_signals;
-	destroy(loop);
+	loop_destroy(loop);
 	sigprocmask(SIG_SETMASK, &old_signals, NULL);
 }
 

@@ -4,8 +4,8 @@
  * descriptors of others.  The only file that calls curl_multi_*.  Everything runs
  * on the caller's thread; callbacks may start and stop timers, transfers and watches.
  */
-#ifndef LOOP_H
-#define LOOP_H
+#ifndef ACME_NET_LOOP_H
+#define ACME_NET_LOOP_H
 
 #include <curl/curl.h>
 #include <stdbool.h>

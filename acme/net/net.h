@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The event loop and the HTTP client on it, which all sessions of a process share. */
-#ifndef NET_H
-#define NET_H
+#ifndef ACME_NET_NET_H
+#define ACME_NET_NET_H
 
 struct arguments;
 struct failure;

@@ -41,7 +41,7 @@ struct account {
 	/* While account_ensure() is at work. */
 	struct ca *ca;
 	struct ca_request *request;
-	const struct account_wish *wish;
+	const struct account_options *options;
 	bool trying_next; /* rather than the present key */
 	bool creating; /* rather than looking for an existing one */
 	void (*done)(void *context, struct failure *failure);
@@ -156,7 +156,7 @@ static int load_url(struct account *account)
 }
 
 /* In a file of its own, which must not exist: -EEXIST. */
-static int write_key(struct account *account, const char *file, struct key *key)
+static int write_account_key(struct account *account, const char *file, struct key *key)
 {
 	const struct file_access access = file_access_own(0600);
 	char pem[KEY_PEM_MAX];
@@ -171,7 +171,7 @@ static int write_key(struct account *account, const char *file, struct key *key)
 }
 
 /* Another process may have made one at the same time: then that is ours too. */
-static int make_key(struct account *account, const char *file, struct key **ret_key)
+static int make_account_key(struct account *account, const char *file, struct key **ret_key)
 {
 	struct key *key;
 	int error;
@@ -181,7 +181,7 @@ static int make_key(struct account *account, const char *file, struct key **ret_
 		error = key_generate(&key, KEY_P256);
 	if (error)
 		return error;
-	error = write_key(account, file, key);
+	error = write_account_key(account, file, key);
 	if (error) {
 		key_free(key);
 		return error == -EEXIST ? load_key(account, file, ret_key) : error;
@@ -293,7 +293,7 @@ int account_import_key(struct account *account, struct key *key)
 		return -EBADMSG;
 	error = make_directory(account);
 	if (!error)
-		error = write_key(account, KEY_FILE, key);
+		error = write_account_key(account, KEY_FILE, key);
 	return error ? error : load_key(account, KEY_FILE, &account->key);
 }
 
@@ -319,7 +319,7 @@ int account_next_key(struct account *account, struct key **ret_key)
 	int error = 0;
 
 	if (!account->next)
-		error = make_key(account, NEXT_KEY_FILE, &account->next);
+		error = make_account_key(account, NEXT_KEY_FILE, &account->next);
 	if (!error)
 		*ret_key = account->next;
 	return error;
@@ -382,20 +382,20 @@ int account_retire(struct account *account)
 
 /* --- at the CA ------------------------------------------------------------------------ */
 
-static void finish(struct account *account)
+static void account_finish(struct account *account)
 {
 	account->done(account->context, &account->failure);
 }
 
 /* The account is known: use it. */
-static void adopt(struct account *account)
+static void account_adopt(struct account *account)
 {
 	if (ca_set_account(account->ca, account->key, account->url))
 		failure_set_errno(&account->failure, ENOMEM, "using the account");
-	finish(account);
+	account_finish(account);
 }
 
-static void create(struct account *account);
+static void account_create(struct account *account);
 static void go_by_key(struct account *account);
 
 static void take_account(struct account *account, const struct ca_reply *reply)
@@ -420,9 +420,9 @@ static void take_account(struct account *account, const struct ca_reply *reply)
 					  "cannot write the account into %s", account->place);
 	}
 	if (failure_is_set(&account->failure))
-		finish(account);
+		account_finish(account);
 	else
-		adopt(account);
+		account_adopt(account);
 }
 
 /* Whether the CA has already heard of the next key. */
@@ -437,14 +437,14 @@ static void take_next(struct account *account, struct ca_reply *reply)
 	}
 	if (failure_is_set(reply->failure)) {
 		failure_move(&account->failure, reply->failure);
-		finish(account);
+		account_finish(account);
 		return;
 	}
 	error = account_take_next_key(account);
 	if (error) {
 		failure_set_errno(&account->failure, -error,
 				  "cannot put the account's next key to use in %s", account->place);
-		finish(account);
+		account_finish(account);
 		return;
 	}
 	take_account(account, reply);
@@ -462,14 +462,14 @@ static void on_account(void *context, struct ca_reply *reply)
 		take_account(account, reply);
 	} else if (!account->creating &&
 		   problem_is(reply->failure->problem, "accountDoesNotExist")) {
-		create(account);
+		account_create(account);
 	} else {
 		failure_move(&account->failure, reply->failure);
-		finish(account);
+		account_finish(account);
 	}
 }
 
-static void post(struct account *account, json_t *payload)
+static void account_post(struct account *account, json_t *payload)
 {
 	struct key *key = account->trying_next ? account->next : account->key;
 	struct ca_call call = {.url = ca_directory(account->ca)->new_account,
@@ -482,15 +482,15 @@ static void post(struct account *account, json_t *payload)
 		account->request = ca_post(account->ca, &call);
 	if (!account->request) {
 		failure_set_errno(&account->failure, ENOMEM, "asking for the account");
-		finish(account);
+		account_finish(account);
 	}
 }
 
 /* RFC 8555 section 7.3.1: by its key, whoever made it and whatever we know. */
-static void look_for(struct account *account)
+static void account_look_up(struct account *account)
 {
 	account->creating = false;
-	post(account, json_pack("{s:b}", "onlyReturnExisting", 1));
+	account_post(account, json_pack("{s:b}", "onlyReturnExisting", 1));
 }
 
 /* What must be true before an account is made. */
@@ -498,16 +498,16 @@ static bool may_create(struct account *account)
 {
 	const struct directory *directory = ca_directory(account->ca);
 
-	if (account->wish->must_exist)
+	if (account->options->must_exist)
 		failure_set(&account->failure, "`sidestep register` makes one",
 			    "there is no account in %s", account->place);
-	else if (directory->external_account_required && !account->wish->eab.key_id)
+	else if (directory->external_account_required && !account->options->eab.key_id)
 		failure_set(&account->failure,
 			    "get a key id and an HMAC key there, and give them with --eab-kid and "
 			    "--eab-hmac-key-file",
 			    "%s wants an account made on its web site (external account binding)",
 			    ca_server(account->ca));
-	else if (directory->terms_of_service && !account->wish->agree_tos)
+	else if (directory->terms_of_service && !account->options->agree_tos)
 		failure_set(&account->failure, "read them, and add --agree-tos if you agree",
 			    "there is no account at %s yet, and making one means agreeing to its "
 			    "terms of service: %s",
@@ -515,59 +515,59 @@ static bool may_create(struct account *account)
 	return !failure_is_set(&account->failure);
 }
 
-static void create(struct account *account)
+static void account_create(struct account *account)
 {
-	const char *email = account->wish->email;
+	const char *email = account->options->email;
 	json_t *payload;
 	int error = 0;
 
 	if (!may_create(account)) {
-		finish(account);
+		account_finish(account);
 		return;
 	}
 	if (!account->key)
-		error = make_key(account, KEY_FILE, &account->key);
+		error = make_account_key(account, KEY_FILE, &account->key);
 	if (error) {
 		failure_set_errno(&account->failure, -error, "cannot make the account key in %s",
 				  account->place);
-		finish(account);
+		account_finish(account);
 		return;
 	}
 	account->creating = true;
 	payload = email ? json_pack("{s:[s+]}", "contact", "mailto:", email) : json_object();
-	if ((account->wish->agree_tos &&
+	if ((account->options->agree_tos &&
 	     json_object_set_new(payload, "termsOfServiceAgreed", json_true())) ||
-	    (account->wish->eab.key_id &&
+	    (account->options->eab.key_id &&
 	     json_object_set_new(payload, "externalAccountBinding",
-				 eab_bind(&account->wish->eab, account->key,
+				 eab_bind(&account->options->eab, account->key,
 					  ca_directory(account->ca)->new_account)))) {
 		json_decref(payload);
 		payload = NULL;
 	}
-	post(account, payload);
+	account_post(account, payload);
 }
 
 /* By the present key, or with a new one. */
 static void go_by_key(struct account *account)
 {
-	if (account->url && !account->wish->ask_ca)
-		adopt(account);
+	if (account->url && !account->options->ask_ca)
+		account_adopt(account);
 	else if (account->key)
-		look_for(account);
+		account_look_up(account);
 	else
-		create(account);
+		account_create(account);
 }
 
-void account_ensure(struct account *account, struct ca *ca, const struct account_wish *wish,
+void account_ensure(struct account *account, struct ca *ca, const struct account_options *options,
 		    void (*done)(void *context, struct failure *failure), void *context)
 {
 	account->ca = ca;
-	account->wish = wish;
+	account->options = options;
 	account->done = done;
 	account->context = context;
 	account->trying_next = account->next != NULL;
 	if (account->trying_next)
-		look_for(account);
+		account_look_up(account);
 	else
 		go_by_key(account);
 }

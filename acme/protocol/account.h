@@ -9,8 +9,8 @@
  * CA hears of it until it took the place of key.pem.  Who finds it asks the CA
  * which of the two it knows, so that a crash at any moment loses neither.
  */
-#ifndef ACCOUNT_H
-#define ACCOUNT_H
+#ifndef ACME_PROTOCOL_ACCOUNT_H
+#define ACME_PROTOCOL_ACCOUNT_H
 
 #include <stdbool.h>
 
@@ -25,7 +25,7 @@ struct key;
 struct failure;
 struct paths;
 
-struct account_wish {
+struct account_options {
 	bool agree_tos; /* the user agrees to the CA's terms of service */
 	bool ask_ca; /* even when the URL is known */
 	bool must_exist; /* none is made */
@@ -51,9 +51,9 @@ void account_free(struct account *account);
  * it: found again when it does, made when it does not and the user agrees to
  * the terms.  The key is on the disk before the CA hears of it.  `done` is
  * called once, perhaps before this returns, unless the account is freed.
- * `wish` must live until then.
+ * `options` must live until then.
  */
-void account_ensure(struct account *account, struct ca *ca, const struct account_wish *wish,
+void account_ensure(struct account *account, struct ca *ca, const struct account_options *options,
 		    void (*done)(void *context, struct failure *failure), void *context);
 
 /* NULL before the CA has told it. */

@@ -81,7 +81,7 @@ bool ari_read(struct ari_answer *ret_answer, const char *body, size_t size,
 	return answer.has_window;
 }
 
-static void on_answer(void *context, const struct http_response *response)
+static void on_ari_answer(void *context, const struct http_response *response)
 {
 	struct ari_request *request = context;
 	struct ari_answer answer = {0};
@@ -99,7 +99,7 @@ struct ari_request *ari_ask(struct ca *ca, const char *url, const char *certific
 			    void *context)
 {
 	struct ari_request *request = calloc(1, sizeof(*request));
-	struct http_call call = {.done = on_answer, .context = request};
+	struct http_call call = {.done = on_ari_answer, .context = request};
 	char *full = NULL;
 	int error = -1;
 

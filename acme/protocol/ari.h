@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* When the CA wants a certificate renewed: ACME Renewal Information, RFC 9773. */
-#ifndef ARI_H
-#define ARI_H
+#ifndef ACME_PROTOCOL_ARI_H
+#define ACME_PROTOCOL_ARI_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -31,7 +31,7 @@
 
 /* Armed once for as long as the CA may take: nothing has to be armed anew. */
 #define TTL_S CHALLENGE_TTL_DEFAULT_S
-_Static_assert(TTL_S > POLL_DEADLINE_S + POLL_RETRY_AFTER_MAX_S, "the CA may take that long");
+_Static_assert(TTL_S > BACKOFF_DEADLINE_S + BACKOFF_RETRY_AFTER_MAX_S, "the CA may take that long");
 
 struct authorization {
 	const struct authorization_order *order;
@@ -42,20 +42,20 @@ struct authorization {
 	uint8_t digest[CHALLENGE_DIGEST_SIZE]; /* that it is armed with */
 	uint64_t armed_ns; /* not before this; CLOCK_BOOTTIME */
 	char *challenge_url; /* to tell the CA at */
-	struct barrier_ticket *ticket; /* while probing */
+	struct selfcheck_run *selfcheck_run; /* while probing */
 	bool was_probed;
 	struct probe_result probed;
 	struct ca_request *request;
-	struct poll poll;
+	struct backoff poll;
 	struct timer timer;
 	struct failure failure;
 };
 
-static void fetch(void *context);
+static void authorization_fetch(void *context);
 
 /* --- the challenge in the table -------------------------------------------------------- */
 
-static bool arm(struct authorization *authorization, const char *token)
+static bool authorization_arm(struct authorization *authorization, const char *token)
 {
 	const struct authorization_order *order = authorization->order;
 	uint8_t *digest = authorization->digest;
@@ -68,8 +68,8 @@ static bool arm(struct authorization *authorization, const char *token)
 		error = challenge_table_publish(order->table, authorization->identifier, digest,
 						TTL_S);
 	if (error)
-		feed_explain_publish(&authorization->failure, error,
-				     authorization->identifier->value);
+		responder_explain_publish(&authorization->failure, error,
+					  authorization->identifier->value);
 	else
 		authorization->armed = true;
 	return !error;
@@ -79,7 +79,7 @@ static bool arm(struct authorization *authorization, const char *token)
  * After success slower perspectives of the CA are still on their way, and are
  * answered for a little while.  Otherwise nobody waits for an answer.
  */
-static void disarm(struct authorization *authorization)
+static void authorization_disarm(struct authorization *authorization)
 {
 	uint32_t grace_s = authorization->state == AUTHORIZATION_VALID ? CHALLENGE_GRACE_S : 0;
 	int error;
@@ -97,16 +97,16 @@ static void disarm(struct authorization *authorization)
 
 /* --- the states ------------------------------------------------------------------------ */
 
-static void enter(struct authorization *authorization, enum authorization_state state)
+static void authorization_enter(struct authorization *authorization, enum authorization_state state)
 {
 	authorization->state = state;
 	if (state == AUTHORIZATION_VALID || state == AUTHORIZATION_FAILED)
-		disarm(authorization);
+		authorization_disarm(authorization);
 	authorization->order->changed(authorization->order->context);
 }
 
-static void post(struct authorization *authorization, const char *url, json_t *payload,
-		 void (*done)(void *context, struct ca_reply *reply))
+static void authorization_post(struct authorization *authorization, const char *url,
+			       json_t *payload, void (*done)(void *context, struct ca_reply *reply))
 {
 	struct ca_call call = {
 		.url = url, .payload = payload, .done = done, .context = authorization};
@@ -114,14 +114,14 @@ static void post(struct authorization *authorization, const char *url, json_t *p
 	authorization->request = ca_post(authorization->order->ca, &call);
 	if (!authorization->request) {
 		failure_set_errno(&authorization->failure, ENOMEM, "asking the CA");
-		enter(authorization, AUTHORIZATION_FAILED);
+		authorization_enter(authorization, AUTHORIZATION_FAILED);
 	}
 }
 
-static void fail(struct authorization *authorization, struct failure *failure)
+static void authorization_fail(struct authorization *authorization, struct failure *failure)
 {
 	failure_move(&authorization->failure, failure);
-	enter(authorization, AUTHORIZATION_FAILED);
+	authorization_enter(authorization, AUTHORIZATION_FAILED);
 }
 
 /* Fetch again after `pause_ms`; false when that is -1. */
@@ -130,7 +130,7 @@ static bool fetch_later(struct authorization *authorization, int64_t pause_ms)
 	if (pause_ms < 0)
 		return false;
 	loop_timer_start(ca_loop(authorization->order->ca), &authorization->timer,
-			 (uint64_t)pause_ms, fetch, authorization);
+			 (uint64_t)pause_ms, authorization_fetch, authorization);
 	return true;
 }
 
@@ -140,20 +140,20 @@ static void fetch_after_failure(struct authorization *authorization, struct ca_r
 	int64_t pause_ms = -1;
 
 	if (reply->may_pass)
-		pause_ms = poll_after_failure_ms(&authorization->poll, reply->retry_after_s,
-						 loop_clock_ns());
+		pause_ms = backoff_after_failure_ms(&authorization->poll, reply->retry_after_s,
+						    loop_clock_ns());
 	if (!fetch_later(authorization, pause_ms))
-		fail(authorization, reply->failure);
+		authorization_fail(authorization, reply->failure);
 }
 
 static void wait_for_verdict(struct authorization *authorization, const struct ca_reply *reply)
 {
-	if (fetch_later(authorization,
-			poll_again_ms(&authorization->poll, reply->retry_after_s, loop_clock_ns())))
+	if (fetch_later(authorization, backoff_again_ms(&authorization->poll, reply->retry_after_s,
+							loop_clock_ns())))
 		return;
 	failure_set(&authorization->failure, "try again later",
-		    "the CA has not decided within %d s", POLL_DEADLINE_S);
-	enter(authorization, AUTHORIZATION_FAILED);
+		    "the CA has not decided within %d s", BACKOFF_DEADLINE_S);
+	authorization_enter(authorization, AUTHORIZATION_FAILED);
 }
 
 static void on_told(void *context, struct ca_reply *reply)
@@ -165,49 +165,49 @@ static void on_told(void *context, struct ca_reply *reply)
 		fetch_after_failure(authorization, reply);
 		return;
 	}
-	enter(authorization, AUTHORIZATION_WAITING);
+	authorization_enter(authorization, AUTHORIZATION_WAITING);
 	wait_for_verdict(authorization, reply);
 }
 
 /* RFC 8555 section 7.5.1. */
-static void tell(struct authorization *authorization)
+static void authorization_tell_ca(struct authorization *authorization)
 {
-	enter(authorization, AUTHORIZATION_TELLING);
-	post(authorization, authorization->challenge_url, json_object(), on_told);
+	authorization_enter(authorization, AUTHORIZATION_TELLING);
+	authorization_post(authorization, authorization->challenge_url, json_object(), on_told);
 }
 
-static void on_probed(void *context, const struct probe_result *result)
+static void on_authorization_probed(void *context, const struct probe_result *result)
 {
 	struct authorization *authorization = context;
 
-	authorization->ticket = NULL;
+	authorization->selfcheck_run = NULL;
 	authorization->was_probed = result;
 	if (result)
 		authorization->probed = *result;
-	tell(authorization);
+	authorization_tell_ca(authorization);
 }
 
 /* The CA is told at once when there is nothing to probe with. */
 static void probe_and_tell(struct authorization *authorization, const char *challenge_url)
 {
-	struct barrier *barrier = authorization->order->barrier;
+	struct selfcheck *selfcheck = authorization->order->selfcheck;
 
 	free(authorization->challenge_url);
 	authorization->challenge_url = strdup(challenge_url);
 	if (!authorization->challenge_url) {
 		failure_set_errno(&authorization->failure, ENOMEM, "telling the CA");
-		enter(authorization, AUTHORIZATION_FAILED);
+		authorization_enter(authorization, AUTHORIZATION_FAILED);
 		return;
 	}
 	authorization->was_probed = false;
-	if (barrier)
-		authorization->ticket =
-			barrier_enter(barrier, authorization->identifier, authorization->digest,
-				      on_probed, authorization);
-	if (authorization->ticket)
-		enter(authorization, AUTHORIZATION_PROBING);
+	if (selfcheck)
+		authorization->selfcheck_run =
+			selfcheck_start(selfcheck, authorization->identifier, authorization->digest,
+					on_authorization_probed, authorization);
+	if (authorization->selfcheck_run)
+		authorization_enter(authorization, AUTHORIZATION_PROBING);
 	else
-		tell(authorization);
+		authorization_tell_ca(authorization);
 }
 
 static const json_t *find_challenge(const json_t *object)
@@ -225,7 +225,7 @@ static const json_t *find_challenge(const json_t *object)
 }
 
 /* Pending, and the CA has not (surely) been told: arm, then tell. */
-static void begin(struct authorization *authorization, const json_t *object)
+static void authorization_begin(struct authorization *authorization, const json_t *object)
 {
 	struct failure *failure = &authorization->failure;
 	const json_t *challenge = find_challenge(object);
@@ -240,17 +240,17 @@ static void begin(struct authorization *authorization, const json_t *object)
 	else if (!token || !base64url_is_valid(token) || !url)
 		failure_set(failure, "tell the CA's operator",
 			    "the CA's " CHALLENGE_TYPE " challenge lacks its token or URL");
-	else if (arm(authorization, token)) {
+	else if (authorization_arm(authorization, token)) {
 		/* A process that was killed may have told the CA already: RFC 8555 section 7.1.6. */
 		if (status && strcmp(status, "processing") == 0) {
-			enter(authorization, AUTHORIZATION_WAITING);
+			authorization_enter(authorization, AUTHORIZATION_WAITING);
 			fetch_later(authorization, CHALLENGE_PAUSE_MS);
 		} else {
 			probe_and_tell(authorization, url);
 		}
 		return;
 	}
-	enter(authorization, AUTHORIZATION_FAILED);
+	authorization_enter(authorization, AUTHORIZATION_FAILED);
 }
 
 /* The identifier of the order that the authorization is for; NULL: none. */
@@ -285,14 +285,14 @@ static void tell_what_came(struct authorization *authorization)
 
 	if (!authorization->armed)
 		return;
-	error = testimony_read(&seen, authorization->order->paths, authorization->identifier,
-			       authorization->armed_ns);
-	/* Our own visit is no testimony of the CA's. */
+	error = evidence_report_read(&seen, authorization->order->paths, authorization->identifier,
+				     authorization->armed_ns);
+	/* The self-check's own connection says nothing about the CA. */
 	if (!error && probed &&
-	    testimony_forget(&seen, barrier_address(authorization->order->barrier)))
+	    evidence_report_forget(&seen, selfcheck_address(authorization->order->selfcheck)))
 		error = -ENOENT;
 	if (!error || error == -ENOENT)
-		testimony_sum_up(authorization->failure.seen, error ? NULL : &seen);
+		evidence_report_sum_up(authorization->failure.seen, error ? NULL : &seen);
 	if (!probed || probed->kind == PROBE_RIGHT)
 		return;
 	length = strlen(authorization->failure.seen);
@@ -301,19 +301,20 @@ static void tell_what_came(struct authorization *authorization)
 		 length ? "; " : "", probed->text);
 }
 
-static void explain_invalid(struct authorization *authorization, const json_t *object,
-			    const char *status)
+static void authorization_explain_invalid(struct authorization *authorization, const json_t *object,
+					  const char *status)
 {
 	json_t *problem = json_object_get(find_challenge(object), "error");
 
 	if (json_is_object(problem))
-		explain_problem(&authorization->failure, problem);
+		problem_explain(&authorization->failure, problem);
 	else
 		failure_set(&authorization->failure, "run this again for a new authorization",
 			    "the CA says that its authorization is %s, and not why", status);
 }
 
-static void read_object(struct authorization *authorization, const struct ca_reply *reply)
+static void authorization_read_object(struct authorization *authorization,
+				      const struct ca_reply *reply)
 {
 	const char *status = json_read_string(reply->object, "status");
 
@@ -324,18 +325,18 @@ static void read_object(struct authorization *authorization, const struct ca_rep
 			    "the CA's authorization is for no name of this order, or lacks its "
 			    "status: %s",
 			    authorization->url);
-		enter(authorization, AUTHORIZATION_FAILED);
+		authorization_enter(authorization, AUTHORIZATION_FAILED);
 	} else if (strcmp(status, "valid") == 0) {
-		enter(authorization, AUTHORIZATION_VALID);
+		authorization_enter(authorization, AUTHORIZATION_VALID);
 	} else if (strcmp(status, "pending") == 0) {
 		if (authorization->state == AUTHORIZATION_WAITING)
 			wait_for_verdict(authorization, reply);
 		else
-			begin(authorization, reply->object);
+			authorization_begin(authorization, reply->object);
 	} else {
-		explain_invalid(authorization, reply->object, status);
+		authorization_explain_invalid(authorization, reply->object, status);
 		tell_what_came(authorization);
-		enter(authorization, AUTHORIZATION_FAILED);
+		authorization_enter(authorization, AUTHORIZATION_FAILED);
 	}
 }
 
@@ -347,14 +348,14 @@ static void on_fetched(void *context, struct ca_reply *reply)
 	if (failure_is_set(reply->failure))
 		fetch_after_failure(authorization, reply);
 	else
-		read_object(authorization, reply);
+		authorization_read_object(authorization, reply);
 }
 
-static void fetch(void *context)
+static void authorization_fetch(void *context)
 {
 	struct authorization *authorization = context;
 
-	post(authorization, authorization->url, NULL, on_fetched);
+	authorization_post(authorization, authorization->url, NULL, on_fetched);
 }
 
 /* --- from outside ------------------------------------------------------------------------ */
@@ -379,8 +380,8 @@ void authorization_free(struct authorization *authorization)
 {
 	if (!authorization)
 		return;
-	barrier_leave(authorization->ticket);
-	disarm(authorization);
+	selfcheck_cancel(authorization->selfcheck_run);
+	authorization_disarm(authorization);
 	ca_cancel(authorization->request);
 	loop_timer_stop(ca_loop(authorization->order->ca), &authorization->timer);
 	failure_done(&authorization->failure);

@@ -5,14 +5,14 @@
  * told that the challenge is ready, and disarmed however it ends: also when the
  * authorization is freed half way.
  */
-#ifndef AUTHORIZATION_H
-#define AUTHORIZATION_H
+#ifndef ACME_PROTOCOL_AUTHORIZATION_H
+#define ACME_PROTOCOL_AUTHORIZATION_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
 struct authorization;
-struct barrier;
+struct selfcheck;
 struct ca;
 struct challenge_table;
 struct failure;
@@ -31,7 +31,7 @@ enum authorization_state {
 struct authorization_order {
 	struct ca *ca;
 	struct challenge_table *table;
-	struct barrier *barrier; /* NULL: the CA is told at once */
+	struct selfcheck *selfcheck; /* NULL: the CA is told at once */
 	const struct paths *paths; /* where what came for the name is told */
 	const struct identifier *identifiers; /* of the order: one of them it must be for */
 	size_t identifier_count;

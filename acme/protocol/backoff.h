@@ -4,20 +4,20 @@
  * section 7.5.1.  Its Retry-After is obeyed within limits; without one, the
  * pauses grow.
  */
-#ifndef POLL_H
-#define POLL_H
+#ifndef ACME_PROTOCOL_BACKOFF_H
+#define ACME_PROTOCOL_BACKOFF_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define POLL_FIRST_MS          250
-#define POLL_LONGEST_MS        5000 /* of our own choice */
-#define POLL_RETRY_AFTER_MAX_S 60 /* of the CA's */
-#define POLL_DEADLINE_S        300 /* then the CA is taken to have forgotten us */
-#define POLL_FAILURES_MAX      4 /* failed askings in a row */
+#define BACKOFF_FIRST_MS          250
+#define BACKOFF_LONGEST_MS        5000 /* of our own choice */
+#define BACKOFF_RETRY_AFTER_MAX_S 60 /* of the CA's */
+#define BACKOFF_DEADLINE_S        300 /* then the CA is taken to have forgotten us */
+#define BACKOFF_FAILURES_MAX      4 /* failed askings in a row */
 
 /* All zero: not begun. */
-struct poll {
+struct backoff {
 	uint64_t deadline_ns; /* CLOCK_MONOTONIC */
 	uint32_t pause_ms;
 	uint32_t failures;
@@ -27,12 +27,12 @@ struct poll {
  * The CA has answered, "not yet", with a Retry-After of `retry_after_s` (0: none).
  * Returns the pause in ms, or -1 when the deadline would pass.
  */
-int64_t poll_again_ms(struct poll *poll, int64_t retry_after_s, uint64_t now_ns);
+int64_t backoff_again_ms(struct backoff *backoff, int64_t retry_after_s, uint64_t now_ns);
 
 /*
  * Asking failed in a way that may pass (no answer, 5xx, 429).  Returns the pause
  * in ms, or -1 when it has failed too often.
  */
-int64_t poll_after_failure_ms(struct poll *poll, int64_t retry_after_s, uint64_t now_ns);
+int64_t backoff_after_failure_ms(struct backoff *backoff, int64_t retry_after_s, uint64_t now_ns);
 
 #endif

@@ -10,7 +10,7 @@
 #include "acme/util/failure.h"
 #include "acme/util/output.h"
 
-struct chains {
+struct chain_select {
 	struct ca *ca;
 	const char *preferred;
 	void (*done)(void *context, struct ca_reply *reply);
@@ -18,111 +18,112 @@ struct chains {
 	struct ca_request *request;
 	char *first; /* the chain that the CA gives by itself */
 	size_t first_size;
-	char *alternates[CHAINS_ALTERNATES_MAX];
+	char *alternates[CHAIN_SELECT_ALTERNATES_MAX];
 	size_t alternate_count, next;
 };
 
-static bool is_preferred(const struct chains *chains, const struct ca_reply *reply)
+static bool is_preferred(const struct chain_select *selection, const struct ca_reply *reply)
 {
 	struct chain chain;
 
 	return !chain_read(&chain, reply->body, reply->body_size) &&
-	       chain_is_issued_by(&chain, chains->preferred);
+	       chain_is_issued_by(&chain, selection->preferred);
 }
 
-static void take_first(struct chains *chains)
+static void take_first(struct chain_select *selection)
 {
 	struct failure none = {0};
 	struct ca_reply reply = {
-		.failure = &none, .body = chains->first, .body_size = chains->first_size};
+		.failure = &none, .body = selection->first, .body_size = selection->first_size};
 
 	output_warning("the CA offers no chain whose last certificate is issued by '%s': its usual "
 		       "one is taken",
-		       chains->preferred);
-	chains->done(chains->context, &reply);
+		       selection->preferred);
+	selection->done(selection->context, &reply);
 }
 
 static void on_alternate(void *context, struct ca_reply *reply);
 
 /* Look at the next one, if there is one. */
-static void look_on(struct chains *chains)
+static void look_on(struct chain_select *selection)
 {
 	struct ca_call call = {
-		.answer = CA_ANSWER_PEM_CHAIN, .done = on_alternate, .context = chains};
+		.answer = CA_ANSWER_PEM_CHAIN, .done = on_alternate, .context = selection};
 
-	while (chains->next < chains->alternate_count) {
-		call.url = chains->alternates[chains->next++];
-		chains->request = ca_post(chains->ca, &call);
-		if (chains->request)
+	while (selection->next < selection->alternate_count) {
+		call.url = selection->alternates[selection->next++];
+		selection->request = ca_post(selection->ca, &call);
+		if (selection->request)
 			return;
 	}
-	take_first(chains);
+	take_first(selection);
 }
 
 /* One that cannot be had is passed over: there is a certificate. */
 static void on_alternate(void *context, struct ca_reply *reply)
 {
-	struct chains *chains = context;
+	struct chain_select *selection = context;
 
-	chains->request = NULL;
-	if (!failure_is_set(reply->failure) && is_preferred(chains, reply))
-		chains->done(chains->context, reply);
+	selection->request = NULL;
+	if (!failure_is_set(reply->failure) && is_preferred(selection, reply))
+		selection->done(selection->context, reply);
 	else
-		look_on(chains);
+		look_on(selection);
 }
 
 /* The texts are the reply's: keep what is needed of it.  False: out of memory. */
-static bool keep(struct chains *chains, const struct ca_reply *reply)
+static bool chain_keep(struct chain_select *selection, const struct ca_reply *reply)
 {
-	chains->first = malloc(reply->body_size + 1);
-	if (!chains->first)
+	selection->first = malloc(reply->body_size + 1);
+	if (!selection->first)
 		return false;
-	memcpy(chains->first, reply->body, reply->body_size + 1);
-	chains->first_size = reply->body_size;
-	chains->alternate_count =
-		ca_reply_links(chains->alternates, CHAINS_ALTERNATES_MAX, reply, "alternate");
+	memcpy(selection->first, reply->body, reply->body_size + 1);
+	selection->first_size = reply->body_size;
+	selection->alternate_count = ca_reply_links(
+		selection->alternates, CHAIN_SELECT_ALTERNATES_MAX, reply, "alternate");
 	return true;
 }
 
 static void on_first(void *context, struct ca_reply *reply)
 {
-	struct chains *chains = context;
+	struct chain_select *selection = context;
 
-	chains->request = NULL;
-	if (!failure_is_set(reply->failure) && chains->preferred && !is_preferred(chains, reply) &&
-	    keep(chains, reply))
-		look_on(chains);
+	selection->request = NULL;
+	if (!failure_is_set(reply->failure) && selection->preferred &&
+	    !is_preferred(selection, reply) && chain_keep(selection, reply))
+		look_on(selection);
 	else
-		chains->done(chains->context, reply);
+		selection->done(selection->context, reply);
 }
 
-struct chains *chains_fetch(struct ca *ca, const char *url, const char *preferred,
-			    void (*done)(void *context, struct ca_reply *reply), void *context)
+struct chain_select *chain_select_start(struct ca *ca, const char *url, const char *preferred,
+					void (*done)(void *context, struct ca_reply *reply),
+					void *context)
 {
-	struct chains *chains = calloc(1, sizeof(*chains));
+	struct chain_select *selection = calloc(1, sizeof(*selection));
 	const struct ca_call call = {
-		.url = url, .answer = CA_ANSWER_PEM_CHAIN, .done = on_first, .context = chains};
+		.url = url, .answer = CA_ANSWER_PEM_CHAIN, .done = on_first, .context = selection};
 
-	if (!chains)
+	if (!selection)
 		return NULL;
-	chains->ca = ca;
-	chains->preferred = preferred;
-	chains->done = done;
-	chains->context = context;
-	chains->request = ca_post(ca, &call);
-	if (chains->request)
-		return chains;
-	free(chains);
+	selection->ca = ca;
+	selection->preferred = preferred;
+	selection->done = done;
+	selection->context = context;
+	selection->request = ca_post(ca, &call);
+	if (selection->request)
+		return selection;
+	free(selection);
 	return NULL;
 }
 
-void chains_free(struct chains *chains)
+void chain_select_free(struct chain_select *selection)
 {
-	if (!chains)
+	if (!selection)
 		return;
-	ca_cancel(chains->request);
-	while (chains->alternate_count)
-		free(chains->alternates[--chains->alternate_count]);
-	free(chains->first);
-	free(chains);
+	ca_cancel(selection->request);
+	while (selection->alternate_count)
+		free(selection->alternates[--selection->alternate_count]);
+	free(selection->first);
+	free(selection);
 }

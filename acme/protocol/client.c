@@ -131,9 +131,9 @@ static void on_directory(void *context, const struct http_response *response)
 	ca->connecting = NULL;
 	object = json_read(response->body, response->body_size);
 	if (response->error) {
-		explain_transport(&failure, response, ca->server);
+		problem_explain_transport(&failure, response, ca->server);
 	} else if (response->status != 200) {
-		explain_response(&failure, response, object, ca->server);
+		problem_explain_response(&failure, response, object, ca->server);
 	} else {
 		directory_done(&ca->directory);
 		error = directory_read(&ca->directory, object);
@@ -237,10 +237,11 @@ static void on_nonce(void *context, const struct http_response *response)
 	request->exchange = NULL;
 	if (response->error) {
 		reply.may_pass = true;
-		explain_transport(&request->failure, response, ca->directory.new_nonce);
+		problem_explain_transport(&request->failure, response, ca->directory.new_nonce);
 	} else if (response->status < 200 || response->status > 299) {
 		reply.may_pass = response->status == 429 || response->status >= 500;
-		explain_response(&request->failure, response, NULL, ca->directory.new_nonce);
+		problem_explain_response(&request->failure, response, NULL,
+					 ca->directory.new_nonce);
 	} else {
 		nonces_add(&ca->nonces, response->nonce);
 		if (ca->nonces.count) {
@@ -283,16 +284,16 @@ static void request_explain(struct ca_request *request, const struct http_respon
 	struct failure *failure = &request->failure;
 
 	if (response->error)
-		explain_transport(failure, response, request->url);
+		problem_explain_transport(failure, response, request->url);
 	else if (response->status < 200 || response->status > 299)
-		explain_response(failure, response, object, request->url);
+		problem_explain_response(failure, response, object, request->url);
 	else if (request->answer == CA_ANSWER_OBJECT && !object)
 		failure_set(failure, "try again; if it stays so, tell the CA's operator",
 			    "the answer of %s is not the JSON object that it should be",
 			    request->url);
 }
 
-static void on_answer(void *context, const struct http_response *response)
+static void on_request_answer(void *context, const struct http_response *response)
 {
 	struct ca_request *request = context;
 	json_t *object = json_read(response->body, response->body_size);
@@ -327,8 +328,8 @@ size_t ca_reply_links(char **ret_urls, size_t max, const struct ca_reply *reply,
 	size_t count = 0, i;
 
 	for (i = 0; reply->links && reply->links[i]; i++)
-		count += link_read(ret_urls + count, max - count, reply->links[i], relation,
-				   reply->url);
+		count += link_header_read(ret_urls + count, max - count, reply->links[i], relation,
+					  reply->url);
 	return count;
 }
 
@@ -341,7 +342,7 @@ static void request_send(struct ca_request *request, const char *nonce)
 				 .accept = request->answer == CA_ANSWER_PEM_CHAIN
 						   ? "application/pem-certificate-chain"
 						   : NULL,
-				 .done = on_answer,
+				 .done = on_request_answer,
 				 .context = request};
 	char *body;
 	int error;

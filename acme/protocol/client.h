@@ -5,8 +5,8 @@
  * the signature, the nonce, the retry when the CA refuses the nonce, and the
  * reading of problem documents.
  */
-#ifndef CA_H
-#define CA_H
+#ifndef ACME_PROTOCOL_CLIENT_H
+#define ACME_PROTOCOL_CLIENT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -9,7 +9,7 @@
 
 #include "acme/util/json.h"
 
-static int copy(char **ret_text, const char *text)
+static int copy_text(char **ret_text, const char *text)
 {
 	if (!text)
 		return -EBADMSG;
@@ -21,7 +21,7 @@ static int copy(char **ret_text, const char *text)
 #define LIST_MAX 32
 
 /* One more in a list; what is too much is left out. */
-static int append(char ***list, size_t *count, const char *text)
+static int append_text(char ***list, size_t *count, const char *text)
 {
 	char **longer;
 
@@ -44,8 +44,8 @@ static int copy_caa_identities(struct directory *directory, const json_t *identi
 	size_t i;
 
 	json_array_foreach (identities, i, identity)
-		if (append(&directory->caa_identities, &directory->caa_identity_count,
-			   json_string_value(identity)))
+		if (append_text(&directory->caa_identities, &directory->caa_identity_count,
+				json_string_value(identity)))
 			return -ENOMEM;
 	return 0;
 }
@@ -57,7 +57,7 @@ static int copy_profiles(struct directory *directory, json_t *profiles)
 	const char *name;
 
 	json_object_foreach (profiles, name, description)
-		if (append(&directory->profiles, &directory->profile_count, name))
+		if (append_text(&directory->profiles, &directory->profile_count, name))
 			return -ENOMEM;
 	return 0;
 }
@@ -69,19 +69,19 @@ int directory_read(struct directory *ret_directory, const json_t *object)
 	struct directory directory = {0};
 	int error;
 
-	error = copy(&directory.new_nonce, json_read_url(object, "newNonce"));
+	error = copy_text(&directory.new_nonce, json_read_url(object, "newNonce"));
 	if (!error)
-		error = copy(&directory.new_account, json_read_url(object, "newAccount"));
+		error = copy_text(&directory.new_account, json_read_url(object, "newAccount"));
 	if (!error)
-		error = copy(&directory.new_order, json_read_url(object, "newOrder"));
+		error = copy_text(&directory.new_order, json_read_url(object, "newOrder"));
 	if (!error && json_read_url(object, "revokeCert"))
-		error = copy(&directory.revoke_cert, json_read_url(object, "revokeCert"));
+		error = copy_text(&directory.revoke_cert, json_read_url(object, "revokeCert"));
 	if (!error && json_read_url(object, "renewalInfo"))
-		error = copy(&directory.renewal_info, json_read_url(object, "renewalInfo"));
+		error = copy_text(&directory.renewal_info, json_read_url(object, "renewalInfo"));
 	if (!error && json_read_url(object, "keyChange"))
-		error = copy(&directory.key_change, json_read_url(object, "keyChange"));
+		error = copy_text(&directory.key_change, json_read_url(object, "keyChange"));
 	if (!error && terms)
-		error = copy(&directory.terms_of_service, terms);
+		error = copy_text(&directory.terms_of_service, terms);
 	if (!error)
 		error = copy_caa_identities(&directory, json_object_get(meta, "caaIdentities"));
 	if (!error)

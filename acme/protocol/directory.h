@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A CA's directory: RFC 8555 section 7.1.1. */
-#ifndef DIRECTORY_H
-#define DIRECTORY_H
+#ifndef ACME_PROTOCOL_DIRECTORY_H
+#define ACME_PROTOCOL_DIRECTORY_H
 
 #include <stdbool.h>
 #include <stddef.h>

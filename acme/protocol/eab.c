@@ -57,7 +57,7 @@ void eab_done(struct eab *eab)
 	explicit_bzero(eab, sizeof(*eab));
 }
 
-static int mac(uint8_t ret_mac[WC_SHA256_DIGEST_SIZE], const struct eab *eab, const char *text)
+static int eab_mac(uint8_t ret_mac[WC_SHA256_DIGEST_SIZE], const struct eab *eab, const char *text)
 {
 	Hmac hmac;
 	int result;
@@ -97,7 +97,7 @@ json_t *eab_bind(const struct eab *eab, struct key *account_key, const char *url
 		payload = base64url_new(jwk, strlen(jwk));
 	if (header && payload && asprintf(&text, "%s.%s", header, payload) < 0)
 		text = NULL;
-	if (text && !mac(bytes, eab, text)) {
+	if (text && !eab_mac(bytes, eab, text)) {
 		base64url_encode(mac_text, bytes, sizeof(bytes));
 		binding = json_pack("{s:s, s:s, s:s}", "protected", header, "payload", payload,
 				    "signature", mac_text);

@@ -3,8 +3,8 @@
  * External account binding (RFC 8555 section 7.3.4): a CA's web site gives a key id and a MAC
  * key, by which a new account of ours becomes the customer's there.
  */
-#ifndef EAB_H
-#define EAB_H
+#ifndef ACME_PROTOCOL_EAB_H
+#define ACME_PROTOCOL_EAB_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -3,8 +3,8 @@
  * Requests signed as flattened JWS by any of our keys (RFC 7515, RFC 8555 section 6.2),
  * and what else is computed from the account key.
  */
-#ifndef JWS_H
-#define JWS_H
+#ifndef ACME_PROTOCOL_JWS_H
+#define ACME_PROTOCOL_JWS_H
 
 #include <stdint.h>
 

@@ -12,7 +12,7 @@
 #define BLANKS     " \t"
 #define URL_LENGTH 2048
 
-static const char *skip_blanks(const char *at)
+static const char *skip_link_blanks(const char *at)
 {
 	return at + strspn(at, BLANKS);
 }
@@ -37,7 +37,7 @@ static bool has_word(const char *words, size_t length, const char *relation)
 }
 
 /* A parameter's value, quoted or not: where it ends; NULL: it never does. */
-static const char *read_value(const char *at, const char **ret_value, size_t *ret_length)
+static const char *read_link_value(const char *at, const char **ret_value, size_t *ret_length)
 {
 	const char *end;
 
@@ -65,13 +65,13 @@ static const char *read_parameters(const char *at, const char *relation, bool *r
 	bool has_rel = false;
 
 	*ret_matches = false;
-	for (at = skip_blanks(at); *at == ';'; at = skip_blanks(at)) {
-		name = skip_blanks(at + 1);
+	for (at = skip_link_blanks(at); *at == ';'; at = skip_link_blanks(at)) {
+		name = skip_link_blanks(at + 1);
 		name_length = strcspn(name, BLANKS "=;,\"");
-		at = skip_blanks(name + name_length);
+		at = skip_link_blanks(name + name_length);
 		if (*at != '=')
 			continue;
-		at = read_value(skip_blanks(at + 1), &value, &length);
+		at = read_link_value(skip_link_blanks(at + 1), &value, &length);
 		if (!at)
 			return NULL;
 		if (has_rel || name_length != strlen("rel") ||
@@ -84,7 +84,7 @@ static const char *read_parameters(const char *at, const char *relation, bool *r
 }
 
 /* A new string; NULL: it is no URL of ours, or memory is out. */
-static char *resolve(const char *target, size_t length, const char *base)
+static char *resolve_url(const char *target, size_t length, const char *base)
 {
 	char *relative = strndup(target, length), *absolute = NULL, *url = NULL;
 	CURLU *handle = curl_url();
@@ -100,8 +100,8 @@ static char *resolve(const char *target, size_t length, const char *base)
 	return url;
 }
 
-size_t link_read(char **ret_urls, size_t max, const char *value, const char *relation,
-		 const char *base)
+size_t link_header_read(char **ret_urls, size_t max, const char *value, const char *relation,
+			const char *base)
 {
 	const char *at = value, *target, *end;
 	size_t count = 0;
@@ -120,7 +120,7 @@ size_t link_read(char **ret_urls, size_t max, const char *value, const char *rel
 			break;
 		if (!matches)
 			continue;
-		ret_urls[count] = resolve(target, (size_t)(end - target), base);
+		ret_urls[count] = resolve_url(target, (size_t)(end - target), base);
 		count += ret_urls[count] != NULL;
 	}
 	return count;

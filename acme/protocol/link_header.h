@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The Link header: RFC 8288. */
-#ifndef LINK_H
-#define LINK_H
+#ifndef ACME_PROTOCOL_LINK_HEADER_H
+#define ACME_PROTOCOL_LINK_HEADER_H
 
 #include <stddef.h>
 
@@ -10,7 +10,7 @@
  * relative are so to `base`.  At most `max` new strings; what cannot be understood ends the
  * reading, as does want of memory.  Returns how many.
  */
-size_t link_read(char **ret_urls, size_t max, const char *value, const char *relation,
-		 const char *base);
+size_t link_header_read(char **ret_urls, size_t max, const char *value, const char *relation,
+			const char *base);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The nonces that a CA has given and that are not used yet: RFC 8555 section 6.5. */
-#ifndef NONCES_H
-#define NONCES_H
+#ifndef ACME_PROTOCOL_NONCES_H
+#define ACME_PROTOCOL_NONCES_H
 
 #include <stddef.h>
 

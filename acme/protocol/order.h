@@ -2,17 +2,17 @@
 /*
  * One order, from newOrder to the certificate chain: RFC 8555 section 7.4.  All
  * of its authorizations are worked on at once.  Many orders may be under way on
- * one loop.  One that a killed process has made is gone on with from wherever it is; when
+ * one loop.  An order that a killed process made continues from wherever it is; when
  * the CA no longer knows it, or has given it up, a new one is made.
  */
-#ifndef ORDER_H
-#define ORDER_H
+#ifndef ACME_PROTOCOL_ORDER_H
+#define ACME_PROTOCOL_ORDER_H
 
 #include <stddef.h>
 #include <stdint.h>
 
 struct authorization;
-struct barrier;
+struct selfcheck;
 struct ca;
 struct challenge_table;
 struct failure;
@@ -35,10 +35,10 @@ enum order_state {
 };
 
 /* What is to be ordered; what it points to must outlive the order. */
-struct order_wish {
+struct order_options {
 	struct ca *ca; /* with an account */
 	struct challenge_table *table;
-	struct barrier *barrier; /* NULL: none */
+	struct selfcheck *selfcheck; /* NULL: none */
 	const struct paths *paths; /* where what came for the names is told */
 	const struct identifier *identifiers;
 	size_t identifier_count; /* 1 to ORDER_NAMES_MAX */
@@ -47,8 +47,8 @@ struct order_wish {
 	const char *replaces; /* the certificate it is to replace: RFC 9773 section 5; or NULL */
 	const char *preferred_profile; /* taken where the CA offers it; or NULL */
 	const char *required_profile; /* else there is no order; or NULL */
-	const char *preferred_chain; /* common name of an issuer: chains.h; or NULL */
-	const char *resume_url; /* an order of before, for the same key; NULL: a new one */
+	const char *preferred_chain; /* common name of an issuer: chain_select.h; or NULL */
+	const char *resume_url; /* an earlier order for the same key; NULL: a new one */
 	/* Called once as soon as order_url() is known, before anything that follows from it. */
 	void (*created)(void *context, struct order *order);
 	/* Called at each change of the order or of an authorization; DONE and FAILED come once. */
@@ -57,7 +57,7 @@ struct order_wish {
 };
 
 /* Set off.  `changed` is first called after this returns.  NULL: out of memory. */
-struct order *order_new(const struct order_wish *wish);
+struct order *order_new(const struct order_options *options);
 
 /* In any state: whatever is armed is disarmed.  Not from within `changed`. */
 void order_free(struct order *order);

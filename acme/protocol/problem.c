@@ -216,7 +216,7 @@ static const json_t *most_telling(const json_t *problem)
 	return json_is_object(first) ? first : problem;
 }
 
-void explain_problem(struct failure *failure, json_t *problem)
+void problem_explain(struct failure *failure, json_t *problem)
 {
 	const json_t *telling = most_telling(problem);
 	const struct explanation *explanation = find_explanation(telling);
@@ -254,8 +254,8 @@ static void explain_untrusted(struct failure *failure, const struct http_respons
 		    response->error_text);
 }
 
-void explain_transport(struct failure *failure, const struct http_response *response,
-		       const char *url)
+void problem_explain_transport(struct failure *failure, const struct http_response *response,
+			       const char *url)
 {
 	const char *text = response->error_text;
 
@@ -323,11 +323,11 @@ static void set_wait(struct failure *failure, int64_t retry_after_s)
 	failure->retry_after_s = retry_after_s;
 }
 
-void explain_response(struct failure *failure, const struct http_response *response,
-		      json_t *problem, const char *url)
+void problem_explain_response(struct failure *failure, const struct http_response *response,
+			      json_t *problem, const char *url)
 {
 	if (problem && json_read_string(problem, "type"))
-		explain_problem(failure, problem);
+		problem_explain(failure, problem);
 	else if (response->status >= 300 && response->status < 400)
 		failure_set(failure, "if that is right, give it as --server",
 			    "%s does not answer itself, but points to %s", url,

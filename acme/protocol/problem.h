@@ -3,8 +3,8 @@
  * What went wrong at the CA, in plain words and with a next step: from problem
  * documents (RFC 7807, RFC 8555 section 6.7) and from exchanges that failed.
  */
-#ifndef EXPLAIN_H
-#define EXPLAIN_H
+#ifndef ACME_PROTOCOL_PROBLEM_H
+#define ACME_PROTOCOL_PROBLEM_H
 
 #include <stdbool.h>
 
@@ -13,15 +13,15 @@ struct http_response;
 struct json_t;
 
 /* `response` was no answer at all: say why `url` could not be reached. */
-void explain_transport(struct failure *failure, const struct http_response *response,
-		       const char *url);
+void problem_explain_transport(struct failure *failure, const struct http_response *response,
+			       const char *url);
 
 /* An error status; `problem` is its document, or NULL when the body was none. */
-void explain_response(struct failure *failure, const struct http_response *response,
-		      struct json_t *problem, const char *url);
+void problem_explain_response(struct failure *failure, const struct http_response *response,
+			      struct json_t *problem, const char *url);
 
 /* A problem document from anywhere: also a challenge's error. */
-void explain_problem(struct failure *failure, struct json_t *problem);
+void problem_explain(struct failure *failure, struct json_t *problem);
 
 /* Whether the CA has paused the account, which only its owner can end. */
 bool problem_is_pause(const struct json_t *problem);

@@ -43,24 +43,24 @@ static void add_hook_error(json_t *results, const char *name, const struct failu
 
 static void on_deploy_failed(void *context, const char *name, const struct failure *failure)
 {
-	struct renewals *renewals = context;
+	struct agent *agent = context;
 
 	output_failure(name, failure);
-	renewals->failed++;
-	add_hook_error(renewals->results, name, failure);
+	agent->failed++;
+	add_hook_error(agent->results, name, failure);
 }
 
-static void on_deployed(void *context)
+static void on_agent_deployed(void *context)
 {
-	struct renewals *renewals = context;
+	struct agent *agent = context;
 
 	/* Else there will be more to deploy. */
-	if (!engine_count(renewals->engine))
-		renewals->idle(renewals->context);
+	if (!engine_count(agent->engine))
+		agent->idle(agent->context);
 }
 
 /* Each name that failed, with the CA's reason. */
-static void show_authorizations(const struct order *order)
+static void show_failed_authorizations(const struct order *order)
 {
 	const struct authorization *authorization;
 	const struct identifier *identifier;
@@ -86,28 +86,28 @@ static void show_next_attempt(const char *name, int64_t next_attempt_s)
 		output_warning("%s: the next attempt is at %s at the earliest", name, when);
 }
 
-static void on_finished(void *context, const struct engine_result *result)
+static void on_agent_finished(void *context, const struct engine_result *result)
 {
-	struct renewals *renewals = context;
-	const char *name = result->lineage->wish.name;
+	struct agent *agent = context;
+	const char *name = result->lineage->spec.name;
 	bool issued = !failure_is_set(result->failure);
 
 	if (issued) {
-		renewals->renewed++;
+		agent->renewed++;
 		output_line("%s: %s", name, result->lineage->not_after_s ? "renewed" : "issued");
-		if (!renewals->arguments->dry_run)
-			deploy_certificate(renewals->deploy, result->lineage);
+		if (!agent->arguments->dry_run)
+			deploy_certificate(agent->deploy, result->lineage);
 	} else {
-		show_authorizations(result->order);
+		show_failed_authorizations(result->order);
 		output_failure(name, result->failure);
 		show_next_attempt(name, result->next_attempt_s);
 	}
-	if (!issued && !result->is_postponed && !renewals->arguments->dry_run)
-		deploy_note_failure(renewals->deploy, &result->lineage->wish.identifiers);
-	renewals->postponed += !issued && result->is_postponed;
-	renewals->failed += !issued && !result->is_postponed;
-	if (renewals->results)
-		json_array_append_new(renewals->results,
+	if (!issued && !result->is_postponed && !agent->arguments->dry_run)
+		deploy_note_failure(agent->deploy, &result->lineage->spec.identifiers);
+	agent->postponed += !issued && result->is_postponed;
+	agent->failed += !issued && !result->is_postponed;
+	if (agent->results)
+		json_array_append_new(agent->results,
 				      json_pack("{s:s, s:b, s:b, s:I, s:o*}", "name", name,
 						"renewed", issued, "postponed",
 						result->is_postponed, "next_attempt",
@@ -115,117 +115,116 @@ static void on_finished(void *context, const struct engine_result *result)
 						issued ? NULL : failure_to_json(result->failure)));
 }
 
-static void on_idle(void *context)
+static void on_agent_idle(void *context)
 {
-	struct renewals *renewals = context;
+	struct agent *agent = context;
 
-	if (!deploy_finish(renewals->deploy))
-		renewals->idle(renewals->context);
+	if (!deploy_finish(agent->deploy))
+		agent->idle(agent->context);
 }
 
-static void on_asked(void *context)
+static void on_agent_polled(void *context)
 {
-	struct renewals *renewals = context;
+	struct agent *agent = context;
 
-	renewals->asked(renewals->context);
+	agent->polled(agent->context);
 }
 
-static int open_deploy(struct renewals *renewals, struct failure *failure)
+static int open_deploy(struct agent *agent, struct failure *failure)
 {
-	renewals->deploy_options = calloc(1, sizeof(*renewals->deploy_options));
-	if (renewals->deploy_options) {
-		*renewals->deploy_options = (struct deploy_options){
-			.loop = renewals->net.loop,
-			.paths = &renewals->arguments->paths,
-			.state = renewals->state,
-			.pause_ms = renewals->reload_pause_ms,
+	agent->deploy_options = calloc(1, sizeof(*agent->deploy_options));
+	if (agent->deploy_options) {
+		*agent->deploy_options = (struct deploy_options){
+			.loop = agent->net.loop,
+			.paths = &agent->arguments->paths,
+			.state = agent->state,
+			.pause_ms = agent->reload_pause_ms,
 			.failed = on_deploy_failed,
-			.idle = on_deployed,
-			.context = renewals,
+			.idle = on_agent_deployed,
+			.context = agent,
 		};
-		if (!deploy_new(&renewals->deploy, renewals->deploy_options))
+		if (!deploy_new(&agent->deploy, agent->deploy_options))
 			return 0;
 	}
 	failure_set_errno(failure, ENOMEM, "preparing the hooks");
 	return -1;
 }
 
-static int open_engine(struct renewals *renewals, struct failure *failure)
+static int open_engine(struct agent *agent, struct failure *failure)
 {
-	renewals->options = calloc(1, sizeof(*renewals->options));
-	if (renewals->options) {
-		*renewals->options = (struct engine_options){
-			.arguments = renewals->arguments,
-			.net = &renewals->net,
-			.state = renewals->state,
-			.table = renewals->table,
-			.finished = on_finished,
-			.idle = on_idle,
-			.context = renewals,
+	agent->options = calloc(1, sizeof(*agent->options));
+	if (agent->options) {
+		*agent->options = (struct engine_options){
+			.arguments = agent->arguments,
+			.net = &agent->net,
+			.state = agent->state,
+			.table = agent->table,
+			.finished = on_agent_finished,
+			.idle = on_agent_idle,
+			.context = agent,
 		};
-		if (!engine_new(&renewals->engine, renewals->options) &&
-		    !windows_new(&renewals->windows, renewals->arguments, &renewals->net,
-				 renewals->state, on_asked, renewals))
+		if (!engine_new(&agent->engine, agent->options) &&
+		    !ari_poll_new(&agent->ari_poll, agent->arguments, &agent->net, agent->state,
+				  on_agent_polled, agent))
 			return 0;
 	}
 	failure_set_errno(failure, ENOMEM, "preparing the renewals");
 	return -1;
 }
 
-/* A configuration that cannot be used leaves what was wanted before, which is renewed all the same. */
-static void take_wanted(struct renewals *renewals)
+/* An unusable configuration changes nothing: what the state has is renewed all the same. */
+static void agent_reconcile(struct agent *agent)
 {
 	struct failure failure = {0};
 
-	if (renewals->arguments->dry_run)
+	if (agent->arguments->dry_run)
 		return;
-	if (wanted_take(renewals->state, renewals->arguments->config, &failure)) {
+	if (reconcile(agent->state, agent->arguments->config, &failure)) {
 		output_failure(NULL, &failure);
-		renewals->failed++;
+		agent->failed++;
 	}
 	failure_done(&failure);
 }
 
 /* Of limits that nobody is near of any more; what cannot be removed now can be later. */
-static void forget_full_buckets(const struct renewals *renewals)
+static void forget_full_buckets(const struct agent *agent)
 {
-	int error = state_buckets_prune(renewals->state, (int64_t)time(NULL) * US_PER_S);
+	int error = state_buckets_prune(agent->state, (int64_t)time(NULL) * US_PER_S);
 
 	if (error)
 		output_warning("old limits could not be forgotten: %s", strerror(-error));
 }
 
-int renewals_open(struct renewals *renewals, struct failure *failure)
+int agent_open(struct agent *agent, struct failure *failure)
 {
-	const struct paths *paths = &renewals->arguments->paths;
+	const struct paths *paths = &agent->arguments->paths;
 
-	if (state_open(&renewals->state, paths, failure) ||
-	    (renewals->arguments->dry_run
-		     ? rehearsal_take_wishes(renewals->state, renewals->arguments, failure)
-		     : inventory_take(renewals->state, paths, failure))) {
-		renewals_close(renewals);
+	if (state_open(&agent->state, paths, failure) ||
+	    (agent->arguments->dry_run ? dry_run_copy_specs(agent->state, agent->arguments, failure)
+				       : rebuild(agent->state, paths, failure))) {
+		agent_close(agent);
 		return -1;
 	}
-	take_wanted(renewals);
-	forget_full_buckets(renewals);
-	if (feed_open(&renewals->table, paths, failure) ||
-	    net_open(&renewals->net, renewals->arguments, failure) ||
-	    open_deploy(renewals, failure) || open_engine(renewals, failure)) {
-		renewals_close(renewals);
+	agent_reconcile(agent);
+	forget_full_buckets(agent);
+	if (responder_open(&agent->table, paths, failure) ||
+	    net_open(&agent->net, agent->arguments, failure) || open_deploy(agent, failure) ||
+	    open_engine(agent, failure)) {
+		agent_close(agent);
 		return -1;
 	}
 	return 0;
 }
 
-void renewals_close(struct renewals *renewals)
+void agent_close(struct agent *agent)
 {
-	windows_free(renewals->windows);
-	engine_free(renewals->engine);
-	free(renewals->options);
-	deploy_free(renewals->deploy);
-	free(renewals->deploy_options);
-	if (renewals->net.loop)
-		net_close(&renewals->net);
-	challenge_table_free(renewals->table);
-	state_free(renewals->state);
+	ari_poll_free(agent->ari_poll);
+	engine_free(agent->engine);
+	free(agent->options);
+	deploy_free(agent->deploy);
+	free(agent->deploy_options);
+	if (agent->net.loop)
+		net_close(&agent->net);
+	challenge_table_free(agent->table);
+	state_free(agent->state);
 }

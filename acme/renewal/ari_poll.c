@@ -18,65 +18,65 @@
 #include "acme/renewal/renewal_time.h"
 #include "acme/store/state.h"
 
-#define QUESTIONS_MAX 50
+#define QUERIES_MAX 50
 
-struct question {
-	TAILQ_ENTRY(question) link;
-	struct authority *authority;
+struct query {
+	TAILQ_ENTRY(query) link;
+	struct ca_entry *ca_entry;
 	int64_t lineage;
 	char *certificate_id;
 	struct ari_request *request; /* NULL: the directory is awaited */
 };
 
-TAILQ_HEAD(questions, question);
+TAILQ_HEAD(queries, query);
 
 /* One CA, of which only the directory is needed: renewal information is public. */
-struct authority {
-	TAILQ_ENTRY(authority) link;
-	struct windows *windows;
+struct ca_entry {
+	TAILQ_ENTRY(ca_entry) link;
+	struct ari_poll *poll;
 	struct ca *ca;
 	bool is_known, is_asked;
-	struct questions questions;
+	struct queries queries;
 };
 
-struct windows {
+struct ari_poll {
 	const struct arguments *arguments;
 	struct net *net;
 	struct state *state;
 	void (*idle)(void *context);
 	void *context;
-	TAILQ_HEAD(authorities, authority) authorities;
-	size_t count; /* questions under way */
+	TAILQ_HEAD(ca_entries, ca_entry) ca_entries;
+	size_t count; /* queries under way */
 	struct timer timer;
 };
 
 /* --- answers ---------------------------------------------------------------------------------- */
 
-static void on_timer(void *context)
+static void on_poll_timer(void *context)
 {
-	struct windows *windows = context;
+	struct ari_poll *poll = context;
 
-	if (!windows_ask_due(windows))
-		windows->idle(windows->context);
+	if (!ari_poll_start(poll))
+		poll->idle(poll->context);
 }
 
-static void end(struct question *question)
+static void query_end(struct query *query)
 {
-	struct windows *windows = question->authority->windows;
+	struct ari_poll *poll = query->ca_entry->poll;
 
-	TAILQ_REMOVE(&question->authority->questions, question, link);
-	free(question->certificate_id);
-	free(question);
+	TAILQ_REMOVE(&query->ca_entry->queries, query, link);
+	free(query->certificate_id);
+	free(query);
 	/* There may be more than were asked at once. */
-	if (!--windows->count)
-		loop_timer_start(windows->net->loop, &windows->timer, 0, on_timer, windows);
+	if (!--poll->count)
+		loop_timer_start(poll->net->loop, &poll->timer, 0, on_poll_timer, poll);
 }
 
 /* What the CA says becomes the moment of renewal. */
-static int note(struct state *state, const struct state_lineage *lineage,
-		const struct ari_answer *answer)
+static int note_answer(struct state *state, const struct state_lineage *lineage,
+		       const struct ari_answer *answer)
 {
-	const struct schedule_facts facts = {
+	const struct renewal_facts facts = {
 		.now_s = time(NULL),
 		.not_before_s = lineage->not_before_s,
 		.not_after_s = lineage->not_after_s,
@@ -84,35 +84,36 @@ static int note(struct state *state, const struct state_lineage *lineage,
 		.window_start_s = answer->start_s,
 		.window_end_s = answer->end_s,
 	};
-	const int64_t check_at_s = schedule_check(&facts, answer->retry_after_s, schedule_draw());
+	const int64_t check_at_s =
+		renewal_time_check(&facts, answer->retry_after_s, renewal_time_random());
 	struct state_window window = {
 		.start_s = answer->start_s,
 		.end_s = answer->end_s,
 		.explanation_url = answer->explanation_url,
 		.check_at_s = check_at_s,
 		.renew_at_s = lineage->renew_at_s,
-		.priority = schedule_is_early(&facts) ? STATE_EARLY : STATE_NORMAL,
+		.priority = renewal_time_is_early(&facts) ? STATE_EARLY : STATE_NORMAL,
 	};
 
 	if (!answer->has_window)
 		return state_set_check(state, lineage->id, check_at_s);
 	/* RFC 9773 section 4.2: the moment is chosen once for each window. */
 	if (lineage->window_start_s != window.start_s || lineage->window_end_s != window.end_s)
-		window.renew_at_s = schedule_renewal(&facts, schedule_draw());
+		window.renew_at_s = renewal_time_next(&facts, renewal_time_random());
 	if (window.priority == STATE_EARLY)
-		output_warning("%s: the CA wants it renewed now%s%s", lineage->wish.name,
+		output_warning("%s: the CA wants it renewed now%s%s", lineage->spec.name,
 			       window.explanation_url ? ": see " : "",
 			       window.explanation_url ? window.explanation_url : "");
 	return state_set_window(state, lineage->id, &window);
 }
 
-static void tell(struct windows *windows, int64_t id, const struct ari_answer *answer)
+static void take_answer(struct ari_poll *poll, int64_t id, const struct ari_answer *answer)
 {
 	struct state_lineage lineage;
-	int error = state_lineage_read(windows->state, id, &lineage);
+	int error = state_lineage_read(poll->state, id, &lineage);
 
 	if (!error) {
-		error = note(windows->state, &lineage, answer);
+		error = note_answer(poll->state, &lineage, answer);
 		state_lineage_done(&lineage);
 	}
 	/* It was deleted meanwhile. */
@@ -120,187 +121,186 @@ static void tell(struct windows *windows, int64_t id, const struct ari_answer *a
 		output_warning("a renewal window could not be written down: %s", strerror(-error));
 }
 
-static void on_answer(void *context, const struct ari_answer *answer)
+static void on_query_answer(void *context, const struct ari_answer *answer)
 {
-	struct question *question = context;
+	struct query *query = context;
 
-	question->request = NULL;
-	tell(question->authority->windows, question->lineage, answer);
-	end(question);
+	query->request = NULL;
+	take_answer(query->ca_entry->poll, query->lineage, answer);
+	query_end(query);
 }
 
-/* --- questions -------------------------------------------------------------------------------- */
+/* --- queries -------------------------------------------------------------------------------- */
 
 /* The CA has no renewal information: its certificates need not be asked about again. */
-static void give_up(struct question *question)
+static void query_give_up(struct query *query)
 {
-	struct windows *windows = question->authority->windows;
-	int error = state_set_check(windows->state, question->lineage, 0);
+	struct ari_poll *poll = query->ca_entry->poll;
+	int error = state_set_check(poll->state, query->lineage, 0);
 
 	if (error && error != -ENOENT)
 		output_warning("a renewal window could not be written down: %s", strerror(-error));
-	end(question);
+	query_end(query);
 }
 
-static void ask(struct question *question)
+static void query_send(struct query *query)
 {
-	const struct authority *authority = question->authority;
-	const char *url = ca_directory(authority->ca)->renewal_info;
+	const struct ca_entry *ca_entry = query->ca_entry;
+	const char *url = ca_directory(ca_entry->ca)->renewal_info;
 
 	if (!url) {
-		give_up(question);
+		query_give_up(query);
 		return;
 	}
-	question->request =
-		ari_ask(authority->ca, url, question->certificate_id, on_answer, question);
-	if (!question->request)
-		on_answer(question, &(struct ari_answer){.has_window = false});
+	query->request = ari_ask(ca_entry->ca, url, query->certificate_id, on_query_answer, query);
+	if (!query->request)
+		on_query_answer(query, &(struct ari_answer){.has_window = false});
 }
 
-static void ask_all(struct authority *authority);
+static void ca_send_queries(struct ca_entry *ca_entry);
 
-static void on_connected(void *context, struct failure *failure)
+static void on_ca_connected(void *context, struct failure *failure)
 {
-	struct authority *authority = context;
-	struct question *question, *next;
+	struct ca_entry *ca_entry = context;
+	struct query *query, *next;
 
-	authority->is_asked = false;
-	authority->is_known = !failure_is_set(failure);
-	if (authority->is_known) {
-		ask_all(authority);
+	ca_entry->is_asked = false;
+	ca_entry->is_known = !failure_is_set(failure);
+	if (ca_entry->is_known) {
+		ca_send_queries(ca_entry);
 		return;
 	}
-	for (question = TAILQ_FIRST(&authority->questions); question; question = next) {
-		next = TAILQ_NEXT(question, link);
-		on_answer(question, &(struct ari_answer){.has_window = false});
+	for (query = TAILQ_FIRST(&ca_entry->queries); query; query = next) {
+		next = TAILQ_NEXT(query, link);
+		on_query_answer(query, &(struct ari_answer){.has_window = false});
 	}
 }
 
-static struct authority *find_authority(struct windows *windows, const char *server)
+static struct ca_entry *find_ca(struct ari_poll *poll, const char *server)
 {
-	struct authority *authority = TAILQ_FIRST(&windows->authorities);
-	struct choices_ca settings;
+	struct ca_entry *ca_entry = TAILQ_FIRST(&poll->ca_entries);
+	struct ca_settings settings;
 
-	while (authority && strcmp(ca_server(authority->ca), server) != 0)
-		authority = TAILQ_NEXT(authority, link);
-	if (authority)
-		return authority;
-	authority = calloc(1, sizeof(*authority));
-	choices_of_ca(&settings, windows->arguments, server);
-	if (!authority || ca_new(&authority->ca, windows->net->http, server, settings.cacert)) {
-		free(authority);
+	while (ca_entry && strcmp(ca_server(ca_entry->ca), server) != 0)
+		ca_entry = TAILQ_NEXT(ca_entry, link);
+	if (ca_entry)
+		return ca_entry;
+	ca_entry = calloc(1, sizeof(*ca_entry));
+	settings_of_ca(&settings, poll->arguments, server);
+	if (!ca_entry || ca_new(&ca_entry->ca, poll->net->http, server, settings.cacert)) {
+		free(ca_entry);
 		return NULL;
 	}
-	authority->windows = windows;
-	TAILQ_INIT(&authority->questions);
-	TAILQ_INSERT_TAIL(&windows->authorities, authority, link);
-	return authority;
+	ca_entry->poll = poll;
+	TAILQ_INIT(&ca_entry->queries);
+	TAILQ_INSERT_TAIL(&poll->ca_entries, ca_entry, link);
+	return ca_entry;
 }
 
-static int add(void *context, const struct state_due *due)
+static int query_add(void *context, const struct state_due *due)
 {
-	struct windows *windows = context;
-	struct question *question = calloc(1, sizeof(*question));
+	struct ari_poll *poll = context;
+	struct query *query = calloc(1, sizeof(*query));
 
-	if (!question)
+	if (!query)
 		return -ENOMEM;
-	question->lineage = due->id;
-	question->certificate_id = due->ari_id ? strdup(due->ari_id) : NULL;
-	question->authority = due->server ? find_authority(windows, due->server) : NULL;
-	if (!question->certificate_id || !question->authority) {
-		free(question->certificate_id);
-		free(question);
+	query->lineage = due->id;
+	query->certificate_id = due->ari_id ? strdup(due->ari_id) : NULL;
+	query->ca_entry = due->server ? find_ca(poll, due->server) : NULL;
+	if (!query->certificate_id || !query->ca_entry) {
+		free(query->certificate_id);
+		free(query);
 		return due->ari_id && due->server ? -ENOMEM : 0;
 	}
-	TAILQ_INSERT_TAIL(&question->authority->questions, question, link);
-	windows->count++;
+	TAILQ_INSERT_TAIL(&query->ca_entry->queries, query, link);
+	poll->count++;
 	return 0;
 }
 
-static void ask_all(struct authority *authority)
+static void ca_send_queries(struct ca_entry *ca_entry)
 {
-	struct question *question, *next;
+	struct query *query, *next;
 
-	if (TAILQ_EMPTY(&authority->questions) || authority->is_asked)
+	if (TAILQ_EMPTY(&ca_entry->queries) || ca_entry->is_asked)
 		return;
-	if (!authority->is_known) {
-		authority->is_asked = true;
-		ca_connect(authority->ca, on_connected, authority);
+	if (!ca_entry->is_known) {
+		ca_entry->is_asked = true;
+		ca_connect(ca_entry->ca, on_ca_connected, ca_entry);
 		return;
 	}
-	for (question = TAILQ_FIRST(&authority->questions); question; question = next) {
-		next = TAILQ_NEXT(question, link);
-		if (!question->request)
-			ask(question);
+	for (query = TAILQ_FIRST(&ca_entry->queries); query; query = next) {
+		next = TAILQ_NEXT(query, link);
+		if (!query->request)
+			query_send(query);
 	}
 }
 
-bool windows_ask_due(struct windows *windows)
+bool ari_poll_start(struct ari_poll *poll)
 {
-	struct authority *authority;
+	struct ca_entry *ca_entry;
 	int error;
 
-	if (windows->count)
+	if (poll->count)
 		return true;
-	error = state_due_checks(windows->state, time(NULL), QUESTIONS_MAX, add, windows);
+	error = state_due_checks(poll->state, time(NULL), QUERIES_MAX, query_add, poll);
 	if (error)
 		output_warning("cannot look for renewal windows to ask about: %s",
 			       strerror(error < 0 ? -error : EIO));
-	authority = TAILQ_FIRST(&windows->authorities);
-	for (; authority; authority = TAILQ_NEXT(authority, link))
-		ask_all(authority);
-	return windows->count || windows->timer.running;
+	ca_entry = TAILQ_FIRST(&poll->ca_entries);
+	for (; ca_entry; ca_entry = TAILQ_NEXT(ca_entry, link))
+		ca_send_queries(ca_entry);
+	return poll->count || poll->timer.running;
 }
 
 /* --- as a whole ------------------------------------------------------------------------------- */
 
-int windows_new(struct windows **ret_windows, const struct arguments *arguments, struct net *net,
-		struct state *state, void (*idle)(void *context), void *context)
+int ari_poll_new(struct ari_poll **ret_poll, const struct arguments *arguments, struct net *net,
+		 struct state *state, void (*idle)(void *context), void *context)
 {
-	struct windows *windows = calloc(1, sizeof(*windows));
+	struct ari_poll *poll = calloc(1, sizeof(*poll));
 
-	if (!windows)
+	if (!poll)
 		return -ENOMEM;
-	windows->arguments = arguments;
-	windows->net = net;
-	windows->state = state;
-	windows->idle = idle;
-	windows->context = context;
-	TAILQ_INIT(&windows->authorities);
-	*ret_windows = windows;
+	poll->arguments = arguments;
+	poll->net = net;
+	poll->state = state;
+	poll->idle = idle;
+	poll->context = context;
+	TAILQ_INIT(&poll->ca_entries);
+	*ret_poll = poll;
 	return 0;
 }
 
-static void authority_free(struct authority *authority)
+static void ca_entry_free(struct ca_entry *ca_entry)
 {
-	struct question *question;
+	struct query *query;
 
-	while ((question = TAILQ_FIRST(&authority->questions))) {
-		TAILQ_REMOVE(&authority->questions, question, link);
-		ari_cancel(question->request);
-		free(question->certificate_id);
-		free(question);
+	while ((query = TAILQ_FIRST(&ca_entry->queries))) {
+		TAILQ_REMOVE(&ca_entry->queries, query, link);
+		ari_cancel(query->request);
+		free(query->certificate_id);
+		free(query);
 	}
-	ca_free(authority->ca);
-	free(authority);
+	ca_free(ca_entry->ca);
+	free(ca_entry);
 }
 
-void windows_settings_changed(struct windows *windows)
+void ari_poll_settings_changed(struct ari_poll *poll)
 {
-	struct authority *authority;
+	struct ca_entry *ca_entry;
 
-	loop_timer_stop(windows->net->loop, &windows->timer);
-	windows->count = 0;
-	while ((authority = TAILQ_FIRST(&windows->authorities))) {
-		TAILQ_REMOVE(&windows->authorities, authority, link);
-		authority_free(authority);
+	loop_timer_stop(poll->net->loop, &poll->timer);
+	poll->count = 0;
+	while ((ca_entry = TAILQ_FIRST(&poll->ca_entries))) {
+		TAILQ_REMOVE(&poll->ca_entries, ca_entry, link);
+		ca_entry_free(ca_entry);
 	}
 }
 
-void windows_free(struct windows *windows)
+void ari_poll_free(struct ari_poll *poll)
 {
-	if (!windows)
+	if (!poll)
 		return;
-	windows_settings_changed(windows);
-	free(windows);
+	ari_poll_settings_changed(poll);
+	free(poll);
 }

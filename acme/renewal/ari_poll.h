@@ -1,30 +1,31 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Asks the CAs when they want certificates renewed (ari.h), for those that the state says are to be
- * asked about, and writes down what they say.  Whatever goes wrong is no failure: then the
- * certificate's age decides, and the CA is asked again later.  Used by renewals.c.
+ * Polls the CAs' renewal information (protocol/ari.h) for the certificates that the state lists, and
+ * writes the answers into the state.  Nothing that goes wrong here is a failure: the certificate's
+ * age then decides, and the CA is asked again later.
  */
-#ifndef WINDOWS_H
-#define WINDOWS_H
+#ifndef ACME_RENEWAL_ARI_POLL_H
+#define ACME_RENEWAL_ARI_POLL_H
 
 #include <stdbool.h>
 
 struct arguments;
 struct net;
 struct state;
-struct windows;
+struct ari_poll;
 
-/* What it is given must outlive it.  `idle` is called whenever all questions have been answered.  0 or -ENOMEM. */
-int windows_new(struct windows **ret_windows, const struct arguments *arguments, struct net *net,
-		struct state *state, void (*idle)(void *context), void *context);
+/* What it is given must outlive it.  `idle` is called whenever all queries
+ * are answered.  0 or -ENOMEM. */
+int ari_poll_new(struct ari_poll **ret_poll, const struct arguments *arguments, struct net *net,
+		 struct state *state, void (*idle)(void *context), void *context);
 
-/* Questions under way are dropped. */
-void windows_free(struct windows *windows);
+/* Queries under way are dropped. */
+void ari_poll_free(struct ari_poll *poll);
 
-/* Ask what is due to be asked.  False: nothing is under way, and `idle` will not be called. */
-bool windows_ask_due(struct windows *windows);
+/* Send the queries that are due.  False: none is under way, and `idle` will not be called. */
+bool ari_poll_start(struct ari_poll *poll);
 
-/* The CAs' settings have changed: who is being asked is asked again by windows_ask_due(). */
-void windows_settings_changed(struct windows *windows);
+/* The CAs' settings have changed: ari_poll_start() sends queries that are under way again. */
+void ari_poll_settings_changed(struct ari_poll *poll);
 
 #endif

@@ -17,204 +17,207 @@
 #define PAUSE_BEGIN_S       INT64_C(60)
 #define PAUSE_DOUBLINGS_MAX 10
 
-struct desk {
-	TAILQ_ENTRY(desk) link;
-	struct desks *desks;
+struct ca_connection {
+	TAILQ_ENTRY(ca_connection) link;
+	struct ca_pool *pool;
 	char *server;
 	char *account; /* of ours there */
 	struct session session;
 	bool is_ready;
-	bool is_stale; /* ends with its last visitor */
+	bool is_stale; /* ends with its last lease */
 	unsigned int refusals; /* in a row: the CA's limits were met */
-	size_t visitor_count;
-	TAILQ_HEAD(desk_visitors, desk_visitor) waiting;
+	size_t lease_count;
+	TAILQ_HEAD(ca_leases, ca_lease) waiting;
 };
 
-struct desks {
+struct ca_pool {
 	const struct arguments *arguments;
 	const struct net *net;
 	struct state *state;
-	TAILQ_HEAD(desk_list, desk) list;
+	TAILQ_HEAD(ca_connections, ca_connection) list;
 };
 
 /* --- one ---------------------------------------------------------------------------------------- */
 
-static void desk_free(struct desk *desk)
+static void connection_free(struct ca_connection *connection)
 {
-	session_close(&desk->session);
-	free(desk->account);
-	free(desk->server);
-	free(desk);
+	session_close(&connection->session);
+	free(connection->account);
+	free(connection->server);
+	free(connection);
 }
 
-static void remove_desk(struct desk *desk)
+static void connection_remove(struct ca_connection *connection)
 {
-	TAILQ_REMOVE(&desk->desks->list, desk, link);
-	desk_free(desk);
+	TAILQ_REMOVE(&connection->pool->list, connection, link);
+	connection_free(connection);
 }
 
-static struct desk *find(const struct desks *desks, const char *server, const char *account)
+static struct ca_connection *connection_find(const struct ca_pool *pool, const char *server,
+					     const char *account)
 {
-	struct desk *desk;
+	struct ca_connection *connection;
 
-	for (desk = TAILQ_FIRST(&desks->list); desk; desk = TAILQ_NEXT(desk, link))
-		if (!desk->is_stale && strcmp(desk->server, server) == 0 &&
-		    strcmp(desk->account, account) == 0)
-			return desk;
+	for (connection = TAILQ_FIRST(&pool->list); connection;
+	     connection = TAILQ_NEXT(connection, link))
+		if (!connection->is_stale && strcmp(connection->server, server) == 0 &&
+		    strcmp(connection->account, account) == 0)
+			return connection;
 	return NULL;
 }
 
 /* NULL: `failure` tells. */
-static struct desk *open_desk(struct desks *desks, const char *server, const char *account,
-			      struct failure *failure)
+static struct ca_connection *connection_open(struct ca_pool *pool, const char *server,
+					     const char *account, struct failure *failure)
 {
-	struct desk *desk = calloc(1, sizeof(*desk));
+	struct ca_connection *connection = calloc(1, sizeof(*connection));
 
-	if (!desk) {
+	if (!connection) {
 		failure_set_errno(failure, ENOMEM, "preparing to talk to the CA");
 		return NULL;
 	}
-	TAILQ_INIT(&desk->waiting);
-	desk->desks = desks;
-	desk->server = strdup(server);
-	desk->account = strdup(account);
-	if (!desk->server || !desk->account)
+	TAILQ_INIT(&connection->waiting);
+	connection->pool = pool;
+	connection->server = strdup(server);
+	connection->account = strdup(account);
+	if (!connection->server || !connection->account)
 		failure_set_errno(failure, ENOMEM, "preparing to talk to the CA");
 	else
-		session_open(&desk->session, desks->net, desks->arguments, server, account,
+		session_open(&connection->session, pool->net, pool->arguments, server, account,
 			     failure);
 	if (failure_is_set(failure)) {
-		desk_free(desk);
+		connection_free(connection);
 		return NULL;
 	}
-	TAILQ_INSERT_TAIL(&desks->list, desk, link);
-	return desk;
+	TAILQ_INSERT_TAIL(&pool->list, connection, link);
+	return connection;
 }
 
-static void on_ready(void *context, struct failure *failure)
+static void on_session_ready(void *context, struct failure *failure)
 {
-	struct desk *desk = context;
-	struct desk_visitor *visitor;
+	struct ca_connection *connection = context;
+	struct ca_lease *lease;
 
 	/* If it is not, the next who comes tries again. */
-	desk->is_ready = !failure_is_set(failure);
-	while ((visitor = TAILQ_FIRST(&desk->waiting))) {
-		TAILQ_REMOVE(&desk->waiting, visitor, link);
-		visitor->is_waiting = false;
-		visitor->admitted(visitor->context, desk->is_ready ? desk->session.ca : NULL,
-				  failure);
+	connection->is_ready = !failure_is_set(failure);
+	while ((lease = TAILQ_FIRST(&connection->waiting))) {
+		TAILQ_REMOVE(&connection->waiting, lease, link);
+		lease->is_waiting = false;
+		lease->ready(lease->context, connection->is_ready ? connection->session.ca : NULL,
+			     failure);
 	}
 	failure_done(failure);
 }
 
-int desk_visit(struct desks *desks, const char *server, const char *account,
-	       struct desk_visitor *visitor, struct failure *failure)
+int ca_pool_lease(struct ca_pool *pool, const char *server, const char *account,
+		  struct ca_lease *lease, struct failure *failure)
 {
-	struct desk *desk = find(desks, server, account);
+	struct ca_connection *connection = connection_find(pool, server, account);
 	bool is_first;
 
-	if (!desk)
-		desk = open_desk(desks, server, account, failure);
-	if (!desk)
+	if (!connection)
+		connection = connection_open(pool, server, account, failure);
+	if (!connection)
 		return -1;
-	visitor->desk = desk;
-	desk->visitor_count++;
-	if (desk->is_ready) {
-		visitor->admitted(visitor->context, desk->session.ca, NULL);
+	lease->connection = connection;
+	connection->lease_count++;
+	if (connection->is_ready) {
+		lease->ready(lease->context, connection->session.ca, NULL);
 		return 0;
 	}
-	is_first = TAILQ_EMPTY(&desk->waiting);
-	visitor->is_waiting = true;
-	TAILQ_INSERT_TAIL(&desk->waiting, visitor, link);
+	is_first = TAILQ_EMPTY(&connection->waiting);
+	lease->is_waiting = true;
+	TAILQ_INSERT_TAIL(&connection->waiting, lease, link);
 	if (is_first)
-		session_start(&desk->session, on_ready, desk);
+		session_start(&connection->session, on_session_ready, connection);
 	return 0;
 }
 
-void desk_leave(struct desk_visitor *visitor)
+void ca_lease_end(struct ca_lease *lease)
 {
-	struct desk *desk = visitor->desk;
+	struct ca_connection *connection = lease->connection;
 
-	if (!desk)
+	if (!connection)
 		return;
-	if (visitor->is_waiting)
-		TAILQ_REMOVE(&desk->waiting, visitor, link);
-	visitor->is_waiting = false;
-	visitor->desk = NULL;
-	if (!--desk->visitor_count && desk->is_stale)
-		remove_desk(desk);
+	if (lease->is_waiting)
+		TAILQ_REMOVE(&connection->waiting, lease, link);
+	lease->is_waiting = false;
+	lease->connection = NULL;
+	if (!--connection->lease_count && connection->is_stale)
+		connection_remove(connection);
 }
 
 /* --- pauses ------------------------------------------------------------------------------------- */
 
-void desk_note_success(const struct desk_visitor *visitor)
+void ca_lease_note_success(const struct ca_lease *lease)
 {
-	if (visitor->desk)
-		visitor->desk->refusals = 0;
+	if (lease->connection)
+		lease->connection->refusals = 0;
 }
 
-void desk_note_pause(const struct desk_visitor *visitor, const struct failure *failure)
+void ca_lease_note_pause(const struct ca_lease *lease, const struct failure *failure)
 {
-	struct desk *desk = visitor->desk;
+	struct ca_connection *connection = lease->connection;
 	int64_t now_s = time(NULL), wait_s = failure->retry_after_s, until_s = 0;
 	struct state *state;
 	int error;
 
-	if (!desk)
+	if (!connection)
 		return;
-	state = desk->desks->state;
-	error = state_hold_read(state, desk->server, desk->account, &until_s);
+	state = connection->pool->state;
+	error = state_hold_read(state, connection->server, connection->account, &until_s);
 	/* Those that were under way meet the same limit: they count as one. */
 	if (!error && until_s > now_s)
 		return;
 	if (problem_is(failure->problem, "rateLimited")) {
-		if (!wait_s || wait_s > PAUSE_BEGIN_S << desk->refusals)
-			wait_s = PAUSE_BEGIN_S << desk->refusals;
-		desk->refusals += desk->refusals < PAUSE_DOUBLINGS_MAX;
+		if (!wait_s || wait_s > PAUSE_BEGIN_S << connection->refusals)
+			wait_s = PAUSE_BEGIN_S << connection->refusals;
+		connection->refusals += connection->refusals < PAUSE_DOUBLINGS_MAX;
 	}
 	if (!error && wait_s)
-		error = state_hold_write(state, desk->server, desk->account, now_s + wait_s);
+		error = state_hold_write(state, connection->server, connection->account,
+					 now_s + wait_s);
 	if (error)
-		output_warning("that %s asks to wait could not be written down: %s", desk->server,
-			       strerror(-error));
+		output_warning("that %s asks to wait could not be written down: %s",
+			       connection->server, strerror(-error));
 }
 
 /* --- all ---------------------------------------------------------------------------------------- */
 
-int desks_new(struct desks **ret_desks, const struct arguments *arguments, const struct net *net,
-	      struct state *state)
+int ca_pool_new(struct ca_pool **ret_pool, const struct arguments *arguments, const struct net *net,
+		struct state *state)
 {
-	struct desks *desks = calloc(1, sizeof(*desks));
+	struct ca_pool *pool = calloc(1, sizeof(*pool));
 
-	if (!desks)
+	if (!pool)
 		return -ENOMEM;
-	desks->arguments = arguments;
-	desks->net = net;
-	desks->state = state;
-	TAILQ_INIT(&desks->list);
-	*ret_desks = desks;
+	pool->arguments = arguments;
+	pool->net = net;
+	pool->state = state;
+	TAILQ_INIT(&pool->list);
+	*ret_pool = pool;
 	return 0;
 }
 
-void desks_renew(struct desks *desks)
+void ca_pool_settings_changed(struct ca_pool *pool)
 {
-	struct desk *desk, *next;
+	struct ca_connection *connection, *next;
 
-	for (desk = TAILQ_FIRST(&desks->list); desk; desk = next) {
-		next = TAILQ_NEXT(desk, link);
-		desk->is_stale = true;
-		if (!desk->visitor_count)
-			remove_desk(desk);
+	for (connection = TAILQ_FIRST(&pool->list); connection; connection = next) {
+		next = TAILQ_NEXT(connection, link);
+		connection->is_stale = true;
+		if (!connection->lease_count)
+			connection_remove(connection);
 	}
 }
 
-void desks_free(struct desks *desks)
+void ca_pool_free(struct ca_pool *pool)
 {
-	struct desk *desk;
+	struct ca_connection *connection;
 
-	if (!desks)
+	if (!pool)
 		return;
-	while ((desk = TAILQ_FIRST(&desks->list)))
-		remove_desk(desk);
-	free(desks);
+	while ((connection = TAILQ_FIRST(&pool->list)))
+		connection_remove(connection);
+	free(pool);
 }

@@ -1,57 +1,57 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The CAs that orders go to: one session for each account (session.h), opened when the first order
- * comes, shared by all, and the pauses that a CA asks for.  Used by engine.c.
+ * The CAs that orders go to: one session for each account (session.h), which the first order opens
+ * and all share, and the pauses that a CA asks for.
  */
-#ifndef DESK_H
-#define DESK_H
+#ifndef ACME_RENEWAL_CA_POOL_H
+#define ACME_RENEWAL_CA_POOL_H
 
 #include <stdbool.h>
 #include <sys/queue.h>
 
 struct arguments;
 struct ca;
-struct desk;
-struct desks;
+struct ca_connection;
+struct ca_pool;
 struct failure;
 struct net;
 struct state;
 
-/* Embedded in whoever visits; all zero: nowhere. */
-struct desk_visitor {
-	TAILQ_ENTRY(desk_visitor) link;
-	struct desk *desk;
+/* Embedded in its user; all zero: no lease. */
+struct ca_lease {
+	TAILQ_ENTRY(ca_lease) link;
+	struct ca_connection *connection;
 	bool is_waiting;
-	/* Called once, perhaps from within desk_visit(): `ca` has an account; NULL: `failure` tells. */
-	void (*admitted)(void *context, struct ca *ca, const struct failure *failure);
+	/* Called once, perhaps from within ca_pool_lease(): `ca` has an account; NULL: `failure` tells. */
+	void (*ready)(void *context, struct ca *ca, const struct failure *failure);
 	void *context;
 };
 
 /* What it is given must outlive it.  0 or -ENOMEM. */
-int desks_new(struct desks **ret_desks, const struct arguments *arguments, const struct net *net,
-	      struct state *state);
+int ca_pool_new(struct ca_pool **ret_pool, const struct arguments *arguments, const struct net *net,
+		struct state *state);
 
-/* Everybody must have left. */
-void desks_free(struct desks *desks);
+/* All leases must have ended. */
+void ca_pool_free(struct ca_pool *pool);
 
-/* Who is there goes on with what was said to the CAs; who comes from here on finds new sessions. */
-void desks_renew(struct desks *desks);
+/* Current leases keep the old settings; new leases get new sessions. */
+void ca_pool_settings_changed(struct ca_pool *pool);
 
-/* Come to our account at a CA, until desk_leave().  0, or -1 with `failure` filled in: nowhere. */
-int desk_visit(struct desks *desks, const char *server, const char *account,
-	       struct desk_visitor *visitor, struct failure *failure);
+/* Share our account at a CA until ca_lease_end().  0, or -1 with `failure` filled in: no lease. */
+int ca_pool_lease(struct ca_pool *pool, const char *server, const char *account,
+		  struct ca_lease *lease, struct failure *failure);
 
-/* Nothing of the visitor's may be under way at the CA.  One that is nowhere stays there. */
-void desk_leave(struct desk_visitor *visitor);
+/* The lease's requests must be over.  Ending what is no lease does nothing. */
+void ca_lease_end(struct ca_lease *lease);
 
-/* The visitor has got what it wanted: whatever limits others have met are not the account's. */
-void desk_note_success(const struct desk_visitor *visitor);
+/* The order succeeded: a limit that others met is not the account's. */
+void ca_lease_note_success(const struct ca_lease *lease);
 
 /*
- * The CA has asked the visitor to wait.  Overloaded, it means everybody.  Of a limit it does not say
- * whose it is, the account's or one of this order's names': so others wait for a minute, then for
- * two, ... for as long as every order meets it.
+ * The CA has asked to wait.  A CA that is overloaded means everybody.  A CA that limits does not say
+ * whether the limit is the account's or one name's: so other orders wait for a minute, then for two,
+ * and so on, as long as every order meets it.
  */
-void desk_note_pause(const struct desk_visitor *visitor, const struct failure *failure);
+void ca_lease_note_pause(const struct ca_lease *lease, const struct failure *failure);
 
 #endif

@@ -46,7 +46,7 @@ struct deploy {
 	struct timer timer;
 };
 
-static void finish(struct deploy *deploy);
+static void deploy_next(struct deploy *deploy);
 
 /* --- certificates -------------------------------------------------------------------------------- */
 
@@ -57,7 +57,7 @@ static void fresh_free(struct fresh *fresh)
 	free(fresh);
 }
 
-static void forget(struct fresh_list *list)
+static void fresh_list_free(struct fresh_list *list)
 {
 	struct fresh *fresh;
 
@@ -67,38 +67,38 @@ static void forget(struct fresh_list *list)
 	}
 }
 
-static void tell(struct deploy *deploy, const char *name, struct failure *failure)
+static void report_failure(struct deploy *deploy, const char *name, struct failure *failure)
 {
 	if (failure_is_set(failure))
 		deploy->options->failed(deploy->options->context, name, failure);
 	failure_done(failure);
 }
 
-static void tell_of_memory(struct deploy *deploy, const char *name)
+static void report_no_memory(struct deploy *deploy, const char *name)
 {
 	struct failure failure = {0};
 
 	failure_set_errno(&failure, ENOMEM, "running the hooks");
-	tell(deploy, name, &failure);
+	report_failure(deploy, name, &failure);
 }
 
 /* Its own hooks are done with, however: it waits for reload/. */
-static void on_deployed(void *context, struct failure *failure)
+static void on_deploy_hooks_done(void *context, struct failure *failure)
 {
 	struct fresh *fresh = context;
 	struct deploy *deploy = fresh->deploy;
 
 	TAILQ_REMOVE(&deploy->hooked, fresh, link);
 	TAILQ_INSERT_TAIL(&deploy->waiting, fresh, link);
-	tell(deploy, fresh->name, failure);
-	finish(deploy);
+	report_failure(deploy, fresh->name, failure);
+	deploy_next(deploy);
 }
 
-static void on_commanded(void *context, struct failure *failure)
+static void on_hook_command_done(void *context, struct failure *failure)
 {
 	struct fresh *fresh = context;
 
-	tell(fresh->deploy, fresh->name, failure);
+	report_failure(fresh->deploy, fresh->name, failure);
 }
 
 static struct fresh *make_fresh(struct deploy *deploy, const struct state_lineage *lineage,
@@ -110,9 +110,9 @@ static struct fresh *make_fresh(struct deploy *deploy, const struct state_lineag
 		return NULL;
 	fresh->deploy = deploy;
 	fresh->lineage = lineage->id;
-	fresh->name = strdup(lineage->wish.name);
-	if (fresh->name && !names_to_list(&fresh->domains, stored->certificate.names,
-					  stored->certificate.name_count))
+	fresh->name = strdup(lineage->spec.name);
+	if (fresh->name && !identifiers_to_list(&fresh->domains, stored->certificate.names,
+						stored->certificate.name_count))
 		return fresh;
 	fresh_free(fresh);
 	return NULL;
@@ -122,28 +122,28 @@ static void run_hooks_of(struct deploy *deploy, const struct state_lineage *line
 			 const struct stored *stored)
 {
 	struct fresh *fresh = make_fresh(deploy, lineage, stored);
-	struct hooks_call call = {.command = lineage->wish.deploy_hook,
+	struct hooks_call call = {.command = lineage->spec.deploy_hook,
 				  .lineage = stored->path,
 				  .renewed = fresh ? &fresh->domains : NULL,
-				  .done = on_commanded,
+				  .done = on_hook_command_done,
 				  .context = fresh};
 
 	if (!fresh) {
-		tell_of_memory(deploy, lineage->wish.name);
+		report_no_memory(deploy, lineage->spec.name);
 		return;
 	}
 	if (string_list_append(&deploy->renewed, &fresh->domains))
-		tell_of_memory(deploy, fresh->name);
+		report_no_memory(deploy, fresh->name);
 	TAILQ_INSERT_TAIL(&deploy->hooked, fresh, link);
 	if (call.command && hooks_run(deploy->hooks, &call))
-		tell_of_memory(deploy, fresh->name);
+		report_no_memory(deploy, fresh->name);
 	call.command = NULL;
 	call.directory = "deploy";
-	call.done = on_deployed;
+	call.done = on_deploy_hooks_done;
 	if (hooks_run(deploy->hooks, &call)) {
 		TAILQ_REMOVE(&deploy->hooked, fresh, link);
 		TAILQ_INSERT_TAIL(&deploy->waiting, fresh, link);
-		tell_of_memory(deploy, fresh->name);
+		report_no_memory(deploy, fresh->name);
 	}
 }
 
@@ -153,10 +153,10 @@ void deploy_certificate(struct deploy *deploy, const struct state_lineage *linea
 	struct stored stored;
 	int error;
 
-	error = store_read(&stored, deploy->options->paths, lineage->wish.name);
+	error = store_read(&stored, deploy->options->paths, lineage->spec.name);
 	if (error) {
 		failure_set_errno(&failure, -error, "cannot read the new certificate");
-		tell(deploy, lineage->wish.name, &failure);
+		report_failure(deploy, lineage->spec.name, &failure);
 		return;
 	}
 	run_hooks_of(deploy, lineage, &stored);
@@ -166,13 +166,13 @@ void deploy_certificate(struct deploy *deploy, const struct state_lineage *linea
 void deploy_note_failure(struct deploy *deploy, const struct string_list *identifiers)
 {
 	if (string_list_append(&deploy->failed, identifiers))
-		tell_of_memory(deploy, NULL);
+		report_no_memory(deploy, NULL);
 }
 
 /* --- reloading, and going back ------------------------------------------------------------------- */
 
 /* The state knows of the certificate that is in use now, and when the next is tried for. */
-static int note_return(struct deploy *deploy, const struct fresh *fresh)
+static int note_roll_back(struct deploy *deploy, const struct fresh *fresh)
 {
 	struct state *state = deploy->options->state;
 	struct stored stored;
@@ -181,25 +181,25 @@ static int note_return(struct deploy *deploy, const struct fresh *fresh)
 	error = store_read(&stored, deploy->options->paths, fresh->name);
 	if (error)
 		return error;
-	error = consequence_of_found(state, fresh->lineage, &stored);
+	error = order_outcome_found(state, fresh->lineage, &stored);
 	stored_done(&stored);
 	if (!error)
 		error = state_postpone(state, fresh->lineage, time(NULL) + RETRY_S, NULL);
 	return error == -ENOENT ? 0 : error;
 }
 
-static void go_back(struct deploy *deploy, const struct fresh *fresh, const char *why)
+static void roll_back(struct deploy *deploy, const struct fresh *fresh, const char *why)
 {
 	const char *next_step = "mend the server's configuration, then run `sidestep renew "
 				"--force-renewal --cert-name` with its name";
 	struct failure failure = {0};
-	int error = lineage_roll_back(deploy->options->paths, fresh->name, &failure);
+	int error = store_roll_back(deploy->options->paths, fresh->name, &failure);
 
 	if (error == -ENOENT) {
 		failure_set(&failure, "mend the server's configuration, then have it reload",
 			    "there is no certificate before this one to go back to: %s", why);
 	} else if (!error) {
-		error = note_return(deploy, fresh);
+		error = note_roll_back(deploy, fresh);
 		if (error)
 			state_explain(deploy->options->state, error, &failure);
 		failure_set(&failure, next_step,
@@ -207,16 +207,16 @@ static void go_back(struct deploy *deploy, const struct fresh *fresh, const char
 			    "archive/%s/refused): %s",
 			    fresh->name, why);
 	}
-	tell(deploy, fresh->name, &failure);
+	report_failure(deploy, fresh->name, &failure);
 }
 
 /* For the certificates of before: what has reloaded already gets them back. */
-static void on_reloaded_again(void *context, struct failure *failure)
+static void on_second_reload_done(void *context, struct failure *failure)
 {
 	struct deploy *deploy = context;
 
-	tell(deploy, NULL, failure);
-	finish(deploy);
+	report_failure(deploy, NULL, failure);
+	deploy_next(deploy);
 }
 
 static int run_reload(struct deploy *deploy, void (*done)(void *context, struct failure *failure))
@@ -234,12 +234,12 @@ static int run_reload(struct deploy *deploy, void (*done)(void *context, struct 
 	if (!error)
 		error = hooks_run(deploy->hooks, &call);
 	if (error)
-		tell_of_memory(deploy, NULL);
+		report_no_memory(deploy, NULL);
 	string_list_done(&domains);
 	return error;
 }
 
-static void on_reloaded(void *context, struct failure *failure)
+static void on_reload_done(void *context, struct failure *failure)
 {
 	struct deploy *deploy = context;
 	bool failed = failure_is_set(failure);
@@ -247,23 +247,23 @@ static void on_reloaded(void *context, struct failure *failure)
 
 	for (fresh = TAILQ_FIRST(&deploy->loading); failed && fresh;
 	     fresh = TAILQ_NEXT(fresh, link))
-		go_back(deploy, fresh, failure->cause);
+		roll_back(deploy, fresh, failure->cause);
 	failure_done(failure);
 	if (failed)
-		run_reload(deploy, on_reloaded_again);
-	forget(&deploy->loading);
-	finish(deploy);
+		run_reload(deploy, on_second_reload_done);
+	fresh_list_free(&deploy->loading);
+	deploy_next(deploy);
 }
 
-static void reload(void *context)
+static void deploy_reload(void *context)
 {
 	struct deploy *deploy = context;
 
 	if (TAILQ_EMPTY(&deploy->waiting) || !TAILQ_EMPTY(&deploy->loading))
 		return;
 	TAILQ_CONCAT(&deploy->loading, &deploy->waiting, link);
-	if (run_reload(deploy, on_reloaded))
-		forget(&deploy->loading);
+	if (run_reload(deploy, on_reload_done))
+		fresh_list_free(&deploy->loading);
 }
 
 /* How long until the servers may, or must, be told of those that wait. */
@@ -280,12 +280,12 @@ static uint64_t delay_ms(const struct deploy *deploy)
 
 /* --- the end ------------------------------------------------------------------------------------- */
 
-static void on_post(void *context, struct failure *failure)
+static void on_post_hooks_done(void *context, struct failure *failure)
 {
 	struct deploy *deploy = context;
 
-	tell(deploy, NULL, failure);
-	finish(deploy);
+	report_failure(deploy, NULL, failure);
+	deploy_next(deploy);
 }
 
 static void run_post(struct deploy *deploy)
@@ -293,17 +293,17 @@ static void run_post(struct deploy *deploy)
 	const struct hooks_call call = {.directory = "post",
 					.renewed = &deploy->renewed,
 					.failed = &deploy->failed,
-					.done = on_post,
+					.done = on_post_hooks_done,
 					.context = deploy};
 
 	if (hooks_run(deploy->hooks, &call))
-		tell_of_memory(deploy, NULL);
+		report_no_memory(deploy, NULL);
 	string_list_done(&deploy->renewed);
 	string_list_done(&deploy->failed);
 }
 
 /* Whatever is next: it is asked for whenever something has ended. */
-static void finish(struct deploy *deploy)
+static void deploy_next(struct deploy *deploy)
 {
 	struct loop *loop = deploy->options->loop;
 
@@ -312,7 +312,8 @@ static void finish(struct deploy *deploy)
 		if (deploy->is_finishing && !TAILQ_EMPTY(&deploy->hooked))
 			return;
 		if (!deploy->timer.running || deploy->is_finishing)
-			loop_timer_start(loop, &deploy->timer, delay_ms(deploy), reload, deploy);
+			loop_timer_start(loop, &deploy->timer, delay_ms(deploy), deploy_reload,
+					 deploy);
 		return;
 	}
 	if (!deploy->is_finishing || !TAILQ_EMPTY(&deploy->hooked) ||
@@ -333,7 +334,7 @@ bool deploy_finish(struct deploy *deploy)
 	    hooks_are_idle(deploy->hooks))
 		return false;
 	deploy->is_finishing = true;
-	finish(deploy);
+	deploy_next(deploy);
 	return true;
 }
 
@@ -363,9 +364,9 @@ void deploy_free(struct deploy *deploy)
 		return;
 	loop_timer_stop(deploy->options->loop, &deploy->timer);
 	hooks_free(deploy->hooks);
-	forget(&deploy->hooked);
-	forget(&deploy->waiting);
-	forget(&deploy->loading);
+	fresh_list_free(&deploy->hooked);
+	fresh_list_free(&deploy->waiting);
+	fresh_list_free(&deploy->loading);
 	string_list_done(&deploy->renewed);
 	string_list_done(&deploy->failed);
 	free(deploy);

@@ -11,8 +11,8 @@
  *
  * There is no pre/: what such hooks do, stopping a server, Sidestep never needs.
  */
-#ifndef DEPLOY_H
-#define DEPLOY_H
+#ifndef ACME_RENEWAL_DEPLOY_H
+#define ACME_RENEWAL_DEPLOY_H
 
 #include <stdbool.h>
 #include <stdint.h>

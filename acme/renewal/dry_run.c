@@ -31,7 +31,7 @@ static void remove_certificates(const struct paths *paths)
 	if (store_names(&names, &count, paths))
 		return;
 	for (i = 0; i < count; i++)
-		if (lineage_delete(paths, names[i], &failure)) {
+		if (store_delete(paths, names[i], &failure)) {
 			output_failure(names[i], &failure);
 			failure_done(&failure);
 		}
@@ -51,13 +51,13 @@ static void remove_state(const struct paths *paths)
 	}
 }
 
-void rehearsal_end(const struct arguments *arguments)
+void dry_run_end(const struct arguments *arguments)
 {
 	remove_certificates(&arguments->paths);
 	remove_state(&arguments->paths);
 }
 
-int rehearsal_begin(struct arguments *arguments, struct failure *failure)
+int dry_run_begin(struct arguments *arguments, struct failure *failure)
 {
 	struct paths *paths = &arguments->paths;
 	int directory, error = 0;
@@ -70,12 +70,12 @@ int rehearsal_begin(struct arguments *arguments, struct failure *failure)
 	if (!error)
 		error = file_open_path(paths->state, 0700, &directory);
 	if (error) {
-		failure_set_errno(failure, -error, "preparing the rehearsal in %s", paths->state);
+		failure_set_errno(failure, -error, "preparing the dry run in %s", paths->state);
 		return -1;
 	}
 	close(directory);
 	/* One that was killed may have left something. */
-	rehearsal_end(arguments);
+	dry_run_end(arguments);
 	arguments->force_renewal = true;
 	return 0;
 }
@@ -94,32 +94,32 @@ static int rehearse(struct string_list *ret_cas, const struct string_list *cas)
 
 	*ret_cas = (struct string_list){0};
 	for (i = 0; i < cas->count; i++)
-		if (string_list_add(ret_cas, choices_rehearsed(cas->items[i]))) {
+		if (string_list_add(ret_cas, settings_staging(cas->items[i]))) {
 			string_list_done(ret_cas);
 			return -ENOMEM;
 		}
 	return 0;
 }
 
-static int copy_wish(void *context, const struct state_lineage *lineage)
+static int copy_spec(void *context, const struct state_lineage *lineage)
 {
 	struct copying *copying = context;
-	struct state_wish wish = lineage->wish;
+	struct certificate_spec spec = lineage->spec;
 
 	if (lineage->retired)
 		return 0;
-	wish.deploy_hook = NULL;
-	wish.account = NULL;
-	copying->error = rehearse(&wish.cas, &lineage->wish.cas);
+	spec.deploy_hook = NULL;
+	spec.account = NULL;
+	copying->error = rehearse(&spec.cas, &lineage->spec.cas);
 	if (!copying->error) {
-		copying->error = state_wish(copying->state, &wish, NULL);
-		string_list_done(&wish.cas);
+		copying->error = state_set_spec(copying->state, &spec, NULL);
+		string_list_done(&spec.cas);
 	}
 	return copying->error;
 }
 
-int rehearsal_take_wishes(struct state *state, const struct arguments *arguments,
-			  struct failure *failure)
+int dry_run_copy_specs(struct state *state, const struct arguments *arguments,
+		       struct failure *failure)
 {
 	struct copying copying = {.state = state};
 	struct paths real = arguments->paths;
@@ -131,7 +131,7 @@ int rehearsal_take_wishes(struct state *state, const struct arguments *arguments
 		return -1;
 	error = state_begin(state);
 	if (!error)
-		error = state_lineages(source, copy_wish, &copying);
+		error = state_lineages(source, copy_spec, &copying);
 	if (!error)
 		error = state_commit(state);
 	else

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * --dry-run: everything as it would be, at Let's Encrypt's staging environment instead of its
- * production (other CAs have one too, or not: there the CA is the same), and below a state directory
- * of its own, which keeps nothing but the account there.  No hook is run.
+ * --dry-run: a trial of everything, at Let's Encrypt's staging environment instead of its production
+ * (at other CAs, at the CA itself), in a state directory of its own that keeps only the account.  No
+ * hook runs.
  */
-#ifndef REHEARSAL_H
-#define REHEARSAL_H
+#ifndef ACME_RENEWAL_DRY_RUN_H
+#define ACME_RENEWAL_DRY_RUN_H
 
 struct arguments;
 struct failure;
 struct state;
 
-/* From here on `arguments` means the rehearsal's state and CAs.  0, or -1 with `failure` filled in. */
-int rehearsal_begin(struct arguments *arguments, struct failure *failure);
+/* Points `arguments` to the dry run's state and CAs.  0, or -1 with `failure` filled in. */
+int dry_run_begin(struct arguments *arguments, struct failure *failure);
 
-/* Let the rehearsal's state want all that the real one does.  0, or -1 with `failure` filled in. */
-int rehearsal_take_wishes(struct state *state, const struct arguments *arguments,
-			  struct failure *failure);
+/* Copies what the real state wants into the dry run's.  0, or -1 with `failure` filled in. */
+int dry_run_copy_specs(struct state *state, const struct arguments *arguments,
+		       struct failure *failure);
 
-/* Throw away what was got. */
-void rehearsal_end(const struct arguments *arguments);
+/* Removes the trial's certificates and state. */
+void dry_run_end(const struct arguments *arguments);
 
 #endif

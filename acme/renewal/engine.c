@@ -32,14 +32,14 @@ struct job {
 	TAILQ_ENTRY(job) link;
 	bool is_chosen; /* by somebody, and not by what is due: then limits do not hold it back */
 	struct engine *engine;
-	struct desk_visitor visitor; /* of the CA */
+	struct ca_lease lease; /* of the CA */
 	struct state_lineage lineage;
 	struct identifier *identifiers;
 	size_t identifier_count;
 	char *resume_url; /* NULL: a new order */
 	struct preflight_options preflight_options;
 	struct preflight *preflight; /* NULL: none was made */
-	struct issue_wish wish;
+	struct issue_options issue_options;
 	struct issue *issue;
 };
 
@@ -47,9 +47,9 @@ TAILQ_HEAD(jobs, job);
 
 struct engine {
 	const struct engine_options *options;
-	struct barrier *barrier; /* NULL: none */
-	struct allowance *allowance;
-	struct desks *desks;
+	struct selfcheck *selfcheck; /* NULL: none */
+	struct rate_limit *rate_limit;
+	struct ca_pool *ca_pool;
 	struct jobs jobs; /* waiting for their CA, or under way */
 	struct jobs ended; /* to be freed, outside of their own callbacks */
 	size_t count; /* waiting or under way */
@@ -67,7 +67,7 @@ static void job_free(struct job *job)
 {
 	preflight_free(job->preflight);
 	issue_free(job->issue);
-	desk_leave(&job->visitor);
+	ca_lease_end(&job->lease);
 	state_lineage_done(&job->lineage);
 	free(job->identifiers);
 	free(job->resume_url);
@@ -94,8 +94,8 @@ static void job_succeed(struct job *job)
 
 	if (job->issue)
 		result.order = issue_order(job->issue);
-	desk_note_success(&job->visitor);
-	consequence_of_success(options->state, &options->arguments->paths, &job->lineage, &failure);
+	ca_lease_note_success(&job->lease);
+	order_outcome_success(options->state, &options->arguments->paths, &job->lineage, &failure);
 	job->engine->is_stuck |= failure_is_set(&failure);
 	job_end(job, &result);
 	failure_done(&failure);
@@ -104,26 +104,26 @@ static void job_succeed(struct job *job)
 static void job_fail(struct job *job, const struct failure *failure)
 {
 	struct engine_result result = {.lineage = &job->lineage, .failure = failure};
-	struct consequence consequence;
+	struct order_outcome outcome;
 	int error;
 
 	if (job->issue)
 		result.order = issue_order(job->issue);
-	error = consequence_of_failure(job->engine->options->state, &job->lineage, failure,
-				       &consequence);
+	error = order_outcome_failure(job->engine->options->state, &job->lineage, failure,
+				      &outcome);
 	if (error) {
 		job->engine->is_stuck = true;
 		output_warning("%s: what follows from this failure could not be written down: %s",
-			       job->lineage.wish.name, strerror(-error));
+			       job->lineage.spec.name, strerror(-error));
 	}
-	if (consequence.is_postponed)
-		desk_note_pause(&job->visitor, failure);
-	result.is_postponed = consequence.is_postponed;
-	result.next_attempt_s = consequence.next_attempt_s;
+	if (outcome.is_postponed)
+		ca_lease_note_pause(&job->lease, failure);
+	result.is_postponed = outcome.is_postponed;
+	result.next_attempt_s = outcome.next_attempt_s;
 	job_end(job, &result);
 }
 
-static void on_ordered(void *context, const char *url)
+static void on_job_ordered(void *context, const char *url)
 {
 	struct job *job = context;
 	struct state *state = job->engine->options->state;
@@ -132,10 +132,10 @@ static void on_ordered(void *context, const char *url)
 	/* The order goes on: only if this process is killed would it be forgotten. */
 	if (error)
 		output_warning("%s: the order %s could not be written down: %s",
-			       job->lineage.wish.name, url, strerror(-error));
+			       job->lineage.spec.name, url, strerror(-error));
 }
 
-static void on_done(void *context, struct failure *failure)
+static void on_job_done(void *context, struct failure *failure)
 {
 	struct job *job = context;
 
@@ -145,7 +145,7 @@ static void on_done(void *context, struct failure *failure)
 		job_succeed(job);
 }
 
-static void on_admitted(void *context, struct ca *ca, const struct failure *failure)
+static void on_job_ca_ready(void *context, struct ca *ca, const struct failure *failure)
 {
 	struct job *job = context;
 
@@ -169,10 +169,10 @@ static bool has_job(const struct engine *engine, int64_t lineage)
 
 static int parse_identifiers(struct job *job, struct failure *failure)
 {
-	const struct string_list *names = &job->lineage.wish.identifiers;
+	const struct string_list *names = &job->lineage.spec.identifiers;
 
-	return names_parse(&job->identifiers, &job->identifier_count,
-			   (const char *const *)names->items, names->count, failure);
+	return identifiers_parse(&job->identifiers, &job->identifier_count,
+				 (const char *const *)names->items, names->count, failure);
 }
 
 struct in_flight {
@@ -183,15 +183,15 @@ struct in_flight {
 
 static int take_url(void *context, const struct state_order *order)
 {
-	struct in_flight *wanted = context;
+	struct in_flight *in_flight = context;
 
-	if (order->lineage != wanted->lineage->id)
+	if (order->lineage != in_flight->lineage->id)
 		return 0;
 	/* What is wanted may have changed since. */
-	if (order->url && strcmp(order->server, wanted->lineage->ca) == 0 &&
-	    string_list_equal(&order->identifiers, &wanted->lineage->wish.identifiers)) {
-		wanted->url = strdup(order->url);
-		wanted->error = wanted->url ? 0 : -ENOMEM;
+	if (order->url && strcmp(order->server, in_flight->lineage->ca) == 0 &&
+	    string_list_equal(&order->identifiers, &in_flight->lineage->spec.identifiers)) {
+		in_flight->url = strdup(order->url);
+		in_flight->error = in_flight->url ? 0 : -ENOMEM;
 	}
 	return 1;
 }
@@ -200,29 +200,29 @@ static int take_url(void *context, const struct state_order *order)
  * The order of a process that died.  One that has no URL the CA may never have heard of; if it
  * has, it is nobody's, and a CA that does as RFC 8555 wants gives the same one again.
  */
-static int resume(struct job *job)
+static int job_resume(struct job *job)
 {
 	struct state *state = job->engine->options->state;
-	struct in_flight wanted = {.lineage = &job->lineage};
+	struct in_flight in_flight = {.lineage = &job->lineage};
 	int error;
 
-	error = state_orders(state, take_url, &wanted);
-	if (error < 0 || wanted.error)
-		return error < 0 ? error : wanted.error;
-	job->resume_url = wanted.url;
+	error = state_orders(state, take_url, &in_flight);
+	if (error < 0 || in_flight.error)
+		return error < 0 ? error : in_flight.error;
+	job->resume_url = in_flight.url;
 	return 0;
 }
 
-static struct allowance_order describe(const struct job *job)
+static struct rate_limit_order job_limits(const struct job *job)
 {
-	const char *account = job->lineage.wish.account;
+	const char *account = job->lineage.spec.account;
 
-	return (struct allowance_order){
+	return (struct rate_limit_order){
 		.server = job->lineage.ca,
 		.account = account ? account
-				   : due_usual_account(job->engine->options->arguments,
-						       job->lineage.ca),
-		.identifiers = &job->lineage.wish.identifiers,
+				   : scheduler_usual_account(job->engine->options->arguments,
+							     job->lineage.ca),
+		.identifiers = &job->lineage.spec.identifiers,
 	};
 }
 
@@ -235,7 +235,7 @@ static const char *replaced_certificate(const struct state_lineage *lineage)
 }
 
 /* One of before, which nobody will go on with. */
-static int drop_order(struct state *state, int64_t lineage)
+static int drop_old_order(struct state *state, int64_t lineage)
 {
 	int error = state_order_drop(state, lineage);
 
@@ -243,30 +243,30 @@ static int drop_order(struct state *state, int64_t lineage)
 }
 
 /* Write down that an order is about to be made, and what it takes of the CA's limits. */
-static int book(struct job *job)
+static int job_reserve(struct job *job)
 {
 	const struct state_order order = {
 		.lineage = job->lineage.id,
 		.ca = job->lineage.ca,
 		.server = job->lineage.ca,
-		.account = job->lineage.wish.account,
-		.identifiers = job->lineage.wish.identifiers,
+		.account = job->lineage.spec.account,
+		.identifiers = job->lineage.spec.identifiers,
 		.made_at_s = time(NULL),
 	};
-	const struct allowance_order taken = describe(job);
+	const struct rate_limit_order taken = job_limits(job);
 	struct state *state = job->engine->options->state;
 	int error;
 
 	if (job->resume_url)
 		return 0;
-	error = drop_order(state, job->lineage.id);
+	error = drop_old_order(state, job->lineage.id);
 	if (!error)
 		error = state_begin(state);
 	if (error)
 		return error;
 	error = state_order_begin(state, &order);
-	if (!error && !due_is_exempt(&job->lineage))
-		error = allowance_take(job->engine->allowance, &taken, order.made_at_s);
+	if (!error && !scheduler_is_exempt(&job->lineage))
+		error = rate_limit_take(job->engine->rate_limit, &taken, order.made_at_s);
 	if (!error)
 		return state_commit(state);
 	state_rollback(state);
@@ -288,18 +288,18 @@ static void job_wait(struct job *job, const struct failure *failure, int64_t unt
 }
 
 /* Whether a limit or a pause of the CA's stands in the way; then the job has ended. */
-static bool must_wait(struct job *job)
+static bool job_must_wait(struct job *job)
 {
-	const struct allowance_order order = describe(job);
+	const struct rate_limit_order order = job_limits(job);
 	struct failure failure = {0};
 	int64_t at_s = 0;
 	int error;
 
-	if (job->is_chosen || job->resume_url || due_is_exempt(&job->lineage))
+	if (job->is_chosen || job->resume_url || scheduler_is_exempt(&job->lineage))
 		return false;
-	error = allowance_when(job->engine->allowance, &order, time(NULL), &at_s, &failure);
+	error = rate_limit_when(job->engine->rate_limit, &order, time(NULL), &at_s, &failure);
 	if (error)
-		output_warning("%s: the CA's limits are not known: %s", job->lineage.wish.name,
+		output_warning("%s: the CA's limits are not known: %s", job->lineage.spec.name,
 			       strerror(-error));
 	if (at_s)
 		job_wait(job, &failure, at_s);
@@ -308,45 +308,45 @@ static bool must_wait(struct job *job)
 }
 
 /* Key, place on disk and request, then the state, then the CA. */
-static void order(struct job *job)
+static void job_order(struct job *job)
 {
 	const struct engine_options *options = job->engine->options;
-	const struct allowance_order place = describe(job);
+	const struct rate_limit_order place = job_limits(job);
 	struct failure failure = {0};
 	enum issue_prepared prepared;
 	int error;
 
-	job->wish = (struct issue_wish){
+	job->issue_options = (struct issue_options){
 		.paths = &options->arguments->paths,
-		.name = job->lineage.wish.name,
+		.name = job->lineage.spec.name,
 		.identifiers = job->identifiers,
 		.identifier_count = job->identifier_count,
 		.table = options->table,
-		.barrier = job->engine->barrier,
+		.selfcheck = job->engine->selfcheck,
 		.replaces = replaced_certificate(&job->lineage),
 		.resume_url = job->resume_url,
-		.preferred_profile = job->lineage.wish.preferred_profile,
-		.required_profile = job->lineage.wish.required_profile,
-		.preferred_chain = job->lineage.wish.preferred_chain,
-		.key_type = job->lineage.wish.key_type,
-		.reuse_key = job->lineage.wish.reuse_key,
-		.bundle = job->lineage.wish.bundle,
+		.preferred_profile = job->lineage.spec.preferred_profile,
+		.required_profile = job->lineage.spec.required_profile,
+		.preferred_chain = job->lineage.spec.preferred_chain,
+		.key_type = job->lineage.spec.key_type,
+		.reuse_key = job->lineage.spec.reuse_key,
+		.bundle = job->lineage.spec.bundle,
 		.is_quiet = !options->shows_progress,
-		.ordered = on_ordered,
-		.done = on_done,
+		.ordered = on_job_ordered,
+		.done = on_job_done,
 		.context = job,
 	};
-	prepared = issue_prepare(&job->issue, &job->wish, &failure);
+	prepared = issue_prepare(&job->issue, &job->issue_options, &failure);
 	if (prepared == ISSUE_COMPLETE) {
 		job_succeed(job);
 		return;
 	}
-	error = prepared == ISSUE_READY ? book(job) : 0;
+	error = prepared == ISSUE_READY ? job_reserve(job) : 0;
 	if (error)
 		state_explain(options->state, error, &failure);
 	if (!failure_is_set(&failure))
-		desk_visit(job->engine->desks, place.server, place.account, &job->visitor,
-			   &failure);
+		ca_pool_lease(job->engine->ca_pool, place.server, place.account, &job->lease,
+			      &failure);
 	if (prepared == ISSUE_BUSY)
 		job_wait(job, &failure, time(NULL) + BUSY_PAUSE_S);
 	else if (failure_is_set(&failure))
@@ -354,7 +354,7 @@ static void order(struct job *job)
 	failure_done(&failure);
 }
 
-static void on_looked_ahead(void *context)
+static void on_job_preflight_done(void *context)
 {
 	struct failure failure = {0};
 	struct job *job = context;
@@ -363,7 +363,7 @@ static void on_looked_ahead(void *context)
 	if (failure_is_set(&failure))
 		job_fail(job, &failure);
 	else
-		order(job);
+		job_order(job);
 	failure_done(&failure);
 }
 
@@ -371,7 +371,7 @@ static void on_looked_ahead(void *context)
  * What has failed before may well be certain to fail again: its name has gone, say.  The DNS knows,
  * and the CA need not be asked.
  */
-static bool looks_ahead(struct job *job)
+static bool job_preflights(struct job *job)
 {
 	const struct engine_options *options = job->engine->options;
 	struct failure failure = {0};
@@ -382,29 +382,29 @@ static bool looks_ahead(struct job *job)
 	job->preflight_options = (struct preflight_options){
 		.arguments = options->arguments,
 		.server = job->lineage.ca,
-		.account = job->lineage.wish.account,
+		.account = job->lineage.spec.account,
 		.net = options->net,
 		.names = job->identifiers,
 		.name_count = job->identifier_count,
 		.deadline_ms = PREFLIGHT_DEADLINE_MS,
-		.done = on_looked_ahead,
+		.done = on_job_preflight_done,
 		.context = job,
 	};
 	if (!preflight_new(&job->preflight, &job->preflight_options, &failure))
 		return true;
 	/* It is advice only. */
-	output_failure(job->lineage.wish.name, &failure);
+	output_failure(job->lineage.spec.name, &failure);
 	failure_done(&failure);
 	return false;
 }
 
-static void begin_job(struct job *job)
+static void job_begin(struct job *job)
 {
-	if (!must_wait(job) && !looks_ahead(job))
-		order(job);
+	if (!job_must_wait(job) && !job_preflights(job))
+		job_order(job);
 }
 
-static int take(struct engine *engine, int64_t lineage, bool is_chosen, struct failure *failure)
+static int job_take(struct engine *engine, int64_t lineage, bool is_chosen, struct failure *failure)
 {
 	struct job *job = calloc(1, sizeof(*job));
 	int error;
@@ -414,12 +414,12 @@ static int take(struct engine *engine, int64_t lineage, bool is_chosen, struct f
 		return -1;
 	}
 	job->engine = engine;
-	job->visitor.admitted = on_admitted;
-	job->visitor.context = job;
+	job->lease.ready = on_job_ca_ready;
+	job->lease.context = job;
 	job->is_chosen = is_chosen;
 	error = state_lineage_read(engine->options->state, lineage, &job->lineage);
 	if (!error && job->lineage.in_flight)
-		error = resume(job);
+		error = job_resume(job);
 	if (error)
 		state_explain(engine->options->state, error, failure);
 	if (error || parse_identifiers(job, failure)) {
@@ -428,13 +428,13 @@ static int take(struct engine *engine, int64_t lineage, bool is_chosen, struct f
 	}
 	TAILQ_INSERT_TAIL(&engine->jobs, job, link);
 	engine->count++;
-	begin_job(job);
+	job_begin(job);
 	return 0;
 }
 
 int engine_take(struct engine *engine, int64_t lineage, struct failure *failure)
 {
-	return take(engine, lineage, true, failure);
+	return job_take(engine, lineage, true, failure);
 }
 
 /* --- what is due ------------------------------------------------------------------------------ */
@@ -453,45 +453,45 @@ static int add_in_flight(void *context, const struct state_order *order)
 	return found->count == ENGINE_ORDERS_MAX;
 }
 
-_Static_assert(ENGINE_ORDERS_MAX <= DUE_MAX, "as many as there are places");
+_Static_assert(ENGINE_ORDERS_MAX <= SCHEDULER_MAX, "as many as there are places");
 
-static struct due make_due(const struct engine *engine)
+static struct scheduler make_due(const struct engine *engine)
 {
-	return (struct due){.state = engine->options->state,
-			    .allowance = engine->allowance,
-			    .arguments = engine->options->arguments,
-			    .max = ENGINE_ORDERS_MAX - engine->count};
+	return (struct scheduler){.state = engine->options->state,
+				  .rate_limit = engine->rate_limit,
+				  .arguments = engine->options->arguments,
+				  .max = ENGINE_ORDERS_MAX - engine->count};
 }
 
 int64_t engine_next_order_s(struct engine *engine)
 {
-	const struct due due = make_due(engine);
+	const struct scheduler due = make_due(engine);
 
-	return engine->is_stuck ? 0 : due_next_s(&due);
+	return engine->is_stuck ? 0 : scheduler_next_s(&due);
 }
 
-static int take_all(struct engine *engine, const int64_t *ids, size_t count,
-		    struct failure *failure)
+static int take_list(struct engine *engine, const int64_t *ids, size_t count,
+		     struct failure *failure)
 {
 	size_t i;
 
 	for (i = 0; i < count; i++)
-		if (!has_job(engine, ids[i]) && take(engine, ids[i], false, failure))
+		if (!has_job(engine, ids[i]) && job_take(engine, ids[i], false, failure))
 			return -1;
 	return 0;
 }
 
-static int fill(struct engine *engine, struct failure *failure)
+static int take_due_now(struct engine *engine, struct failure *failure)
 {
-	struct due due = make_due(engine);
+	struct scheduler due = make_due(engine);
 	int error;
 
 	if (!due.max)
 		return 0;
-	error = due_find(&due);
+	error = scheduler_find(&due);
 	engine->is_limited = due.is_limited;
 	if (!error)
-		return take_all(engine, due.ids, due.count, failure);
+		return take_list(engine, due.ids, due.count, failure);
 	state_explain(engine->options->state, error, failure);
 	return -1;
 }
@@ -526,10 +526,10 @@ int engine_take_due(struct engine *engine, struct failure *failure)
 			state_explain(engine->options->state, error, failure);
 			return -1;
 		}
-		if (take_all(engine, found.ids, found.count, failure))
+		if (take_list(engine, found.ids, found.count, failure))
 			return -1;
 	}
-	return fill(engine, failure);
+	return take_due_now(engine, failure);
 }
 
 /* --- as a whole ------------------------------------------------------------------------------- */
@@ -546,17 +546,17 @@ static void free_ended(struct engine *engine)
 
 void engine_settings_changed(struct engine *engine)
 {
-	desks_renew(engine->desks);
+	ca_pool_settings_changed(engine->ca_pool);
 }
 
 /* After an end, outside of the callback that brought it. */
-static void on_look(void *context)
+static void on_engine_timer(void *context)
 {
 	struct failure failure = {0};
 	struct engine *engine = context;
 
 	free_ended(engine);
-	if (engine->takes_due && !engine->is_stuck && fill(engine, &failure))
+	if (engine->takes_due && !engine->is_stuck && take_due_now(engine, &failure))
 		output_failure(NULL, &failure);
 	failure_done(&failure);
 	if (!engine->count)
@@ -565,7 +565,7 @@ static void on_look(void *context)
 
 static void look_again(struct engine *engine)
 {
-	loop_timer_start(engine->options->net->loop, &engine->timer, 0, on_look, engine);
+	loop_timer_start(engine->options->net->loop, &engine->timer, 0, on_engine_timer, engine);
 }
 
 int engine_new(struct engine **ret_engine, const struct engine_options *options)
@@ -578,14 +578,14 @@ int engine_new(struct engine **ret_engine, const struct engine_options *options)
 	engine->options = options;
 	TAILQ_INIT(&engine->jobs);
 	TAILQ_INIT(&engine->ended);
-	if (allowance_new(&engine->allowance, options->state, options->arguments) ||
-	    desks_new(&engine->desks, options->arguments, options->net, options->state)) {
-		allowance_free(engine->allowance);
+	if (rate_limit_new(&engine->rate_limit, options->state, options->arguments) ||
+	    ca_pool_new(&engine->ca_pool, options->arguments, options->net, options->state)) {
+		rate_limit_free(engine->rate_limit);
 		free(engine);
 		return -ENOMEM;
 	}
 	if (!options->arguments->no_probe)
-		error = barrier_new(&engine->barrier, options->net->loop);
+		error = selfcheck_new(&engine->selfcheck, options->net->loop);
 	/* Certificates are got without it, too. */
 	if (error)
 		output_warning("this host's own port 443 cannot be asked before the CA asks: %s",
@@ -608,9 +608,9 @@ void engine_free(struct engine *engine)
 		job->issue = NULL;
 		job_free(job);
 	}
-	desks_free(engine->desks);
-	barrier_free(engine->barrier);
-	allowance_free(engine->allowance);
+	ca_pool_free(engine->ca_pool);
+	selfcheck_free(engine->selfcheck);
+	rate_limit_free(engine->rate_limit);
 	free(engine);
 }
 

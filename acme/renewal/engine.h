@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Getting many certificates at once: what the state (state.h) says is due, or what it is told to
- * take.  It owns the sessions with the CAs, one each, and the orders under way; and it decides
- * what follows from a failure: another try later, another CA, or an operator.  Everything that an
- * order goes through is in the state before the step that follows from it, so that a process that
- * is killed at any point is gone on with by the next.  Used by certonly, renew and run.
+ * Gets many certificates at once: those that the state (state.h) says are due, and those that a
+ * caller asks for.  It owns the orders under way.  Each step of an order is in the state before the
+ * next step begins, so that the next process resumes after a kill at any point.
  */
-#ifndef ENGINE_H
-#define ENGINE_H
+#ifndef ACME_RENEWAL_ENGINE_H
+#define ACME_RENEWAL_ENGINE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -50,15 +48,16 @@ struct engine_options {
 /* What `options` points to must outlive it.  0 or -ENOMEM. */
 int engine_new(struct engine **ret_engine, const struct engine_options *options);
 
-/* What is under way is left for the next process; nothing stays armed. */
+/* Leaves what is under way for the next process; nothing stays armed. */
 void engine_free(struct engine *engine);
 
-/* Take one certificate, due or not, whatever we know of limits; an order in flight is gone on with.  0, or -1 with `failure`. */
+/* Take one certificate, due or not, whatever the known limits; an order in flight is resumed.  0, or
+ * -1 with `failure`. */
 int engine_take(struct engine *engine, int64_t lineage, struct failure *failure);
 
 /*
- * Go on with the orders that were in flight when the last process died, and take all that is
- * due, as many at once as may be: the others follow by themselves.  0, or -1 with `failure`.
+ * Resume the orders that were in flight when the last process died, and take all that is due, as
+ * many at once as allowed: the others follow by themselves.  0, or -1 with `failure`.
  */
 int engine_take_due(struct engine *engine, struct failure *failure);
 
@@ -66,10 +65,10 @@ int engine_take_due(struct engine *engine, struct failure *failure);
  * state could not be written: engine_take_due() tries again. */
 int64_t engine_next_order_s(struct engine *engine);
 
-/* What is said to the CAs has changed: orders under way end as they began, others do by the new. */
+/* The CAs' settings have changed: orders under way keep the old ones, others use the new. */
 void engine_settings_changed(struct engine *engine);
 
-/* Whether limits or pauses of the CAs have left fewer orders than there was room for. */
+/* Whether limits or pauses of the CAs allow fewer orders than are due. */
 bool engine_is_limited(const struct engine *engine);
 
 /* How many are under way. */

@@ -51,11 +51,11 @@ struct hooks {
 	char program[PROGRAM_MAX]; /* that runs, for messages */
 };
 
-static void step(void *context);
+static void hooks_step(void *context);
 
 /* --- jobs --------------------------------------------------------------------------------------- */
 
-static void job_free(struct job *job)
+static void call_free(struct job *job)
 {
 	while (job->program_count > 0)
 		free(job->programs[--job->program_count]);
@@ -114,12 +114,12 @@ int hooks_run(struct hooks *hooks, const struct hooks_call *call)
 		return -ENOMEM;
 	job->program_count = job->next = -1;
 	if (job_fill(job, call)) {
-		job_free(job);
+		call_free(job);
 		return -ENOMEM;
 	}
 	TAILQ_INSERT_TAIL(&hooks->jobs, job, link);
 	if (is_first)
-		loop_timer_start(hooks->loop, &hooks->timer, 0, step, hooks);
+		loop_timer_start(hooks->loop, &hooks->timer, 0, hooks_step, hooks);
 	return 0;
 }
 
@@ -127,9 +127,9 @@ static void end_job(struct hooks *hooks, struct job *job)
 {
 	TAILQ_REMOVE(&hooks->jobs, job, link);
 	if (!TAILQ_EMPTY(&hooks->jobs))
-		loop_timer_start(hooks->loop, &hooks->timer, 0, step, hooks);
+		loop_timer_start(hooks->loop, &hooks->timer, 0, hooks_step, hooks);
 	job->done(job->context, &job->failure);
-	job_free(job);
+	call_free(job);
 }
 
 /* --- one program --------------------------------------------------------------------------------- */
@@ -149,7 +149,7 @@ static void explain_end(const struct hooks *hooks, const siginfo_t *info, struct
 			    info->si_status, hooks->program);
 }
 
-static void on_end(void *context, uint32_t events)
+static void on_program_end(void *context, uint32_t events)
 {
 	struct hooks *hooks = context;
 	siginfo_t info = {0};
@@ -162,17 +162,18 @@ static void on_end(void *context, uint32_t events)
 	close(hooks->pidfd);
 	hooks->pid = 0;
 	explain_end(hooks, &info, &TAILQ_FIRST(&hooks->jobs)->failure);
-	step(hooks);
+	hooks_step(hooks);
 }
 
 /* The program and what it has started: they are a process group of their own. */
-static void on_late(void *context)
+static void on_program_late(void *context)
 {
 	struct hooks *hooks = context;
 
 	kill(-hooks->pid, hooks->is_late ? SIGKILL : SIGTERM);
 	hooks->is_late = true;
-	loop_timer_start(hooks->loop, &hooks->timer, KILL_AFTER_S * MS_PER_S, on_late, hooks);
+	loop_timer_start(hooks->loop, &hooks->timer, KILL_AFTER_S * MS_PER_S, on_program_late,
+			 hooks);
 }
 
 /* Ours, with the job's variables before it; what it points to belongs to the two. */
@@ -193,7 +194,8 @@ static char **make_environment(const struct job *job)
 }
 
 /* It gets nothing of ours but standard error, and signals as they are by default.  0 or -errno. */
-static int spawn(pid_t *ret_pid, const char *program, char *const arguments[], char **environment)
+static int spawn_program(pid_t *ret_pid, const char *program, char *const arguments[],
+			 char **environment)
 {
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attributes;
@@ -227,11 +229,12 @@ static int spawn(pid_t *ret_pid, const char *program, char *const arguments[], c
 }
 
 /* 0 or -errno. */
-static int start(struct hooks *hooks, const struct job *job, const char *program,
-		 char *const arguments[])
+static int program_start(struct hooks *hooks, const struct job *job, const char *program,
+			 char *const arguments[])
 {
 	char **environment = make_environment(job);
-	int error = environment ? spawn(&hooks->pid, program, arguments, environment) : -ENOMEM;
+	int error =
+		environment ? spawn_program(&hooks->pid, program, arguments, environment) : -ENOMEM;
 
 	free(environment);
 	if (error)
@@ -241,7 +244,7 @@ static int start(struct hooks *hooks, const struct job *job, const char *program
 	hooks->pidfd = (int)syscall(SYS_pidfd_open, hooks->pid, 0);
 	error = hooks->pidfd < 0 ? -errno
 				 : loop_watch_start(hooks->loop, &hooks->watch, hooks->pidfd,
-						    EPOLLIN, on_end, hooks);
+						    EPOLLIN, on_program_end, hooks);
 	if (error) {
 		/* It is there, and cannot be watched: then it is waited for. */
 		if (hooks->pidfd >= 0)
@@ -251,7 +254,8 @@ static int start(struct hooks *hooks, const struct job *job, const char *program
 		hooks->pid = 0;
 		return error;
 	}
-	loop_timer_start(hooks->loop, &hooks->timer, HOOKS_TIME_MAX_S * MS_PER_S, on_late, hooks);
+	loop_timer_start(hooks->loop, &hooks->timer, HOOKS_TIME_MAX_S * MS_PER_S, on_program_late,
+			 hooks);
 	return 0;
 }
 
@@ -302,7 +306,7 @@ static int start_next_program(struct hooks *hooks, struct job *job)
 			 job->programs[job->next++]->d_name);
 		if (!may_be_run(hooks->program))
 			continue;
-		error = start(hooks, job, hooks->program, arguments);
+		error = program_start(hooks, job, hooks->program, arguments);
 		return error ? error : 1;
 	}
 	return 0;
@@ -318,12 +322,12 @@ static int start_command(struct hooks *hooks, struct job *job)
 		return 0;
 	job->next = 0;
 	snprintf(hooks->program, sizeof(hooks->program), "%s", job->command);
-	error = start(hooks, job, "/bin/sh", arguments);
+	error = program_start(hooks, job, "/bin/sh", arguments);
 	return error ? error : 1;
 }
 
 /* Run the first job's next program, or end it. */
-static void step(void *context)
+static void hooks_step(void *context)
 {
 	struct hooks *hooks = context;
 	struct job *job = TAILQ_FIRST(&hooks->jobs);
@@ -366,7 +370,7 @@ void hooks_free(struct hooks *hooks)
 		close(hooks->pidfd);
 	while ((job = TAILQ_FIRST(&hooks->jobs))) {
 		TAILQ_REMOVE(&hooks->jobs, job, link);
-		job_free(job);
+		call_free(job);
 	}
 	free(hooks);
 }

@@ -4,8 +4,8 @@
  * a directory of renewal-hooks/.  One at a time, in the order in which they were asked for, while
  * everything else goes on.  One that takes too long is ended.
  */
-#ifndef HOOKS_H
-#define HOOKS_H
+#ifndef ACME_RENEWAL_HOOKS_H
+#define ACME_RENEWAL_HOOKS_H
 
 #include <stdbool.h>
 

@@ -18,11 +18,11 @@
 #include "acme/store/store.h"
 
 struct issue {
-	const struct issue_wish *wish;
+	const struct issue_options *options;
 	struct key *key;
-	struct lineage *lineage;
+	struct store_writer *lineage;
 	uint8_t *csr;
-	struct order_wish order_wish;
+	struct order_options order_options;
 	struct order *order;
 	struct progress progress;
 };
@@ -30,15 +30,15 @@ struct issue {
 /* The present key where it is to be kept and can be, or a new one. */
 static int choose_key(struct issue *issue)
 {
-	const struct issue_wish *wish = issue->wish;
+	const struct issue_options *options = issue->options;
 	enum key_type type = KEY_P256;
 	int error;
 
-	if (wish->key_type && key_type_parse(&type, wish->key_type))
+	if (options->key_type && key_type_parse(&type, options->key_type))
 		return -EINVAL;
-	if (wish->reuse_key) {
-		error = store_read_key(&issue->key, wish->paths, wish->name);
-		if (!error && (!wish->key_type || key_type_of(issue->key) == type))
+	if (options->reuse_key) {
+		error = store_read_key(&issue->key, options->paths, options->name);
+		if (!error && (!options->key_type || key_type_of(issue->key) == type))
 			return 0;
 		if (error && error != -ENOENT)
 			return error;
@@ -51,46 +51,48 @@ static int choose_key(struct issue *issue)
 /* A new generation, for a new order. */
 static enum issue_prepared begin_anew(struct issue *issue, struct failure *failure)
 {
-	const struct issue_wish *wish = issue->wish;
+	const struct issue_options *options = issue->options;
 	int error = choose_key(issue);
 
 	if (error == -EINVAL)
-		failure_set(failure, KEY_TYPE_NAMES, "there is no key type '%s'", wish->key_type);
+		failure_set(failure, KEY_TYPE_NAMES, "there is no key type '%s'",
+			    options->key_type);
 	else if (error == -EBADMSG)
 		failure_set(failure, "leave --reuse-key out for a new key",
-			    "the key of %s is to be used again, but cannot be read", wish->name);
+			    "the key of %s is to be used again, but cannot be read", options->name);
 	else if (error == -EIO)
 		failure_set(failure, NULL, "cannot make the certificate's key: wolfCrypt failed");
 	else if (error)
 		failure_set_errno(failure, -error, "making the certificate's key");
 	else
-		error = lineage_begin(&issue->lineage, wish->paths, wish->name, issue->key,
-				      failure);
+		error = store_writer_open(&issue->lineage, options->paths, options->name,
+					  issue->key, failure);
 	if (!error)
 		return ISSUE_READY;
-	return error == LINEAGE_BUSY ? ISSUE_BUSY : ISSUE_IMPOSSIBLE;
+	return error == STORE_WRITER_BUSY ? ISSUE_BUSY : ISSUE_IMPOSSIBLE;
 }
 
 /* The key of the order which a killed process has made, if there is one. */
-static enum issue_prepared make_key(struct issue *issue, struct failure *failure)
+static enum issue_prepared choose_or_resume_key(struct issue *issue, struct failure *failure)
 {
-	const struct issue_wish *wish = issue->wish;
+	const struct issue_options *options = issue->options;
 
-	if (!wish->resume_url)
+	if (!options->resume_url)
 		return begin_anew(issue, failure);
-	switch (lineage_resume(&issue->lineage, &issue->key, wish->paths, wish->name, failure)) {
-	case LINEAGE_KEY:
-		issue->order_wish.resume_url = wish->resume_url;
+	switch (store_writer_resume(&issue->lineage, &issue->key, options->paths, options->name,
+				    failure)) {
+	case STORE_WRITER_KEY:
+		issue->order_options.resume_url = options->resume_url;
 		return ISSUE_READY;
-	case LINEAGE_COMPLETE:
+	case STORE_WRITER_COMPLETE:
 		return ISSUE_COMPLETE;
-	case LINEAGE_BUSY:
+	case STORE_WRITER_BUSY:
 		return ISSUE_BUSY;
-	case LINEAGE_FAILED:
+	case STORE_WRITER_FAILED:
 		return ISSUE_IMPOSSIBLE;
-	case LINEAGE_NOTHING:
+	case STORE_WRITER_NOTHING:
 		/* It was put to use, and the process killed before it could say so. */
-		if (store_is_of_order(wish->paths, wish->name, wish->resume_url))
+		if (store_is_of_order(options->paths, options->name, options->resume_url))
 			return ISSUE_COMPLETE;
 		break;
 	}
@@ -99,9 +101,9 @@ static enum issue_prepared make_key(struct issue *issue, struct failure *failure
 
 static int make_csr(struct issue *issue, struct failure *failure)
 {
-	const struct issue_wish *wish = issue->wish;
-	int error = csr_make(&issue->csr, &issue->order_wish.csr_size, issue->key,
-			     wish->identifiers, wish->identifier_count);
+	const struct issue_options *options = issue->options;
+	int error = csr_make(&issue->csr, &issue->order_options.csr_size, issue->key,
+			     options->identifiers, options->identifier_count);
 
 	if (error == -E2BIG)
 		failure_set(failure, "spread the names over several certificates",
@@ -114,7 +116,7 @@ static int make_csr(struct issue *issue, struct failure *failure)
 	return error;
 }
 
-enum issue_prepared issue_prepare(struct issue **ret_issue, const struct issue_wish *wish,
+enum issue_prepared issue_prepare(struct issue **ret_issue, const struct issue_options *options,
 				  struct failure *failure)
 {
 	struct issue *issue = calloc(1, sizeof(*issue));
@@ -124,8 +126,8 @@ enum issue_prepared issue_prepare(struct issue **ret_issue, const struct issue_w
 		failure_set_errno(failure, ENOMEM, "preparing the certificate");
 		return ISSUE_IMPOSSIBLE;
 	}
-	issue->wish = wish;
-	prepared = make_key(issue, failure);
+	issue->options = options;
+	prepared = choose_or_resume_key(issue, failure);
 	if (prepared == ISSUE_READY && make_csr(issue, failure))
 		prepared = ISSUE_IMPOSSIBLE;
 	if (prepared == ISSUE_READY)
@@ -139,7 +141,7 @@ void issue_suspend(struct issue *issue)
 {
 	if (!issue)
 		return;
-	lineage_suspend(issue->lineage);
+	store_writer_suspend(issue->lineage);
 	issue->lineage = NULL;
 	issue_free(issue);
 }
@@ -149,7 +151,7 @@ void issue_free(struct issue *issue)
 	if (!issue)
 		return;
 	order_free(issue->order);
-	lineage_free(issue->lineage);
+	store_writer_free(issue->lineage);
 	key_free(issue->key);
 	free(issue->csr);
 	free(issue);
@@ -178,8 +180,8 @@ static void check_chain(const struct issue *issue, struct chain *chain, struct f
 	if (!certificate_is_for_key(text + chain->certificates[0].offset,
 				    chain->certificates[0].size, issue->key))
 		failure_set(failure, next_step, "the CA's certificate is for another key");
-	else if (!certificate_has_names(&leaf, issue->wish->identifiers,
-					issue->wish->identifier_count))
+	else if (!certificate_has_names(&leaf, issue->options->identifiers,
+					issue->options->identifier_count))
 		failure_set(failure, next_step, "the CA's certificate lacks one of the names");
 	else if (leaf.not_after_s <= time(NULL))
 		failure_set(failure, "check this host's clock",
@@ -187,7 +189,7 @@ static void check_chain(const struct issue *issue, struct chain *chain, struct f
 	certificate_done(&leaf);
 }
 
-static void store(struct issue *issue, struct failure *failure)
+static void issue_store(struct issue *issue, struct failure *failure)
 {
 	struct chain chain;
 	json_t *origin;
@@ -195,11 +197,11 @@ static void store(struct issue *issue, struct failure *failure)
 	check_chain(issue, &chain, failure);
 	if (failure_is_set(failure))
 		return;
-	if (issue->wish->bundle)
-		lineage_want_bundle(issue->lineage);
-	origin = json_pack("{s:s, s:s}", "server", ca_server(issue->order_wish.ca), "order",
+	if (issue->options->bundle)
+		store_writer_want_bundle(issue->lineage);
+	origin = json_pack("{s:s, s:s}", "server", ca_server(issue->order_options.ca), "order",
 			   order_url(issue->order));
-	lineage_commit(issue->lineage, &chain, origin, failure);
+	store_writer_commit(issue->lineage, &chain, origin, failure);
 	json_decref(origin);
 }
 
@@ -207,8 +209,8 @@ static void on_order_created(void *context, struct order *order)
 {
 	struct issue *issue = context;
 
-	if (issue->wish->ordered)
-		issue->wish->ordered(issue->wish->context, order_url(order));
+	if (issue->options->ordered)
+		issue->options->ordered(issue->options->context, order_url(order));
 }
 
 static void on_order_changed(void *context, struct order *order)
@@ -216,42 +218,42 @@ static void on_order_changed(void *context, struct order *order)
 	struct failure failure = {0};
 	struct issue *issue = context;
 
-	if (!issue->wish->is_quiet)
+	if (!issue->options->is_quiet)
 		progress_show(&issue->progress, order);
 	if (order_state(order) == ORDER_DONE) {
-		store(issue, &failure);
+		issue_store(issue, &failure);
 	} else if (order_state(order) == ORDER_FAILED) {
 		failure = *order_failure(order);
 		json_incref(failure.problem);
 	} else {
 		return;
 	}
-	issue->wish->done(issue->wish->context, &failure);
+	issue->options->done(issue->options->context, &failure);
 	failure_done(&failure);
 }
 
 void issue_start(struct issue *issue, struct ca *ca)
 {
-	const struct issue_wish *wish = issue->wish;
+	const struct issue_options *options = issue->options;
 	struct failure failure = {0};
 
-	issue->order_wish.ca = ca;
-	issue->order_wish.table = wish->table;
-	issue->order_wish.barrier = wish->barrier;
-	issue->order_wish.paths = wish->paths;
-	issue->order_wish.identifiers = wish->identifiers;
-	issue->order_wish.identifier_count = wish->identifier_count;
-	issue->order_wish.csr = issue->csr;
-	issue->order_wish.replaces = wish->replaces;
-	issue->order_wish.preferred_profile = wish->preferred_profile;
-	issue->order_wish.required_profile = wish->required_profile;
-	issue->order_wish.preferred_chain = wish->preferred_chain;
-	issue->order_wish.created = on_order_created;
-	issue->order_wish.changed = on_order_changed;
-	issue->order_wish.context = issue;
-	issue->order = order_new(&issue->order_wish);
+	issue->order_options.ca = ca;
+	issue->order_options.table = options->table;
+	issue->order_options.selfcheck = options->selfcheck;
+	issue->order_options.paths = options->paths;
+	issue->order_options.identifiers = options->identifiers;
+	issue->order_options.identifier_count = options->identifier_count;
+	issue->order_options.csr = issue->csr;
+	issue->order_options.replaces = options->replaces;
+	issue->order_options.preferred_profile = options->preferred_profile;
+	issue->order_options.required_profile = options->required_profile;
+	issue->order_options.preferred_chain = options->preferred_chain;
+	issue->order_options.created = on_order_created;
+	issue->order_options.changed = on_order_changed;
+	issue->order_options.context = issue;
+	issue->order = order_new(&issue->order_options);
 	if (issue->order)
 		return;
 	failure_set_errno(&failure, ENOMEM, "ordering the certificate");
-	wish->done(wish->context, &failure);
+	options->done(options->context, &failure);
 }

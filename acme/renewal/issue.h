@@ -4,13 +4,13 @@
  * then the order, then the check that the CA delivered what was asked for, then
  * the switch.  Many may be under way on one loop.
  */
-#ifndef ISSUE_H
-#define ISSUE_H
+#ifndef ACME_RENEWAL_ISSUE_H
+#define ACME_RENEWAL_ISSUE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-struct barrier;
+struct selfcheck;
 struct ca;
 struct challenge_table;
 struct failure;
@@ -20,13 +20,13 @@ struct order;
 struct paths;
 
 /* What it points to must outlive the issue. */
-struct issue_wish {
+struct issue_options {
 	const struct paths *paths;
 	const char *name; /* of the certificate on disk */
 	const struct identifier *identifiers;
 	size_t identifier_count;
 	struct challenge_table *table;
-	struct barrier *barrier; /* NULL: none */
+	struct selfcheck *selfcheck; /* NULL: none */
 	const char *replaces; /* RFC 9773's identifier of the CA's certificate before; or NULL */
 	const char *preferred_profile, *required_profile, *preferred_chain; /* as in order.h */
 	const char *resume_url; /* the order that a killed process made for this; NULL: none */
@@ -50,7 +50,7 @@ enum issue_prepared {
 };
 
 /* All that can be done without the CA.  *ret_issue is set when READY. */
-enum issue_prepared issue_prepare(struct issue **ret_issue, const struct issue_wish *wish,
+enum issue_prepared issue_prepare(struct issue **ret_issue, const struct issue_options *options,
 				  struct failure *failure);
 
 /* Order from `ca`, which has an account and must outlive the issue. */

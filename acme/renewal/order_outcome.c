@@ -16,9 +16,9 @@
 /* A limit without a Retry-After: RFC 8555 section 6.6 asks for one, but not all give it. */
 #define LIMIT_PAUSE_S 3600
 
-static struct state_certificate describe(const struct stored *stored)
+static struct state_certificate describe_certificate(const struct stored *stored)
 {
-	const struct schedule_facts facts = {
+	const struct renewal_facts facts = {
 		.now_s = time(NULL),
 		.not_before_s = stored->certificate.not_before_s,
 		.not_after_s = stored->certificate.not_after_s,
@@ -31,40 +31,40 @@ static struct state_certificate describe(const struct stored *stored)
 		.check_at_s = *ari_id ? facts.now_s : 0,
 		.not_before_s = facts.not_before_s,
 		.not_after_s = facts.not_after_s,
-		.renew_at_s = schedule_renewal(&facts, schedule_draw()),
+		.renew_at_s = renewal_time_next(&facts, renewal_time_random()),
 	};
 }
 
-void consequence_of_success(struct state *state, const struct paths *paths,
-			    const struct state_lineage *lineage, struct failure *failure)
+void order_outcome_success(struct state *state, const struct paths *paths,
+			   const struct state_lineage *lineage, struct failure *failure)
 {
 	struct state_certificate certificate;
 	struct stored stored;
 	int error;
 
-	error = store_read(&stored, paths, lineage->wish.name);
+	error = store_read(&stored, paths, lineage->spec.name);
 	if (error) {
 		failure_set_errno(failure, -error, "cannot read the new certificate %s",
-				  lineage->wish.name);
+				  lineage->spec.name);
 		return;
 	}
-	certificate = describe(&stored);
+	certificate = describe_certificate(&stored);
 	error = state_order_succeeded(state, lineage->id, &certificate, time(NULL));
 	stored_done(&stored);
 	if (error)
 		state_explain(state, error, failure);
 }
 
-int consequence_of_found(struct state *state, int64_t lineage, const struct stored *stored)
+int order_outcome_found(struct state *state, int64_t lineage, const struct stored *stored)
 {
-	const struct state_certificate certificate = describe(stored);
+	const struct state_certificate certificate = describe_certificate(stored);
 
 	return state_set_certificate(state, lineage, &certificate);
 }
 
-char *consequence_next_ca(const struct state_lineage *lineage)
+char *order_outcome_next_ca(const struct state_lineage *lineage)
 {
-	const struct string_list *cas = &lineage->wish.cas;
+	const struct string_list *cas = &lineage->spec.cas;
 	size_t next = string_list_find(cas, lineage->ca) + 1;
 
 	if (cas->count < 2)
@@ -74,7 +74,8 @@ char *consequence_next_ca(const struct state_lineage *lineage)
 }
 
 /* The order is void, or never was: the lineage is as due as before, but not yet. */
-static int postpone(struct state *state, const struct state_lineage *lineage, int64_t until_s)
+static int postpone_lineage(struct state *state, const struct state_lineage *lineage,
+			    int64_t until_s)
 {
 	int error = state_order_drop(state, lineage->id);
 
@@ -83,10 +84,10 @@ static int postpone(struct state *state, const struct state_lineage *lineage, in
 	return state_postpone(state, lineage->id, until_s, NULL);
 }
 
-int consequence_of_failure(struct state *state, const struct state_lineage *lineage,
-			   const struct failure *failure, struct consequence *ret_consequence)
+int order_outcome_failure(struct state *state, const struct state_lineage *lineage,
+			  const struct failure *failure, struct order_outcome *ret_outcome)
 {
-	struct consequence consequence = {0};
+	struct order_outcome outcome = {0};
 	struct state_failure description = {
 		.text = failure->cause,
 		.problem = json_read_string(failure->problem, "type"),
@@ -102,17 +103,18 @@ int consequence_of_failure(struct state *state, const struct state_lineage *line
 		if (!error)
 			error = state_pause(state, lineage->id, failure->cause);
 	} else if (wait_s) {
-		consequence.is_postponed = true;
-		consequence.next_attempt_s = now_s + wait_s;
-		error = postpone(state, lineage, consequence.next_attempt_s);
+		outcome.is_postponed = true;
+		outcome.next_attempt_s = now_s + wait_s;
+		error = postpone_lineage(state, lineage, outcome.next_attempt_s);
 	} else {
-		ca = consequence_next_ca(lineage);
+		ca = order_outcome_next_ca(lineage);
 		description.next_ca = ca;
-		description.next_attempt_s = consequence.next_attempt_s = schedule_retry(
-			now_s, lineage->failures + 1, 0, lineage->not_after_s, schedule_draw());
+		description.next_attempt_s = outcome.next_attempt_s =
+			renewal_time_retry(now_s, lineage->failures + 1, 0, lineage->not_after_s,
+					   renewal_time_random());
 		error = state_order_failed(state, lineage->id, &description, now_s);
 		free(ca);
 	}
-	*ret_consequence = consequence;
+	*ret_outcome = outcome;
 	return error;
 }

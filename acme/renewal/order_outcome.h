@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What follows from the end of an order, written into the state: when the certificate is renewed,
- * or when and where it is tried again.  The rules are here, the moments schedule.c's.  Used by
- * engine.c.
+ * Writes into the state what follows from the end of an order: when the certificate is renewed, or
+ * when and at which CA it is tried again.  renewal_time.h computes the moments.
  */
-#ifndef CONSEQUENCE_H
-#define CONSEQUENCE_H
+#ifndef ACME_RENEWAL_ORDER_OUTCOME_H
+#define ACME_RENEWAL_ORDER_OUTCOME_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,30 +15,31 @@ struct state;
 struct state_lineage;
 struct stored;
 
-struct consequence {
+struct order_outcome {
 	bool is_postponed; /* for a reason that is not the lineage's: no failure was counted */
 	int64_t next_attempt_s; /* Unix time; 0: none without an operator */
 };
 
 /*
- * The lineage's new certificate is in use.  What cannot be read or written is told by `failure`;
- * the certificate stays.
+ * The lineage's new certificate is in use.  `failure` says what could not be read or written; the
+ * certificate stays.
  */
-void consequence_of_success(struct state *state, const struct paths *paths,
-			    const struct state_lineage *lineage, struct failure *failure);
+void order_outcome_success(struct state *state, const struct paths *paths,
+			   const struct state_lineage *lineage, struct failure *failure);
 
 /*
- * The attempt has failed.  The CA asks to wait: that is obeyed, and no failure counted.  It has
- * paused us: so is the lineage.  Else the next attempt comes later each time, at the next of the
- * lineage's CAs.  0 or -errno of the state; *ret_consequence is set all the same.
+ * The attempt has failed.  If the CA asks to wait, the lineage waits and no failure is counted.  If
+ * the CA has paused the account, the lineage is paused.  Otherwise each next attempt comes later,
+ * at the next of the lineage's CAs.  0 or -errno of the state; *ret_outcome is set all the same.
  */
-int consequence_of_failure(struct state *state, const struct state_lineage *lineage,
-			   const struct failure *failure, struct consequence *ret_consequence);
+int order_outcome_failure(struct state *state, const struct state_lineage *lineage,
+			  const struct failure *failure, struct order_outcome *ret_outcome);
 
-/* The CA behind the lineage's present one, as a new string; NULL: there is no other, or no memory. */
-char *consequence_next_ca(const struct state_lineage *lineage);
+/* The CA after the lineage's present one, as a new string; NULL: there is no other, or no memory. */
+char *order_outcome_next_ca(const struct state_lineage *lineage);
 
-/* What is on the disk, when the state does not know: as consequence_of_success().  0 or -errno. */
-int consequence_of_found(struct state *state, int64_t lineage, const struct stored *stored);
+/* Records a certificate that is on the disk and not in the state, as order_outcome_success() does.
+ * 0 or -errno. */
+int order_outcome_found(struct state *state, int64_t lineage, const struct stored *stored);
 
 #endif

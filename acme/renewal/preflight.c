@@ -28,7 +28,7 @@
 struct item {
 	struct preflight *preflight;
 	struct preflight_name name;
-	struct lookup *lookup; /* NULL: over */
+	struct dns_lookup *lookup; /* NULL: over */
 };
 
 struct preflight {
@@ -63,7 +63,7 @@ static void judge_caa(const struct preflight *preflight, struct preflight_name *
 		name->caa.verdict = CAA_UNKNOWN;
 }
 
-static void conclude(void *context)
+static void preflight_finish(void *context)
 {
 	struct preflight *preflight = context;
 	size_t i;
@@ -75,7 +75,7 @@ static void conclude(void *context)
 }
 
 /* The CA's directory, when it comes too late, is not waited for. */
-static void look_whether_over(struct preflight *preflight)
+static void preflight_finish_if_done(struct preflight *preflight)
 {
 	size_t i;
 
@@ -85,43 +85,44 @@ static void look_whether_over(struct preflight *preflight)
 	if (!preflight->ca_has_told || preflight->is_over)
 		return;
 	preflight->is_over = true;
-	loop_timer_start(preflight->options->net->loop, &preflight->timer, 0, conclude, preflight);
+	loop_timer_start(preflight->options->net->loop, &preflight->timer, 0, preflight_finish,
+			 preflight);
 }
 
-static void on_looked_up(void *context, struct lookup_result *result)
+static void on_name_looked_up(void *context, struct dns_lookup_result *result)
 {
 	struct item *item = context;
 
 	item->lookup = NULL;
 	item->name.lookup = *result;
-	look_whether_over(item->preflight);
+	preflight_finish_if_done(item->preflight);
 }
 
-static void on_late(void *context)
+static void on_preflight_deadline(void *context)
 {
 	struct preflight *preflight = context;
 
 	preflight->ca_has_told = true;
-	look_whether_over(preflight);
+	preflight_finish_if_done(preflight);
 }
 
-static void on_connected(void *context, struct failure *failure)
+static void on_preflight_connected(void *context, struct failure *failure)
 {
 	failure_done(failure);
-	on_late(context);
+	on_preflight_deadline(context);
 }
 
 /* --- from outside ---------------------------------------------------------------------------- */
 
-static int prepare(struct preflight *preflight, struct failure *failure)
+static int preflight_prepare(struct preflight *preflight, struct failure *failure)
 {
 	const struct preflight_options *options = preflight->options;
 	const struct arguments *arguments = options->arguments;
 	struct failure no_account = {0};
-	struct choices_ca settings;
+	struct ca_settings settings;
 	int error;
 
-	choices_of_ca(&settings, arguments, options->server);
+	settings_of_ca(&settings, arguments, options->server);
 	error = dns_new(&preflight->dns, options->net->loop, arguments->resolver);
 	if (error == -EINVAL) {
 		failure_set(failure, NULL, "--resolver takes ADDRESS or ADDRESS:PORT, not '%s'",
@@ -143,7 +144,7 @@ static int prepare(struct preflight *preflight, struct failure *failure)
 	return 0;
 }
 
-static int set_off(struct preflight *preflight)
+static int preflight_start(struct preflight *preflight)
 {
 	const struct preflight_options *options = preflight->options;
 	const struct identifier *identifier;
@@ -156,14 +157,15 @@ static int set_off(struct preflight *preflight)
 		*item = (struct item){.preflight = preflight, .name.identifier = identifier};
 		if (identifier->type != IDENTIFIER_DNS)
 			continue;
-		item->lookup = lookup_start(options->net->loop, preflight->dns, identifier->value,
-					    options->deadline_ms, on_looked_up, item);
+		item->lookup =
+			dns_lookup_start(options->net->loop, preflight->dns, identifier->value,
+					 options->deadline_ms, on_name_looked_up, item);
 		if (!item->lookup)
 			return -ENOMEM;
 	}
-	loop_timer_start(options->net->loop, &preflight->timer, options->deadline_ms, on_late,
-			 preflight);
-	ca_connect(preflight->ca, on_connected, preflight);
+	loop_timer_start(options->net->loop, &preflight->timer, options->deadline_ms,
+			 on_preflight_deadline, preflight);
+	ca_connect(preflight->ca, on_preflight_connected, preflight);
 	return 0;
 }
 
@@ -179,8 +181,8 @@ int preflight_new(struct preflight **ret_preflight, const struct preflight_optio
 		return -1;
 	}
 	preflight->options = options;
-	error = prepare(preflight, failure);
-	if (!error && set_off(preflight)) {
+	error = preflight_prepare(preflight, failure);
+	if (!error && preflight_start(preflight)) {
 		failure_set_errno(failure, ENOMEM, "preparing the checks");
 		error = -1;
 	}
@@ -198,8 +200,8 @@ void preflight_free(struct preflight *preflight)
 	if (!preflight)
 		return;
 	for (i = 0; i < preflight->item_count; i++) {
-		lookup_cancel(preflight->items[i].lookup);
-		lookup_result_done(&preflight->items[i].name.lookup);
+		dns_lookup_cancel(preflight->items[i].lookup);
+		dns_lookup_result_done(&preflight->items[i].name.lookup);
 	}
 	loop_timer_stop(preflight->options->net->loop, &preflight->timer);
 	account_free(preflight->account);
@@ -254,7 +256,7 @@ void preflight_judge(const struct preflight_name *name, struct failure *failure)
 {
 	if (name->identifier->type != IDENTIFIER_DNS)
 		return;
-	if (lookup_has_no_name(&name->lookup))
+	if (dns_lookup_has_no_name(&name->lookup))
 		failure_set(failure, "correct the name, or make it known in the DNS; " OWN_WAY_OUT,
 			    "%s does not exist in the DNS (NXDOMAIN)", name->identifier->value);
 	else if (name->caa.verdict == CAA_FORBIDDEN)
@@ -263,7 +265,7 @@ void preflight_judge(const struct preflight_name *name, struct failure *failure)
 
 void preflight_doubt(const struct preflight_name *name, char ret_text[PREFLIGHT_DOUBT_MAX])
 {
-	const struct lookup_result *lookup = &name->lookup;
+	const struct dns_lookup_result *lookup = &name->lookup;
 
 	ret_text[0] = '\0';
 	if (name->identifier->type != IDENTIFIER_DNS)

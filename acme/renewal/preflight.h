@@ -3,10 +3,9 @@
  * What can be known of names before a CA is asked to validate them: what the DNS says, and
  * whether its CAA records let this CA issue to this account.  All is asked at once, and no
  * answer is waited for longer than the deadline: what is not known by then forbids nothing.
- * Used by certonly.c and engine.c, which heed what is certain, and by check.c, which shows all.
  */
-#ifndef PREFLIGHT_H
-#define PREFLIGHT_H
+#ifndef ACME_RENEWAL_PREFLIGHT_H
+#define ACME_RENEWAL_PREFLIGHT_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -40,7 +39,7 @@ struct preflight_options {
 
 struct preflight_name {
 	const struct identifier *identifier;
-	struct lookup_result lookup; /* empty: an IP address, which the DNS knows nothing of */
+	struct dns_lookup_result lookup; /* empty: an IP address, which the DNS knows nothing of */
 	struct caa_finding caa; /* points into `lookup` */
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The steps of an order, told to the user as they happen, each once. */
-#ifndef PROGRESS_H
-#define PROGRESS_H
+#ifndef ACME_RENEWAL_PROGRESS_H
+#define ACME_RENEWAL_PROGRESS_H
 
 #include "acme/protocol/authorization.h"
 #include "acme/protocol/order.h"

@@ -43,55 +43,55 @@ static const struct {
 	 {"1500/3h", "30000/7d", "30000/7d"}},
 };
 
-struct allowance {
+struct rate_limit {
 	struct state *state;
 	const struct arguments *arguments;
 	psl_ctx_t *suffixes; /* NULL: there is no list, and a domain's are its last two labels */
 };
 
-int allowance_new(struct allowance **ret_allowance, struct state *state,
-		  const struct arguments *arguments)
+int rate_limit_new(struct rate_limit **ret_rate_limit, struct state *state,
+		   const struct arguments *arguments)
 {
-	struct allowance *allowance = calloc(1, sizeof(*allowance));
+	struct rate_limit *rate_limit = calloc(1, sizeof(*rate_limit));
 
-	if (!allowance)
+	if (!rate_limit)
 		return -ENOMEM;
-	allowance->state = state;
-	allowance->arguments = arguments;
-	allowance->suffixes = psl_latest(NULL);
-	*ret_allowance = allowance;
+	rate_limit->state = state;
+	rate_limit->arguments = arguments;
+	rate_limit->suffixes = psl_latest(NULL);
+	*ret_rate_limit = rate_limit;
 	return 0;
 }
 
-void allowance_free(struct allowance *allowance)
+void rate_limit_free(struct rate_limit *rate_limit)
 {
-	if (!allowance)
+	if (!rate_limit)
 		return;
-	psl_free(allowance->suffixes);
-	free(allowance);
+	psl_free(rate_limit->suffixes);
+	free(rate_limit);
 }
 
 /* --- limits and what they count by -------------------------------------------------------------- */
 
-static struct budget budget_of(const struct allowance *allowance, const char *server,
-			       enum limit limit)
+static struct token_bucket bucket_of(const struct rate_limit *rate_limit, const char *server,
+				     enum limit limit)
 {
-	const struct config *config = allowance->arguments->config;
+	const struct config *config = rate_limit->arguments->config;
 	const struct config_section *ca = config ? config_ca(config, server) : NULL;
 	const char *text =
 		ca ? *(const char *const *)((const char *)ca + limits[limit].field) : NULL;
-	struct budget budget = {0};
+	struct token_bucket bucket = {0};
 	size_t i;
 
 	for (i = 0; !text && i < sizeof(known) / sizeof(*known); i++)
 		if (strcmp(known[i].server, server) == 0)
 			text = known[i].limits[limit];
 	if (text)
-		budget_parse(&budget, text);
-	return budget;
+		token_bucket_parse(&bucket, text);
+	return bucket;
 }
 
-static const char *registered_domain(const struct allowance *allowance, const char *name)
+static const char *registered_domain(const struct rate_limit *rate_limit, const char *name)
 {
 	struct in6_addr address;
 	const char *domain;
@@ -99,11 +99,11 @@ static const char *registered_domain(const struct allowance *allowance, const ch
 	/* An address stands for itself. */
 	if (inet_pton(AF_INET, name, &address) == 1 || inet_pton(AF_INET6, name, &address) == 1)
 		return name;
-	domain = allowance->suffixes ? psl_registrable_domain(allowance->suffixes, name) : NULL;
+	domain = rate_limit->suffixes ? psl_registrable_domain(rate_limit->suffixes, name) : NULL;
 	return domain ? domain : name;
 }
 
-static int compare(const void *a, const void *b)
+static int compare_names(const void *a, const void *b)
 {
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
@@ -149,8 +149,8 @@ static int hash_set(char ret_text[2 * WC_SHA256_DIGEST_SIZE + 1], const char **n
 	return bad ? -EIO : 0;
 }
 
-static int find_scopes(struct scopes *scopes, const struct allowance *allowance,
-		       const struct allowance_order *order)
+static int find_scopes(struct scopes *scopes, const struct rate_limit *rate_limit,
+		       const struct rate_limit_order *order)
 {
 	const char *names[ORDER_NAMES_MAX], *domain, *last = NULL;
 	size_t count = order->identifiers->count, i;
@@ -160,14 +160,14 @@ static int find_scopes(struct scopes *scopes, const struct allowance *allowance,
 		count = ORDER_NAMES_MAX;
 	for (i = 0; i < count; i++)
 		names[i] = order->identifiers->items[i];
-	qsort(names, count, sizeof(*names), compare);
+	qsort(names, count, sizeof(*names), compare_names);
 	add_scope(scopes, LIMIT_ORDERS, order->account, "");
 	add_scope(scopes, LIMIT_SET, "", scopes->set);
 	if (hash_set(scopes->set, names, count))
 		return -EIO;
 	for (i = 0; i < count; i++)
-		names[i] = registered_domain(allowance, names[i]);
-	qsort(names, count, sizeof(*names), compare);
+		names[i] = registered_domain(rate_limit, names[i]);
+	qsort(names, count, sizeof(*names), compare_names);
 	for (i = 0; i < count; i++) {
 		domain = names[i];
 		if (!last || strcmp(domain, last) != 0)
@@ -179,50 +179,50 @@ static int find_scopes(struct scopes *scopes, const struct allowance *allowance,
 
 /* --- asking and taking -------------------------------------------------------------------------- */
 
-int allowance_orders(struct allowance *allowance, const char *server, const char *account,
-		     int64_t now_s, size_t *ret_count, bool *ret_is_held, int64_t *ret_next_s)
+int rate_limit_orders(struct rate_limit *rate_limit, const char *server, const char *account,
+		      int64_t now_s, size_t *ret_count, bool *ret_is_held, int64_t *ret_next_s)
 {
-	const struct budget budget = budget_of(allowance, server, LIMIT_ORDERS);
+	const struct token_bucket bucket = bucket_of(rate_limit, server, LIMIT_ORDERS);
 	int64_t full_at_us = 0, held_s = 0;
 	int error;
 
-	error = state_hold_read(allowance->state, server, account, &held_s);
-	if (!error && budget.count)
-		error = state_bucket_read(allowance->state, server, account,
+	error = state_hold_read(rate_limit->state, server, account, &held_s);
+	if (!error && bucket.count)
+		error = state_bucket_read(rate_limit->state, server, account,
 					  limits[LIMIT_ORDERS].name, "", &full_at_us);
 	if (error)
 		return error;
 	*ret_is_held = held_s > now_s;
-	*ret_count = held_s > now_s ? 0 : budget_left(&budget, full_at_us, now_s * US_PER_S);
-	*ret_next_s = budget_next_us(&budget, full_at_us) / US_PER_S + 1;
+	*ret_count = held_s > now_s ? 0 : token_bucket_left(&bucket, full_at_us, now_s * US_PER_S);
+	*ret_next_s = token_bucket_next_us(&bucket, full_at_us) / US_PER_S + 1;
 	if (*ret_next_s < held_s)
 		*ret_next_s = held_s;
 	return 0;
 }
 
-static void explain_limit(struct failure *failure, enum limit limit, const struct budget *budget,
-			  const char *scope)
+static void explain_limit(struct failure *failure, enum limit limit,
+			  const struct token_bucket *bucket, const char *scope)
 {
 	failure_set(failure,
 		    "nothing is to be done: it is ordered as soon as the limit allows; `sidestep "
 		    "plan` shows when",
-		    "the CA's limit of %u %s in %lld hours leaves none now%s%s", budget->count,
-		    limits[limit].words, (long long)budget->window_s / 3600,
+		    "the CA's limit of %u %s in %lld hours leaves none now%s%s", bucket->count,
+		    limits[limit].words, (long long)bucket->window_s / 3600,
 		    limit == LIMIT_DOMAIN ? ": " : "", limit == LIMIT_DOMAIN ? scope : "");
 }
 
-int allowance_when(struct allowance *allowance, const struct allowance_order *order, int64_t now_s,
-		   int64_t *ret_at_s, struct failure *failure)
+int rate_limit_when(struct rate_limit *rate_limit, const struct rate_limit_order *order,
+		    int64_t now_s, int64_t *ret_at_s, struct failure *failure)
 {
 	int64_t full_at_us, at_s = 0, held_s = 0;
-	struct budget budget;
+	struct token_bucket bucket;
 	struct scopes scopes;
 	int error;
 	size_t i;
 
-	error = state_hold_read(allowance->state, order->server, order->account, &held_s);
+	error = state_hold_read(rate_limit->state, order->server, order->account, &held_s);
 	if (!error)
-		error = find_scopes(&scopes, allowance, order);
+		error = find_scopes(&scopes, rate_limit, order);
 	if (error)
 		return error;
 	if (held_s > now_s) {
@@ -230,64 +230,65 @@ int allowance_when(struct allowance *allowance, const struct allowance_order *or
 		at_s = held_s;
 	}
 	for (i = 0; !error && i < scopes.count; i++) {
-		budget = budget_of(allowance, order->server, scopes.list[i].limit);
-		if (!budget.count)
+		bucket = bucket_of(rate_limit, order->server, scopes.list[i].limit);
+		if (!bucket.count)
 			continue;
-		error = state_bucket_read(allowance->state, order->server, scopes.list[i].account,
+		error = state_bucket_read(rate_limit->state, order->server, scopes.list[i].account,
 					  limits[scopes.list[i].limit].name, scopes.list[i].scope,
 					  &full_at_us);
-		if (error || budget_left(&budget, full_at_us, now_s * US_PER_S))
+		if (error || token_bucket_left(&bucket, full_at_us, now_s * US_PER_S))
 			continue;
-		explain_limit(failure, scopes.list[i].limit, &budget, scopes.list[i].scope);
-		if (at_s < budget_next_us(&budget, full_at_us) / US_PER_S + 1)
-			at_s = budget_next_us(&budget, full_at_us) / US_PER_S + 1;
+		explain_limit(failure, scopes.list[i].limit, &bucket, scopes.list[i].scope);
+		if (at_s < token_bucket_next_us(&bucket, full_at_us) / US_PER_S + 1)
+			at_s = token_bucket_next_us(&bucket, full_at_us) / US_PER_S + 1;
 	}
 	*ret_at_s = at_s;
 	return error;
 }
 
-int allowance_take(struct allowance *allowance, const struct allowance_order *order, int64_t now_s)
+int rate_limit_take(struct rate_limit *rate_limit, const struct rate_limit_order *order,
+		    int64_t now_s)
 {
-	struct budget budget;
+	struct token_bucket bucket;
 	struct scopes scopes;
 	int64_t full_at_us;
 	int error;
 	size_t i;
 
-	error = find_scopes(&scopes, allowance, order);
+	error = find_scopes(&scopes, rate_limit, order);
 	if (error)
 		return error;
 	for (i = 0; !error && i < scopes.count; i++) {
 		const char *name = limits[scopes.list[i].limit].name;
 		const char *account = scopes.list[i].account, *scope = scopes.list[i].scope;
 
-		budget = budget_of(allowance, order->server, scopes.list[i].limit);
-		if (!budget.count)
+		bucket = bucket_of(rate_limit, order->server, scopes.list[i].limit);
+		if (!bucket.count)
 			continue;
-		error = state_bucket_read(allowance->state, order->server, account, name, scope,
+		error = state_bucket_read(rate_limit->state, order->server, account, name, scope,
 					  &full_at_us);
 		if (!error)
 			error = state_bucket_write(
-				allowance->state, order->server, account, name, scope,
-				budget_take(&budget, full_at_us, now_s * US_PER_S));
+				rate_limit->state, order->server, account, name, scope,
+				token_bucket_take(&bucket, full_at_us, now_s * US_PER_S));
 	}
 	return error;
 }
 
-json_t *allowance_describe(struct allowance *allowance, const char *server, const char *account,
+json_t *rate_limit_to_json(struct rate_limit *rate_limit, const char *server, const char *account,
 			   int64_t now_s)
 {
-	const struct budget budget = budget_of(allowance, server, LIMIT_ORDERS);
+	const struct token_bucket bucket = bucket_of(rate_limit, server, LIMIT_ORDERS);
 	int64_t held_s = 0, next_s;
 	bool is_held;
 	size_t left;
 
-	if (state_hold_read(allowance->state, server, account, &held_s) ||
-	    allowance_orders(allowance, server, account, now_s, &left, &is_held, &next_s))
+	if (state_hold_read(rate_limit->state, server, account, &held_s) ||
+	    rate_limit_orders(rate_limit, server, account, now_s, &left, &is_held, &next_s))
 		return NULL;
 	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "server", server, "account",
 			 account, "now", (json_int_t)now_s, "orders_limit",
-			 (json_int_t)budget.count, "window", (json_int_t)budget.window_s, "left",
-			 (json_int_t)(budget.count ? left : 0), "next", (json_int_t)next_s,
+			 (json_int_t)bucket.count, "window", (json_int_t)bucket.window_s, "left",
+			 (json_int_t)(bucket.count ? left : 0), "next", (json_int_t)next_s,
 			 "held_until", (json_int_t)(held_s > now_s ? held_s : 0));
 }

@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What a CA still allows: its documented limits, of which we know what we have used, and the pauses
- * that it asked for.  Both are in the state, so that they survive restarts and are shared by all
- * processes.  The limits are Let's Encrypt's where they are known, and those of the
- * configuration: [ca] orders-limit, domain-limit and set-limit.
+ * What a CA still allows: its documented limits, less what this host has used, and the pauses that
+ * it asked for.  Both are in the state, so that they survive restarts and all processes share them.
+ * The limits are Let's Encrypt's documented ones, and those of the configuration: [ca] orders-limit, domain-limit and set-limit.
  */
-#ifndef ALLOWANCE_H
-#define ALLOWANCE_H
+#ifndef ACME_RENEWAL_RATE_LIMIT_H
+#define ACME_RENEWAL_RATE_LIMIT_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct allowance;
+struct rate_limit;
 struct arguments;
 struct failure;
 struct json_t;
@@ -20,19 +19,19 @@ struct state;
 struct string_list;
 
 /* What it is given must outlive it.  0 or -ENOMEM. */
-int allowance_new(struct allowance **ret_allowance, struct state *state,
-		  const struct arguments *arguments);
-void allowance_free(struct allowance *allowance);
+int rate_limit_new(struct rate_limit **ret_rate_limit, struct state *state,
+		   const struct arguments *arguments);
+void rate_limit_free(struct rate_limit *rate_limit);
 
 /*
  * How many orders the account (never NULL) at the CA may begin now, and, if none, when the next; and
  * whether the CA has asked to wait, so that there may be none of any kind.  0 or -errno of the state.
  */
-int allowance_orders(struct allowance *allowance, const char *server, const char *account,
-		     int64_t now_s, size_t *ret_count, bool *ret_is_held, int64_t *ret_next_s);
+int rate_limit_orders(struct rate_limit *rate_limit, const char *server, const char *account,
+		      int64_t now_s, size_t *ret_count, bool *ret_is_held, int64_t *ret_next_s);
 
 /* An order that is about to be made. */
-struct allowance_order {
+struct rate_limit_order {
 	const char *server;
 	const char *account; /* never NULL */
 	const struct string_list *identifiers;
@@ -42,18 +41,19 @@ struct allowance_order {
  * When it may be made by all limits and pauses; *ret_at_s is 0 when that is now.  Else `failure` says
  * which of them it is.  0 or -errno of the state.
  */
-int allowance_when(struct allowance *allowance, const struct allowance_order *order, int64_t now_s,
-		   int64_t *ret_at_s, struct failure *failure);
+int rate_limit_when(struct rate_limit *rate_limit, const struct rate_limit_order *order,
+		    int64_t now_s, int64_t *ret_at_s, struct failure *failure);
 
 /* It is made.  To be called in the batch of state_order_begin().  0 or -errno. */
-int allowance_take(struct allowance *allowance, const struct allowance_order *order, int64_t now_s);
+int rate_limit_take(struct rate_limit *rate_limit, const struct rate_limit_order *order,
+		    int64_t now_s);
 
 /*
  * The account's limit of orders, and its pause, as a new object: {"server", "account", "now",
  * "orders_limit" (0: none), "window" (seconds), "left", "next", "held_until" (Unix times; 0: not)}.
  * NULL: out of memory, or the state cannot be read.
  */
-struct json_t *allowance_describe(struct allowance *allowance, const char *server,
+struct json_t *rate_limit_to_json(struct rate_limit *rate_limit, const char *server,
 				  const char *account, int64_t now_s);
 
 #endif

@@ -16,9 +16,9 @@
 #include "acme/store/store.h"
 
 /* 0 or -errno; what cannot be read is left out, and told. */
-static int take_one(struct state *state, const struct paths *paths, const char *name)
+static int rebuild_one(struct state *state, const struct paths *paths, const char *name)
 {
-	struct state_wish wish = {.name = name, .source = "disk"};
+	struct certificate_spec spec = {.name = name, .source = "disk"};
 	struct stored stored;
 	int64_t id;
 	int error;
@@ -34,21 +34,21 @@ static int take_one(struct state *state, const struct paths *paths, const char *
 			       "`sidestep certonly` with its names makes it known",
 			       name);
 	} else {
-		wish.cas = STRING_LIST(stored.server);
-		error = names_to_list(&wish.identifiers, stored.certificate.names,
-				      stored.certificate.name_count);
+		spec.cas = STRING_LIST(stored.server);
+		error = identifiers_to_list(&spec.identifiers, stored.certificate.names,
+					    stored.certificate.name_count);
 		if (!error)
-			error = state_wish(state, &wish, &id);
-		string_list_done(&wish.identifiers);
+			error = state_set_spec(state, &spec, &id);
+		string_list_done(&spec.identifiers);
 		if (!error)
-			error = consequence_of_found(state, id, &stored);
+			error = order_outcome_found(state, id, &stored);
 	}
 	stored_done(&stored);
 	return error;
 }
 
-static int take_all(struct state *state, const struct paths *paths, char *const *names,
-		    size_t count)
+static int rebuild_all(struct state *state, const struct paths *paths, char *const *names,
+		       size_t count)
 {
 	int error = state_begin(state);
 	size_t i;
@@ -56,14 +56,14 @@ static int take_all(struct state *state, const struct paths *paths, char *const 
 	if (error)
 		return error;
 	for (i = 0; !error && i < count; i++)
-		error = take_one(state, paths, names[i]);
+		error = rebuild_one(state, paths, names[i]);
 	if (!error)
 		return state_commit(state);
 	state_rollback(state);
 	return error;
 }
 
-int inventory_take(struct state *state, const struct paths *paths, struct failure *failure)
+int rebuild(struct state *state, const struct paths *paths, struct failure *failure)
 {
 	int64_t known;
 	size_t count;
@@ -79,7 +79,7 @@ int inventory_take(struct state *state, const struct paths *paths, struct failur
 			failure_set_errno(failure, -error, "cannot list the certificates");
 			return -1;
 		}
-		error = take_all(state, paths, names, count);
+		error = rebuild_all(state, paths, names, count);
 		file_list_free(names, count);
 	}
 	if (error)

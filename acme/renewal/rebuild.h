@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What is in live/ and the state does not know: after an update, or when the state was lost. */
-#ifndef INVENTORY_H
-#define INVENTORY_H
+/* Rebuilds the state from the certificates in live/ when the database is lost. */
+#ifndef ACME_RENEWAL_REBUILD_H
+#define ACME_RENEWAL_REBUILD_H
 
 struct failure;
 struct paths;
 struct state;
 
 /*
- * Let an empty state know every certificate that is on the disk, to be renewed at the CA that
- * issued it; those whose CA is unknown are named and left.  A state that knows any is left as it
- * is.  0, or -1 with `failure` filled in.
+ * Adds every certificate on the disk to an empty state, to be renewed at the CA that issued it;
+ * warns about those whose CA is unknown, and leaves them out.  Does nothing to a state that has any.  0, or -1 with `failure` filled in.
  */
-int inventory_take(struct state *state, const struct paths *paths, struct failure *failure);
+int rebuild(struct state *state, const struct paths *paths, struct failure *failure);
 
 #endif

@@ -25,14 +25,14 @@ struct taking {
 	struct state *state;
 	const struct config *config;
 	const struct config_section *section; /* under way */
-	struct state_wish wish; /* what holds for all of the section */
+	struct certificate_spec spec; /* what holds for all of the section */
 	unsigned int wrong_lines;
 	struct failure *failure;
 };
 
 /* --- one section -------------------------------------------------------------------------------- */
 
-static const char *either(const char *text, const char *fallback)
+static const char *text_or(const char *text, const char *fallback)
 {
 	return text ? text : fallback;
 }
@@ -48,33 +48,33 @@ static int begin_section(struct taking *taking)
 	const struct config_section *all = config_defaults(taking->config);
 	const struct config_section *section = taking->section;
 
-	taking->wish = (struct state_wish){
+	taking->spec = (struct certificate_spec){
 		.account = section->account,
-		.key_type = either(section->key_type, all->key_type),
-		.preferred_profile = either(section->preferred_profile, all->preferred_profile),
-		.required_profile = either(section->required_profile, all->required_profile),
-		.preferred_chain = either(section->preferred_chain, all->preferred_chain),
+		.key_type = text_or(section->key_type, all->key_type),
+		.preferred_profile = text_or(section->preferred_profile, all->preferred_profile),
+		.required_profile = text_or(section->required_profile, all->required_profile),
+		.preferred_chain = text_or(section->preferred_chain, all->preferred_chain),
 		.tenant = section->tenant,
-		.deploy_hook = either(section->deploy_hook, all->deploy_hook),
+		.deploy_hook = text_or(section->deploy_hook, all->deploy_hook),
 		.source = SOURCE,
 		.reuse_key = is_yes(section->reuse_key, all->reuse_key),
 		.bundle = is_yes(section->bundle, all->bundle),
 	};
-	return choices_servers(&taking->wish.cas, taking->config, &section->cas, section->place,
-			       taking->failure);
+	return settings_servers(&taking->spec.cas, taking->config, &section->cas, section->place,
+				taking->failure);
 }
 
 /* 0, -EEXIST: the configuration has a certificate of this name already, or -errno. */
-static int want(const struct taking *taking, const char *cert_name, const struct identifier *names,
-		size_t count)
+static int set_spec(const struct taking *taking, const char *cert_name,
+		    const struct identifier *names, size_t count)
 {
-	struct state_wish wish = taking->wish;
-	int error = names_to_list(&wish.identifiers, names, count);
+	struct certificate_spec spec = taking->spec;
+	int error = identifiers_to_list(&spec.identifiers, names, count);
 
-	wish.name = cert_name;
+	spec.name = cert_name;
 	if (!error)
-		error = state_wish(taking->state, &wish, NULL);
-	string_list_done(&wish.identifiers);
+		error = state_set_spec(taking->state, &spec, NULL);
+	string_list_done(&spec.identifiers);
 	return error;
 }
 
@@ -105,9 +105,9 @@ static int take_certificate(struct taking *taking)
 		failure_set(&failure, "letters, digits and \"._-:\", with no dot at the beginning",
 			    "a certificate cannot be called '%s'", cert_name);
 	if (!failure_is_set(&failure) &&
-	    !names_parse(&names, &count, (const char *const *)section->names.items,
-			 section->names.count, &failure))
-		error = want(taking, cert_name, names, count);
+	    !identifiers_parse(&names, &count, (const char *const *)section->names.items,
+			       section->names.count, &failure))
+		error = set_spec(taking, cert_name, names, count);
 	if (error == -EEXIST) {
 		error = 0;
 		refuse_twice(&failure, cert_name);
@@ -128,11 +128,11 @@ static void on_wrong_line(void *context, unsigned int number, const struct failu
 		output_warning("%s:%u: %s", taking->section->file, number, failure->cause);
 }
 
-static int on_line(void *context, const struct domains_line *line)
+static int on_domains_line(void *context, const struct domains_file_line *line)
 {
 	struct taking *taking = context;
 	struct failure failure = {0};
-	int error = want(taking, line->cert_name, line->names, line->name_count);
+	int error = set_spec(taking, line->cert_name, line->names, line->name_count);
 
 	if (error != -EEXIST)
 		return error;
@@ -154,7 +154,7 @@ static int take_domains(struct taking *taking)
 		return 0;
 	}
 	taking->wrong_lines = 0;
-	error = domains_read(file, on_line, on_wrong_line, taking);
+	error = domains_file_read(file, on_domains_line, on_wrong_line, taking);
 	fclose(file);
 	if (taking->wrong_lines)
 		failure_set(taking->failure,
@@ -176,11 +176,11 @@ static int take_section(struct taking *taking)
 		return 0;
 	error = taking->section->kind == CONFIG_CERTIFICATE ? take_certificate(taking)
 							    : take_domains(taking);
-	string_list_done(&taking->wish.cas);
+	string_list_done(&taking->spec.cas);
 	return error;
 }
 
-static int take_all(struct taking *taking, const char *fingerprint)
+static int reconcile_all(struct taking *taking, const char *fingerprint)
 {
 	int64_t retired;
 	int error;
@@ -214,7 +214,7 @@ static int has_changed(struct state *state, const char *fingerprint, bool *ret_c
 	return error;
 }
 
-int wanted_take(struct state *state, const struct config *config, struct failure *failure)
+int reconcile(struct state *state, const struct config *config, struct failure *failure)
 {
 	struct taking taking = {.state = state, .config = config, .failure = failure};
 	char *fingerprint = config_fingerprint(config);
@@ -224,7 +224,7 @@ int wanted_take(struct state *state, const struct config *config, struct failure
 	if (!error && changed) {
 		error = state_begin(state);
 		if (!error)
-			error = take_all(&taking, fingerprint);
+			error = reconcile_all(&taking, fingerprint);
 		if (!error && !failure_is_set(failure))
 			error = state_commit(state);
 		else

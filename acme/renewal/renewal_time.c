@@ -16,30 +16,30 @@
 #define RETRY_SPREAD 0.2
 #define CHECK_SPREAD 0.1
 
-static int64_t life(const struct schedule_facts *facts)
+static int64_t life_of(const struct renewal_facts *facts)
 {
 	return facts->not_after_s > facts->not_before_s ? facts->not_after_s - facts->not_before_s
 							: 0;
 }
 
-static int64_t later(int64_t a, int64_t b)
+static int64_t later_of(int64_t a, int64_t b)
 {
 	return a > b ? a : b;
 }
 
-static int64_t sooner(int64_t a, int64_t b)
+static int64_t sooner_of(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
 }
 
-bool schedule_is_early(const struct schedule_facts *facts)
+bool renewal_time_is_early(const struct renewal_facts *facts)
 {
 	return facts->has_window && facts->window_end_s <= facts->now_s;
 }
 
-int64_t schedule_renewal(const struct schedule_facts *facts, double random)
+int64_t renewal_time_next(const struct renewal_facts *facts, double random)
 {
-	int64_t life_s = life(facts), at_s;
+	int64_t life_s = life_of(facts), at_s;
 
 	if (facts->has_window && facts->window_end_s > facts->window_start_s) {
 		at_s = facts->window_start_s +
@@ -48,25 +48,25 @@ int64_t schedule_renewal(const struct schedule_facts *facts, double random)
 		at_s = facts->not_before_s + (life_s < SHORT_LIFE_S ? life_s / 2 : life_s / 3 * 2);
 		at_s -= (int64_t)(random * SPREAD * (double)life_s);
 	}
-	at_s = sooner(at_s, facts->not_after_s - (int64_t)(MARGIN * (double)life_s));
-	return later(at_s, facts->now_s);
+	at_s = sooner_of(at_s, facts->not_after_s - (int64_t)(MARGIN * (double)life_s));
+	return later_of(at_s, facts->now_s);
 }
 
-int64_t schedule_check(const struct schedule_facts *facts, int64_t retry_after_s, double random)
+int64_t renewal_time_check(const struct renewal_facts *facts, int64_t retry_after_s, double random)
 {
-	int64_t wait_s = retry_after_s > 0 ? retry_after_s : SCHEDULE_CHECK_DEFAULT_S;
+	int64_t wait_s = retry_after_s > 0 ? retry_after_s : RENEWAL_CHECK_DEFAULT_S;
 
 	/* Only when the CA leaves it to us may it be sooner: many looks in a short life. */
 	if (retry_after_s <= 0)
-		wait_s = sooner(wait_s, life(facts) / 20);
+		wait_s = sooner_of(wait_s, life_of(facts) / 20);
 	/* Never all at the same moment: later, as the CA may have asked for this wait. */
-	wait_s = sooner(wait_s, SCHEDULE_CHECK_MAX_S);
+	wait_s = sooner_of(wait_s, RENEWAL_CHECK_MAX_S);
 	wait_s += (int64_t)(random * CHECK_SPREAD * (double)wait_s);
-	return facts->now_s + later(sooner(wait_s, SCHEDULE_CHECK_MAX_S), SCHEDULE_CHECK_MIN_S);
+	return facts->now_s + later_of(sooner_of(wait_s, RENEWAL_CHECK_MAX_S), RENEWAL_CHECK_MIN_S);
 }
 
-int64_t schedule_retry(int64_t now_s, unsigned int failures, int64_t retry_at_s,
-		       int64_t not_after_s, double random)
+int64_t renewal_time_retry(int64_t now_s, unsigned int failures, int64_t retry_at_s,
+			   int64_t not_after_s, double random)
 {
 	static const int64_t waits_s[] = {MINUTE_S, 10 * MINUTE_S, 100 * MINUTE_S, DAY_S};
 	size_t last = sizeof(waits_s) / sizeof(*waits_s) - 1;
@@ -75,12 +75,12 @@ int64_t schedule_retry(int64_t now_s, unsigned int failures, int64_t retry_at_s,
 
 	/* Four more attempts before it expires; not so for one that has expired. */
 	if (left_s > 0 && wait_s > left_s / 4)
-		wait_s = sooner(wait_s, later(left_s / 4, HOUR_S));
+		wait_s = sooner_of(wait_s, later_of(left_s / 4, HOUR_S));
 	wait_s += (int64_t)(random * RETRY_SPREAD * (double)wait_s);
-	return later(now_s + wait_s, retry_at_s);
+	return later_of(now_s + wait_s, retry_at_s);
 }
 
-double schedule_draw(void)
+double renewal_time_random(void)
 {
 	uint64_t bits;
 

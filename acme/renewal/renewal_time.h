@@ -5,19 +5,19 @@
  * moment is chosen once, at issuance or when the CA's window changes, and then kept
  * in the state; it is not rolled again at each look.  All times are Unix seconds.
  */
-#ifndef SCHEDULE_H
-#define SCHEDULE_H
+#ifndef ACME_RENEWAL_RENEWAL_TIME_H
+#define ACME_RENEWAL_RENEWAL_TIME_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 /* RFC 9773 section 4.2: the window's next look is never sooner or later than this. */
-#define SCHEDULE_CHECK_MIN_S     60
-#define SCHEDULE_CHECK_MAX_S     86400
-#define SCHEDULE_CHECK_DEFAULT_S (6 * 3600) /* when the CA does not say */
+#define RENEWAL_CHECK_MIN_S     60
+#define RENEWAL_CHECK_MAX_S     86400
+#define RENEWAL_CHECK_DEFAULT_S (6 * 3600) /* when the CA does not say */
 
-/* What is known of the certificate and of the CA's wish. */
-struct schedule_facts {
+/* What is known of the certificate and of the window that the CA suggests. */
+struct renewal_facts {
 	int64_t now_s;
 	int64_t not_before_s;
 	int64_t not_after_s;
@@ -32,16 +32,16 @@ struct schedule_facts {
  * is under ten days, and up to SPREAD of it earlier by `random`.  Always early enough
  * that retries are possible before it expires; now, when that has passed.
  */
-int64_t schedule_renewal(const struct schedule_facts *facts, double random);
+int64_t renewal_time_next(const struct renewal_facts *facts, double random);
 
 /* Whether the CA wants it replaced at once: its window is in the past. */
-bool schedule_is_early(const struct schedule_facts *facts);
+bool renewal_time_is_early(const struct renewal_facts *facts);
 
 /*
  * When to ask for the window again (RFC 9773 section 4.2): after `retry_after_s` (0: not told), and
  * for certificates so short-lived that a window might open and close meanwhile, sooner.
  */
-int64_t schedule_check(const struct schedule_facts *facts, int64_t retry_after_s, double random);
+int64_t renewal_time_check(const struct renewal_facts *facts, int64_t retry_after_s, double random);
 
 /*
  * When to try again after `failures` failures in a row (at least one): 1, 10, 100 minutes, then
@@ -49,10 +49,10 @@ int64_t schedule_check(const struct schedule_facts *facts, int64_t retry_after_s
  * it did not).  A certificate that expires sooner (not_after_s; 0: there is none) is tried again
  * sooner, hourly at most.
  */
-int64_t schedule_retry(int64_t now_s, unsigned int failures, int64_t retry_at_s,
-		       int64_t not_after_s, double random);
+int64_t renewal_time_retry(int64_t now_s, unsigned int failures, int64_t retry_at_s,
+			   int64_t not_after_s, double random);
 
 /* A random number in [0, 1), of the kernel's. */
-double schedule_draw(void);
+double renewal_time_random(void);
 
 #endif

@@ -39,28 +39,28 @@ static void free_cas(struct cas *cas)
 		free(cas->servers[--cas->count]);
 }
 
-static int add(void *context, const struct state_due *found)
+static int add_due(void *context, const struct state_due *found)
 {
-	struct due *due = context;
+	struct scheduler *scheduler = context;
 	size_t i;
 
-	due->told++;
-	for (i = 0; i < due->count; i++)
-		if (due->ids[i] == found->id)
+	scheduler->told++;
+	for (i = 0; i < scheduler->count; i++)
+		if (scheduler->ids[i] == found->id)
 			return 0;
-	due->ids[due->count++] = found->id;
+	scheduler->ids[scheduler->count++] = found->id;
 	return 0;
 }
 
-const char *due_usual_account(const struct arguments *arguments, const char *server)
+const char *scheduler_usual_account(const struct arguments *arguments, const char *server)
 {
-	struct choices_ca settings;
+	struct ca_settings settings;
 
-	choices_of_ca(&settings, arguments, server);
+	settings_of_ca(&settings, arguments, server);
 	return settings.account ? settings.account : ACCOUNT_DEFAULT;
 }
 
-bool due_is_exempt(const struct state_lineage *lineage)
+bool scheduler_is_exempt(const struct state_lineage *lineage)
 {
 	/* A CA without renewal information is not asked for any: check_at is 0. */
 	return lineage->ari_id && lineage->check_at_s && lineage->server &&
@@ -68,124 +68,126 @@ bool due_is_exempt(const struct state_lineage *lineage)
 }
 
 /* More is due than was given. */
-static int note_limit(struct due *due, const char *server, size_t given, int64_t now_s)
+static int note_limit(struct scheduler *scheduler, const char *server, size_t given, int64_t now_s)
 {
 	int64_t at_s = 0;
-	int error = given ? 0 : state_next_order(due->state, server, &at_s);
+	int error = given ? 0 : state_next_order(scheduler->state, server, &at_s);
 
-	due->is_limited |= given || (at_s && at_s <= now_s);
+	scheduler->is_limited |= given || (at_s && at_s <= now_s);
 	return error;
 }
 
 /* Whether the CA has an order left for its usual account. */
-static bool has_order_left(const struct due *due, const char *server, int64_t now_s)
+static bool has_order_left(const struct scheduler *scheduler, const char *server, int64_t now_s)
 {
-	const char *account = due_usual_account(due->arguments, server);
+	const char *account = scheduler_usual_account(scheduler->arguments, server);
 	size_t allowed = 0;
 	int64_t next_s;
 	bool is_held;
 
-	return !allowance_orders(due->allowance, server, account, now_s, &allowed, &is_held,
-				 &next_s) &&
+	return !rate_limit_orders(scheduler->rate_limit, server, account, now_s, &allowed, &is_held,
+				  &next_s) &&
 	       allowed;
 }
 
 /* Let a lineage go to its next CA, if it has one that is not at its limits, too. */
-static int move(struct due *due, int64_t id, int64_t now_s)
+static int move_lineage(struct scheduler *scheduler, int64_t id, int64_t now_s)
 {
 	struct state_lineage lineage;
 	char *ca;
-	int error = state_lineage_read(due->state, id, &lineage);
+	int error = state_lineage_read(scheduler->state, id, &lineage);
 
 	if (error)
 		return error == -ENOENT ? 0 : error;
-	ca = consequence_next_ca(&lineage);
-	if (ca && strcmp(ca, lineage.ca) != 0 && has_order_left(due, ca, now_s))
-		error = state_postpone(due->state, id, now_s, ca);
+	ca = order_outcome_next_ca(&lineage);
+	if (ca && strcmp(ca, lineage.ca) != 0 && has_order_left(scheduler, ca, now_s))
+		error = state_postpone(scheduler->state, id, now_s, ca);
 	free(ca);
 	state_lineage_done(&lineage);
 	return error;
 }
 
 /* At one CA nothing is left for what is due there. */
-static int move_on(struct due *due, const char *server, int64_t now_s)
+static int move_all(struct scheduler *scheduler, const char *server, int64_t now_s)
 {
-	struct due stuck = {.max = DUE_MAX};
+	struct scheduler stuck = {.max = SCHEDULER_MAX};
 	int error;
 	size_t i;
 
-	error = state_due_orders(due->state, server, now_s, stuck.max, add, &stuck);
+	error = state_due_orders(scheduler->state, server, now_s, stuck.max, add_due, &stuck);
 	for (i = 0; !error && i < stuck.count; i++)
-		error = move(due, stuck.ids[i], now_s);
+		error = move_lineage(scheduler, stuck.ids[i], now_s);
 	return error;
 }
 
-static int find_at(struct due *due, const char *server)
+static int find_at_ca(struct scheduler *scheduler, const char *server)
 {
-	const char *account = due_usual_account(due->arguments, server);
-	size_t places = due->max - due->count, allowed = 0;
+	const char *account = scheduler_usual_account(scheduler->arguments, server);
+	size_t places = scheduler->max - scheduler->count, allowed = 0;
 	int64_t now_s = time(NULL), next_s;
 	bool is_held;
 	int error;
 
-	error = allowance_orders(due->allowance, server, account, now_s, &allowed, &is_held,
-				 &next_s);
+	error = rate_limit_orders(scheduler->rate_limit, server, account, now_s, &allowed, &is_held,
+				  &next_s);
 	if (!error && allowed >= places)
-		return state_due_orders(due->state, server, now_s, places, add, due);
+		return state_due_orders(scheduler->state, server, now_s, places, add_due,
+					scheduler);
 	if (!error && !is_held)
-		error = state_due_replacements(due->state, server, now_s, places, add, due);
-	places = due->max - due->count;
-	due->told = 0;
+		error = state_due_replacements(scheduler->state, server, now_s, places, add_due,
+					       scheduler);
+	places = scheduler->max - scheduler->count;
+	scheduler->told = 0;
 	if (!error && allowed && places)
-		error = state_due_orders(due->state, server, now_s,
-					 allowed < places ? allowed : places, add, due);
-	if (!error && due->told == allowed)
-		error = note_limit(due, server, allowed, now_s);
+		error = state_due_orders(scheduler->state, server, now_s,
+					 allowed < places ? allowed : places, add_due, scheduler);
+	if (!error && scheduler->told == allowed)
+		error = note_limit(scheduler, server, allowed, now_s);
 	if (!error && !allowed)
-		error = move_on(due, server, now_s);
+		error = move_all(scheduler, server, now_s);
 	return error;
 }
 
-int due_find(struct due *due)
+int scheduler_find(struct scheduler *scheduler)
 {
 	struct cas cas = {0};
 	int error;
 	size_t i;
 
-	due->count = 0;
-	due->is_limited = false;
-	error = state_cas(due->state, add_ca, &cas);
-	for (i = 0; error >= 0 && i < cas.count && due->count < due->max; i++)
-		error = find_at(due, cas.servers[i]);
+	scheduler->count = 0;
+	scheduler->is_limited = false;
+	error = state_cas(scheduler->state, add_ca, &cas);
+	for (i = 0; error >= 0 && i < cas.count && scheduler->count < scheduler->max; i++)
+		error = find_at_ca(scheduler, cas.servers[i]);
 	free_cas(&cas);
 	return error < 0 ? error : 0;
 }
 
 /* The same for one CA. */
-static int64_t next_at_s(const struct due *due, const char *server)
+static int64_t next_at_s(const struct scheduler *scheduler, const char *server)
 {
-	const char *account = due_usual_account(due->arguments, server);
+	const char *account = scheduler_usual_account(scheduler->arguments, server);
 	int64_t now_s = time(NULL), at_s = 0, allowed_s = 0;
 	size_t allowed = 1;
 	bool is_held;
 
-	if (state_next_order(due->state, server, &at_s) || !at_s ||
-	    allowance_orders(due->allowance, server, account, now_s, &allowed, &is_held,
-			     &allowed_s))
+	if (state_next_order(scheduler->state, server, &at_s) || !at_s ||
+	    rate_limit_orders(scheduler->rate_limit, server, account, now_s, &allowed, &is_held,
+			      &allowed_s))
 		return at_s;
 	return !allowed && at_s < allowed_s ? allowed_s : at_s;
 }
 
-int64_t due_next_s(const struct due *due)
+int64_t scheduler_next_s(const struct scheduler *scheduler)
 {
 	int64_t next_s = 0, at_s;
 	struct cas cas = {0};
 	size_t i;
 
-	if (state_cas(due->state, add_ca, &cas) < 0)
+	if (state_cas(scheduler->state, add_ca, &cas) < 0)
 		cas.count = 0;
 	for (i = 0; i < cas.count; i++) {
-		at_s = next_at_s(due, cas.servers[i]);
+		at_s = next_at_s(scheduler, cas.servers[i]);
 		if (at_s && (!next_s || at_s < next_s))
 			next_s = at_s;
 	}

@@ -16,13 +16,13 @@
 int session_open(struct session *session, const struct net *net, const struct arguments *arguments,
 		 const char *server, const char *name, struct failure *failure)
 {
-	struct choices_ca settings;
+	struct ca_settings settings;
 	int error = 0;
 
-	choices_of_ca(&settings, arguments, server);
+	settings_of_ca(&settings, arguments, server);
 	*session = (struct session){0};
-	if ((settings.eab_kid &&
-	     eab_read(&session->wish.eab, settings.eab_kid, settings.eab_hmac_key_file, failure)) ||
+	if ((settings.eab_kid && eab_read(&session->options.eab, settings.eab_kid,
+					  settings.eab_hmac_key_file, failure)) ||
 	    account_open(&session->account, &arguments->paths, server,
 			 name ? name : settings.account, failure)) {
 		session_close(session);
@@ -32,8 +32,8 @@ int session_open(struct session *session, const struct net *net, const struct ar
 		session->email = strdup(settings.email);
 		error = session->email ? 0 : -ENOMEM;
 	}
-	session->wish.agree_tos = settings.agree_tos;
-	session->wish.email = session->email;
+	session->options.agree_tos = settings.agree_tos;
+	session->options.email = session->email;
 	if (!error)
 		error = ca_new(&session->ca, net->http, server, settings.cacert);
 	if (!error)
@@ -43,14 +43,14 @@ int session_open(struct session *session, const struct net *net, const struct ar
 	return -1;
 }
 
-static void on_connected(void *context, struct failure *failure)
+static void on_session_connected(void *context, struct failure *failure)
 {
 	struct session *session = context;
 
 	if (failure_is_set(failure))
 		session->ready(session->context, failure);
 	else
-		account_ensure(session->account, session->ca, &session->wish, session->ready,
+		account_ensure(session->account, session->ca, &session->options, session->ready,
 			       session->context);
 }
 
@@ -60,14 +60,14 @@ void session_start(struct session *session, void (*ready)(void *context, struct 
 	session->ready = ready;
 	session->context = context;
 	output_step("asking %s", ca_server(session->ca));
-	ca_connect(session->ca, on_connected, session);
+	ca_connect(session->ca, on_session_connected, session);
 }
 
 void session_close(struct session *session)
 {
 	account_free(session->account);
 	ca_free(session->ca);
-	eab_done(&session->wish.eab);
+	eab_done(&session->options.eab);
 	free(session->email);
 	*session = (struct session){0};
 }

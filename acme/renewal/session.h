@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* One CA and our account there, on the process's net. */
-#ifndef SESSION_H
-#define SESSION_H
+#ifndef ACME_RENEWAL_SESSION_H
+#define ACME_RENEWAL_SESSION_H
 
 #include "acme/protocol/account.h"
 
@@ -14,14 +14,14 @@ struct session {
 	char *email; /* NULL: none */
 	struct ca *ca;
 	struct account *account;
-	struct account_wish wish;
+	struct account_options options;
 	void (*ready)(void *context, struct failure *failure);
 	void *context;
 };
 
 /*
  * Prepare for the CA whose directory is at `server` and our account `name`
- * there (NULL: as choices_of_ca() says); nothing is sent yet.  `net` must outlive it.
+ * there (NULL: as settings_of_ca() says); nothing is sent yet.  `net` must outlive it.
  * 0, or -1 with `failure` filled in: closed again.
  */
 int session_open(struct session *session, const struct net *net, const struct arguments *arguments,

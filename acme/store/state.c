@@ -110,8 +110,8 @@ static int find_statement(struct state *state, struct sqlite3_stmt **ret_stateme
 	return 0;
 }
 
-static int query(struct state *state, struct sqlite3_stmt **ret_statement, const char *sql,
-		 const char *types, va_list arguments)
+static int state_query_va(struct state *state, struct sqlite3_stmt **ret_statement, const char *sql,
+			  const char *types, va_list arguments)
 {
 	struct sqlite3_stmt *statement = NULL;
 	const char *text;
@@ -143,7 +143,7 @@ int state_query(struct state *state, struct sqlite3_stmt **ret_statement, const 
 	int error;
 
 	va_start(arguments, types);
-	error = query(state, ret_statement, sql, types, arguments);
+	error = state_query_va(state, ret_statement, sql, types, arguments);
 	va_end(arguments);
 	return error;
 }
@@ -174,7 +174,7 @@ int state_run(struct state *state, int64_t *ret_changes, const char *sql, const 
 	int error;
 
 	va_start(arguments, types);
-	error = query(state, &statement, sql, types, arguments);
+	error = state_query_va(state, &statement, sql, types, arguments);
 	va_end(arguments);
 	if (error)
 		return error;
@@ -191,7 +191,7 @@ int state_number(struct state *state, int64_t *ret_number, const char *sql, cons
 	int result;
 
 	va_start(arguments, types);
-	result = query(state, &statement, sql, types, arguments);
+	result = state_query_va(state, &statement, sql, types, arguments);
 	va_end(arguments);
 	if (result)
 		return result;

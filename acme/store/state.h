@@ -2,7 +2,7 @@
 /*
  * What the agent remembers: <state>/state.db, an SQLite database.  Keys, accounts
  * and certificates are PEM files and not in here; if the database is lost, it is
- * made again from live/ (inventory.c).  Only state*.c call SQLite.
+ * rebuilt from live/ (renewal/rebuild.h).  Only state*.c call SQLite.
  *
  * A row is a *lineage*: a certificate's name on disk, what is wanted of it, what
  * there is of it, and when something is to be done about it.  What is due is found
@@ -29,8 +29,8 @@
  *	state_order_failed()    the order is gone and the next attempt set
  *	state_orders()          what was in flight when the last process died
  */
-#ifndef STATE_H
-#define STATE_H
+#ifndef ACME_STORE_STATE_H
+#define ACME_STORE_STATE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -49,8 +49,8 @@ struct state;
 /* --- opening, batches ------------------------------------------------------------------------ */
 
 /*
- * Open the database below paths->state; make it when it is not there (inventory.c fills
- * it).  0, or -1 with `failure` filled in: not writable, damaged, of a newer version.
+ * Open the database below paths->state; make it when it is not there (renewal/rebuild.h
+ * fills it).  0, or -1 with `failure` filled in: not writable, damaged, of a newer version.
  */
 int state_open(struct state **ret_state, const struct paths *paths, struct failure *failure);
 
@@ -71,7 +71,7 @@ void state_rollback(struct state *state);
 /* --- lineages -------------------------------------------------------------------------------- */
 
 /* What is wanted of a certificate.  Text is NULL where nothing is wanted, unless it says otherwise. */
-struct state_wish {
+struct certificate_spec {
 	const char *name; /* of the certificate on disk; never NULL */
 	struct string_list identifiers; /* as ACME spells them, at least one */
 	struct string_list cas; /* directory URLs in the order to be tried, at least one */
@@ -80,7 +80,8 @@ struct state_wish {
 	const char *preferred_profile;
 	const char *required_profile;
 	const char *preferred_chain;
-	const char *tenant; /* who shares budgets with others; NULL is a tenant too */
+	const char *
+		tenant; /* shares the CAs' limits evenly with other tenants; NULL is a tenant too */
 	const char *deploy_hook;
 	const char *source; /* "cli", "config", "import", "disk"; never NULL */
 	bool reuse_key;
@@ -96,7 +97,7 @@ enum state_priority {
 
 struct state_lineage {
 	int64_t id; /* never used again for another */
-	struct state_wish wish;
+	struct certificate_spec spec;
 
 	/* The certificate that there is; all zero or NULL when there is none. */
 	const char *server; /* directory URL of the CA that issued it; NULL: unknown */
@@ -111,7 +112,7 @@ struct state_lineage {
 	int64_t check_at_s; /* when to ask it again; 0: never */
 
 	/* What is next. */
-	const char *ca; /* of wish.cas, to be asked next */
+	const char *ca; /* of spec.cas, to be asked next */
 	int64_t renew_at_s; /* 0: at once */
 	int64_t next_attempt_s; /* not before this, after failures; 0: none */
 	int64_t issue_at_s; /* the later of both, at least 1; 0: never, as it is paused or retired, or
@@ -128,12 +129,12 @@ struct state_lineage {
 };
 
 /*
- * Insert the lineage, or change what is wanted of it; a wish that is the same as
+ * Insert the lineage, or change what is wanted of it; a spec that is the same as
  * before writes nothing.  Other identifiers make it due at once; they or other CAs make
  * its failures forgotten.  A retired one is back.  *ret_id may be NULL.  -EEXIST: the source that
  * is being read has had one of this name already.
  */
-int state_wish(struct state *state, const struct state_wish *wish, int64_t *ret_id);
+int state_set_spec(struct state *state, const struct certificate_spec *spec, int64_t *ret_id);
 
 /* -ENOENT: there is none. */
 int state_lineage_read(struct state *state, int64_t id, struct state_lineage *ret_lineage);
@@ -146,7 +147,7 @@ int state_lineage_delete(struct state *state, int64_t id);
 int state_lineage_count(struct state *state, int64_t *ret_count);
 
 /*
- * Read a source (a domains.txt) anew: between these two every state_wish() says that a
+ * Read a source (a domains.txt) anew: between these two every state_set_spec() says that a
  * lineage is still wanted, and state_source_end() retires the source's others and tells
  * how many.  Both within one batch.
  */
@@ -159,7 +160,7 @@ struct state_certificate {
 	const char *ari_id;
 	int64_t not_before_s;
 	int64_t not_after_s;
-	int64_t renew_at_s; /* of schedule_renewal() */
+	int64_t renew_at_s; /* of renewal_time_next() */
 	int64_t check_at_s; /* when to ask for the ARI window first; 0: never */
 };
 
@@ -269,17 +270,17 @@ int state_newest_not_before(struct state *state, int64_t *ret_not_before_s);
 struct state_order {
 	int64_t lineage;
 	const char *name; /* the lineage's */
-	const char *ca; /* as in state_wish.cas */
+	const char *ca; /* as in certificate_spec.cas */
 	const char *server; /* directory URL */
-	const char *account; /* as in state_wish; NULL: the default */
-	struct string_list identifiers; /* as ordered: the wish may have changed since */
+	const char *account; /* as in certificate_spec; NULL: the default */
+	struct string_list identifiers; /* as ordered: the spec may have changed since */
 	const char *url; /* NULL: the CA had not told it when the process died, if it ever heard */
 	int64_t made_at_s;
 };
 
 /*
  * To be called before newOrder is sent.  -EEXIST: there is one of this lineage already.  `name`
- * and `url` are not looked at.  Put taking the budget into the same batch.
+ * and `url` are not looked at.  Take from the rate limits in the same batch.
  */
 int state_order_begin(struct state *state, const struct state_order *order);
 
@@ -294,7 +295,7 @@ int state_order_succeeded(struct state *state, int64_t lineage,
 struct state_failure {
 	const char *text; /* in words */
 	const char *problem; /* ACME error type */
-	int64_t next_attempt_s; /* of schedule_retry() */
+	int64_t next_attempt_s; /* of renewal_time_retry() */
 	const char *next_ca; /* to be asked then; NULL: the same */
 };
 
@@ -306,7 +307,7 @@ int state_order_failed(struct state *state, int64_t lineage, const struct state_
 int state_order_drop(struct state *state, int64_t lineage);
 
 /* Every order in flight, the oldest first.  Those of other living processes are among them: their
- * lineages are locked (lineage.h). */
+ * lineages are locked (store_writer.h). */
 int state_orders(struct state *state, int (*each)(void *context, const struct state_order *order),
 		 void *context);
 
@@ -326,8 +327,8 @@ int state_attempts(struct state *state, int64_t lineage,
 /* --- limits of CAs ------------------------------------------------------------------------------ */
 
 /*
- * A bucket of budget.h: the moment, in microseconds of Unix time, at which it is full again.  0:
- * it is full, as it is when there is no row.  allowance.c calls these.
+ * A bucket of token_bucket.h: the moment, in microseconds of Unix time, at which it is full again.  0:
+ * it is full, as it is when there is no row.
  */
 int state_bucket_read(struct state *state, const char *server, const char *account,
 		      const char *limit, const char *scope, int64_t *ret_full_at_us);

@@ -18,7 +18,7 @@ struct list {
 };
 
 /* Give the rows of a query to the list.  0 or -errno, or what the callback returned. */
-static int give(struct state *state, struct sqlite3_stmt *statement, struct list *list)
+static int give_rows(struct state *state, struct sqlite3_stmt *statement, struct list *list)
 {
 	struct state_due due;
 	int result;
@@ -98,8 +98,8 @@ static int next_tenant(struct state *state, const char *ca, int64_t priority, co
 }
 
 /* Collect those with something due between two names: (after, until]; NULL: open. */
-static int collect(struct state *state, struct tenants *tenants, const char *ca, int64_t priority,
-		   int64_t now_s, const char *after, const char *until)
+static int collect_tenants(struct state *state, struct tenants *tenants, const char *ca,
+			   int64_t priority, int64_t now_s, const char *after, const char *until)
 {
 	char *previous = NULL, *name;
 	int result = 0;
@@ -144,9 +144,10 @@ static int give_shares(struct state *state, const char *ca, int64_t priority, in
 	tenants.names = calloc(tenants.max, sizeof(*tenants.names));
 	if (!tenants.names)
 		return -ENOMEM;
-	result = collect(state, &tenants, ca, priority, now_s, state->last_tenant, NULL);
+	result = collect_tenants(state, &tenants, ca, priority, now_s, state->last_tenant, NULL);
 	if (!result && state->last_tenant)
-		result = collect(state, &tenants, ca, priority, now_s, NULL, state->last_tenant);
+		result = collect_tenants(state, &tenants, ca, priority, now_s, NULL,
+					 state->last_tenant);
 	share = tenants.count ? list->left / tenants.count : 0;
 	for (i = 0; !result && i < tenants.count; i++) {
 		result =
@@ -156,7 +157,7 @@ static int give_shares(struct state *state, const char *ca, int64_t priority, in
 				    "ORDER BY issue_at, not_after LIMIT ?5",
 				    "titii", ca, priority, tenants.names[i], now_s, (int64_t)share);
 		if (!result)
-			result = give(state, statement, list);
+			result = give_rows(state, statement, list);
 	}
 	if (!result && tenants.count) {
 		free(state->last_tenant);
@@ -201,12 +202,12 @@ int state_due_orders(struct state *state, const char *ca, int64_t now_s, size_t 
 					     "ORDER BY issue_at, not_after LIMIT ?4",
 					     "tiii", ca, priority, now_s, (int64_t)list.left);
 		if (!result)
-			result = give(state, statement, &list);
+			result = give_rows(state, statement, &list);
 	}
 	return result;
 }
 
-/* --- windows to be asked for ------------------------------------------------------------------- */
+/* --- renewal information to ask for ------------------------------------------------------------------- */
 
 int state_due_replacements(struct state *state, const char *ca, int64_t now_s, size_t max,
 			   int (*each)(void *context, const struct state_due *due), void *context)
@@ -225,7 +226,7 @@ int state_due_replacements(struct state *state, const char *ca, int64_t now_s, s
 				     "ORDER BY issue_at, not_after LIMIT ?4",
 				     "tiii", ca, priority, now_s, (int64_t)list.left);
 		if (!result)
-			result = give(state, statement, &list);
+			result = give_rows(state, statement, &list);
 	}
 	return result;
 }

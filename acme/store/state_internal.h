@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What the state*.c share: the connection, and short ways to say what SQLite does in ten calls. */
-#ifndef STATE_INTERNAL_H
-#define STATE_INTERNAL_H
+#ifndef ACME_STORE_STATE_INTERNAL_H
+#define ACME_STORE_STATE_INTERNAL_H
 
 #include <stdbool.h>
 #include <stddef.h>

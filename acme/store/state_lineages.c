@@ -18,21 +18,21 @@ int state_lineage_fill(struct state_lineage *lineage, struct sqlite3_stmt *row)
 	/* In the order of STATE_LINEAGE_COLUMNS. */
 	*lineage = (struct state_lineage){0};
 	lineage->id = sqlite3_column_int64(row, column++);
-	lineage->wish.name = state_text(row, column++);
-	error = state_list(row, column++, &lineage->wish.identifiers);
+	lineage->spec.name = state_text(row, column++);
+	error = state_list(row, column++, &lineage->spec.identifiers);
 	if (!error)
-		error = state_list(row, column, &lineage->wish.cas);
+		error = state_list(row, column, &lineage->spec.cas);
 	column++;
-	lineage->wish.account = state_text(row, column++);
-	lineage->wish.key_type = state_text(row, column++);
-	lineage->wish.preferred_profile = state_text(row, column++);
-	lineage->wish.required_profile = state_text(row, column++);
-	lineage->wish.preferred_chain = state_text(row, column++);
-	lineage->wish.tenant = state_text(row, column++);
-	lineage->wish.deploy_hook = state_text(row, column++);
-	lineage->wish.source = state_text(row, column++);
-	lineage->wish.reuse_key = sqlite3_column_int(row, column++);
-	lineage->wish.bundle = sqlite3_column_int(row, column++);
+	lineage->spec.account = state_text(row, column++);
+	lineage->spec.key_type = state_text(row, column++);
+	lineage->spec.preferred_profile = state_text(row, column++);
+	lineage->spec.required_profile = state_text(row, column++);
+	lineage->spec.preferred_chain = state_text(row, column++);
+	lineage->spec.tenant = state_text(row, column++);
+	lineage->spec.deploy_hook = state_text(row, column++);
+	lineage->spec.source = state_text(row, column++);
+	lineage->spec.reuse_key = sqlite3_column_int(row, column++);
+	lineage->spec.bundle = sqlite3_column_int(row, column++);
 	lineage->server = state_text(row, column++);
 	lineage->ari_id = state_text(row, column++);
 	lineage->not_before_s = sqlite3_column_int64(row, column++);
@@ -59,15 +59,15 @@ int state_lineage_fill(struct state_lineage *lineage, struct sqlite3_stmt *row)
 
 /* Where its texts are pointed to. */
 static const size_t texts[] = {
-	offsetof(struct state_lineage, wish.name),
-	offsetof(struct state_lineage, wish.account),
-	offsetof(struct state_lineage, wish.key_type),
-	offsetof(struct state_lineage, wish.preferred_profile),
-	offsetof(struct state_lineage, wish.required_profile),
-	offsetof(struct state_lineage, wish.preferred_chain),
-	offsetof(struct state_lineage, wish.tenant),
-	offsetof(struct state_lineage, wish.deploy_hook),
-	offsetof(struct state_lineage, wish.source),
+	offsetof(struct state_lineage, spec.name),
+	offsetof(struct state_lineage, spec.account),
+	offsetof(struct state_lineage, spec.key_type),
+	offsetof(struct state_lineage, spec.preferred_profile),
+	offsetof(struct state_lineage, spec.required_profile),
+	offsetof(struct state_lineage, spec.preferred_chain),
+	offsetof(struct state_lineage, spec.tenant),
+	offsetof(struct state_lineage, spec.deploy_hook),
+	offsetof(struct state_lineage, spec.source),
 	offsetof(struct state_lineage, server),
 	offsetof(struct state_lineage, ari_id),
 	offsetof(struct state_lineage, explanation_url),
@@ -78,7 +78,7 @@ static const size_t texts[] = {
 };
 
 /* Give it copies of its texts, all in one piece. */
-static int keep(struct state_lineage *lineage)
+static int lineage_keep(struct state_lineage *lineage)
 {
 	const char **text;
 	size_t size = 0, i;
@@ -103,8 +103,8 @@ static int keep(struct state_lineage *lineage)
 }
 
 /* The one row of a query. */
-static int read_one(struct state *state, struct sqlite3_stmt *statement,
-		    struct state_lineage *ret_lineage)
+static int lineage_read_one(struct state *state, struct sqlite3_stmt *statement,
+			    struct state_lineage *ret_lineage)
 {
 	struct state_lineage lineage;
 	int result = state_step(state, statement);
@@ -113,7 +113,7 @@ static int read_one(struct state *state, struct sqlite3_stmt *statement,
 		return result ? result : -ENOENT;
 	result = state_lineage_fill(&lineage, statement);
 	if (!result) {
-		result = keep(&lineage);
+		result = lineage_keep(&lineage);
 		if (!result)
 			*ret_lineage = lineage;
 		else
@@ -130,7 +130,7 @@ int state_lineage_read(struct state *state, int64_t id, struct state_lineage *re
 
 	error = state_query(state, &statement,
 			    "SELECT " STATE_LINEAGE_COLUMNS " FROM lineage WHERE id = ?1", "i", id);
-	return error ? error : read_one(state, statement, ret_lineage);
+	return error ? error : lineage_read_one(state, statement, ret_lineage);
 }
 
 int state_lineage_find(struct state *state, const char *name, struct state_lineage *ret_lineage)
@@ -141,13 +141,13 @@ int state_lineage_find(struct state *state, const char *name, struct state_linea
 	error = state_query(state, &statement,
 			    "SELECT " STATE_LINEAGE_COLUMNS " FROM lineage WHERE name = ?1", "t",
 			    name);
-	return error ? error : read_one(state, statement, ret_lineage);
+	return error ? error : lineage_read_one(state, statement, ret_lineage);
 }
 
 void state_lineage_done(struct state_lineage *lineage)
 {
-	string_list_done(&lineage->wish.identifiers);
-	string_list_done(&lineage->wish.cas);
+	string_list_done(&lineage->spec.identifiers);
+	string_list_done(&lineage->spec.cas);
 	free(lineage->storage);
 	*lineage = (struct state_lineage){0};
 }
@@ -176,16 +176,16 @@ int state_lineage_delete(struct state *state, int64_t id)
 
 /* --- what is wanted --------------------------------------------------------------------------- */
 
-#define WISH_COLUMNS                                                                       \
+#define SPEC_COLUMNS                                                                       \
 	"name, identifiers, cas, account, key_type, preferred_profile, required_profile, " \
 	"preferred_chain, tenant, deploy_hook, source, reuse_key, bundle"
-#define WISH_VALUES "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13"
-#define WISH_TYPES  "tttttttttttii"
-#define WISH_OF(wish, identifiers, cas)                                                       \
-	(wish)->name, identifiers, cas, (wish)->account, (wish)->key_type,                    \
-		(wish)->preferred_profile, (wish)->required_profile, (wish)->preferred_chain, \
-		(wish)->tenant ? (wish)->tenant : "", (wish)->deploy_hook, (wish)->source,    \
-		(int64_t)(wish)->reuse_key, (int64_t)(wish)->bundle
+#define SPEC_VALUES "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13"
+#define SPEC_TYPES  "tttttttttttii"
+#define SPEC_OF(spec, identifiers, cas)                                                       \
+	(spec)->name, identifiers, cas, (spec)->account, (spec)->key_type,                    \
+		(spec)->preferred_profile, (spec)->required_profile, (spec)->preferred_chain, \
+		(spec)->tenant ? (spec)->tenant : "", (spec)->deploy_hook, (spec)->source,    \
+		(int64_t)(spec)->reuse_key, (int64_t)(spec)->bundle
 
 /* The first of a list with blanks between. */
 #define FIRST_OF(list) "substr(" list ", 1, instr(" list " || ' ', ' ') - 1)"
@@ -194,8 +194,8 @@ int state_lineage_delete(struct state *state, int64_t id)
  * On the left the row as it is, on the right (excluded) as it is wanted.  What failed for
  * other names, or at other CAs, says nothing of these.
  */
-#define WISH_UPSERT                                                                                              \
-	"INSERT INTO lineage (" WISH_COLUMNS ", ca) VALUES (" WISH_VALUES ", " FIRST_OF(                         \
+#define SPEC_UPSERT                                                                                              \
+	"INSERT INTO lineage (" SPEC_COLUMNS ", ca) VALUES (" SPEC_VALUES ", " FIRST_OF(                         \
 		"?3") ") "                                                                                       \
 		      "ON CONFLICT (name) DO UPDATE SET "                                                        \
 		      "renew_at = iif(identifiers = excluded.identifiers, renew_at, 0), "                        \
@@ -212,34 +212,34 @@ int state_lineage_delete(struct state *state, int64_t id)
 		      "RETURNING id"
 
 /* Mostly nothing has changed, and a list may be long: then nothing is written. */
-static int write_wish(struct state *state, const struct state_wish *wish, const char *identifiers,
-		      const char *cas, int64_t *ret_id)
+static int write_spec(struct state *state, const struct certificate_spec *spec,
+		      const char *identifiers, const char *cas, int64_t *ret_id)
 {
 	int error;
 
 	error = state_number(state, ret_id,
 			     "SELECT id FROM lineage WHERE name = ?1 AND retired = 0 AND "
-			     "(" WISH_COLUMNS ") IS (" WISH_VALUES ")",
-			     WISH_TYPES, WISH_OF(wish, identifiers, cas));
+			     "(" SPEC_COLUMNS ") IS (" SPEC_VALUES ")",
+			     SPEC_TYPES, SPEC_OF(spec, identifiers, cas));
 	if (error != -ENOENT)
 		return error;
 	error = state_enter(state);
 	if (error)
 		return error;
-	error = state_number(state, ret_id, WISH_UPSERT, WISH_TYPES,
-			     WISH_OF(wish, identifiers, cas));
+	error = state_number(state, ret_id, SPEC_UPSERT, SPEC_TYPES,
+			     SPEC_OF(spec, identifiers, cas));
 	return state_leave(state, error);
 }
 
-int state_wish(struct state *state, const struct state_wish *wish, int64_t *ret_id)
+int state_set_spec(struct state *state, const struct certificate_spec *spec, int64_t *ret_id)
 {
-	char *identifiers = string_list_join(&wish->identifiers, ' ');
-	char *cas = string_list_join(&wish->cas, ' ');
+	char *identifiers = string_list_join(&spec->identifiers, ' ');
+	char *cas = string_list_join(&spec->cas, ' ');
 	int64_t id, seen = 1;
 	int error = -ENOMEM;
 
 	if (identifiers && cas)
-		error = write_wish(state, wish, identifiers, cas, &id);
+		error = write_spec(state, spec, identifiers, cas, &id);
 	free(identifiers);
 	free(cas);
 	if (!error && state->source)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What state_lineages.c offers to the other state*.c. */
-#ifndef STATE_LINEAGES_H
-#define STATE_LINEAGES_H
+#ifndef ACME_STORE_STATE_LINEAGES_H
+#define ACME_STORE_STATE_LINEAGES_H
 
 #include <stdint.h>
 

@@ -11,7 +11,7 @@
 #define STRING(name) NUMBER(name)
 
 /* Put the lineage's mark beside its order, so that it is not due meanwhile. */
-static int mark(struct state *state, int64_t lineage, bool in_flight)
+static int mark_in_flight(struct state *state, int64_t lineage, bool in_flight)
 {
 	int64_t changes = 0;
 	int error;
@@ -27,7 +27,7 @@ int state_order_begin(struct state *state, const struct state_order *order)
 	int error = identifiers ? state_enter(state) : -ENOMEM;
 
 	if (!error) {
-		error = mark(state, order->lineage, true);
+		error = mark_in_flight(state, order->lineage, true);
 		if (!error)
 			error = state_run(
 				state, NULL,
@@ -79,7 +79,7 @@ static int remove_order(struct state *state, int64_t lineage)
 
 	error = state_run(state, NULL, "DELETE FROM order_in_flight WHERE lineage = ?1", "i",
 			  lineage);
-	return error ? error : mark(state, lineage, false);
+	return error ? error : mark_in_flight(state, lineage, false);
 }
 
 int state_order_succeeded(struct state *state, int64_t lineage,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The certificates on disk: where they lie, and reading them.  lineage.c writes.
+ * The certificates on disk: where they lie, and how to read them.  store_writer.h writes.
  *
  *	live/<name>/privkey.pem		-> ../../archive/<name>/current/privkey.pem
  *	live/<name>/{cert,chain,fullchain}.pem	likewise
@@ -16,8 +16,8 @@
  * the other, just then, can get one of each; a server reads them when the
  * deploy hook has it reload, which is later.
  */
-#ifndef STORE_H
-#define STORE_H
+#ifndef ACME_STORE_STORE_H
+#define ACME_STORE_STORE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -20,14 +20,14 @@
 #include "acme/crypto/key.h"
 #include "acme/store/store.h"
 
-#define STAGING      "staging"
-#define RESERVE      "reserve"
-#define NEW_CURRENT  "current.new"
-#define REFUSED      "refused"
-#define NEW_LIVE     ".new" /* no certificate's name begins with a dot */
-#define LINK_MAX     (STORE_NAME_MAX + 64)
-#define TOP_MODE     0700 /* of live/ and archive/, as with Certbot */
-#define LINEAGE_MODE 0755
+#define STAGING        "staging"
+#define RESERVE        "reserve"
+#define NEW_CURRENT    "current.new"
+#define REFUSED        "refused"
+#define NEW_LIVE       ".new" /* no certificate's name begins with a dot */
+#define LINK_MAX       (STORE_NAME_MAX + 64)
+#define TOP_MODE       0700 /* of live/ and archive/, as with Certbot */
+#define DIRECTORY_MODE 0755
 
 /* The chain twice, as chain.pem and fullchain.pem, and the rest. */
 #define RESERVE_SIZE (2 * HTTP_BODY_MAX + 65536)
@@ -39,7 +39,7 @@ static const mode_t default_modes[STORE_FILES] = {
 	[STORE_FULLCHAIN] = 0644,
 };
 
-struct lineage {
+struct store_writer {
 	char name[STORE_NAME_MAX + 1];
 	char path[STORE_PATH_MAX + 1];
 	int live; /* live/ */
@@ -51,26 +51,26 @@ struct lineage {
 
 /* --- beginning ----------------------------------------------------------------------------- */
 
-static void link_target(char ret_target[LINK_MAX], const struct lineage *lineage,
+static void link_target(char ret_target[LINK_MAX], const struct store_writer *writer,
 			enum store_file file)
 {
-	snprintf(ret_target, LINK_MAX, "../../archive/%s/" STORE_CURRENT "/%s", lineage->name,
+	snprintf(ret_target, LINK_MAX, "../../archive/%s/" STORE_CURRENT "/%s", writer->name,
 		 store_file_names[file]);
 }
 
 /* Whether live/<name> is ours, or not there.  What others made is never overwritten. */
-static int check_live(const struct lineage *lineage)
+static int check_live(const struct store_writer *writer)
 {
 	char target[LINK_MAX], found[LINK_MAX];
 	int directory, file;
 	ssize_t length;
 
-	directory = openat(lineage->live, lineage->name,
-			   O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	directory =
+		openat(writer->live, writer->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (directory < 0)
 		return errno == ENOENT ? 0 : errno == ELOOP || errno == ENOTDIR ? -EEXIST : -errno;
 	for (file = 0; file < STORE_FILES; file++) {
-		link_target(target, lineage, file);
+		link_target(target, writer, file);
 		length = readlinkat(directory, store_file_names[file], found, sizeof(found));
 		if (length < 0 || (size_t)length != strlen(target) ||
 		    memcmp(found, target, (size_t)length) != 0)
@@ -81,90 +81,90 @@ static int check_live(const struct lineage *lineage)
 }
 
 /* *ret_place tells on an error which one it was, below the state directory. */
-static int open_directories(struct lineage *lineage, const struct paths *paths,
+static int open_directories(struct store_writer *writer, const struct paths *paths,
 			    const char **ret_place)
 {
 	int state, error;
 
-	error = file_open_path(paths->state, LINEAGE_MODE, &state);
+	error = file_open_path(paths->state, DIRECTORY_MODE, &state);
 	if (error)
 		return error;
 	*ret_place = "/live";
-	error = file_open_directory(state, "live", TOP_MODE, &lineage->live);
+	error = file_open_directory(state, "live", TOP_MODE, &writer->live);
 	if (!error)
-		error = check_live(lineage);
+		error = check_live(writer);
 	if (!error) {
 		*ret_place = "/archive";
-		error = file_open_directory(state, "archive", TOP_MODE, &lineage->archive);
+		error = file_open_directory(state, "archive", TOP_MODE, &writer->archive);
 	}
 	close(state);
 	if (!error)
-		error = file_open_directory(lineage->archive, lineage->name, LINEAGE_MODE,
-					    &lineage->directory);
-	if (!error && flock(lineage->directory, LOCK_EX | LOCK_NB))
+		error = file_open_directory(writer->archive, writer->name, DIRECTORY_MODE,
+					    &writer->directory);
+	if (!error && flock(writer->directory, LOCK_EX | LOCK_NB))
 		error = -errno;
 	return error;
 }
 
 /* Owner and mode as they are in the generation in use: an administrator may have set them. */
-static struct file_access kept_access(const struct lineage *lineage, const char *name, mode_t mode)
+static struct file_access kept_access(const struct store_writer *writer, const char *name,
+				      mode_t mode)
 {
 	char path[64];
 	struct stat status;
 
 	snprintf(path, sizeof(path), STORE_CURRENT "/%s", name);
-	if (fstatat(lineage->directory, path, &status, 0))
+	if (fstatat(writer->directory, path, &status, 0))
 		return file_access_own(mode);
 	return (struct file_access){
 		.uid = status.st_uid, .gid = status.st_gid, .mode = status.st_mode & 07777};
 }
 
-static int make_staging(struct lineage *lineage)
+static int make_staging(struct store_writer *writer)
 {
-	struct file_access access = kept_access(lineage, ".", LINEAGE_MODE);
+	struct file_access access = kept_access(writer, ".", DIRECTORY_MODE);
 	int error;
 
 	/* A process that was killed may have left its own. */
-	error = file_remove_directory(lineage->directory, STAGING);
+	error = file_remove_directory(writer->directory, STAGING);
 	if (!error)
-		error = file_open_directory(lineage->directory, STAGING, 0700, &lineage->staging);
+		error = file_open_directory(writer->directory, STAGING, 0700, &writer->staging);
 	if (error)
 		return error;
-	if (fchown(lineage->staging, access.uid, access.gid) ||
-	    fchmod(lineage->staging, access.mode))
+	if (fchown(writer->staging, access.uid, access.gid) || fchmod(writer->staging, access.mode))
 		return -errno;
 	return 0;
 }
 
-static int write_file(const struct lineage *lineage, enum store_file file, const char *data,
+static int write_file(const struct store_writer *writer, enum store_file file, const char *data,
 		      size_t size)
 {
 	struct file_access access =
-		kept_access(lineage, store_file_names[file], default_modes[file]);
+		kept_access(writer, store_file_names[file], default_modes[file]);
 
-	return file_create(lineage->staging, store_file_names[file], &access, data, size);
+	return file_create(writer->staging, store_file_names[file], &access, data, size);
 }
 
-static int write_key(struct lineage *lineage, struct key *key)
+static int write_key(struct store_writer *writer, struct key *key)
 {
 	char pem[KEY_PEM_MAX];
 	int size, error;
 
 	size = key_to_pem(key, pem);
-	error = size < 0 ? size : write_file(lineage, STORE_PRIVKEY, pem, (size_t)size);
+	error = size < 0 ? size : write_file(writer, STORE_PRIVKEY, pem, (size_t)size);
 	explicit_bzero(pem, sizeof(pem));
-	return error ? error : file_sync_directory(lineage->staging);
+	return error ? error : file_sync_directory(writer->staging);
 }
 
 /*
  * Room for all that is to come, so that a full disk is found before the CA is
  * asked and not after it has issued.
  */
-static int reserve_space(const struct lineage *lineage)
+static int reserve_space(const struct store_writer *writer)
 {
 	int fd, error;
 
-	fd = openat(lineage->staging, RESERVE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	fd = openat(writer->staging, RESERVE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
 	error = -posix_fallocate(fd, 0, RESERVE_SIZE);
@@ -172,17 +172,18 @@ static int reserve_space(const struct lineage *lineage)
 	return error;
 }
 
-static void explain_begin(struct failure *failure, int error, const struct lineage *lineage,
-			  const struct paths *paths, const char *place)
+static void writer_explain_open(struct failure *failure, int error,
+				const struct store_writer *writer, const struct paths *paths,
+				const char *place)
 {
 	switch (error) {
 	case -EWOULDBLOCK:
 		failure_set(failure, "wait until it is done",
-			    "another sidestep is at work on the certificate %s", lineage->name);
+			    "another sidestep is at work on the certificate %s", writer->name);
 		break;
 	case -EEXIST:
 		failure_set(failure, "choose another name with --cert-name, or move it away",
-			    "%s is there already, and was not made by sidestep", lineage->path);
+			    "%s is there already, and was not made by sidestep", writer->path);
 		break;
 	default:
 		failure_set_errno(failure, -error, "cannot write certificates into %s%s",
@@ -190,97 +191,97 @@ static void explain_begin(struct failure *failure, int error, const struct linea
 	}
 }
 
-/* Lock the name, with nothing of its next generation yet.  As lineage_begin(). */
-static int open_lineage(struct lineage **ret_lineage, const struct paths *paths, const char *name,
-			struct failure *failure)
+/* Lock the name, with nothing of its next generation yet.  As store_writer_open(). */
+static int writer_open(struct store_writer **ret_writer, const struct paths *paths,
+		       const char *name, struct failure *failure)
 {
-	struct lineage *lineage = calloc(1, sizeof(*lineage));
+	struct store_writer *writer = calloc(1, sizeof(*writer));
 	const char *place = "";
 	int error;
 
-	if (!lineage) {
+	if (!writer) {
 		failure_set_errno(failure, ENOMEM, "preparing the certificate's directory");
 		return -1;
 	}
-	lineage->live = lineage->archive = lineage->directory = lineage->staging = -1;
-	snprintf(lineage->name, sizeof(lineage->name), "%s", name);
-	store_live_path(lineage->path, paths, name);
-	error = open_directories(lineage, paths, &place);
+	writer->live = writer->archive = writer->directory = writer->staging = -1;
+	snprintf(writer->name, sizeof(writer->name), "%s", name);
+	store_live_path(writer->path, paths, name);
+	error = open_directories(writer, paths, &place);
 	if (!error) {
-		*ret_lineage = lineage;
+		*ret_writer = writer;
 		return 0;
 	}
-	explain_begin(failure, error, lineage, paths, place);
-	lineage_free(lineage);
-	return error == -EWOULDBLOCK ? LINEAGE_BUSY : LINEAGE_FAILED;
+	writer_explain_open(failure, error, writer, paths, place);
+	store_writer_free(writer);
+	return error == -EWOULDBLOCK ? STORE_WRITER_BUSY : STORE_WRITER_FAILED;
 }
 
-int lineage_begin(struct lineage **ret_lineage, const struct paths *paths, const char *name,
-		  struct key *key, struct failure *failure)
+int store_writer_open(struct store_writer **ret_writer, const struct paths *paths, const char *name,
+		      struct key *key, struct failure *failure)
 {
-	struct lineage *lineage;
+	struct store_writer *writer;
 	int error;
 
-	error = open_lineage(&lineage, paths, name, failure);
+	error = writer_open(&writer, paths, name, failure);
 	if (error)
 		return error;
-	error = make_staging(lineage);
+	error = make_staging(writer);
 	if (!error)
-		error = write_key(lineage, key);
+		error = write_key(writer, key);
 	if (!error)
-		error = reserve_space(lineage);
+		error = reserve_space(writer);
 	if (error) {
-		explain_begin(failure, error, lineage, paths, "/archive");
-		lineage_free(lineage);
+		writer_explain_open(failure, error, writer, paths, "/archive");
+		store_writer_free(writer);
 		return -1;
 	}
-	*ret_lineage = lineage;
+	*ret_writer = writer;
 	return 0;
 }
 
-void lineage_free(struct lineage *lineage)
+void store_writer_free(struct store_writer *writer)
 {
-	if (!lineage)
+	if (!writer)
 		return;
-	if (lineage->staging >= 0) {
-		close(lineage->staging);
+	if (writer->staging >= 0) {
+		close(writer->staging);
 		/* What cannot be removed now is removed when the next generation begins. */
-		(void)file_remove_directory(lineage->directory, STAGING);
+		(void)file_remove_directory(writer->directory, STAGING);
 		/* Fails, as it should, when there are generations. */
-		(void)unlinkat(lineage->archive, lineage->name, AT_REMOVEDIR);
+		(void)unlinkat(writer->archive, writer->name, AT_REMOVEDIR);
 	}
-	if (lineage->directory >= 0)
-		close(lineage->directory);
-	if (lineage->archive >= 0)
-		close(lineage->archive);
-	if (lineage->live >= 0)
-		close(lineage->live);
-	free(lineage);
+	if (writer->directory >= 0)
+		close(writer->directory);
+	if (writer->archive >= 0)
+		close(writer->archive);
+	if (writer->live >= 0)
+		close(writer->live);
+	free(writer);
 }
 
-void lineage_suspend(struct lineage *lineage)
+void store_writer_suspend(struct store_writer *writer)
 {
-	if (lineage && lineage->staging >= 0) {
-		close(lineage->staging);
-		lineage->staging = -1;
+	if (writer && writer->staging >= 0) {
+		close(writer->staging);
+		writer->staging = -1;
 	}
-	lineage_free(lineage);
+	store_writer_free(writer);
 }
 
-void lineage_want_bundle(struct lineage *lineage)
+void store_writer_want_bundle(struct store_writer *writer)
 {
-	lineage->has_bundle = true;
+	writer->has_bundle = true;
 }
 
-const char *lineage_path(const struct lineage *lineage)
+const char *store_writer_path(const struct store_writer *writer)
 {
-	return lineage->path;
+	return writer->path;
 }
 
 /* --- committing ------------------------------------------------------------------------------ */
 
 /* Certificates of the chain from `first` on, less than `end`, one after the other. */
-static int write_certificates(struct lineage *lineage, enum store_file file,
+static int write_certificates(struct store_writer *writer, enum store_file file,
 			      const struct chain *chain, size_t first, size_t end)
 {
 	size_t size = 0, used = 0, i;
@@ -299,26 +300,26 @@ static int write_certificates(struct lineage *lineage, enum store_file file,
 		if (text[used - 1] != '\n')
 			text[used++] = '\n';
 	}
-	error = write_file(lineage, file, text, used);
+	error = write_file(writer, file, text, used);
 	free(text);
 	return error;
 }
 
 /* Full chain and key: who may read the key may read this. */
-static int write_bundle(const struct lineage *lineage)
+static int write_bundle(const struct store_writer *writer)
 {
 	const char *const parts[] = {store_file_names[STORE_FULLCHAIN],
 				     store_file_names[STORE_PRIVKEY]};
 	const size_t max = STORE_PEM_MAX + KEY_PEM_MAX;
 	struct file_access access =
-		kept_access(lineage, store_file_names[STORE_PRIVKEY], default_modes[STORE_PRIVKEY]);
+		kept_access(writer, store_file_names[STORE_PRIVKEY], default_modes[STORE_PRIVKEY]);
 	char *text = malloc(max), *part;
 	size_t used = 0, size, i;
 	int error = text ? 0 : -ENOMEM;
 
-	access = kept_access(lineage, STORE_BUNDLE_FILE, access.mode);
+	access = kept_access(writer, STORE_BUNDLE_FILE, access.mode);
 	for (i = 0; !error && i < sizeof(parts) / sizeof(*parts); i++) {
-		error = file_read(lineage->staging, parts[i], max - used, &part, &size);
+		error = file_read(writer->staging, parts[i], max - used, &part, &size);
 		if (error)
 			break;
 		memcpy(text + used, part, size);
@@ -327,49 +328,49 @@ static int write_bundle(const struct lineage *lineage)
 		free(part);
 	}
 	if (!error)
-		error = file_create(lineage->staging, STORE_BUNDLE_FILE, &access, text, used);
+		error = file_create(writer->staging, STORE_BUNDLE_FILE, &access, text, used);
 	if (text)
 		explicit_bzero(text, used);
 	free(text);
 	return error;
 }
 
-static int write_origin(struct lineage *lineage, const json_t *origin)
+static int write_origin(struct store_writer *writer, const json_t *origin)
 {
-	struct file_access access = kept_access(lineage, STORE_ORIGIN_FILE, 0644);
+	struct file_access access = kept_access(writer, STORE_ORIGIN_FILE, 0644);
 	char *text = json_dumps(origin, JSON_INDENT(2));
 	int error;
 
 	if (!text)
 		return -ENOMEM;
-	error = file_create(lineage->staging, STORE_ORIGIN_FILE, &access, text, strlen(text));
+	error = file_create(writer->staging, STORE_ORIGIN_FILE, &access, text, strlen(text));
 	free(text);
 	return error;
 }
 
-static int complete_staging(struct lineage *lineage, const struct chain *chain,
+static int complete_staging(struct store_writer *writer, const struct chain *chain,
 			    const json_t *origin)
 {
 	int error;
 
-	if (unlinkat(lineage->staging, RESERVE, 0))
+	if (unlinkat(writer->staging, RESERVE, 0))
 		return -errno;
-	error = write_certificates(lineage, STORE_CERT, chain, 0, 1);
+	error = write_certificates(writer, STORE_CERT, chain, 0, 1);
 	if (!error)
-		error = write_certificates(lineage, STORE_CHAIN, chain, 1, chain->count);
+		error = write_certificates(writer, STORE_CHAIN, chain, 1, chain->count);
 	if (!error)
-		error = write_certificates(lineage, STORE_FULLCHAIN, chain, 0, chain->count);
-	if (!error && lineage->has_bundle)
-		error = write_bundle(lineage);
+		error = write_certificates(writer, STORE_FULLCHAIN, chain, 0, chain->count);
+	if (!error && writer->has_bundle)
+		error = write_bundle(writer);
 	if (!error)
-		error = write_origin(lineage, origin);
-	return error ? error : file_sync_directory(lineage->staging);
+		error = write_origin(writer, origin);
+	return error ? error : file_sync_directory(writer->staging);
 }
 
 /* One more than any that is there. */
-static int next_generation(const struct lineage *lineage, unsigned long *ret_number)
+static int next_generation(const struct store_writer *writer, unsigned long *ret_number)
 {
-	int fd = openat(lineage->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(writer->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	unsigned long number, highest = 0;
 	struct dirent *entry;
 	DIR *stream;
@@ -393,40 +394,40 @@ static int next_generation(const struct lineage *lineage, unsigned long *ret_num
 }
 
 /* The staging gets its number: from here on it is a generation, complete and never changed. */
-static int number_staging(struct lineage *lineage, char ret_number[32])
+static int number_staging(struct store_writer *writer, char ret_number[32])
 {
 	unsigned long number = 0;
 	int error;
 
-	error = next_generation(lineage, &number);
+	error = next_generation(writer, &number);
 	if (error)
 		return error;
 	snprintf(ret_number, 32, "%lu", number);
-	if (renameat(lineage->directory, STAGING, lineage->directory, ret_number))
+	if (renameat(writer->directory, STAGING, writer->directory, ret_number))
 		return -errno;
-	close(lineage->staging);
-	lineage->staging = -1;
-	return file_sync_directory(lineage->directory);
+	close(writer->staging);
+	writer->staging = -1;
+	return file_sync_directory(writer->directory);
 }
 
 /* The one step that switches all four files. */
-static int switch_current(struct lineage *lineage, const char *number)
+static int switch_current(struct store_writer *writer, const char *number)
 {
-	if (unlinkat(lineage->directory, NEW_CURRENT, 0) && errno != ENOENT)
+	if (unlinkat(writer->directory, NEW_CURRENT, 0) && errno != ENOENT)
 		return -errno;
-	if (symlinkat(number, lineage->directory, NEW_CURRENT) ||
-	    renameat(lineage->directory, NEW_CURRENT, lineage->directory, STORE_CURRENT))
+	if (symlinkat(number, writer->directory, NEW_CURRENT) ||
+	    renameat(writer->directory, NEW_CURRENT, writer->directory, STORE_CURRENT))
 		return -errno;
-	return file_sync_directory(lineage->directory);
+	return file_sync_directory(writer->directory);
 }
 
-static int make_links(const struct lineage *lineage, int directory)
+static int make_links(const struct store_writer *writer, int directory)
 {
 	char target[LINK_MAX];
 	int file;
 
 	for (file = 0; file < STORE_FILES; file++) {
-		link_target(target, lineage, file);
+		link_target(target, writer, file);
 		if (symlinkat(target, directory, store_file_names[file]))
 			return -errno;
 	}
@@ -434,104 +435,104 @@ static int make_links(const struct lineage *lineage, int directory)
 }
 
 /* The directory below live/, when it is not there yet: it appears with all of its links. */
-static int publish_live(struct lineage *lineage)
+static int publish_live(struct store_writer *writer)
 {
 	int directory, error;
 
-	if (faccessat(lineage->live, lineage->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+	if (faccessat(writer->live, writer->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return 0;
 	/* A name may be too long to get a suffix, so all are made in one place, in turn. */
-	if (flock(lineage->live, LOCK_EX))
+	if (flock(writer->live, LOCK_EX))
 		return -errno;
-	error = file_remove_directory(lineage->live, NEW_LIVE);
+	error = file_remove_directory(writer->live, NEW_LIVE);
 	if (!error)
-		error = file_open_directory(lineage->live, NEW_LIVE, LINEAGE_MODE, &directory);
+		error = file_open_directory(writer->live, NEW_LIVE, DIRECTORY_MODE, &directory);
 	if (!error) {
-		error = make_links(lineage, directory);
+		error = make_links(writer, directory);
 		close(directory);
 	}
-	if (!error && renameat(lineage->live, NEW_LIVE, lineage->live, lineage->name))
+	if (!error && renameat(writer->live, NEW_LIVE, writer->live, writer->name))
 		error = -errno;
-	flock(lineage->live, LOCK_UN);
-	return error ? error : file_sync_directory(lineage->live);
+	flock(writer->live, LOCK_UN);
+	return error ? error : file_sync_directory(writer->live);
 }
 
 /* The link to the bundle comes and goes with it; the others are always there. */
-static int link_bundle(const struct lineage *lineage)
+static int link_bundle(const struct store_writer *writer)
 {
 	char path[STORE_NAME_MAX + sizeof("/" STORE_BUNDLE_FILE)], target[LINK_MAX];
 
-	snprintf(path, sizeof(path), "%s/" STORE_BUNDLE_FILE, lineage->name);
+	snprintf(path, sizeof(path), "%s/" STORE_BUNDLE_FILE, writer->name);
 	snprintf(target, sizeof(target), "../../archive/%s/" STORE_CURRENT "/" STORE_BUNDLE_FILE,
-		 lineage->name);
-	if (!lineage->has_bundle)
-		return unlinkat(lineage->live, path, 0) && errno != ENOENT ? -errno : 0;
-	return symlinkat(target, lineage->live, path) && errno != EEXIST ? -errno : 0;
+		 writer->name);
+	if (!writer->has_bundle)
+		return unlinkat(writer->live, path, 0) && errno != ENOENT ? -errno : 0;
+	return symlinkat(target, writer->live, path) && errno != EEXIST ? -errno : 0;
 }
 
-int lineage_commit(struct lineage *lineage, const struct chain *chain, const json_t *origin,
-		   struct failure *failure)
+int store_writer_commit(struct store_writer *writer, const struct chain *chain,
+			const json_t *origin, struct failure *failure)
 {
 	char number[32];
 	int error;
 
-	error = complete_staging(lineage, chain, origin);
+	error = complete_staging(writer, chain, origin);
 	if (!error)
-		error = number_staging(lineage, number);
+		error = number_staging(writer, number);
 	if (!error)
-		error = switch_current(lineage, number);
+		error = switch_current(writer, number);
 	if (!error)
-		error = publish_live(lineage);
+		error = publish_live(writer);
 	if (!error)
-		error = link_bundle(lineage);
+		error = link_bundle(writer);
 	if (!error)
 		return 0;
 	failure_set_errno(failure, -error,
 			  "the certificate is there, but it could not be stored for %s",
-			  lineage->path);
+			  writer->path);
 	return -1;
 }
 
 /* --- going on with what a killed process has begun --------------------------------------------- */
 
 /* The generation in use; 0: none. */
-static unsigned long current_generation(const struct lineage *lineage)
+static unsigned long current_generation(const struct store_writer *writer)
 {
 	char target[32] = "";
 
-	if (readlinkat(lineage->directory, STORE_CURRENT, target, sizeof(target) - 1) < 0)
+	if (readlinkat(writer->directory, STORE_CURRENT, target, sizeof(target) - 1) < 0)
 		return 0;
 	return strtoul(target, NULL, 10);
 }
 
 /* A generation gets its number when it is complete: what lacks is the switch.  1: it was so. */
-static int finish_switch(struct lineage *lineage)
+static int finish_switch(struct store_writer *writer)
 {
 	unsigned long next = 0;
 	char number[32];
 	int error;
 
-	error = next_generation(lineage, &next);
-	if (error || next - 1 <= current_generation(lineage))
+	error = next_generation(writer, &next);
+	if (error || next - 1 <= current_generation(writer))
 		return error;
 	snprintf(number, sizeof(number), "%lu", next - 1);
-	error = switch_current(lineage, number);
+	error = switch_current(writer, number);
 	if (!error)
-		error = publish_live(lineage);
+		error = publish_live(writer);
 	return error ? error : 1;
 }
 
-static int load_staged_key(struct lineage *lineage, struct key **ret_key)
+static int load_staged_key(struct store_writer *writer, struct key **ret_key)
 {
 	char *pem;
 	size_t size;
 	int error;
 
-	lineage->staging = openat(lineage->directory, STAGING,
-				  O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (lineage->staging < 0)
+	writer->staging =
+		openat(writer->directory, STAGING, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (writer->staging < 0)
 		return -errno;
-	error = file_read(lineage->staging, store_file_names[STORE_PRIVKEY], KEY_PEM_MAX, &pem,
+	error = file_read(writer->staging, store_file_names[STORE_PRIVKEY], KEY_PEM_MAX, &pem,
 			  &size);
 	if (error)
 		return error;
@@ -542,7 +543,7 @@ static int load_staged_key(struct lineage *lineage, struct key **ret_key)
 }
 
 /* What the killed process wrote behind the key is written again. */
-static int clear_staging(const struct lineage *lineage)
+static int clear_staging(const struct store_writer *writer)
 {
 	const char *const names[] = {RESERVE,
 				     store_file_names[STORE_CERT],
@@ -553,121 +554,121 @@ static int clear_staging(const struct lineage *lineage)
 	size_t i;
 
 	for (i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (unlinkat(lineage->staging, names[i], 0) && errno != ENOENT)
+		if (unlinkat(writer->staging, names[i], 0) && errno != ENOENT)
 			return -errno;
-	return reserve_space(lineage);
+	return reserve_space(writer);
 }
 
-enum lineage_found lineage_resume(struct lineage **ret_lineage, struct key **ret_key,
-				  const struct paths *paths, const char *name,
-				  struct failure *failure)
+enum store_writer_found store_writer_resume(struct store_writer **ret_writer, struct key **ret_key,
+					    const struct paths *paths, const char *name,
+					    struct failure *failure)
 {
-	struct lineage *lineage;
+	struct store_writer *writer;
 	int result;
 
-	result = open_lineage(&lineage, paths, name, failure);
+	result = writer_open(&writer, paths, name, failure);
 	if (result)
 		return result;
-	result = finish_switch(lineage);
+	result = finish_switch(writer);
 	if (result) {
 		if (result < 0)
-			failure_set_errno(failure, -result, "cannot complete %s", lineage->path);
-		lineage_suspend(lineage);
-		return result < 0 ? LINEAGE_FAILED : LINEAGE_COMPLETE;
+			failure_set_errno(failure, -result, "cannot complete %s", writer->path);
+		store_writer_suspend(writer);
+		return result < 0 ? STORE_WRITER_FAILED : STORE_WRITER_COMPLETE;
 	}
-	result = load_staged_key(lineage, ret_key);
+	result = load_staged_key(writer, ret_key);
 	if (!result) {
-		result = clear_staging(lineage);
+		result = clear_staging(writer);
 		if (!result) {
-			*ret_lineage = lineage;
-			return LINEAGE_KEY;
+			*ret_writer = writer;
+			return STORE_WRITER_KEY;
 		}
 		key_free(*ret_key);
 	}
-	lineage_suspend(lineage);
-	return LINEAGE_NOTHING;
+	store_writer_suspend(writer);
+	return STORE_WRITER_NOTHING;
 }
 
 /* --- going back ---------------------------------------------------------------------------------- */
 
 /* 0, -ENOENT: there is no generation before, or -errno. */
-static int roll_back(const struct lineage *lineage)
+static int roll_back(const struct store_writer *writer)
 {
-	unsigned long current = current_generation(lineage), before = current;
+	unsigned long current = current_generation(writer), before = current;
 	char number[32];
 	int error;
 
 	do {
 		snprintf(number, sizeof(number), "%lu", --before);
-	} while (before && faccessat(lineage->directory, number, F_OK, AT_SYMLINK_NOFOLLOW));
+	} while (before && faccessat(writer->directory, number, F_OK, AT_SYMLINK_NOFOLLOW));
 	if (!current || !before)
 		return -ENOENT;
-	error = switch_current((struct lineage *)lineage, number);
+	error = switch_current((struct store_writer *)writer, number);
 	if (!error)
-		error = file_remove_directory(lineage->directory, REFUSED);
+		error = file_remove_directory(writer->directory, REFUSED);
 	/* Under its number it would be taken for one whose switch a killed process has not made. */
 	snprintf(number, sizeof(number), "%lu", current);
-	if (!error && renameat(lineage->directory, number, lineage->directory, REFUSED))
+	if (!error && renameat(writer->directory, number, writer->directory, REFUSED))
 		error = -errno;
-	return error ? error : file_sync_directory(lineage->directory);
+	return error ? error : file_sync_directory(writer->directory);
 }
 
-int lineage_roll_back(const struct paths *paths, const char *name, struct failure *failure)
+int store_roll_back(const struct paths *paths, const char *name, struct failure *failure)
 {
-	struct lineage *lineage;
+	struct store_writer *writer;
 	int error;
 
-	error = open_lineage(&lineage, paths, name, failure);
+	error = writer_open(&writer, paths, name, failure);
 	if (error)
 		return error;
-	error = roll_back(lineage);
+	error = roll_back(writer);
 	if (error && error != -ENOENT)
 		failure_set_errno(failure, -error, "cannot go back to the certificate before in %s",
-				  lineage->path);
-	lineage_free(lineage);
-	return error && error != -ENOENT ? LINEAGE_FAILED : error;
+				  writer->path);
+	store_writer_free(writer);
+	return error && error != -ENOENT ? STORE_WRITER_FAILED : error;
 }
 
 /* --- the end ------------------------------------------------------------------------------------ */
 
 /* What is configured goes first: a server that is started meanwhile finds all of it or nothing. */
-static int remove_all(const struct lineage *lineage)
+static int remove_all(const struct store_writer *writer)
 {
 	unsigned long next = 0;
 	char number[32];
 	int error;
 
-	error = file_remove_directory(lineage->live, lineage->name);
+	error = file_remove_directory(writer->live, writer->name);
 	if (!error)
-		error = file_sync_directory(lineage->live);
+		error = file_sync_directory(writer->live);
 	if (!error)
-		error = next_generation(lineage, &next);
-	if (!error && unlinkat(lineage->directory, STORE_CURRENT, 0) && errno != ENOENT)
+		error = next_generation(writer, &next);
+	if (!error && unlinkat(writer->directory, STORE_CURRENT, 0) && errno != ENOENT)
 		error = -errno;
 	while (!error && --next) {
 		snprintf(number, sizeof(number), "%lu", next);
-		error = file_remove_directory(lineage->directory, number);
+		error = file_remove_directory(writer->directory, number);
 	}
 	if (!error)
-		error = file_remove_directory(lineage->directory, STAGING);
+		error = file_remove_directory(writer->directory, STAGING);
 	if (!error)
-		error = file_remove_directory(lineage->directory, REFUSED);
-	if (!error && unlinkat(lineage->archive, lineage->name, AT_REMOVEDIR))
+		error = file_remove_directory(writer->directory, REFUSED);
+	if (!error && unlinkat(writer->archive, writer->name, AT_REMOVEDIR))
 		error = -errno;
-	return error ? error : file_sync_directory(lineage->archive);
+	return error ? error : file_sync_directory(writer->archive);
 }
 
-int lineage_delete(const struct paths *paths, const char *name, struct failure *failure)
+int store_delete(const struct paths *paths, const char *name, struct failure *failure)
 {
-	struct lineage *lineage;
+	struct store_writer *writer;
 	int error;
 
-	error = open_lineage(&lineage, paths, name, failure);
+	error = writer_open(&writer, paths, name, failure);
 	if (error)
 		return error;
-	error = remove_all(lineage);
+	error = remove_all(writer);
 	if (error)
-		failure_set_errno(failure, -error, "cannot remove all of %s", lineage->path);
-	lineage_free(lineage);
-	return error ? LINEAGE_FAILED : 0;
+		failure_set_errno(failure, -error, "cannot remove all of %s", writer->path);
+	store_writer_free(writer);
+	return error ? STORE_WRITER_FAILED : 0;
 }

@@ -37,7 +37,7 @@ char *base64url_new(const void *bytes, size_t size)
 }
 
 /* RFC 4648 section 5: a character's six bits; -1: none. */
-static int sextet(char c)
+static int base64url_sextet(char c)
 {
 	const char *found = c ? strchr(alphabet, c) : NULL;
 
@@ -56,7 +56,7 @@ int base64url_decode(void *ret_bytes, size_t max, size_t *ret_size, const char *
 	if (length / 4 * 3 + (length % 4 ? length % 4 - 1 : 0) > max)
 		return -EFBIG;
 	for (i = 0; i < length; i++) {
-		bits = sextet(text[i]);
+		bits = base64url_sextet(text[i]);
 		if (bits < 0)
 			return -EBADMSG;
 		group = group << 6 | (uint32_t)bits;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Base64url without padding: RFC 4648 section 5, as RFC 8555 section 6.1 wants it. */
-#ifndef BASE64URL_H
-#define BASE64URL_H
+#ifndef ACME_UTIL_BASE64URL_H
+#define ACME_UTIL_BASE64URL_H
 
 #include <stdbool.h>
 #include <stddef.h>

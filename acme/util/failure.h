@@ -3,8 +3,8 @@
  * Why something did not work, and what to do about it: filled in where it is
  * known, printed once by whoever gives up.
  */
-#ifndef FAILURE_H
-#define FAILURE_H
+#ifndef ACME_UTIL_FAILURE_H
+#define ACME_UTIL_FAILURE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -4,8 +4,8 @@
  * finds the old content or the new, never a part.  All names are relative to a
  * directory's descriptor, and symbolic links are not followed.
  */
-#ifndef FILE_H
-#define FILE_H
+#ifndef ACME_UTIL_FILE_H
+#define ACME_UTIL_FILE_H
 
 #include <stddef.h>
 #include <sys/types.h>

@@ -3,8 +3,8 @@
  * Readers over jansson for documents that strangers wrote: a member of the
  * wrong type is as good as a missing one, and URLs are checked.
  */
-#ifndef JSON_H
-#define JSON_H
+#ifndef ACME_UTIL_JSON_H
+#define ACME_UTIL_JSON_H
 
 #include <stdbool.h>
 #include <stddef.h>

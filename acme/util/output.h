@@ -4,8 +4,8 @@
  * --json, as exactly one document.  Everything else goes to standard error:
  * failures, and the steps of long work, on a terminal as one line that changes.
  */
-#ifndef OUTPUT_H
-#define OUTPUT_H
+#ifndef ACME_UTIL_OUTPUT_H
+#define ACME_UTIL_OUTPUT_H
 
 #include <stdbool.h>
 

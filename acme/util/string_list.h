@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A list of texts that owns them: the names of a certificate, the CAs to try. */
-#ifndef STRING_LIST_H
-#define STRING_LIST_H
+#ifndef ACME_UTIL_STRING_LIST_H
+#define ACME_UTIL_STRING_LIST_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -19,7 +19,7 @@ static bool read_number(unsigned long *ret_number, const char **text, unsigned l
 	return *ret_number >= 1 && *ret_number <= max;
 }
 
-bool budget_parse(struct budget *ret_budget, const char *text)
+bool token_bucket_parse(struct token_bucket *ret_bucket, const char *text)
 {
 	static const char units[] = "smhdw";
 	static const int64_t seconds[] = {1, 60, 3600, 86400, 7 * 86400};
@@ -27,7 +27,7 @@ bool budget_parse(struct budget *ret_budget, const char *text)
 	const char *unit;
 
 	if (strcmp(text, "none") == 0) {
-		*ret_budget = (struct budget){0};
+		*ret_bucket = (struct token_bucket){0};
 		return true;
 	}
 	if (!read_number(&count, &text, COUNT_MAX) || *text++ != '/' ||
@@ -36,36 +36,36 @@ bool budget_parse(struct budget *ret_budget, const char *text)
 	unit = *text ? strchr(units, *text) : NULL;
 	if (!unit || text[1])
 		return false;
-	*ret_budget = (struct budget){.count = (uint32_t)count,
-				      .window_s = (int64_t)number * seconds[unit - units]};
+	*ret_bucket = (struct token_bucket){.count = (uint32_t)count,
+					    .window_s = (int64_t)number * seconds[unit - units]};
 	return true;
 }
 
 /* In which one comes back. */
-static int64_t interval_us(const struct budget *budget)
+static int64_t interval_us(const struct token_bucket *bucket)
 {
-	return budget->window_s * US_PER_S / budget->count;
+	return bucket->window_s * US_PER_S / bucket->count;
 }
 
-uint32_t budget_left(const struct budget *budget, int64_t full_at_us, int64_t now_us)
+uint32_t token_bucket_left(const struct token_bucket *bucket, int64_t full_at_us, int64_t now_us)
 {
 	int64_t missing_us = full_at_us - now_us, interval, missing;
 
-	if (!budget->count)
+	if (!bucket->count)
 		return UINT32_MAX;
 	if (missing_us <= 0)
-		return budget->count;
-	interval = interval_us(budget);
+		return bucket->count;
+	interval = interval_us(bucket);
 	missing = (missing_us + interval - 1) / interval;
-	return missing < budget->count ? budget->count - (uint32_t)missing : 0;
+	return missing < bucket->count ? bucket->count - (uint32_t)missing : 0;
 }
 
-int64_t budget_next_us(const struct budget *budget, int64_t full_at_us)
+int64_t token_bucket_next_us(const struct token_bucket *bucket, int64_t full_at_us)
 {
-	return budget->count ? full_at_us - (budget->count - 1) * interval_us(budget) : 0;
+	return bucket->count ? full_at_us - (bucket->count - 1) * interval_us(bucket) : 0;
 }
 
-int64_t budget_take(const struct budget *budget, int64_t full_at_us, int64_t now_us)
+int64_t token_bucket_take(const struct token_bucket *bucket, int64_t full_at_us, int64_t now_us)
 {
-	return (full_at_us > now_us ? full_at_us : now_us) + interval_us(budget);
+	return (full_at_us > now_us ? full_at_us : now_us) + interval_us(bucket);
 }

@@ -191,7 +191,7 @@ static void test_names(void **state)
 	size_t count, i;
 
 	(void)state;
-	assert_int_equal(names_parse(&names, &count, texts, 8, &failure), 0);
+	assert_int_equal(identifiers_parse(&names, &count, texts, 8, &failure), 0);
 	assert_int_equal(count, 6);
 	for (i = 0; i < count; i++)
 		assert_string_equal(names[i].value, values[i]);
@@ -220,13 +220,14 @@ static void test_bad_names(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		failure = (struct failure){0};
-		assert_int_equal(names_parse(&names, &count, &cases[i].text, 1, &failure), -1);
+		assert_int_equal(identifiers_parse(&names, &count, &cases[i].text, 1, &failure),
+				 -1);
 		if (!strstr(failure.cause, cases[i].cause))
 			fail_msg("%s: %s", cases[i].text, failure.cause);
 		assert_null(names);
 	}
 	failure = (struct failure){0};
-	assert_int_equal(names_parse(&names, &count, NULL, 0, &failure), -1);
+	assert_int_equal(identifiers_parse(&names, &count, NULL, 0, &failure), -1);
 	assert_non_null(strstr(failure.next_step, "-d"));
 }
 
@@ -241,14 +242,14 @@ static void test_too_many_names(void **state)
 	(void)state;
 	for (i = 0; i < ORDER_NAMES_MAX; i++)
 		used += (size_t)sprintf(text + used, "%sn%zu.example", i ? "," : "", i);
-	assert_int_equal(names_parse(&names, &count, &texts, 1, &failure), 0);
+	assert_int_equal(identifiers_parse(&names, &count, &texts, 1, &failure), 0);
 	assert_int_equal(count, ORDER_NAMES_MAX);
 	free(names);
 	strcpy(text + used, ",N0.example");
-	assert_int_equal(names_parse(&names, &count, &texts, 1, &failure), 0);
+	assert_int_equal(identifiers_parse(&names, &count, &texts, 1, &failure), 0);
 	free(names);
 	strcpy(text + used, ",one.more.example");
-	assert_int_equal(names_parse(&names, &count, &texts, 1, &failure), -1);
+	assert_int_equal(identifiers_parse(&names, &count, &texts, 1, &failure), -1);
 	assert_non_null(strstr(failure.cause, "100"));
 }
 

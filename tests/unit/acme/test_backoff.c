@@ -18,31 +18,35 @@ static void test_pauses_grow(void **state)
 {
 	uint64_t now_ns = START_NS;
 	int64_t pause_ms, last_ms = 0;
-	struct poll poll = {0};
+	struct backoff poll = {0};
 
 	(void)state;
-	assert_int_equal(poll_again_ms(&poll, 0, now_ns), POLL_FIRST_MS);
+	assert_int_equal(backoff_again_ms(&poll, 0, now_ns), BACKOFF_FIRST_MS);
 	do {
-		pause_ms = poll_again_ms(&poll, 0, now_ns);
-		assert_true(pause_ms > last_ms || pause_ms == POLL_LONGEST_MS);
-		assert_true(pause_ms <= POLL_LONGEST_MS);
+		pause_ms = backoff_again_ms(&poll, 0, now_ns);
+		assert_true(pause_ms > last_ms || pause_ms == BACKOFF_LONGEST_MS);
+		assert_true(pause_ms <= BACKOFF_LONGEST_MS);
 		last_ms = pause_ms;
-	} while (pause_ms < POLL_LONGEST_MS);
+	} while (pause_ms < BACKOFF_LONGEST_MS);
 }
 
 static void test_retry_after(void **state)
 {
-	struct poll poll = {0};
+	struct backoff poll = {0};
 
 	(void)state;
-	assert_int_equal(poll_again_ms(&poll, 3, START_NS), 3000);
-	assert_int_equal(poll_again_ms(&poll, POLL_RETRY_AFTER_MAX_S, START_NS),
-			 POLL_RETRY_AFTER_MAX_S * 1000);
+	assert_int_equal(backoff_again_ms(&poll, 3, START_NS), 3000);
+	assert_int_equal(backoff_again_ms(&poll, BACKOFF_RETRY_AFTER_MAX_S, START_NS),
+			 BACKOFF_RETRY_AFTER_MAX_S * 1000);
 	/* Absurd ones are clamped, not obeyed and not overflowing. */
-	assert_int_equal(poll_again_ms(&poll, 86400, START_NS), POLL_RETRY_AFTER_MAX_S * 1000);
-	assert_int_equal(poll_again_ms(&poll, INT64_MAX, START_NS), POLL_RETRY_AFTER_MAX_S * 1000);
-	assert_in_range(poll_again_ms(&poll, -5, START_NS), POLL_FIRST_MS, POLL_LONGEST_MS);
-	assert_in_range(poll_again_ms(&poll, INT64_MIN, START_NS), POLL_FIRST_MS, POLL_LONGEST_MS);
+	assert_int_equal(backoff_again_ms(&poll, 86400, START_NS),
+			 BACKOFF_RETRY_AFTER_MAX_S * 1000);
+	assert_int_equal(backoff_again_ms(&poll, INT64_MAX, START_NS),
+			 BACKOFF_RETRY_AFTER_MAX_S * 1000);
+	assert_in_range(backoff_again_ms(&poll, -5, START_NS), BACKOFF_FIRST_MS,
+			BACKOFF_LONGEST_MS);
+	assert_in_range(backoff_again_ms(&poll, INT64_MIN, START_NS), BACKOFF_FIRST_MS,
+			BACKOFF_LONGEST_MS);
 }
 
 /* Whatever the CA says, polling ends, and not much later than at the deadline. */
@@ -50,39 +54,39 @@ static void test_deadline(void **state)
 {
 	static const int64_t retry_after_s[] = {0, 1, 7, 60, 3600};
 	uint64_t now_ns;
-	struct poll poll;
+	struct backoff poll;
 	int64_t pause_ms;
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < sizeof(retry_after_s) / sizeof(*retry_after_s); i++) {
-		poll = (struct poll){0};
+		poll = (struct backoff){0};
 		now_ns = START_NS;
-		while ((pause_ms = poll_again_ms(&poll, retry_after_s[i], now_ns)) >= 0)
+		while ((pause_ms = backoff_again_ms(&poll, retry_after_s[i], now_ns)) >= 0)
 			now_ns += (uint64_t)pause_ms * NS_PER_MS;
-		assert_true(now_ns - START_NS <= POLL_DEADLINE_S * 1000 * NS_PER_MS);
+		assert_true(now_ns - START_NS <= BACKOFF_DEADLINE_S * 1000 * NS_PER_MS);
 		assert_true(now_ns - START_NS >=
-			    (POLL_DEADLINE_S - POLL_RETRY_AFTER_MAX_S) * 1000 * NS_PER_MS);
+			    (BACKOFF_DEADLINE_S - BACKOFF_RETRY_AFTER_MAX_S) * 1000 * NS_PER_MS);
 	}
 }
 
 static void test_failures(void **state)
 {
-	struct poll poll = {0};
+	struct backoff poll = {0};
 	int i;
 
 	(void)state;
-	for (i = 1; i < POLL_FAILURES_MAX; i++)
-		assert_true(poll_after_failure_ms(&poll, 0, START_NS) > 0);
-	assert_int_equal(poll_after_failure_ms(&poll, 0, START_NS), -1);
+	for (i = 1; i < BACKOFF_FAILURES_MAX; i++)
+		assert_true(backoff_after_failure_ms(&poll, 0, START_NS) > 0);
+	assert_int_equal(backoff_after_failure_ms(&poll, 0, START_NS), -1);
 
 	/* An answer in between, and the counting begins anew. */
-	poll = (struct poll){0};
-	for (i = 0; i < 3 * POLL_FAILURES_MAX; i++) {
-		assert_true(poll_after_failure_ms(&poll, 0, START_NS) > 0);
-		assert_true(poll_again_ms(&poll, 0, START_NS) > 0);
+	poll = (struct backoff){0};
+	for (i = 0; i < 3 * BACKOFF_FAILURES_MAX; i++) {
+		assert_true(backoff_after_failure_ms(&poll, 0, START_NS) > 0);
+		assert_true(backoff_again_ms(&poll, 0, START_NS) > 0);
 	}
-	assert_int_equal(poll_after_failure_ms(&poll, 7, START_NS), 7000);
+	assert_int_equal(backoff_after_failure_ms(&poll, 7, START_NS), 7000);
 }
 
 /* --- nonces ---------------------------------------------------------------------------------- */

@@ -230,7 +230,7 @@ static void test_settings(void **state)
 {
 	struct arguments arguments = {
 		.paths = paths, .verb = VERB_CERTONLY, .email = "cli@a.example"};
-	struct choices_ca settings;
+	struct ca_settings settings;
 	struct failure failure = {0};
 
 	(void)state;
@@ -238,44 +238,44 @@ static void test_settings(void **state)
 	    "[sidestep]\nemail = a@b.example\nagree-tos = yes\nca = private letsencrypt\n"
 	    "key-type = p384\ncacert = all.pem\n[ca private]\nserver = " EXAMPLE
 	    "\nemail = c@d.example\naccount = shop\n");
-	assert_int_equal(choices_load(&arguments, &failure), 0);
+	assert_int_equal(settings_load(&arguments, &failure), 0);
 	assert_string_equal(arguments.server, EXAMPLE);
 	assert_list(&arguments.cas, EXAMPLE " https://acme-v02.api.letsencrypt.org/directory");
 	assert_string_equal(arguments.key_type, "p384");
-	choices_of_ca(&settings, &arguments, EXAMPLE);
+	settings_of_ca(&settings, &arguments, EXAMPLE);
 	assert_string_equal(settings.email, "cli@a.example");
 	assert_string_equal(settings.account, "shop");
 	assert_string_equal(settings.cacert, "all.pem");
 	assert_true(settings.agree_tos);
 	arguments.email = NULL;
-	choices_of_ca(&settings, &arguments, EXAMPLE);
+	settings_of_ca(&settings, &arguments, EXAMPLE);
 	assert_string_equal(settings.email, "c@d.example");
-	choices_of_ca(&settings, &arguments, "https://other.example/directory");
+	settings_of_ca(&settings, &arguments, "https://other.example/directory");
 	assert_string_equal(settings.email, "a@b.example");
 	assert_null(settings.account);
-	choices_done(&arguments);
+	settings_unload(&arguments);
 }
 
 /* --dry-run: at the staging environment, unless another CA is named, and in a place of its own. */
-static void test_rehearsal(void **state)
+static void test_dry_run(void **state)
 {
 	struct arguments arguments = {.paths = paths, .verb = VERB_CERTONLY, .dry_run = true};
 	struct failure failure = {0};
 
 	(void)state;
-	assert_int_equal(choices_load(&arguments, &failure), 0);
-	assert_int_equal(rehearsal_begin(&arguments, &failure), 0);
-	assert_string_equal(arguments.server, choices_rehearsed(CA_PRODUCTION));
+	assert_int_equal(settings_load(&arguments, &failure), 0);
+	assert_int_equal(dry_run_begin(&arguments, &failure), 0);
+	assert_string_equal(arguments.server, settings_staging(CA_PRODUCTION));
 	assert_list(&arguments.cas, arguments.server);
 	assert_string_not_equal(arguments.server, CA_PRODUCTION);
 	assert_non_null(strstr(arguments.paths.state, "/var/lib/sidestep/dry-run"));
 	assert_true(arguments.force_renewal);
-	choices_done(&arguments);
+	settings_unload(&arguments);
 	arguments = (struct arguments){
 		.paths = paths, .verb = VERB_CERTONLY, .dry_run = true, .server = EXAMPLE};
-	assert_int_equal(choices_load(&arguments, &failure), 0);
+	assert_int_equal(settings_load(&arguments, &failure), 0);
 	assert_string_equal(arguments.server, EXAMPLE);
-	choices_done(&arguments);
+	settings_unload(&arguments);
 }
 
 static void test_servers(void **state)
@@ -302,7 +302,7 @@ static void test_servers(void **state)
 		cas = (struct string_list){0};
 		if (cases[i].cas)
 			assert_int_equal(string_list_split(&cas, cases[i].cas, " "), 0);
-		err = choices_servers(&servers, config, &cas, "here", &failure);
+		err = settings_servers(&servers, config, &cas, "here", &failure);
 		assert_int_equal(err, cases[i].servers ? 0 : -1);
 		if (cases[i].servers)
 			assert_list(&servers, cases[i].servers);
@@ -329,7 +329,7 @@ static void tell(const char *format, ...)
 	va_end(list);
 }
 
-static int on_line(void *context, const struct domains_line *line)
+static int on_line(void *context, const struct domains_file_line *line)
 {
 	size_t i;
 
@@ -354,7 +354,7 @@ static int read_domains(const char *text, size_t size)
 
 	assert_non_null(file);
 	told[0] = '\0';
-	result = domains_read(file, on_line, on_wrong, NULL);
+	result = domains_file_read(file, on_line, on_wrong, NULL);
 	fclose(file);
 	return result;
 }
@@ -390,12 +390,12 @@ static void test_domains(void **state)
 
 static int list_lineage(void *context, const struct state_lineage *lineage)
 {
-	char *identifiers = string_list_join(&lineage->wish.identifiers, ' ');
+	char *identifiers = string_list_join(&lineage->spec.identifiers, ' ');
 
 	(void)context;
-	tell("%s=%s%s%s%s\n", lineage->wish.name, identifiers,
-	     lineage->wish.tenant && *lineage->wish.tenant ? " of " : "",
-	     lineage->wish.tenant ? lineage->wish.tenant : "", lineage->retired ? " retired" : "");
+	tell("%s=%s%s%s%s\n", lineage->spec.name, identifiers,
+	     lineage->spec.tenant && *lineage->spec.tenant ? " of " : "",
+	     lineage->spec.tenant ? lineage->spec.tenant : "", lineage->retired ? " retired" : "");
 	free(identifiers);
 	return 0;
 }
@@ -404,7 +404,7 @@ static int list_lineage(void *context, const struct state_lineage *lineage)
 static int take(struct state *state, struct failure *failure)
 {
 	struct config *config = read_config();
-	int result = wanted_take(state, config, failure);
+	int result = reconcile(state, config, failure);
 
 	config_free(config);
 	told[0] = '\0';
@@ -484,7 +484,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_zero_byte, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_spellings, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_settings, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_rehearsal, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_dry_run, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_servers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_domains, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wanted, setup, teardown),

@@ -37,7 +37,7 @@ static void test_only_own(void **state)
 
 	(void)state;
 	add(&seen, "192.0.2.2", 1);
-	assert_true(testimony_forget(&seen, &own));
+	assert_true(evidence_report_forget(&seen, &own));
 	assert_int_equal(seen.record_count, 0);
 	assert_int_equal(seen.counts[EVIDENCE_ANSWERED], 0);
 }
@@ -50,7 +50,7 @@ static void test_others_stay(void **state)
 	(void)state;
 	add(&seen, "192.0.2.2", 1);
 	add(&seen, "198.51.100.9", 3);
-	assert_false(testimony_forget(&seen, &own));
+	assert_false(evidence_report_forget(&seen, &own));
 	assert_int_equal(seen.record_count, 1);
 	assert_memory_equal(seen.records[0].address, &other.ipv4, sizeof(other.ipv4));
 	assert_int_equal(seen.counts[EVIDENCE_ANSWERED], 3);
@@ -64,7 +64,7 @@ static void test_same_address(void **state)
 
 	(void)state;
 	add(&seen, "192.0.2.2", 2);
-	assert_false(testimony_forget(&seen, &own));
+	assert_false(evidence_report_forget(&seen, &own));
 	assert_int_equal(seen.records[0].count, 1);
 }
 
@@ -78,7 +78,7 @@ static void test_other_family(void **state)
 	(void)state;
 	memcpy(&own.ipv6, &bytes.ipv4, sizeof(bytes.ipv4));
 	add(&seen, "192.0.2.2", 1);
-	assert_false(testimony_forget(&seen, &own));
+	assert_false(evidence_report_forget(&seen, &own));
 	assert_int_equal(seen.record_count, 1);
 }
 

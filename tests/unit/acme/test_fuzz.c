@@ -164,7 +164,9 @@ static void test_window(void **state)
 static size_t read_links(const char *value)
 {
 	char *urls[LINKS_MAX];
-	size_t count = link_read(urls, LINKS_MAX, value, "alternate", "https://a.example/c/1"), i;
+	size_t count = link_header_read(urls, LINKS_MAX, value, "alternate",
+					"https://a.example/c/1"),
+	       i;
 
 	for (i = 0; i < count; i++) {
 		assert_true(url_is_usable(urls[i]));
@@ -254,7 +256,7 @@ static void test_configuration(void **state)
 	free(fixture_run(NULL, "rm -rf %s", root));
 }
 
-static int on_domains_line(void *context, const struct domains_line *line)
+static int on_domains_line(void *context, const struct domains_file_line *line)
 {
 	(*(size_t *)context)++;
 	assert_in_range(line->name_count, 1, ORDER_NAMES_MAX);
@@ -275,7 +277,7 @@ static size_t count_domains(const uint8_t *input, size_t size)
 	size_t count = 0;
 
 	assert_non_null(file);
-	assert_int_equal(domains_read(file, on_domains_line, on_wrong_line, &count), 0);
+	assert_int_equal(domains_file_read(file, on_domains_line, on_wrong_line, &count), 0);
 	fclose(file);
 	return count;
 }

@@ -19,7 +19,7 @@ static void explain(struct failure *failure, const char *type, const char *detai
 	json_t *problem = json_pack("{s:s, s:s}", "type", type, "detail", detail);
 
 	*failure = (struct failure){0};
-	explain_problem(failure, problem);
+	problem_explain(failure, problem);
 	json_decref(problem);
 	assert_true(failure_is_set(failure));
 	assert_non_null(failure->problem);
@@ -160,7 +160,7 @@ static void test_subproblems(void **state)
 			  URN "caa", "detail", "CAA record for b.example prevents issuance");
 
 	(void)state;
-	explain_problem(&failure, problem);
+	problem_explain(&failure, problem);
 	assert_non_null(strstr(failure.cause, "CAA"));
 	assert_ptr_equal(failure.problem, problem);
 	failure_done(&failure);
@@ -186,7 +186,7 @@ static void test_odd_problems(void **state)
 		problem = json_loads(texts[i], 0, NULL);
 		assert_non_null(problem);
 		failure = (struct failure){0};
-		explain_problem(&failure, problem);
+		problem_explain(&failure, problem);
 		assert_true(failure_is_set(&failure));
 		failure_done(&failure);
 		json_decref(problem);
@@ -201,9 +201,9 @@ static void check_response(const struct http_response *response, const char *cau
 	struct failure failure = {0};
 
 	if (response->error)
-		explain_transport(&failure, response, "https://ca.example/x");
+		problem_explain_transport(&failure, response, "https://ca.example/x");
 	else
-		explain_response(&failure, response, NULL, "https://ca.example/x");
+		problem_explain_response(&failure, response, NULL, "https://ca.example/x");
 	if (!strstr(failure.cause, cause_part) || !strstr(failure.next_step, next_step_part))
 		fail_msg("'%s' | '%s'", failure.cause, failure.next_step);
 	failure_done(&failure);

@@ -18,22 +18,22 @@
 
 static int64_t at(int64_t now_s, int64_t life_s, double random)
 {
-	const struct schedule_facts facts = {
+	const struct renewal_facts facts = {
 		.now_s = now_s, .not_before_s = START, .not_after_s = START + life_s};
 
-	return schedule_renewal(&facts, random);
+	return renewal_time_next(&facts, random);
 }
 
 static int64_t at_window(int64_t now_s, int64_t start_s, int64_t end_s, double random)
 {
-	const struct schedule_facts facts = {.now_s = now_s,
-					     .not_before_s = START,
-					     .not_after_s = START + 90 * DAY,
-					     .has_window = true,
-					     .window_start_s = start_s,
-					     .window_end_s = end_s};
+	const struct renewal_facts facts = {.now_s = now_s,
+					    .not_before_s = START,
+					    .not_after_s = START + 90 * DAY,
+					    .has_window = true,
+					    .window_start_s = start_s,
+					    .window_end_s = end_s};
 
-	return schedule_renewal(&facts, random);
+	return renewal_time_next(&facts, random);
 }
 
 static void test_at_two_thirds_of_its_life(void **state)
@@ -76,20 +76,20 @@ static void test_inside_the_window(void **state)
 
 static void test_the_window_is_in_the_past(void **state)
 {
-	struct schedule_facts facts = {.now_s = START, .window_end_s = START - 1};
+	struct renewal_facts facts = {.now_s = START, .window_end_s = START - 1};
 
 	(void)state;
-	assert_false(schedule_is_early(&facts));
+	assert_false(renewal_time_is_early(&facts));
 	facts.has_window = true;
-	assert_true(schedule_is_early(&facts));
+	assert_true(renewal_time_is_early(&facts));
 	facts.window_end_s = START + 1;
-	assert_false(schedule_is_early(&facts));
+	assert_false(renewal_time_is_early(&facts));
 }
 
 /* Whatever comes: not before now, not into the last tenth unless that is now. */
 static void test_any_window_and_life(void **state)
 {
-	struct schedule_facts facts = {.not_before_s = START};
+	struct renewal_facts facts = {.not_before_s = START};
 	int64_t at_s, life_s, start_s;
 	int i;
 
@@ -103,7 +103,7 @@ static void test_any_window_and_life(void **state)
 		facts.has_window = i % 2;
 		facts.window_start_s = start_s;
 		facts.window_end_s = start_s + lrand48() % (10 * DAY);
-		at_s = schedule_renewal(&facts, drand48());
+		at_s = renewal_time_next(&facts, drand48());
 		assert_true(at_s >= facts.now_s);
 		assert_true(at_s == facts.now_s || at_s <= facts.not_after_s - life_s / 10);
 		if (facts.has_window && at_s > facts.now_s)
@@ -113,25 +113,25 @@ static void test_any_window_and_life(void **state)
 
 static void test_when_to_ask_again(void **state)
 {
-	struct schedule_facts facts = {
+	struct renewal_facts facts = {
 		.now_s = START, .not_before_s = START, .not_after_s = START + 90 * DAY};
 	int64_t wait_s;
 	int i;
 
 	(void)state;
-	assert_int_equal(schedule_check(&facts, 0, 0), START + SCHEDULE_CHECK_DEFAULT_S);
-	assert_int_equal(schedule_check(&facts, 3 * HOUR, 0), START + 3 * HOUR);
-	assert_int_equal(schedule_check(&facts, 1, 0), START + 60);
-	assert_int_equal(schedule_check(&facts, INT64_MAX, 0), START + DAY);
+	assert_int_equal(renewal_time_check(&facts, 0, 0), START + RENEWAL_CHECK_DEFAULT_S);
+	assert_int_equal(renewal_time_check(&facts, 3 * HOUR, 0), START + 3 * HOUR);
+	assert_int_equal(renewal_time_check(&facts, 1, 0), START + 60);
+	assert_int_equal(renewal_time_check(&facts, INT64_MAX, 0), START + DAY);
 	/* The CA leaves it to us: a short life is looked at more often. */
 	facts.not_after_s = START + 20 * HOUR;
-	assert_int_equal(schedule_check(&facts, 0, 0), START + HOUR);
-	assert_int_equal(schedule_check(&facts, 6 * HOUR, 0), START + 6 * HOUR);
+	assert_int_equal(renewal_time_check(&facts, 0, 0), START + HOUR);
+	assert_int_equal(renewal_time_check(&facts, 6 * HOUR, 0), START + 6 * HOUR);
 	srand48(2);
 	for (i = 0; i < LOOPS; i++) {
 		facts.not_after_s = START + lrand48() % (100 * DAY);
-		wait_s = schedule_check(&facts, lrand48() % (3 * DAY), drand48()) - START;
-		assert_in_range(wait_s, SCHEDULE_CHECK_MIN_S, SCHEDULE_CHECK_MAX_S);
+		wait_s = renewal_time_check(&facts, lrand48() % (3 * DAY), drand48()) - START;
+		assert_in_range(wait_s, RENEWAL_CHECK_MIN_S, RENEWAL_CHECK_MAX_S);
 	}
 }
 
@@ -143,26 +143,26 @@ static void test_after_failures(void **state)
 
 	(void)state;
 	for (i = 0; i < 6; i++) {
-		assert_int_equal(schedule_retry(START, i + 1, 0, 0, 0), START + waits_s[i]);
+		assert_int_equal(renewal_time_retry(START, i + 1, 0, 0, 0), START + waits_s[i]);
 		/* Up to a fifth longer. */
-		assert_int_equal(schedule_retry(START, i + 1, 0, 0, 0.5),
+		assert_int_equal(renewal_time_retry(START, i + 1, 0, 0, 0.5),
 				 START + waits_s[i] + waits_s[i] / 10);
 	}
-	assert_int_equal(schedule_retry(START, UINT32_MAX, 0, 0, 0), START + DAY);
+	assert_int_equal(renewal_time_retry(START, UINT32_MAX, 0, 0, 0), START + DAY);
 	/* What the CA asks for comes first, when it is later. */
-	assert_int_equal(schedule_retry(START, 1, START + 7777, 0, 0.5), START + 7777);
-	assert_int_equal(schedule_retry(START, 2, START + 7, 0, 0), START + 600);
+	assert_int_equal(renewal_time_retry(START, 1, START + 7777, 0, 0.5), START + 7777);
+	assert_int_equal(renewal_time_retry(START, 2, START + 7, 0, 0), START + 600);
 	/* The nearer the end, the sooner, but hourly at most. */
-	assert_int_equal(schedule_retry(START, 9, 0, START + 2 * DAY, 0), START + DAY / 2);
-	assert_int_equal(schedule_retry(START, 9, 0, START + 2 * HOUR, 0), START + HOUR);
-	assert_int_equal(schedule_retry(START, 1, 0, START + 100, 0), START + 60);
+	assert_int_equal(renewal_time_retry(START, 9, 0, START + 2 * DAY, 0), START + DAY / 2);
+	assert_int_equal(renewal_time_retry(START, 9, 0, START + 2 * HOUR, 0), START + HOUR);
+	assert_int_equal(renewal_time_retry(START, 1, 0, START + 100, 0), START + 60);
 	/* Expired: no hurry any more. */
-	assert_int_equal(schedule_retry(START, 9, 0, START - 5, 0), START + DAY);
+	assert_int_equal(renewal_time_retry(START, 9, 0, START - 5, 0), START + DAY);
 	srand48(3);
 	for (i = 0; i < LOOPS; i++) {
 		not_after_s = START + lrand48() % (100 * DAY) - 10 * DAY;
-		wait_s = schedule_retry(START, 1 + (unsigned int)(lrand48() % 10), 0, not_after_s,
-					drand48()) -
+		wait_s = renewal_time_retry(START, 1 + (unsigned int)(lrand48() % 10), 0,
+					    not_after_s, drand48()) -
 			 START;
 		assert_in_range(wait_s, 60, DAY + DAY / 5);
 	}
@@ -175,7 +175,7 @@ static void test_drawing(void **state)
 
 	(void)state;
 	for (i = 0; i < LOOPS; i++) {
-		draw = schedule_draw();
+		draw = renewal_time_random();
 		assert_true(draw >= 0 && draw < 1);
 		sum += draw;
 	}
@@ -187,23 +187,23 @@ static void test_the_next_ca(void **state)
 {
 	static char *cas[] = {"https://ca.example/acme-b", "https://ca.example/acme",
 			      "https://ca.example/"};
-	struct state_lineage lineage = {.wish.cas = {.items = cas, .count = 3}};
+	struct state_lineage lineage = {.spec.cas = {.items = cas, .count = 3}};
 	size_t i;
 	char *next;
 
 	(void)state;
 	for (i = 0; i < 3; i++) {
 		lineage.ca = cas[i];
-		next = consequence_next_ca(&lineage);
+		next = order_outcome_next_ca(&lineage);
 		assert_string_equal(next, cas[(i + 1) % 3]);
 		free(next);
 	}
 	lineage.ca = "https://ca.example/acme-";
-	next = consequence_next_ca(&lineage);
+	next = order_outcome_next_ca(&lineage);
 	assert_string_equal(next, cas[0]);
 	free(next);
-	lineage.wish.cas.count = 1;
-	assert_null(consequence_next_ca(&lineage));
+	lineage.spec.cas.count = 1;
+	assert_null(order_outcome_next_ca(&lineage));
 }
 
 int main(void)

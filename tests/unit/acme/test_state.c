@@ -57,14 +57,14 @@ static struct state *again(void **test)
 
 static int64_t wish_for(struct state *state, const char *name, const char *tenant)
 {
-	struct state_wish wish = {.name = name,
-				  .identifiers = STRING_LIST(name),
-				  .cas = STRING_LIST(CA),
-				  .tenant = tenant,
-				  .source = "cli"};
+	struct certificate_spec wish = {.name = name,
+					.identifiers = STRING_LIST(name),
+					.cas = STRING_LIST(CA),
+					.tenant = tenant,
+					.source = "cli"};
 	int64_t id;
 
-	assert_int_equal(state_wish(state, &wish, &id), 0);
+	assert_int_equal(state_set_spec(state, &wish, &id), 0);
 	return id;
 }
 
@@ -104,7 +104,7 @@ static char *names_of(const struct given *given)
 		lineage = lineage_of(given->state, given->ids[i]);
 		if (i)
 			strcat(text, " ");
-		strcat(text, lineage.wish.name);
+		strcat(text, lineage.spec.name);
 		state_lineage_done(&lineage);
 	}
 	return text;
@@ -144,7 +144,7 @@ static void test_only_its_owner_reads_it(void **test)
 
 static void test_a_wish_is_kept_whole(void **test)
 {
-	const struct state_wish wish = {
+	const struct certificate_spec wish = {
 		.name = "shop",
 		.identifiers = STRING_LIST("a.example", "192.0.2.1"),
 		.cas = STRING_LIST("first", "second"),
@@ -162,21 +162,21 @@ static void test_a_wish_is_kept_whole(void **test)
 	struct state_lineage lineage;
 	int64_t id;
 
-	assert_int_equal(state_wish(*test, &wish, &id), 0);
+	assert_int_equal(state_set_spec(*test, &wish, &id), 0);
 	assert_int_equal(state_lineage_find(again(test), "shop", &lineage), 0);
 	assert_int_equal(lineage.id, id);
-	assert_true(string_list_equal(&lineage.wish.identifiers, &wish.identifiers));
-	assert_true(string_list_equal(&lineage.wish.cas, &wish.cas));
-	assert_string_equal(lineage.wish.account, wish.account);
-	assert_string_equal(lineage.wish.key_type, wish.key_type);
-	assert_string_equal(lineage.wish.preferred_profile, wish.preferred_profile);
-	assert_string_equal(lineage.wish.required_profile, wish.required_profile);
-	assert_string_equal(lineage.wish.preferred_chain, wish.preferred_chain);
-	assert_string_equal(lineage.wish.tenant, wish.tenant);
-	assert_string_equal(lineage.wish.deploy_hook, wish.deploy_hook);
-	assert_string_equal(lineage.wish.source, wish.source);
-	assert_true(lineage.wish.reuse_key);
-	assert_true(lineage.wish.bundle);
+	assert_true(string_list_equal(&lineage.spec.identifiers, &wish.identifiers));
+	assert_true(string_list_equal(&lineage.spec.cas, &wish.cas));
+	assert_string_equal(lineage.spec.account, wish.account);
+	assert_string_equal(lineage.spec.key_type, wish.key_type);
+	assert_string_equal(lineage.spec.preferred_profile, wish.preferred_profile);
+	assert_string_equal(lineage.spec.required_profile, wish.required_profile);
+	assert_string_equal(lineage.spec.preferred_chain, wish.preferred_chain);
+	assert_string_equal(lineage.spec.tenant, wish.tenant);
+	assert_string_equal(lineage.spec.deploy_hook, wish.deploy_hook);
+	assert_string_equal(lineage.spec.source, wish.source);
+	assert_true(lineage.spec.reuse_key);
+	assert_true(lineage.spec.bundle);
 	assert_string_equal(lineage.ca, "first");
 	assert_null(lineage.server);
 	assert_false(lineage.in_flight);
@@ -186,31 +186,31 @@ static void test_a_wish_is_kept_whole(void **test)
 
 static void test_a_changed_wish(void **test)
 {
-	struct state_wish wish = {.name = "a",
-				  .identifiers = STRING_LIST("a.example"),
-				  .cas = STRING_LIST("one", "two"),
-				  .source = "config"};
+	struct certificate_spec wish = {.name = "a",
+					.identifiers = STRING_LIST("a.example"),
+					.cas = STRING_LIST("one", "two"),
+					.source = "config"};
 	struct state_failure failure = {.text = "no", .next_attempt_s = NOW + 60, .next_ca = "two"};
 	struct state_lineage lineage;
 	int64_t id, same;
 
-	assert_int_equal(state_wish(*test, &wish, &id), 0);
+	assert_int_equal(state_set_spec(*test, &wish, &id), 0);
 	assert_int_equal(state_set_renewal(*test, id, NOW, STATE_NORMAL), 0);
 	assert_int_equal(state_order_failed(*test, id, &failure, NOW), 0);
 
 	/* What concerns neither names nor CAs leaves the failures alone. */
 	wish.deploy_hook = "reload";
-	assert_int_equal(state_wish(*test, &wish, &same), 0);
+	assert_int_equal(state_set_spec(*test, &wish, &same), 0);
 	assert_int_equal(same, id);
 	lineage = lineage_of(*test, id);
-	assert_string_equal(lineage.wish.deploy_hook, "reload");
+	assert_string_equal(lineage.spec.deploy_hook, "reload");
 	assert_string_equal(lineage.ca, "two");
 	assert_int_equal(lineage.failures, 1);
 	assert_int_equal(lineage.issue_at_s, NOW + 60);
 	state_lineage_done(&lineage);
 
 	wish.cas = STRING_LIST("three");
-	assert_int_equal(state_wish(*test, &wish, NULL), 0);
+	assert_int_equal(state_set_spec(*test, &wish, NULL), 0);
 	lineage = lineage_of(*test, id);
 	assert_string_equal(lineage.ca, "three");
 	assert_int_equal(lineage.failures, 0);
@@ -218,7 +218,7 @@ static void test_a_changed_wish(void **test)
 	state_lineage_done(&lineage);
 
 	wish.identifiers = STRING_LIST("a.example", "b.example");
-	assert_int_equal(state_wish(*test, &wish, NULL), 0);
+	assert_int_equal(state_set_spec(*test, &wish, NULL), 0);
 	lineage = lineage_of(*test, id);
 	assert_int_equal(lineage.issue_at_s, 1);
 	state_lineage_done(&lineage);
@@ -226,7 +226,7 @@ static void test_a_changed_wish(void **test)
 
 static void test_what_a_source_no_longer_names_is_retired(void **test)
 {
-	struct state_wish wish = {.cas = STRING_LIST(CA), .source = "domains"};
+	struct certificate_spec wish = {.cas = STRING_LIST(CA), .source = "domains"};
 	const char *const names[] = {"a.example", "b.example", "c.example"};
 	struct state_lineage lineage;
 	int64_t retired;
@@ -236,13 +236,13 @@ static void test_what_a_source_no_longer_names_is_retired(void **test)
 	for (i = 0; i < 3; i++) {
 		wish.name = names[i];
 		wish.identifiers = STRING_LIST(names[i]);
-		assert_int_equal(state_wish(*test, &wish, NULL), 0);
+		assert_int_equal(state_set_spec(*test, &wish, NULL), 0);
 	}
 	assert_int_equal(state_begin(*test), 0);
 	assert_int_equal(state_source_begin(*test, "domains"), 0);
 	wish.name = "b.example";
 	wish.identifiers = STRING_LIST("b.example");
-	assert_int_equal(state_wish(*test, &wish, NULL), 0);
+	assert_int_equal(state_set_spec(*test, &wish, NULL), 0);
 	assert_int_equal(state_source_end(*test, &retired), 0);
 	assert_int_equal(state_commit(*test), 0);
 	assert_int_equal(retired, 2);
@@ -251,7 +251,7 @@ static void test_what_a_source_no_longer_names_is_retired(void **test)
 	/* Named again it is back. */
 	wish.name = "c.example";
 	wish.identifiers = STRING_LIST("c.example");
-	assert_int_equal(state_wish(*test, &wish, NULL), 0);
+	assert_int_equal(state_set_spec(*test, &wish, NULL), 0);
 	assert_string_equal(due(*test, NOW, 64), "cli.example b.example c.example");
 	assert_int_equal(state_lineage_find(*test, "a.example", &lineage), 0);
 	assert_true(lineage.retired);
@@ -312,14 +312,15 @@ static int count_ca(void *context, const char *ca)
 
 static void test_the_cas_in_use(void **test)
 {
-	struct state_wish wish = {.identifiers = STRING_LIST("x.example"), .source = "config"};
+	struct certificate_spec wish = {.identifiers = STRING_LIST("x.example"),
+					.source = "config"};
 	int count = 0;
 
 	wish_for(*test, "a.example", NULL);
 	wish_for(*test, "b.example", NULL);
 	wish.name = "c";
 	wish.cas = STRING_LIST("other");
-	assert_int_equal(state_wish(*test, &wish, NULL), 0);
+	assert_int_equal(state_set_spec(*test, &wish, NULL), 0);
 	assert_int_equal(state_cas(*test, count_ca, &count), 0);
 	assert_int_equal(count, 2);
 }

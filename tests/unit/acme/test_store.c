@@ -85,13 +85,13 @@ static int write_chain(const char *name, struct key *key, const struct chain *ch
 		       struct failure *failure)
 {
 	json_t *origin = json_pack("{s:s}", "server", "https://ca.example/");
-	struct lineage *lineage;
+	struct store_writer *lineage;
 	int error;
 
-	error = lineage_begin(&lineage, &paths, name, key, failure);
+	error = store_writer_open(&lineage, &paths, name, key, failure);
 	if (!error) {
-		error = lineage_commit(lineage, chain, origin, failure);
-		lineage_free(lineage);
+		error = store_writer_commit(lineage, chain, origin, failure);
+		store_writer_free(lineage);
 	}
 	json_decref(origin);
 	return error;
@@ -242,13 +242,13 @@ static void test_uncommitted_leaves_nothing(void **state)
 {
 	struct generation generation = make_generation("leaf\n", "");
 	struct failure failure = {0};
-	struct lineage *lineage;
+	struct store_writer *lineage;
 
 	(void)state;
-	assert_int_equal(lineage_begin(&lineage, &paths, NAME, generation.key, &failure), 0);
+	assert_int_equal(store_writer_open(&lineage, &paths, NAME, generation.key, &failure), 0);
 	/* The key is on the disk before anything else happens. */
 	assert_int_equal(mode_of("archive/" NAME "/staging/privkey.pem"), 0600);
-	lineage_free(lineage);
+	store_writer_free(lineage);
 	assert_int_equal(mode_of("archive/" NAME), -1);
 	assert_true(nothing_is_live());
 	key_free(generation.key);
@@ -258,14 +258,14 @@ static void test_one_writer_at_a_time(void **state)
 {
 	struct generation generation = make_generation("leaf\n", "");
 	struct failure failure = {0};
-	struct lineage *lineage;
+	struct store_writer *lineage;
 
 	(void)state;
-	assert_int_equal(lineage_begin(&lineage, &paths, NAME, generation.key, &failure), 0);
-	assert_int_equal(write_generation(NAME, &generation, &failure), LINEAGE_BUSY);
+	assert_int_equal(store_writer_open(&lineage, &paths, NAME, generation.key, &failure), 0);
+	assert_int_equal(write_generation(NAME, &generation, &failure), STORE_WRITER_BUSY);
 	assert_non_null(strstr(failure.cause, "another sidestep"));
 	write_well("b.example", &generation);
-	lineage_free(lineage);
+	store_writer_free(lineage);
 	write_well(NAME, &generation);
 	key_free(generation.key);
 }
@@ -300,7 +300,7 @@ static void test_full_disk(void **state)
 	struct generation old = make_generation("old leaf\n", "old root\n");
 	struct generation new = make_generation("leaf\n", "root\n");
 	struct failure failure = {0};
-	struct lineage *lineage;
+	struct store_writer *lineage;
 	struct chain chain;
 	char text[256];
 
@@ -319,14 +319,14 @@ static void test_full_disk(void **state)
 	/* The room vanishes between beginning and committing. */
 	free(fixture_run(NULL, "mount -o remount,size=2m %s", paths.state));
 	failure = (struct failure){0};
-	assert_int_equal(lineage_begin(&lineage, &paths, NAME, new.key, &failure), 0);
+	assert_int_equal(store_writer_open(&lineage, &paths, NAME, new.key, &failure), 0);
 	free(fixture_run(NULL,
 			 "rm %s/archive/" NAME "/staging/reserve; cat /dev/zero >%s/filler "
 			 "2>/dev/null; touch %s/archive/" NAME "/staging/reserve",
 			 paths.state, paths.state, paths.state));
 	fill_chain(&chain, text, &new);
-	assert_int_equal(lineage_commit(lineage, &chain, NULL, &failure), -1);
-	lineage_free(lineage);
+	assert_int_equal(store_writer_commit(lineage, &chain, NULL, &failure), -1);
+	store_writer_free(lineage);
 	assert_true(is_live(NAME, &old));
 	assert_int_equal(mode_of("archive/" NAME "/staging"), -1);
 	assert_int_equal(mode_of("archive/" NAME "/2"), -1);
