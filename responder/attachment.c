@@ -186,6 +186,29 @@ static int attach_link(const struct paths *paths, const char *pin, int program_f
 	return err;
 }
 
+/* 1 when the pinned link is attached, 0 when not, or -errno. */
+static int has_link(const struct paths *paths, const char *pin)
+{
+	struct bpf_link_info info = {0};
+	__u32 size = sizeof(info);
+	int err = 0, link_fd = pins_get(paths, pin);
+
+	if (link_fd < 0)
+		return link_fd == -ENOENT ? 0 : link_fd;
+	if (bpf_obj_get_info_by_fd(link_fd, &info, &size))
+		err = -errno;
+	close(link_fd);
+	if (err)
+		return err;
+	/* Those of TCX, which the distribution's headers do not know, lie where XDP's do. */
+	return (info.type == BPF_LINK_TYPE_NETNS ? info.netns.netns_ino : info.xdp.ifindex) != 0;
+}
+
+int attachment_lookup_is_there(const struct paths *paths)
+{
+	return has_link(paths, PIN_LOOKUP_LINK);
+}
+
 int attachment_attach_lookup(const struct paths *paths, const struct attachment_programs *programs)
 {
 	int err, netns_fd;
@@ -214,6 +237,17 @@ static int attach_filter(const struct paths *paths, int ifindex, int program_fd)
 	if (!err && made_qdisc)
 		err = pins_put(paths, pin_name(PIN_QDISC, ifindex).text, program_fd);
 	return err;
+}
+
+static int has_filter(const struct paths *paths, int ifindex)
+{
+	int result, program_fd = pins_get(paths, pin_name(PIN_FILTER, ifindex).text);
+
+	if (program_fd < 0)
+		return program_fd == -ENOENT ? 0 : program_fd;
+	result = clsact_has(ifindex, program_fd);
+	close(program_fd);
+	return result;
 }
 
 static void detach_filter(const struct paths *paths, int ifindex)
@@ -255,6 +289,11 @@ int attachment_attach(const struct paths *paths, const struct attachment_program
 	if (!err)
 		detach_filter(paths, ifindex);
 	return err;
+}
+
+int attachment_is_there(const struct paths *paths, int ifindex, bool tcx)
+{
+	return tcx ? has_link(paths, pin_name(PIN_LINK, ifindex).text) : has_filter(paths, ifindex);
 }
 
 void attachment_detach_others(const struct paths *paths,

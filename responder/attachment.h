@@ -41,6 +41,13 @@ int attachment_attach_lookup(const struct paths *paths, const struct attachment_
 int attachment_attach(const struct paths *paths, const struct attachment_programs *programs,
 		      int ifindex, bool tcx);
 
+/*
+ * Is what was attached still there, to the interface or to the network namespace?  Others
+ * can remove it: tc(8), bpftool(8), rm in the bpffs.  1 or 0, or -errno.
+ */
+int attachment_is_there(const struct paths *paths, int ifindex, bool tcx);
+int attachment_lookup_is_there(const struct paths *paths);
+
 /* Detach from all interfaces but those that `is_wanted` wants. */
 void attachment_detach_others(const struct paths *paths,
 			      bool (*is_wanted)(const void *context, int ifindex),

@@ -45,11 +45,10 @@ static bool is_gone(int err)
 	return err == -ENOENT || err == -ENODEV || err == -EINVAL;
 }
 
-int clsact_detach(int ifindex, int program_fd)
+int clsact_has(int ifindex, int program_fd)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
 	LIBBPF_OPTS(bpf_tc_opts, found, .handle = HANDLE, .priority = PRIORITY);
-	LIBBPF_OPTS(bpf_tc_opts, ours, .handle = HANDLE, .priority = PRIORITY);
 	__u32 id = 0;
 	int err;
 
@@ -57,9 +56,21 @@ int clsact_detach(int ifindex, int program_fd)
 	if (err)
 		return err;
 	err = bpf_tc_query(&hook, &found);
-	if (!err && found.prog_id == id)
-		err = bpf_tc_detach(&hook, &ours);
-	return is_gone(err) ? 0 : err;
+	if (err)
+		return is_gone(err) ? 0 : err;
+	return found.prog_id == id;
+}
+
+int clsact_detach(int ifindex, int program_fd)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, ours, .handle = HANDLE, .priority = PRIORITY);
+	int result = clsact_has(ifindex, program_fd);
+
+	if (result <= 0)
+		return result;
+	result = bpf_tc_detach(&hook, &ours);
+	return is_gone(result) ? 0 : result;
 }
 
 /* --- whether others use the qdisc ---------------------------------------------------- */

@@ -15,6 +15,9 @@
  */
 int clsact_attach(int ifindex, int program_fd, bool *ret_made_qdisc);
 
+/* Is this very program attached?  1 or 0, or -errno. */
+int clsact_has(int ifindex, int program_fd);
+
 /* Detach, if it is this very program that is attached.  Nothing there is fine.  0 or -errno. */
 int clsact_detach(int ifindex, int program_fd);
 

@@ -6,10 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/challenge_table.h"
 #include "common/log.h"
 #include "common/paths.h"
 #include "responder/attachment.h"
 #include "responder/json_file.h"
+#include "responder/retry.h"
 #include "responder/steer.h"
 
 struct interface {
@@ -17,6 +19,7 @@ struct interface {
 	int ifindex;
 	bool attached; /* false: it could not be done */
 	bool seen; /* in the round that is under way */
+	struct retry retry; /* of attaching */
 };
 
 /* --- the list ---------------------------------------------------------------------- */
@@ -91,6 +94,8 @@ static int add(struct interfaces *interfaces, const struct attachment_programs *
 	strncpy(interface->name, found->if_name, IF_NAMESIZE - 1);
 	err = attach(interfaces, programs, options, interface->ifindex);
 	interface->attached = !err;
+	if (err)
+		retry_note(&interface->retry, challenge_clock_ns());
 	interfaces->count++;
 	if (err == -EOPNOTSUPP)
 		log_warning("interface %s is left out: its link layer is unknown here",
@@ -168,11 +173,61 @@ int interfaces_attach(const struct steer_options *options, struct interfaces *re
 
 /* --- following --------------------------------------------------------------------- */
 
+/* Attach again, or at last, and say so once. */
+static void attach_again(struct interfaces *interfaces, struct interface *interface,
+			 const struct attachment_programs *programs,
+			 const struct steer_options *options)
+{
+	bool removed = interface->attached;
+	int err = attach(interfaces, programs, options, interface->ifindex);
+
+	interface->attached = !err;
+	if (err == -ENODEV || err == -ENXIO) /* gone meanwhile, with all that was attached */
+		return;
+	if (!err && removed)
+		log_warning("something on this host removed the program from interface %s: "
+			    "attached again",
+			    interface->name);
+	else if (!err)
+		log_notice("interface %s: attached now", interface->name);
+	else if (removed)
+		log_error("something on this host removed the program from interface %s, and it "
+			  "cannot be attached again: %s; trying on",
+			  interface->name, strerror(-err));
+}
+
+/* See to it that the program is attached.  Returns whether that changed anything. */
+static bool keep_attached(struct interfaces *interfaces, struct interface *interface,
+			  const struct attachment_programs *programs,
+			  const struct steer_options *options)
+{
+	uint64_t now_ns = challenge_clock_ns();
+	bool before = interface->attached;
+
+	/* An error, which leaves the question open, counts as attached. */
+	if (before &&
+	    attachment_is_there(options->paths, interface->ifindex, interfaces->tcx) != 0) {
+		retry_settle(&interface->retry, now_ns);
+		return false;
+	}
+	if (retry_is_due(&interface->retry, now_ns)) {
+		retry_note(&interface->retry, now_ns);
+		attach_again(interfaces, interface, programs, options);
+	} else if (before) {
+		interface->attached = false;
+		log_warning("something on this host removed the program from interface %s once "
+			    "more: attaching it in %u seconds",
+			    interface->name, interface->retry.pause_s);
+	}
+	return interface->attached != before;
+}
+
 /* Look at one interface that is there.  Returns whether that changed anything. */
 static bool follow(struct interfaces *interfaces, const struct attachment_programs *programs,
 		   const struct steer_options *options, const struct if_nameindex *found)
 {
 	struct interface *known = find(interfaces, (int)found->if_index);
+	bool renamed;
 
 	if (!known) {
 		if (!is_wanted(options, found->if_name))
@@ -182,11 +237,12 @@ static bool follow(struct interfaces *interfaces, const struct attachment_progra
 		return true;
 	}
 	known->seen = true;
-	if (!strcmp(known->name, found->if_name))
-		return false;
-	log_notice("interface %s is %s now", known->name, found->if_name);
-	strncpy(known->name, found->if_name, IF_NAMESIZE - 1);
-	return true;
+	renamed = strcmp(known->name, found->if_name);
+	if (renamed) {
+		log_notice("interface %s is %s now", known->name, found->if_name);
+		strncpy(known->name, found->if_name, IF_NAMESIZE - 1);
+	}
+	return keep_attached(interfaces, known, programs, options) || renamed;
 }
 
 /* Forget the interfaces that have gone, and with them what was attached.  Returns whether any have. */
@@ -219,9 +275,12 @@ bool interfaces_follow(struct interfaces *interfaces, const struct steer_options
 		return false;
 	}
 	err = attachment_programs_get(options->paths, &programs);
-	if (err) {
-		log_error("cannot get the pinned programs, to follow the interfaces: %s",
+	if (err && !interfaces->programs_missing)
+		log_error("cannot get the pinned programs, to follow the interfaces: %s; restart "
+			  "the responder",
 			  strerror(-err));
+	interfaces->programs_missing = err;
+	if (err) {
 		if_freenameindex(found);
 		return false;
 	}

@@ -17,6 +17,7 @@ struct interfaces {
 	struct interface *list;
 	size_t count, capacity;
 	bool tcx; /* else clsact */
+	bool programs_missing; /* the last time: their pins are gone */
 };
 
 /*
@@ -27,9 +28,10 @@ struct interfaces {
 int interfaces_attach(const struct steer_options *options, struct interfaces *ret_interfaces);
 
 /*
- * Follow the interfaces that have come, gone or been renamed since.  Goes on when
- * one cannot be attached to, which is logged and shown.  Returns whether anything
- * has changed.
+ * Follow the interfaces that have come, gone or been renamed since, and attach again where
+ * something else has removed the program, or where attaching has failed: at once, then after
+ * longer and longer pauses.  Goes on when one cannot be attached to, which is logged and
+ * shown.  Returns whether anything has changed.
  */
 bool interfaces_follow(struct interfaces *interfaces, const struct steer_options *options);
 

@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <linux/capability.h>
-#include <linux/netlink.h>
-#include <linux/rtnetlink.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -14,13 +12,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/instance.h"
 #include "common/log.h"
 #include "common/paths.h"
 #include "responder/attachment.h"
-#include "responder/interfaces.h"
-#include "responder/pins.h"
 #include "responder/steer.h"
+#include "responder/watch.h"
 
 /* --- what it needs, and no more ---------------------------------------------------- */
 
@@ -70,44 +66,6 @@ static int keep_only_needed_capabilities(const struct monitor_options *options)
 
 /* --- its life ------------------------------------------------------------------------ */
 
-/* A socket that is readable when interfaces come, go or change: rtnetlink(7).  Or -errno. */
-static int open_link_events(void)
-{
-	const struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
-	int err, fd;
-
-	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-	if (fd < 0)
-		return -errno;
-	if (bind(fd, (const struct sockaddr *)&address, sizeof(address))) {
-		err = -errno;
-		close(fd);
-		return err;
-	}
-	return fd;
-}
-
-/* What exactly happened is not read: to look at what is there is simpler, and misses nothing. */
-static void follow_links(int link_events_fd, struct interfaces *interfaces,
-			 const struct steer_options *options)
-{
-	char message[8192];
-	bool changed;
-	int lock_fd;
-
-	while (recv(link_events_fd, message, sizeof(message), 0) >= 0 || errno == ENOBUFS)
-		;
-	lock_fd = instance_lock_programs(options->paths);
-	if (lock_fd < 0) {
-		log_error("cannot lock %s: %s", options->paths->programs_lock, strerror(-lock_fd));
-		return;
-	}
-	changed = interfaces_follow(interfaces, options);
-	if (changed)
-		interfaces_write(interfaces, options->paths);
-	close(lock_fd);
-}
-
 /* What the responder tells its monitor, a byte each.  Its end without any of the last two is its death. */
 enum order { ORDER_TAKE_OVER = 't', ORDER_DETACH = 'd', ORDER_LEAVE = 'l', ORDER_NONE = 0 };
 
@@ -118,26 +76,22 @@ static enum order read_order(int channel_fd)
 	return read(channel_fd, &byte, sizeof(byte)) > 0 ? (enum order)byte : ORDER_NONE;
 }
 
-/* Follow the interfaces and, in the repair takeover, adopt, until the responder ends, and say how it did. */
-static enum order work_until_end(struct interfaces *interfaces,
-				 const struct monitor_options *options, struct tcp_repair *repair,
-				 int link_events_fd, int channel_fd)
+/* Watch and, in the repair takeover, adopt, until the responder ends, and say how it did. */
+static enum order work_until_end(struct watch *watch, const struct monitor_options *options,
+				 struct tcp_repair *repair, int channel_fd)
 {
 	struct pollfd polled[] = {
 		{.fd = channel_fd, .events = POLLIN},
-		{.fd = link_events_fd, .events = POLLIN},
+		{.fd = watch_fd(watch), .events = POLLIN},
 		{.fd = repair && !options->waits ? tcp_repair_fd(repair) : -1, .events = POLLIN},
 	};
 	bool waits = options->waits;
 	enum order order;
 
-	/* Between the attaching and the opening of the socket something may have come. */
-	follow_links(link_events_fd, interfaces, options->steer);
 	for (;;) {
-		if (poll(polled, sizeof(polled) / sizeof(polled[0]), -1) < 0)
+		watch_work(watch);
+		if (poll(polled, sizeof(polled) / sizeof(polled[0]), watch_pause_ms(watch)) < 0)
 			continue; /* a signal that is ignored */
-		if (polled[1].revents)
-			follow_links(link_events_fd, interfaces, options->steer);
 		if (polled[2].revents)
 			tcp_repair_work(repair);
 		if (!polled[0].revents)
@@ -158,7 +112,8 @@ static _Noreturn void keep(struct interfaces *interfaces, const struct monitor_o
 {
 	struct tcp_repair *repair = NULL;
 	enum order order = ORDER_DETACH;
-	int err = 0, link_events_fd;
+	struct watch *watch = NULL;
+	int err;
 
 	/* It ends with the responder, not with a signal that was meant for the responder. */
 	signal(SIGINT, SIG_IGN);
@@ -167,9 +122,7 @@ static _Noreturn void keep(struct interfaces *interfaces, const struct monitor_o
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_NAME, "sidestep-monitor", 0, 0, 0);
 	close_others(options, channel_fd);
-	link_events_fd = open_link_events();
-	if (link_events_fd < 0)
-		err = link_events_fd;
+	err = watch_new(&watch, interfaces, options->steer);
 	if (!err && options->tcp_repair_maps.adoptions_fd >= 0)
 		err = tcp_repair_new(&repair, &options->tcp_repair_maps, options->adoption_fds,
 				     options->steer->threads);
@@ -178,12 +131,13 @@ static _Noreturn void keep(struct interfaces *interfaces, const struct monitor_o
 	if (err)
 		log_error("the monitor cannot work: %s", strerror(-err));
 	else
-		order = work_until_end(interfaces, options, repair, link_events_fd, channel_fd);
+		order = work_until_end(watch, options, repair, channel_fd);
 	if (order != ORDER_LEAVE)
 		__atomic_store_n(&options->control->alive_until_ns, 0, __ATOMIC_RELAXED);
 	if (order == ORDER_DETACH)
 		attachment_detach_all(options->steer->paths);
 	tcp_repair_free(repair);
+	watch_free(watch);
 	_exit(err ? 1 : 0);
 }
 

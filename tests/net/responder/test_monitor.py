@@ -4,13 +4,12 @@
 import contextlib
 import ctypes
 import os
+import socket
 import time
 
-import certificates
-import clients
-import hosts
 import pytest
-import sidestep
+
+from lab import attached, certificates, clients, hosts, sidestep
 
 NAME = "www.example.org"
 STEERED_TO_WHEN_HUNG_S = 5  # at most, by ARCHITECTURE.md
@@ -29,6 +28,16 @@ def check_challenge(lab, addresses=()):
 def check_production(lab, server):
     for address in (lab.server.ipv4, lab.server.ipv6):
         assert clients.get(lab.validator, address, NAME).certificate == server.certificate
+
+
+def wait_until_said(instance, *words):
+    """Wait for a line of the responder's log with all these words; how many there are."""
+
+    def count():
+        lines = instance.responder.output().splitlines()
+        return len([line for line in lines if all(word in line for word in words)])
+
+    return hosts.wait_for(count, f"a message of: {words}")
 
 
 # --- the responder itself -----------------------------------------------------------------------
@@ -72,6 +81,80 @@ def test_hung_thread(lab, nginx, instance, takeover):
 
 
 # --- what is attached ---------------------------------------------------------------------------
+
+REMOVALS = {
+    "filter": ("tc", "filter", "del", "dev", "eth0", "ingress"),
+    "qdisc": ("tc", "qdisc", "del", "dev", "eth0", "clsact"),
+}
+
+
+@pytest.mark.parametrize("removal", REMOVALS)
+def test_filter_removed(lab, nginx, instance, takeover, removal):
+    """Another tool clears up what is not its own: attached again, and said."""
+    instance.start("--takeover", takeover, "--attach", "clsact").publish(NAME)
+    before = attached.attachments(lab.server)
+    lab.server.run(*REMOVALS[removal])
+    wait_until_said(instance, "eth0", "attached again")
+    assert attached.attachments(lab.server) == before
+    check_challenge(lab)
+    check_production(lab, nginx)
+
+    assert instance.responder.stop() == 0
+    assert not attached.attachments(lab.server)
+
+
+@pytest.mark.parametrize("pin", ("link_lookup", "link_eth0"))
+def test_link_detached(lab, nginx, instance, pin):
+    instance.start("--takeover", "sk_lookup").publish(NAME)
+    before = attached.attachments(lab.server)
+    with lab.server.entered():
+        pin = pin.replace("eth0", str(socket.if_nametoindex("eth0")))
+    hosts.run("bpftool", "link", "detach", "id", str(instance.links()[pin]))
+    assert attached.attachments(lab.server) != before
+    hosts.wait_for(lambda: attached.attachments(lab.server) == before, "all to be attached")
+    assert wait_until_said(instance, "attached again") == 1
+    check_challenge(lab)
+    check_production(lab, nginx)
+
+
+def monitor_of(instance):
+    return hosts.run("ps", "--ppid", instance.responder.pid, "-o", "pid=").stdout.split()[0]
+
+
+@contextlib.contextmanager
+def paused(pid):
+    """A process that stands still."""
+    hosts.run("kill", "-STOP", pid)
+    try:
+        yield
+    finally:
+        hosts.run("kill", "-CONT", pid)
+
+
+def test_attaching_failed_once(lab, nginx, instance, takeover):
+    """What stood in the way goes: the interface is steered from then on."""
+    instance.start("--takeover", takeover, "--attach", "clsact").publish(NAME)
+    with paused(monitor_of(instance)):
+        lab.server.run("ip", "link", "add", "late0", "type", "veth", "peer", "name", "late1")
+        lab.server.run("tc", "qdisc", "add", "dev", "late0", "clsact")
+        # The priority of Sidestep's filter, for another protocol: there is no place for two.
+        lab.server.run(
+            *("tc", "filter", "add", "dev", "late0", "ingress", "pref", "443"),
+            *("protocol", "arp", "u32", "match", "u32", "0", "0", "flowid", "1:1"),
+        )
+    hosts.wait_for(
+        lambda: instance.status()["responder"]["unprotected"] == ["late0"],
+        "the interface to be unprotected",
+    )
+    wait_until_said(instance, "cannot attach", "late0")
+
+    lab.server.run("tc", "filter", "del", "dev", "late0", "ingress")
+    hosts.wait_for(
+        lambda: "late0" in instance.status()["responder"]["interfaces"],
+        "the interface to be protected",
+    )
+    assert "clsact late0" in attached.attachments(lab.server)
+    assert wait_until_said(instance, "cannot attach", "late0") == 1
 
 
 @pytest.mark.parametrize("attach", ("tcx", "clsact"))

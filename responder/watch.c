@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "responder/watch.h"
+
+#include <errno.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/challenge_table.h"
+#include "common/instance.h"
+#include "common/log.h"
+#include "common/paths.h"
+#include "responder/attachment.h"
+#include "responder/interfaces.h"
+#include "responder/retry.h"
+#include "responder/steer.h"
+
+/*
+ * What is attached is looked at when the kernel tells of a change, but not after each of very
+ * many changes, and now and then: a link that was detached is not told of.
+ */
+#define ATTACHED_SOONEST_MS 100
+#define ATTACHED_LATEST_MS  5000
+#define EVENTS_AT_ONCE      1000
+#define NS_PER_MS           UINT64_C(1000000)
+
+struct watch {
+	struct interfaces *interfaces;
+	const struct steer_options *options;
+	int events_fd;
+	bool changed; /* since the last look at what is attached */
+	uint64_t attached_ns; /* that look, of challenge_clock_ns() */
+	struct retry lookup_retry;
+};
+
+/* --- events -------------------------------------------------------------------------- */
+
+/*
+ * A socket that is readable when interfaces, their queueing disciplines or their filters
+ * come, go or change: rtnetlink(7).  Or -errno.
+ */
+static int open_events(void)
+{
+	const struct sockaddr_nl address = {
+		.nl_family = AF_NETLINK,
+		.nl_groups = RTMGRP_LINK | RTMGRP_TC,
+	};
+	int err, fd;
+
+	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, (const struct sockaddr *)&address, sizeof(address))) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+/* What exactly happened is not read: to look at what is there is simpler, and misses nothing. */
+static void read_events(struct watch *watch)
+{
+	char message[8192];
+
+	for (int i = 0; i < EVENTS_AT_ONCE; i++) {
+		if (recv(watch->events_fd, message, sizeof(message), 0) < 0 && errno != ENOBUFS)
+			return;
+		watch->changed = true;
+	}
+}
+
+/* --- what is attached ----------------------------------------------------------------- */
+
+/* In the sk_lookup takeover: the dispatcher stays attached to the network namespace. */
+static void follow_lookup(struct watch *watch)
+{
+	uint64_t now_ns = challenge_clock_ns();
+	const struct paths *paths = watch->options->paths;
+	struct attachment_programs programs;
+	int err;
+
+	err = attachment_programs_get(paths, &programs);
+	if (err) /* interfaces_follow() logs it */
+		return;
+	if (programs.lookup_fd < 0 || attachment_lookup_is_there(paths) != 0) {
+		retry_settle(&watch->lookup_retry, now_ns);
+	} else if (retry_is_due(&watch->lookup_retry, now_ns)) {
+		retry_note(&watch->lookup_retry, now_ns);
+		err = attachment_attach_lookup(paths, &programs);
+		if (err)
+			log_error("something on this host detached the sk_lookup program, and it "
+				  "cannot be attached again: %s; trying on",
+				  strerror(-err));
+		else
+			log_warning("something on this host detached the sk_lookup program: "
+				    "attached again");
+	}
+	attachment_programs_close(&programs);
+}
+
+static void follow_attached(struct watch *watch)
+{
+	const struct paths *paths = watch->options->paths;
+	int lock_fd = instance_lock_programs(paths);
+
+	watch->changed = false;
+	watch->attached_ns = challenge_clock_ns();
+	if (lock_fd < 0) {
+		log_error("cannot lock %s: %s", paths->programs_lock, strerror(-lock_fd));
+		return;
+	}
+	follow_lookup(watch);
+	if (interfaces_follow(watch->interfaces, watch->options))
+		interfaces_write(watch->interfaces, paths);
+	close(lock_fd);
+}
+
+/* --- the whole ------------------------------------------------------------------------ */
+
+int watch_new(struct watch **ret_watch, struct interfaces *interfaces,
+	      const struct steer_options *options)
+{
+	struct watch *watch = calloc(1, sizeof(*watch));
+	int err;
+
+	if (!watch)
+		return -ENOMEM;
+	*watch = (struct watch){
+		.interfaces = interfaces,
+		.options = options,
+		.events_fd = open_events(),
+		.changed = true, /* something may have come before the socket was open */
+	};
+	if (watch->events_fd < 0) {
+		err = watch->events_fd;
+		free(watch);
+		return err;
+	}
+	*ret_watch = watch;
+	return 0;
+}
+
+int watch_fd(const struct watch *watch)
+{
+	return watch->events_fd;
+}
+
+int watch_pause_ms(const struct watch *watch)
+{
+	uint64_t since_ms = (challenge_clock_ns() - watch->attached_ns) / NS_PER_MS;
+	uint64_t wanted_ms = watch->changed ? ATTACHED_SOONEST_MS : ATTACHED_LATEST_MS;
+
+	return since_ms < wanted_ms ? (int)(wanted_ms - since_ms) : 0;
+}
+
+void watch_work(struct watch *watch)
+{
+	read_events(watch);
+	if (!watch_pause_ms(watch))
+		follow_attached(watch);
+}
+
+void watch_free(struct watch *watch)
+{
+	if (!watch)
+		return;
+	close(watch->events_fd);
+	free(watch);
+}
