@@ -63,6 +63,7 @@ def stopped_thread(process):
         ptrace(PTRACE_DETACH, thread)
 
 
+@pytest.mark.row("S4")
 def test_hung_thread(lab, nginx, instance, takeover):
     """With one of its threads hung the responder is as good as none, within the time stated."""
     instance.start("--takeover", takeover, "--threads", "2").publish(NAME)
@@ -88,6 +89,7 @@ REMOVALS = {
 }
 
 
+@pytest.mark.row("S6")
 @pytest.mark.parametrize("removal", REMOVALS)
 def test_filter_removed(lab, nginx, instance, takeover, removal):
     """Another tool clears up what is not its own: attached again, and said."""
@@ -103,6 +105,7 @@ def test_filter_removed(lab, nginx, instance, takeover, removal):
     assert not attached.attachments(lab.server)
 
 
+@pytest.mark.row("S6")
 @pytest.mark.parametrize("pin", ("link_lookup", "link_eth0"))
 def test_link_detached(lab, nginx, instance, pin):
     instance.start("--takeover", "sk_lookup").publish(NAME)
@@ -131,6 +134,7 @@ def paused(pid):
         hosts.run("kill", "-CONT", pid)
 
 
+@pytest.mark.row("S6")
 def test_attaching_failed_once(lab, nginx, instance, takeover):
     """What stood in the way goes: the interface is steered from then on."""
     instance.start("--takeover", takeover, "--attach", "clsact").publish(NAME)
@@ -157,6 +161,7 @@ def test_attaching_failed_once(lab, nginx, instance, takeover):
     assert wait_until_said(instance, "cannot attach", "late0") == 1
 
 
+@pytest.mark.row("S6")
 @pytest.mark.parametrize("attach", ("tcx", "clsact"))
 @pytest.mark.parametrize("interface", ("eth0", "lo"))
 def test_link_down_and_up(lab, nginx, instance, takeover, attach, interface):
@@ -173,6 +178,7 @@ def test_link_down_and_up(lab, nginx, instance, takeover, attach, interface):
 # --- addresses ----------------------------------------------------------------------------------
 
 
+@pytest.mark.row("S7")
 @pytest.mark.parametrize("missing", ("both", "ipv6"))
 def test_loopback_comes_late(lab, nginx, instance, takeover, missing):
     """As at boot: what the responder's own listeners are bound to is not there yet."""

@@ -176,7 +176,7 @@ static void test_port_is_taken(void **state)
 	listeners_close(&listeners);
 }
 
-/* The loopback addresses may come after the responder: both families, or just IPv6's. */
+/* The loopback addresses may come after the responder: both families, or just IPv6's.  Row S7. */
 static void test_without_loopback_addresses(void **state)
 {
 	static const char path[] = "/proc/sys/net/ipv6/conf/lo/disable_ipv6";
