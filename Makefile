@@ -154,19 +154,19 @@ check: $(O)/setup.stamp
 	$(Q)$(MAKE) --no-print-directory check-run
 
 check-run: all $(UNIT_TESTS) $(BPF_TESTS) $(NET_PROGRAMS)
-	$(Q)O=$(O) PYTHON=$(PYTHON) tests/run.sh unit bpf net
+	$(Q)O=$(O) $(PYTHON) -B tests/run.py unit bpf net
 
 check-unit: $(UNIT_TESTS)
-	$(Q)O=$(O) tests/run.sh unit
+	$(Q)O=$(O) $(PYTHON) -B tests/run.py unit
 # Where a fault shows: with ASan and UBSan.
 fuzz: $(O)/setup.stamp
 	$(Q)$(MAKE) --no-print-directory SAN=1 O=build-san build-san/tests/unit/acme/test_fuzz
 	$(Q)FUZZ_INPUTS=1000000 build-san/tests/unit/acme/test_fuzz
 
 check-bpf: $(BPF_TESTS)
-	$(Q)O=$(O) tests/run.sh bpf
+	$(Q)O=$(O) $(PYTHON) -B tests/run.py bpf
 check-net: all $(NET_PROGRAMS)
-	$(Q)O=$(O) PYTHON=$(PYTHON) tests/run.sh net
+	$(Q)O=$(O) $(PYTHON) -B tests/run.py net
 
 # What once went wrong, and its tests: a list, and every one of them many times on a loaded machine.
 rows:

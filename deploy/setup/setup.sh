@@ -16,7 +16,7 @@ build_packages="gcc make clang llvm pkg-config libc6-dev linux-libc-dev bpftool
 	autoconf automake libtool debian-archive-keyring ca-certificates"
 test_packages="libcmocka-dev clang-format cppcheck shellcheck iproute2 iputils-ping nftables iptables ethtool procps
 	util-linux openssl gnutls-bin curl nginx haproxy apache2-bin wrk valgrind gnuplot-nox mandoc
-	python3 python3-pytest python3-cryptography python3-scapy pyflakes3"
+	python3 python3-pytest python3-pytest-xdist python3-cryptography python3-scapy pyflakes3"
 
 bench_packages=
 [ "${3:-}" != bench ] || bench_packages="uacme sslh libnginx-mod-stream"

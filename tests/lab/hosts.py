@@ -9,6 +9,7 @@ their process id, mounts and namespaces removed.
 
 import contextlib
 import ctypes
+import errno
 import ipaddress
 import itertools
 import os
@@ -16,6 +17,7 @@ import pathlib
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -26,6 +28,11 @@ PEERS = SOURCE / "build/peers/usr/bin"
 
 PATIENCE_S = 30  # for what takes a second on an idle machine
 CLONE_NEWNET = 0x40000000
+# For forbid_io_uring(): linux/prctl.h, linux/seccomp.h, linux/filter.h.
+PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
+SECCOMP_RET_ERRNO, SECCOMP_RET_ALLOW = 0x00050000, 0x7FFF0000
+BPF_LOAD_WORD, BPF_JUMP_IF_EQUAL, BPF_RETURN = 0x20, 0x15, 0x06
+SYS_IO_URING_SETUP = 425  # on every architecture
 SANITIZER_FINDING = re.compile(r"(Address|Leak|UndefinedBehavior)Sanitizer|runtime error:")
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -53,6 +60,25 @@ def wait_for(condition, what, patience_s=PATIENCE_S):
         if time.monotonic() > end:
             raise TimeoutError(f"waited {patience_s} s for {what}")
         time.sleep(0.02)
+
+
+def forbid_io_uring():
+    """From here on io_uring_setup() fails in this process and its children, with EPERM: as where
+    the sysctl kernel.io_uring_disabled is 2, or in most containers."""
+
+    def instruction(code, value, if_true=0, if_false=0):
+        return struct.pack("=HBBI", code, if_true, if_false, value)
+
+    program = b"".join((
+        instruction(BPF_LOAD_WORD, 0),  # the number of the system call
+        instruction(BPF_JUMP_IF_EQUAL, SYS_IO_URING_SETUP, 0, 1),
+        instruction(BPF_RETURN, SECCOMP_RET_ERRNO | errno.EPERM),
+        instruction(BPF_RETURN, SECCOMP_RET_ALLOW),
+    ))
+    instructions = ctypes.create_string_buffer(program, len(program))
+    header = struct.pack("@HP", len(program) // 8, ctypes.addressof(instructions))
+    if _libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, header, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_SECCOMP)")
 
 
 class Process:

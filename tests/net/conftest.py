@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the network tests have in common; run by tests/run.sh."""
+"""What the network tests have in common; run by tests/run.py."""
 
 import pytest
 
@@ -21,6 +21,11 @@ def pytest_runtest_makereport(item):
             if log.exists():
                 lines = log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
                 report.sections.append((f"log of {place} {name}", "\n".join(lines)))
+
+
+def pytest_collection_modifyitems(items):
+    """Slow tests begin first, so that none of them runs alone at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 def pytest_terminal_summary(terminalreporter):

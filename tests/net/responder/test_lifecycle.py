@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The responder comes and goes; production does not notice."""
 
-import contextlib
 import os
 import pathlib
 
@@ -306,29 +305,27 @@ def test_without_syncookies(lab, nginx, instance):
 IO_URING_DISABLED = pathlib.Path("/proc/sys/kernel/io_uring_disabled")
 
 
-@contextlib.contextmanager
-def io_uring_disabled(level):
+@pytest.fixture
+def io_uring_for_root_only():
     """This machine's setting, which no namespace has of its own, for as short as may be."""
     before = IO_URING_DISABLED.read_text()
-    IO_URING_DISABLED.write_text(str(level))
-    try:
-        yield
-    finally:
-        IO_URING_DISABLED.write_text(before)
+    IO_URING_DISABLED.write_text("1")
+    yield
+    IO_URING_DISABLED.write_text(before)
 
 
-def test_io_uring_for_root_only(lab, nginx, instance):
+@pytest.mark.alone
+def test_io_uring_for_root_only(lab, nginx, instance, io_uring_for_root_only):
     """The rings are made while it is root: a hardened host's 1 does not hinder it."""
-    with io_uring_disabled(1):
-        instance.start()
-        instance.publish(NAME)
-        check_challenge(lab)
+    instance.start()
+    instance.publish(NAME)
+    check_challenge(lab)
 
 
 def test_io_uring_for_nobody(lab, nginx, instance):
-    """2 does, and the message names it."""
-    with io_uring_disabled(2):
-        check_failure(instance.run_responder(), "kernel.io_uring_disabled", "sysctl")
-        checked = instance.run_responder("--check")
+    """2 does, and the message names it.  The kernel answers one process so, not the machine."""
+    forbidden = {"preexec_fn": hosts.forbid_io_uring}
+    check_failure(instance.run_responder(**forbidden), "kernel.io_uring_disabled", "sysctl")
+    checked = instance.run_responder("--check", **forbidden)
     assert checked.returncode == 1 and "kernel.io_uring_disabled" in checked.stdout
     assert not attached.attachments(lab.server)

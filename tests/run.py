@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run tests and count: run.py [--quick] KIND...   (unit, bpf, net)
+
+Several run at once: JOBS programs (one a processor), or LABS network tests (two a processor,
+because they mostly wait).  Each program and pytest write JUnit reports to $O/junit.
+
+The last line says "N passed, N failed"; the exit status is 0 only when tests ran and none
+failed.  A program that crashes, or stops before its report, counts as a failed test.  Skipped
+tests are named; under CI=true they count as failed.  --quick: of the network tests those marked
+`quick`.  Settings: O (build directory), JOBS, LABS.
+"""
+
+import argparse
+import concurrent.futures
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import xml.etree.ElementTree as tree
+
+SOURCE = pathlib.Path(__file__).resolve().parents[1]
+BUILD = pathlib.Path(os.environ.get("O", SOURCE / "build")).resolve()
+REPORTS = BUILD / "junit"
+PROCESSORS = len(os.sched_getaffinity(0))
+JOBS = int(os.environ.get("JOBS", PROCESSORS))
+LABS = int(os.environ.get("LABS", 2 * PROCESSORS))
+
+PROGRAM_LIMIT_S = 300
+NETWORK_LIMIT_S = 1800
+
+# What the sanitizers find ends the program.
+SANITIZER_OPTIONS = {
+    "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+}
+
+
+def need(condition, what, advice):
+    if not condition:
+        sys.exit(f"tests: {what}\ntests: {advice}")
+
+
+def succeeds(*command):
+    try:
+        return subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+def has_module(name):
+    return succeeds(sys.executable, "-c", f"import {name}")
+
+
+def check_machine(kinds):
+    """All that the tests need of the machine, asked for once and before the first."""
+    need(
+        os.geteuid() == 0,
+        "loading BPF programs and making network namespaces needs root",
+        "run this again as root",
+    )
+    need(
+        succeeds("unshare", "--net", "--mount", "true"),
+        "this machine lets root make no network or mount namespaces",
+        "run this outside of a container, or in a privileged one",
+    )
+    need(
+        succeeds("bpftool", "prog", "show"),
+        "bpftool is missing, or the bpf() system call does not work here",
+        "run 'make setup'; run this outside of a container, or with CAP_BPF, CAP_NET_ADMIN and"
+        " CAP_PERFMON",
+    )
+    need(
+        " bpf_sk_assign_tcp_reqsk" in pathlib.Path("/proc/kallsyms").read_text(),
+        f"the kernel {os.uname().release} has no bpf_sk_assign_tcp_reqsk",
+        "run this on Linux 6.9 or newer",
+    )
+    disabled = pathlib.Path("/proc/sys/kernel/io_uring_disabled")
+    need(
+        not disabled.exists() or disabled.read_text().strip() != "2",
+        "io_uring is disabled",
+        "run 'sysctl kernel.io_uring_disabled=1'",
+    )
+    if "net" in kinds:
+        for module in ("pytest", "xdist", "cryptography", "scapy"):
+            need(
+                has_module(module),
+                f"{sys.executable} has no module {module}",
+                "run 'make setup' as root, or name another Python with PYTHON=",
+            )
+
+
+# --- reports ---------------------------------------------------------------------------------
+
+
+def read_report(path):
+    """The root of a JUnit report; one without tests, when there is none or half of one."""
+    try:
+        return tree.parse(path).getroot()
+    except (FileNotFoundError, tree.ParseError):
+        return tree.Element("testsuites")
+
+
+def outcome_of(case):
+    if case.find("failure") is not None or case.find("error") is not None:
+        return "failed"
+    return "skipped" if case.find("skipped") is not None else "passed"
+
+
+def names_by_outcome(path):
+    names = {"passed": [], "failed": [], "skipped": []}
+    for case in read_report(path).iter("testcase"):
+        where = case.get("classname") or path.stem
+        names[outcome_of(case)].append(f"{where}.{case.get('name')}")
+    return names
+
+
+def add_failure(path, what):
+    """Add what no test of the report says: a crash, or an end before the last test."""
+    root = read_report(path)
+    suite = tree.SubElement(root, "testsuite", name=path.stem, tests="1", failures="1")
+    case = tree.SubElement(suite, "testcase", name="whole program")
+    text = "".join(letter for letter in what if letter.isprintable() or letter in "\n\t")
+    tree.SubElement(case, "failure").text = text
+    tree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
+
+
+# --- programs --------------------------------------------------------------------------------
+
+
+def run_program(source):
+    """Run one cmocka program, which writes a report; returns what there is to show."""
+    name = str(source.relative_to(SOURCE / "tests").with_suffix(""))
+    report = REPORTS / f"{name.replace('/', '.')}.xml"
+    cmocka = {"CMOCKA_MESSAGE_OUTPUT": "XML", "CMOCKA_XML_FILE": str(report)}
+    try:
+        ended = subprocess.run(
+            [BUILD / "tests" / name],
+            cwd=SOURCE,
+            env={**SANITIZER_OPTIONS, **os.environ, **cmocka},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=PROGRAM_LIMIT_S,
+            check=False,
+        )
+        output, status, end = ended.stdout, ended.returncode, f"exit status {ended.returncode}"
+    except subprocess.TimeoutExpired as late:
+        output, status, end = late.stdout or b"", 1, f"no end within {PROGRAM_LIMIT_S} s"
+    except OSError as error:
+        output, status, end = b"", 1, f"{error}: run 'make check'"
+    output = output.decode(errors="replace")
+    names = names_by_outcome(report)
+    if not any(names.values()) or (status != 0 and not names["failed"]):
+        add_failure(report, f"{end}\n{output}")
+        names = names_by_outcome(report)
+    if not names["failed"]:
+        return f"{name}: {len(names['passed'])} passed"
+    failures = [text for text in read_report(report).itertext() if text.strip()]
+    summary = f"{name}: {len(names['passed'])} passed, {len(names['failed'])} failed, {end}"
+    return "\n".join([output, *failures, summary])
+
+
+def run_programs(kinds):
+    """By the sources: a program whose source is gone is of an earlier build."""
+    sources = [path for kind in kinds for path in (SOURCE / "tests" / kind).rglob("test_*.c")]
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+        for shown in pool.map(run_program, sorted(sources)):
+            print(shown, flush=True)
+
+
+# --- network tests ---------------------------------------------------------------------------
+
+
+def run_pytest(name, *options):
+    report = REPORTS / f"{name}.xml"
+    command = [
+        *(sys.executable, "-B", "-m", "pytest", "--tb=short", f"--junitxml={report}"),
+        *("--durations=20", "--durations-min=5", *options, "tests/net"),
+    ]
+    environment = {**SANITIZER_OPTIONS, **os.environ, "O": str(BUILD)}
+    process = subprocess.Popen(command, cwd=SOURCE, env=environment)
+    try:
+        status = process.wait(NETWORK_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        # The interrupt lets pytest end its processes and remove its namespaces.
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        status = f"{signal.SIGINT.name}: no end within {NETWORK_LIMIT_S} s"
+    # 0: none failed, 1: some did; any other status means that pytest itself failed.
+    if status != 0 and (status != 1 or not names_by_outcome(report)["failed"]):
+        add_failure(report, f"pytest ended with status {status}")
+
+
+def run_network(quick):
+    # loadgroup: one test at a time to whoever is free.
+    several = ("-n", str(LABS), "--dist", "loadgroup")
+    if quick:
+        run_pytest("net", *several, "-m", "quick and not alone")
+    else:
+        run_pytest("net", *several, "-m", "not alone")
+        run_pytest("net-alone", "-m", "alone")
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Run tests and count.")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("kinds", nargs="+", choices=("unit", "bpf", "net"))
+    arguments = parser.parse_args()
+    check_machine(arguments.kinds)
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    for kind in arguments.kinds:
+        for report in REPORTS.glob(f"{kind}[.-]*xml"):
+            report.unlink()
+    run_programs([kind for kind in arguments.kinds if kind != "net"])
+    if "net" in arguments.kinds:
+        run_network(arguments.quick)
+
+    passed, failed = 0, 0
+    reports = [path for kind in arguments.kinds for path in REPORTS.glob(f"{kind}[.-]*xml")]
+    for report in sorted(reports):
+        names = names_by_outcome(report)
+        passed += len(names["passed"])
+        failed += len(names["failed"])
+        for name in names["skipped"]:
+            print(f"skipped: {name}")
+            failed += os.environ.get("CI") == "true"
+    print(f"{passed} passed, {failed} failed")
+    return 0 if passed and not failed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
