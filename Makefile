@@ -94,16 +94,16 @@ $(O)/sidestep-responder: $(O)/responder/main.o $(O)/libresponder.a $(O)/libcommo
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(RESPONDER_LIBS)
 
-$(O)/sidestep: $(O)/acme/main.o $(ACME_ARCHIVES) $(O)/libvalidators.a $(O)/libcommon.a
+$(O)/sidestep: $(O)/acme/main.o $(ACME_ARCHIVES) $(O)/libvalidator.a $(O)/libcommon.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(in_any_order) $(ACME_LIBS)
 
-$(O)/sidestep-bench: $(O)/bench/validators/main.o $(O)/libvalidators.a $(O)/libcommon.a
+$(O)/sidestep-bench: $(O)/bench/validators/main.o $(O)/libbench.a $(O)/libvalidator.a $(O)/libcommon.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(BENCH_LIBS)
 
 # A judge of what wolfSSL answers does not come near it.
-$(O)/bench/validators/%.o $(O)/acme/challenge/probe.o: WOLFSSL_CFLAGS =
+$(O)/common/validator/%.o $(O)/bench/validators/%.o $(O)/acme/challenge/probe.o: WOLFSSL_CFLAGS =
 
 $(O)/lib%.a:
 	$(call say,AR,$@)
@@ -111,7 +111,8 @@ $(O)/lib%.a:
 $(O)/libcommon.a: $(call objects,common)
 $(O)/libresponder.a: $(call objects,responder)
 $(foreach folder,$(ACME_FOLDERS),$(eval $(O)/libacme_$(folder).a: $(call objects,acme/$(folder))))
-$(O)/libvalidators.a: $(call objects,bench/validators)
+$(O)/libvalidator.a: $(call objects,common/validator)
+$(O)/libbench.a: $(call objects,bench/validators)
 
 $(O)/%.o: %.c $(WOLFSSL_PREFIX)/lib/libwolfssl.a
 	@mkdir -p $(@D)
@@ -138,7 +139,7 @@ $(O)/responder/programs.o: $(SKELETON)
 # --- tests ------------------------------------------------------------------
 
 $(O)/tests/unit/%: $(O)/tests/unit/%.o $(UNIT_SHARED) $(O)/libresponder.a $(ACME_ARCHIVES) \
-		$(O)/libvalidators.a $(O)/libcommon.a
+		$(O)/libbench.a $(O)/libvalidator.a $(O)/libcommon.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(in_any_order) \
 		$(call pkg_libs,cmocka liburing libssl libcrypto) $(ACME_LIBS)
@@ -272,7 +273,7 @@ $(O)/man/%: deploy/man/make.sh deploy/man/%.in $(PROGRAMS)
 
 # --- upkeep -----------------------------------------------------------------
 
-C_FILES = $(wildcard bpf/*.[ch] common/*.[ch] responder/*.[ch] acme/*.[ch] acme/*/*.[ch] bench/*.[ch] bench/*/*.[ch] \
+C_FILES = $(wildcard bpf/*.[ch] common/*.[ch] common/*/*.[ch] responder/*.[ch] acme/*.[ch] acme/*/*.[ch] bench/*.[ch] bench/*/*.[ch] \
 	tests/*.[ch] tests/*/*.[ch] tests/*/*/*.[ch])
 
 install: all man

@@ -8,10 +8,10 @@
 
 #include "acme/net/dns_answer.h"
 #include "acme/net/loop.h"
-#include "bench/validators/hello.h"
-#include "bench/validators/outcome.h"
-#include "bench/validators/route.h"
-#include "bench/validators/validator.h"
+#include "common/validator/hello.h"
+#include "common/validator/outcome.h"
+#include "common/validator/route.h"
+#include "common/validator/validator.h"
 
 struct prober {
 	struct loop *loop;

@@ -15,7 +15,7 @@
 #include <ares.h>
 
 #include "acme/net/loop.h"
-#include "bench/validators/route.h"
+#include "common/validator/route.h"
 
 #define NS_PER_S       1000000000ULL
 #define DNS_PORT       53

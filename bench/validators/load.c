@@ -11,14 +11,14 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "bench/validators/clock.h"
-#include "bench/validators/hello.h"
-#include "bench/validators/route.h"
+#include "common/validator/clock.h"
+#include "common/validator/hello.h"
+#include "common/validator/route.h"
 #include "bench/validators/schedule.h"
 #include "bench/validators/settings.h"
-#include "bench/validators/subject.h"
+#include "common/validator/subject.h"
 #include "bench/validators/tally.h"
-#include "bench/validators/validator.h"
+#include "common/validator/validator.h"
 
 #define NEVER     UINT64_MAX
 #define STARTS    16 /* in a row, before those that are open get their turn */

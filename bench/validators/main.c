@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bench/validators/clock.h"
+#include "common/validator/clock.h"
 #include "bench/validators/load.h"
 #include "bench/validators/report.h"
 #include "bench/validators/results.h"

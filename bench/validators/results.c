@@ -6,11 +6,11 @@
 
 #include <jansson.h>
 
-#include "bench/validators/clock.h"
-#include "bench/validators/hello.h"
-#include "bench/validators/route.h"
+#include "common/validator/clock.h"
+#include "common/validator/hello.h"
+#include "common/validator/route.h"
 #include "bench/validators/settings.h"
-#include "bench/validators/subject.h"
+#include "common/validator/subject.h"
 #include "bench/validators/tally.h"
 #include "common/version.h"
 

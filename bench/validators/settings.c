@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/validators/route.h"
-#include "bench/validators/subject.h"
+#include "common/validator/route.h"
+#include "common/validator/subject.h"
 #include "common/option_table.h"
 #include "common/version.h"
 

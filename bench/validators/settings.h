@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "bench/validators/hello.h"
+#include "common/validator/hello.h"
 
 struct route;
 struct subjects;

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "bench/validators/histogram.h"
-#include "bench/validators/outcome.h"
+#include "common/validator/outcome.h"
 
 /* One second of a run. */
 struct tally_second {

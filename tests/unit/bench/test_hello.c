@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "bench/validators/hello.h"
+#include "common/validator/hello.h"
 
 #define NAME      "www.example.org"
 #define SEGMENT   1448 /* of Ethernet, with timestamps */

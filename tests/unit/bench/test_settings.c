@@ -11,10 +11,10 @@
 
 #include <openssl/evp.h>
 
-#include "bench/validators/outcome.h"
-#include "bench/validators/route.h"
+#include "common/validator/outcome.h"
+#include "common/validator/route.h"
 #include "bench/validators/settings.h"
-#include "bench/validators/subject.h"
+#include "common/validator/subject.h"
 
 #define WORDS_MAX 16
 #define NS_PER_S  1000000000

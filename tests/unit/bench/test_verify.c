@@ -17,7 +17,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-#include "bench/validators/verify.h"
+#include "common/validator/verify.h"
 
 #define NAME      "www.example.org"
 #define ACME_OID  "1.3.6.1.5.5.7.1.31"

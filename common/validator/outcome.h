@@ -6,7 +6,7 @@
 #ifndef BENCH_OUTCOME_H
 #define BENCH_OUTCOME_H
 
-#include "bench/validators/verify.h"
+#include "common/validator/verify.h"
 
 #define OUTCOME_ALERTS 256
 

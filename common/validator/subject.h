@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "bench/validators/verify.h"
+#include "common/validator/verify.h"
 #include "common/identifier.h"
 
 struct subject {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "bench/validators/verify.h"
+#include "common/validator/verify.h"
 
 #include <stdbool.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "bench/validators/validator.h"
+#include "common/validator/validator.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -13,9 +13,9 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 
-#include "bench/validators/clock.h"
-#include "bench/validators/hello.h"
-#include "bench/validators/route.h"
+#include "common/validator/clock.h"
+#include "common/validator/hello.h"
+#include "common/validator/route.h"
 
 #define ACME_PROTOCOL "acme-tls/1"
 #define RECORD_MAX    (16384 + 256 + 5) /* RFC 8446 section 5.2 */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "bench/validators/hello.h"
+#include "common/validator/hello.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "bench/validators/route.h"
+#include "common/validator/route.h"
 
 #include <errno.h>
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "bench/validators/outcome.h"
+#include "common/validator/outcome.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -13,8 +13,8 @@
 
 #include <openssl/ssl.h>
 
-#include "bench/validators/outcome.h"
-#include "bench/validators/subject.h"
+#include "common/validator/outcome.h"
+#include "common/validator/subject.h"
 
 struct hello;
 struct route;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "bench/validators/subject.h"
+#include "common/validator/subject.h"
 
 #include <assert.h>
 #include <errno.h>
