@@ -260,7 +260,8 @@ demo-run: all
 
 # --- manual pages -----------------------------------------------------------
 
-MAN = $(O)/man/sidestep.1 $(O)/man/sidestep-bench.1 $(O)/man/sidestep-responder.8
+MAN = $(O)/man/sidestep.1 $(O)/man/sidestep-bench.1 $(O)/man/sidestep-responder.8 \
+	$(O)/man/sidestep.conf.5
 $(O)/man/sidestep.1: MAN_OF = 1 "certificates by TLS-ALPN-01 beside a production server"
 $(O)/man/sidestep-bench.1: MAN_OF = 1 "plays certificate authorities that validate by TLS-ALPN-01"
 $(O)/man/sidestep-responder.8: MAN_OF = 8 "answers TLS-ALPN-01 beside a production server"
@@ -270,6 +271,11 @@ $(O)/man/%: deploy/man/make.sh deploy/man/%.in $(PROGRAMS)
 	@mkdir -p $(@D)
 	$(call say,MAN,$@)
 	$(Q)deploy/man/make.sh $(O)/$(basename $(notdir $@)) $(MAN_OF) >$@
+$(O)/man/sidestep.conf.5: deploy/man/sidestep.conf.5.in $(O)/sidestep
+	@mkdir -p $(@D)
+	$(call say,MAN,$@)
+	$(Q)$(O)/sidestep --help-man-conf >$@.settings
+	$(Q)sed -e '/^@CERTIFICATE_SETTINGS@$$/{r $@.settings' -e 'd}' $< >$@
 
 # --- upkeep -----------------------------------------------------------------
 
@@ -282,7 +288,7 @@ install: all man
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/share/sidestep/hooks deploy/hooks/*
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/sidestep deploy/sidestep.conf.example
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(filter %.1,$(MAN))
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 deploy/man/sidestep.conf.5
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 $(filter %.5,$(MAN))
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(filter %.8,$(MAN))
 	install -D -m 644 deploy/completion/sidestep.bash \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/sidestep

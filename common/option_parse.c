@@ -111,7 +111,10 @@ static void take_option(const struct option_row *row, void *target, const char *
 	}
 	switch (row->kind) {
 	case OPTION_FLAG:
-		*(bool *)field = true;
+		if (row->size == sizeof(bool))
+			*(bool *)field = true;
+		else
+			memcpy(field, &(unsigned int){1}, sizeof(unsigned int));
 		break;
 	case OPTION_TEXT:
 		*(const char **)field = value;

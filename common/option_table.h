@@ -11,7 +11,7 @@
 #include <stdio.h>
 
 enum option_kind {
-	OPTION_FLAG, /* a bool, which becomes true */
+	OPTION_FLAG, /* a bool, or an enum of which 1 means yes: it becomes 1 */
 	OPTION_TEXT, /* a const char *: the value, which is argv's */
 	OPTION_TEXTS, /* a struct option_texts, which gets one more value */
 	OPTION_NUMBER, /* an unsigned integer of any size: a whole number from 1 to `max` */

@@ -76,7 +76,7 @@ static void visit_enter(struct visit *visit)
 	if (net_open(&visit->net, arguments, &visit->failure))
 		return;
 	if (session_open(&visit->session, &visit->net, arguments, arguments->server,
-			 arguments->account, &visit->failure)) {
+			 arguments->ca.account, &visit->failure)) {
 		net_close(&visit->net);
 		return;
 	}
@@ -164,8 +164,8 @@ static void compose_update(struct visit *visit, struct ca_call *call)
 
 	if (arguments->deactivate)
 		call->payload = json_pack("{s:s}", "status", "deactivated");
-	else if (arguments->email[0])
-		call->payload = json_pack("{s:[s+]}", "contact", "mailto:", arguments->email);
+	else if (arguments->ca.email[0])
+		call->payload = json_pack("{s:[s+]}", "contact", "mailto:", arguments->ca.email);
 	else
 		call->payload = json_pack("{s:[]}", "contact");
 	if (!call->payload)
@@ -189,7 +189,7 @@ int verb_update_account(const struct arguments *arguments)
 	struct visit visit = {
 		.arguments = arguments, .step = "changing the account", .compose = compose_update};
 
-	if (!arguments->deactivate == !arguments->email) {
+	if (!arguments->deactivate == !arguments->ca.email) {
 		failure_set(&visit.failure,
 			    "give --email ADDRESS, or --deactivate to end the account",
 			    "it must be said what is to change");

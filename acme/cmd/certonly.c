@@ -99,9 +99,9 @@ static bool has_key_type(const struct certonly *certonly, const struct stored *s
 	struct key *key;
 	bool has;
 
-	if (!arguments->key_type)
+	if (!arguments->settings.key_type)
 		return true;
-	if (key_type_parse(&type, arguments->key_type) ||
+	if (key_type_parse(&type, arguments->settings.key_type) ||
 	    store_read_key(&key, &arguments->paths, stored->name))
 		return false;
 	has = key_type_of(key) == type;
@@ -220,14 +220,8 @@ static void certonly_set_spec(struct certonly *certonly)
 	struct certificate_spec spec = {
 		.name = certonly->name,
 		.cas = arguments->cas,
-		.account = arguments->account,
-		.key_type = arguments->key_type,
-		.preferred_profile = arguments->preferred_profile,
-		.required_profile = arguments->required_profile,
-		.preferred_chain = arguments->preferred_chain,
-		.deploy_hook = arguments->deploy_hook,
-		.reuse_key = arguments->reuse_key,
-		.bundle = arguments->bundle,
+		.account = arguments->ca.account,
+		.settings = arguments->settings,
 		.source = "cli",
 	};
 	int error = identifiers_to_list(&spec.identifiers, certonly->names, certonly->name_count);
@@ -264,7 +258,7 @@ static int certonly_preflight(struct certonly *certonly)
 	const struct preflight_options options = {
 		.arguments = certonly->arguments,
 		.server = certonly->arguments->server,
-		.account = certonly->arguments->account,
+		.account = certonly->arguments->ca.account,
 		.net = &certonly->net,
 		.names = certonly->names,
 		.name_count = certonly->name_count,

@@ -421,7 +421,7 @@ static int check_run(struct check *check, struct failure *failure)
 	const struct preflight_options options = {
 		.arguments = check->arguments,
 		.server = check->arguments->server,
-		.account = check->arguments->account,
+		.account = check->arguments->ca.account,
 		.net = &check->net,
 		.names = &check->name,
 		.name_count = 1,

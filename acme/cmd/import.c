@@ -205,7 +205,7 @@ static void import_all(struct importing *importing)
 		.state = importing->state,
 		.client = importing->layout->client,
 		.server = arguments->server_given ? arguments->server : NULL,
-		.deploy_hook = arguments->deploy_hook,
+		.deploy_hook = arguments->certificate.deploy_hook,
 	};
 	size_t i;
 

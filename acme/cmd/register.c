@@ -32,7 +32,7 @@ static void register_report(const struct registering *registering,
 	bool is_new = account_is_new(account);
 
 	output_line(is_new ? "Account made: %s" : "Account found: %s", account_url(account));
-	if (!is_new && arguments->email)
+	if (!is_new && arguments->ca.email)
 		output_line(
 			"It keeps the contact address that it has: `sidestep update_account` changes it.");
 	output_document(json_pack("{s:b, s:{s:s, s:b, s:s}}", "ok", 1, "account", "url",
@@ -48,7 +48,7 @@ int verb_register(const struct arguments *arguments)
 	if (net_open(&registering.net, arguments, &registering.failure))
 		goto out;
 	if (session_open(&registering.session, &registering.net, arguments, arguments->server,
-			 arguments->account, &registering.failure))
+			 arguments->ca.account, &registering.failure))
 		goto out_net;
 	registering.session.options.ask_ca = true;
 	session_start(&registering.session, on_registered, &registering);

@@ -146,7 +146,7 @@ static void ask_revocation(struct revoking *revoking)
 	if (net_open(&revoking->net, arguments, &revoking->failure))
 		return;
 	if (!session_open(&revoking->session, &revoking->net, arguments, revoking->stored.server,
-			  arguments->account, &revoking->failure)) {
+			  arguments->ca.account, &revoking->failure)) {
 		session_start(&revoking->session, on_revoking_ready, revoking);
 		net_run(&revoking->net, &revoking->failure);
 		ca_cancel(revoking->request);

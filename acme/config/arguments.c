@@ -159,10 +159,22 @@ struct parsing {
 	const char *root;
 	const char *eab_hmac_key;
 	bool staging;
-	bool help, help_man, version;
+	bool help, help_man, help_man_conf, version;
 };
 
 #define FIELD(member) OPTION_FIELD(struct parsing, member)
+
+#define ORDER           BIT(VERB_CERTONLY)
+#define ORDER_OR_IMPORT (BIT(VERB_CERTONLY) | BIT(VERB_IMPORT))
+#define CERTIFICATE_ROW(kind_, member_, name_, value_, certbot_, verbs_, help_) \
+	{.name = name_,                                                         \
+	 .kind = OPTION_##kind_,                                                \
+	 FIELD(arguments.certificate.member_),                                  \
+	 .value = value_,                                                       \
+	 .verbs = verbs_,                                                       \
+	 .help = help_},
+
+#define NAME_AND_HELP(kind, member, name, value, certbot, verbs, help) {name, help},
 
 static const struct option_row rows[] = {
 	{.name = "domain",
@@ -180,19 +192,12 @@ static const struct option_row rows[] = {
 	 .verbs = RENEWAL_VERBS,
 	 .help = "What the certificate is called on disk. Default for certonly: the "
 		 "first name."},
-	{.name = "deploy-hook",
-	 .kind = OPTION_TEXT,
-	 FIELD(arguments.deploy_hook),
-	 .value = "COMMAND",
-	 .may_be_empty = true,
-	 .verbs = BIT(VERB_CERTONLY) | BIT(VERB_IMPORT),
-	 .help = "Run this command for each new certificate, with RENEWED_LINEAGE "
-		 "and RENEWED_DOMAINS set."},
-	{.name = "force-renewal",
-	 .kind = OPTION_FLAG,
-	 FIELD(arguments.force_renewal),
-	 .verbs = RENEWAL_VERBS,
-	 .help = "Get a new certificate even if the present one is not due."},
+	CERTIFICATE_SETTINGS(CERTIFICATE_ROW){
+		.name = "force-renewal",
+		.kind = OPTION_FLAG,
+		FIELD(arguments.force_renewal),
+		.verbs = RENEWAL_VERBS,
+		.help = "Get a new certificate even if the present one is not due."},
 	{.name = "issued-after",
 	 .kind = OPTION_TEXT,
 	 FIELD(arguments.issued_after),
@@ -212,44 +217,6 @@ static const struct option_row rows[] = {
 	 FIELD(arguments.dry_run),
 	 .verbs = RENEWAL_VERBS,
 	 .help = "Try it at the CA's staging environment, and keep nothing."},
-	{.name = "key-type",
-	 .kind = OPTION_TEXT,
-	 FIELD(arguments.key_type),
-	 .value = "TYPE",
-	 .verbs = BIT(VERB_CERTONLY),
-	 .help = "The type of the key: p256, p384, rsa2048, rsa3072 or rsa4096. "
-		 "Default: p256."},
-	{.name = "reuse-key",
-	 .kind = OPTION_FLAG,
-	 FIELD(arguments.reuse_key),
-	 .verbs = BIT(VERB_CERTONLY),
-	 .help = "Keep the present key, now and at each renewal."},
-	{.name = "bundle",
-	 .kind = OPTION_FLAG,
-	 FIELD(arguments.bundle),
-	 .verbs = BIT(VERB_CERTONLY),
-	 .help = "Also write bundle.pem, with the full chain and the key, for "
-		 "HAProxy."},
-	{.name = "preferred-profile",
-	 .kind = OPTION_TEXT,
-	 FIELD(arguments.preferred_profile),
-	 .value = "PROFILE",
-	 .verbs = BIT(VERB_CERTONLY),
-	 .help = "Ask for this certificate profile if the CA offers it."},
-	{.name = "required-profile",
-	 .kind = OPTION_TEXT,
-	 FIELD(arguments.required_profile),
-	 .value = "PROFILE",
-	 .verbs = BIT(VERB_CERTONLY),
-	 .help = "Ask for this certificate profile. If the CA does not offer it, "
-		 "nothing is ordered."},
-	{.name = "preferred-chain",
-	 .kind = OPTION_TEXT,
-	 FIELD(arguments.preferred_chain),
-	 .value = "ISSUER",
-	 .verbs = BIT(VERB_CERTONLY),
-	 .help = "Prefer the chain whose last certificate was issued by this common "
-		 "name."},
 	{.name = "resolver",
 	 .kind = OPTION_TEXT,
 	 FIELD(arguments.resolver),
@@ -281,19 +248,19 @@ static const struct option_row rows[] = {
 	 .help = "Use Let's Encrypt's staging environment."},
 	{.name = "cacert",
 	 .kind = OPTION_TEXT,
-	 FIELD(arguments.cacert),
+	 FIELD(arguments.ca.cacert),
 	 .value = "FILE",
 	 .verbs = CA_VERBS | ACCOUNT_VERBS | BIT(VERB_CHECK),
 	 .help = "Trust the CA's server by the root certificates in this PEM file, "
 		 "and by no others."},
 	{.name = "agree-tos",
 	 .kind = OPTION_FLAG,
-	 FIELD(arguments.agree_tos),
+	 FIELD(arguments.ca.agree_tos),
 	 .verbs = CA_VERBS,
 	 .help = "Agree to the CA's terms of service."},
 	{.name = "email",
 	 .kind = OPTION_TEXT,
-	 FIELD(arguments.email),
+	 FIELD(arguments.ca.email),
 	 .value = "ADDRESS",
 	 .may_be_empty = true,
 	 .verbs = CA_VERBS | BIT(VERB_UPDATE_ACCOUNT),
@@ -301,7 +268,7 @@ static const struct option_row rows[] = {
 		 "address."},
 	{.name = "account",
 	 .kind = OPTION_TEXT,
-	 FIELD(arguments.account),
+	 FIELD(arguments.ca.account),
 	 .value = "NAME",
 	 .verbs = CHOICE_VERBS | ACCOUNT_VERBS | BIT(VERB_REVOKE) | BIT(VERB_CHECK),
 	 .help = "Which account at the CA to use. Default: the one without a name."},
@@ -312,13 +279,13 @@ static const struct option_row rows[] = {
 	 .help = "End the account for good."},
 	{.name = "eab-kid",
 	 .kind = OPTION_TEXT,
-	 FIELD(arguments.eab_kid),
+	 FIELD(arguments.ca.eab_kid),
 	 .value = "ID",
 	 .verbs = CHOICE_VERBS,
 	 .help = "The key id from the CA's web site, for a new account there."},
 	{.name = "eab-hmac-key-file",
 	 .kind = OPTION_TEXT,
-	 FIELD(arguments.eab_hmac_key_file),
+	 FIELD(arguments.ca.eab_hmac_key_file),
 	 .value = "FILE",
 	 .verbs = CHOICE_VERBS,
 	 .help = "The file with the HMAC key that belongs to --eab-kid."},
@@ -398,6 +365,7 @@ static const struct option_row rows[] = {
 	 .verbs = ALL_VERBS,
 	 .help = "Print the version and exit."},
 	{.name = "help-man", .kind = OPTION_FLAG, FIELD(help_man), .verbs = ALL_VERBS},
+	{.name = "help-man-conf", .kind = OPTION_FLAG, FIELD(help_man_conf), .verbs = ALL_VERBS},
 };
 
 #define OPTION_COUNT (sizeof(rows) / sizeof(*rows))
@@ -460,6 +428,20 @@ static void print_man(void)
 	}
 }
 
+/* The settings of certificates, for the manual page of the configuration. */
+static void print_man_conf(void)
+{
+	static const struct {
+		const char *name, *help;
+	} settings[] = {CERTIFICATE_SETTINGS(NAME_AND_HELP)};
+	size_t i;
+
+	for (i = 0; i < sizeof(settings) / sizeof(*settings); i++) {
+		printf(".It Ic %s\n", settings[i].name);
+		option_print_man_text(settings[i].help, stdout);
+	}
+}
+
 /* --- parsing --------------------------------------------------------------------------------- */
 
 static int find_verb(const char *name)
@@ -505,14 +487,15 @@ static void conclude(struct parsing *parsing, struct failure *failure)
 	struct arguments *arguments = &parsing->arguments;
 	enum key_type type;
 
-	if (arguments->account && !account_name_is_valid(arguments->account))
+	if (arguments->ca.account && !account_name_is_valid(arguments->ca.account))
 		failure_set(failure, NULL,
 			    "--account takes letters, digits, hyphens and underscores, with no "
 			    "hyphen at the beginning, not '%s'",
-			    arguments->account);
-	if (arguments->key_type && key_type_parse(&type, arguments->key_type))
+			    arguments->ca.account);
+	if (arguments->certificate.key_type &&
+	    key_type_parse(&type, arguments->certificate.key_type))
 		failure_set(failure, KEY_TYPE_NAMES, "there is no key type '%s'",
-			    arguments->key_type);
+			    arguments->certificate.key_type);
 	if (paths_init(&arguments->paths, parsing->root))
 		failure_set(failure, NULL, "the directory of --root has too long a name");
 	if (parsing->eab_hmac_key)
@@ -521,7 +504,7 @@ static void conclude(struct parsing *parsing, struct failure *failure)
 			    "--eab-hmac-key-file",
 			    "an HMAC key on the command line can be read by every user of this "
 			    "host");
-	if (!arguments->eab_kid != !arguments->eab_hmac_key_file)
+	if (!arguments->ca.eab_kid != !arguments->ca.eab_hmac_key_file)
 		failure_set(failure, NULL, "--eab-kid and --eab-hmac-key-file go together");
 	if (arguments->server && parsing->staging)
 		failure_set(failure, NULL, "--server and --staging exclude each other");
@@ -548,8 +531,8 @@ static bool show_help(int argc, char **argv, const struct parsing *parsing)
 		puts("sidestep " SIDESTEP_VERSION);
 		return true;
 	}
-	if (parsing->help_man) {
-		print_man();
+	if (parsing->help_man || parsing->help_man_conf) {
+		(parsing->help_man ? print_man : print_man_conf)();
 		return true;
 	}
 	if (!is_help && !parsing->help)

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "acme/config/ca_settings.h"
+#include "acme/util/certificate_spec.h"
 #include "acme/util/string_list.h"
 #include "common/option_table.h"
 #include "common/paths.h"
@@ -44,19 +46,11 @@ struct arguments {
 	const char *name; /* the operand: a certificate's or domain's name, or import's directory */
 	struct paths paths;
 	const char *server; /* as given; of settings_load() the directory's URL of the first CA */
-	const char *cacert;
-	const char *account; /* that account_name_is_valid() takes */
-	const char *email;
-	const char *eab_kid;
-	const char *eab_hmac_key_file;
+	struct ca_settings_given ca;
+	struct certificate_settings_given certificate;
 	const char *reason; /* of revoke */
 	const char *issued_after, *issued_before; /* of renew; they come with force_renewal */
 	const char *cert_name;
-	const char *key_type; /* that key_type_parse() knows */
-	const char *preferred_profile;
-	const char *required_profile;
-	const char *preferred_chain; /* common name of an issuer */
-	const char *deploy_hook;
 	const char *resolver; /* ADDRESS or ADDRESS:PORT */
 	const char *digest;
 	const char *key_authorization;
@@ -64,14 +58,11 @@ struct arguments {
 	uint32_t ttl_s;
 	uint32_t timeout_s;
 	bool server_given; /* `server` is not the default */
-	bool agree_tos;
 	bool deactivate;
 	bool dry_run;
 	bool force_renewal;
 	bool no_preflight;
 	bool no_probe;
-	bool reuse_key;
-	bool bundle;
 	bool json;
 	bool quiet;
 	bool verbose;
@@ -79,6 +70,7 @@ struct arguments {
 	/* What settings_load() adds, and settings_unload() frees. */
 	struct config *config; /* NULL: the verb needs none */
 	struct string_list cas; /* directory URLs in the order to be tried */
+	struct certificate_settings settings; /* that certonly's certificate gets */
 	char real_state
 		[PATHS_MAX]; /* with dry_run: paths.state is the dry run's (renewal/dry_run.h) */
 };

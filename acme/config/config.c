@@ -50,7 +50,7 @@ enum setting_form {
 	FORM_TEXT, /* const char * */
 	FORM_WORDS, /* struct string_list, with blanks between */
 	FORM_NAMES, /* the same, with blanks or commas between */
-	FORM_ANSWER, /* enum config_answer: yes or no */
+	FORM_FLAG, /* enum setting_flag: yes or no */
 };
 
 static bool is_list(enum setting_form form)
@@ -58,34 +58,30 @@ static bool is_list(enum setting_form form)
 	return form == FORM_WORDS || form == FORM_NAMES;
 }
 
+#define CERTIFICATE_ROW(kind, member, name, ...) \
+	{name, EVERY, FORM_##kind, FIELD(certificate.member)},
+
 static const struct {
 	const char *name;
 	unsigned int kinds; /* of sections that take it */
 	enum setting_form form;
 	size_t field; /* offset in struct config_section */
 } settings[] = {
-	{"server", IN(CONFIG_CA), FORM_TEXT, FIELD(server)},
-	{"cacert", IN(CONFIG_CA) | IN(CONFIG_SIDESTEP), FORM_TEXT, FIELD(cacert)},
-	{"email", IN(CONFIG_CA) | IN(CONFIG_SIDESTEP), FORM_TEXT, FIELD(email)},
-	{"agree-tos", IN(CONFIG_CA) | IN(CONFIG_SIDESTEP), FORM_ANSWER, FIELD(agree_tos)},
-	{"eab-kid", IN(CONFIG_CA), FORM_TEXT, FIELD(eab_kid)},
-	{"eab-hmac-key-file", IN(CONFIG_CA), FORM_TEXT, FIELD(eab_hmac_key_file)},
+	CERTIFICATE_SETTINGS(CERTIFICATE_ROW){"server", IN(CONFIG_CA), FORM_TEXT, FIELD(server)},
+	{"cacert", IN(CONFIG_CA) | IN(CONFIG_SIDESTEP), FORM_TEXT, FIELD(ca.cacert)},
+	{"email", IN(CONFIG_CA) | IN(CONFIG_SIDESTEP), FORM_TEXT, FIELD(ca.email)},
+	{"agree-tos", IN(CONFIG_CA) | IN(CONFIG_SIDESTEP), FORM_FLAG, FIELD(ca.agree_tos)},
+	{"eab-kid", IN(CONFIG_CA), FORM_TEXT, FIELD(ca.eab_kid)},
+	{"eab-hmac-key-file", IN(CONFIG_CA), FORM_TEXT, FIELD(ca.eab_hmac_key_file)},
 	{"orders-limit", IN(CONFIG_CA), FORM_TEXT, FIELD(orders_limit)},
 	{"domain-limit", IN(CONFIG_CA), FORM_TEXT, FIELD(domain_limit)},
 	{"set-limit", IN(CONFIG_CA), FORM_TEXT, FIELD(set_limit)},
-	{"account", EVERY | IN(CONFIG_CA), FORM_TEXT, FIELD(account)},
+	{"account", EVERY | IN(CONFIG_CA), FORM_TEXT, FIELD(ca.account)},
 	{"ca", EVERY, FORM_WORDS, FIELD(cas)},
 	{"names", IN(CONFIG_CERTIFICATE), FORM_NAMES, FIELD(names)},
 	{"cert-name", IN(CONFIG_CERTIFICATE), FORM_TEXT, FIELD(cert_name)},
 	{"file", IN(CONFIG_DOMAINS), FORM_TEXT, FIELD(file)},
-	{"key-type", EVERY, FORM_TEXT, FIELD(key_type)},
-	{"reuse-key", EVERY, FORM_ANSWER, FIELD(reuse_key)},
-	{"bundle", EVERY, FORM_ANSWER, FIELD(bundle)},
-	{"preferred-profile", EVERY, FORM_TEXT, FIELD(preferred_profile)},
-	{"required-profile", EVERY, FORM_TEXT, FIELD(required_profile)},
-	{"preferred-chain", EVERY, FORM_TEXT, FIELD(preferred_chain)},
 	{"tenant", IN(CONFIG_CERTIFICATE) | IN(CONFIG_DOMAINS), FORM_TEXT, FIELD(tenant)},
-	{"deploy-hook", EVERY, FORM_TEXT, FIELD(deploy_hook)},
 	{"resolver", IN(CONFIG_SIDESTEP), FORM_TEXT, FIELD(resolver)},
 };
 
@@ -213,7 +209,7 @@ static struct config_section *enter(struct reading *reading)
 	return NULL;
 }
 
-static void set_answer(struct reading *reading, enum config_answer *answer, const char *value)
+static void set_answer(struct reading *reading, enum setting_flag *answer, const char *value)
 {
 	static const char *const yes[] = {"yes", "true", "on", "1"};
 	static const char *const no[] = {"no", "false", "off", "0"};
@@ -221,9 +217,9 @@ static void set_answer(struct reading *reading, enum config_answer *answer, cons
 
 	for (i = 0; i < sizeof(yes) / sizeof(*yes); i++) {
 		if (strcmp(value, yes[i]) == 0)
-			*answer = CONFIG_YES;
+			*answer = SETTING_YES;
 		else if (strcmp(value, no[i]) == 0)
-			*answer = CONFIG_NO;
+			*answer = SETTING_NO;
 		else
 			continue;
 		return;
@@ -237,8 +233,8 @@ static bool is_said(const struct config_section *section, size_t setting)
 	const void *field = (const char *)section + settings[setting].field;
 
 	switch (settings[setting].form) {
-	case FORM_ANSWER:
-		return *(const enum config_answer *)field != CONFIG_UNSAID;
+	case FORM_FLAG:
+		return *(const enum setting_flag *)field != SETTING_NOT_GIVEN;
 	case FORM_WORDS:
 	case FORM_NAMES:
 		return ((const struct string_list *)field)->count > 0;
@@ -256,7 +252,7 @@ static void set(struct reading *reading, struct config_section *section, size_t 
 	if (is_said(section, setting) && !(is_list(form) && reading->setting->is_continued)) {
 		fail(reading, "leave one of them out; an indented line continues the one above it",
 		     "the section has this setting already:", settings[setting].name);
-	} else if (form == FORM_ANSWER) {
+	} else if (form == FORM_FLAG) {
 		set_answer(reading, field, value);
 	} else if (!*value) {
 		fail(reading, "give it a value, or leave it out", "there is nothing behind",
@@ -366,17 +362,17 @@ static void check_section(const struct config_section *section, struct failure *
 	if (missing)
 		failure_set(failure, NULL, "%s: the section [%s %s] does not say its '%s'",
 			    section->place, kinds[section->kind].word, section->label, missing);
-	if (section->key_type && key_type_parse(&type, section->key_type))
+	if (section->certificate.key_type && key_type_parse(&type, section->certificate.key_type))
 		failure_set(failure, KEY_TYPE_NAMES, "%s: there is no key type '%s'",
-			    section->place, section->key_type);
-	if (section->account && !account_name_is_valid(section->account))
+			    section->place, section->certificate.key_type);
+	if (section->ca.account && !account_name_is_valid(section->ca.account))
 		failure_set(failure, "letters, digits, hyphens and underscores",
 			    "%s: an account cannot be called '%s'", section->place,
-			    section->account);
+			    section->ca.account);
 	check_limit(section, section->orders_limit, failure);
 	check_limit(section, section->domain_limit, failure);
 	check_limit(section, section->set_limit, failure);
-	if (!section->eab_kid != !section->eab_hmac_key_file)
+	if (!section->ca.eab_kid != !section->ca.eab_hmac_key_file)
 		failure_set(failure, NULL,
 			    "%s: eab-kid and eab-hmac-key-file go together in [%s %s]",
 			    section->place, kinds[section->kind].word, section->label);

@@ -17,6 +17,8 @@
 
 #include <stddef.h>
 
+#include "acme/config/ca_settings.h"
+#include "acme/util/certificate_spec.h"
 #include "acme/util/string_list.h"
 
 struct config;
@@ -24,8 +26,6 @@ struct failure;
 struct paths;
 
 enum config_kind { CONFIG_SIDESTEP, CONFIG_CA, CONFIG_CERTIFICATE, CONFIG_DOMAINS, CONFIG_KINDS };
-
-enum config_answer { CONFIG_UNSAID, CONFIG_NO, CONFIG_YES };
 
 /* Texts are the configuration's; NULL: not said. */
 struct config_section {
@@ -35,12 +35,7 @@ struct config_section {
 
 	/* The CA and our account there. */
 	const char *server; /* directory URL */
-	const char *cacert;
-	const char *email;
-	const char *account;
-	const char *eab_kid;
-	const char *eab_hmac_key_file;
-	enum config_answer agree_tos;
+	struct ca_settings_given ca;
 	const char *orders_limit; /* that token_bucket_parse() takes, as are the others */
 	const char *domain_limit;
 	const char *set_limit;
@@ -50,14 +45,8 @@ struct config_section {
 	struct string_list names; /* of one certificate */
 	const char *cert_name;
 	const char *file; /* of [domains] */
-	const char *key_type;
-	const char *preferred_profile;
-	const char *required_profile;
-	const char *preferred_chain;
 	const char *tenant;
-	const char *deploy_hook;
-	enum config_answer reuse_key;
-	enum config_answer bundle;
+	struct certificate_settings_given certificate;
 
 	/* This host. */
 	const char *resolver;

@@ -20,32 +20,86 @@ static const struct {
 	[KNOWN_STAGING] = {CA_STAGING, "https://acme-staging-v02.api.letsencrypt.org/directory"},
 };
 
-static const char *first_of(const char *a, const char *b, const char *c)
+/* --- precedence ---------------------------------------------------------------------------------- */
+
+/* Who may give a setting, the strongest first. */
+enum place { PLACE_COMMAND_LINE, PLACE_SECTION, PLACE_SIDESTEP, PLACES };
+
+enum setting_kind { KIND_TEXT, KIND_FLAG };
+
+struct setting_row {
+	enum setting_kind kind;
+	size_t given,
+		value; /* where it is in the struct of what is given, and in that of the values */
+};
+
+#define ROW(type, kind, member) \
+	{KIND_##kind, offsetof(struct type##_given, member), offsetof(struct type, member)},
+#define CA_ROW(kind, member, ...)          ROW(ca_settings, kind, member)
+#define CERTIFICATE_ROW(kind, member, ...) ROW(certificate_settings, kind, member)
+
+static const struct setting_row ca_rows[] = {CA_SETTINGS(CA_ROW)};
+static const struct setting_row certificate_rows[] = {CERTIFICATE_SETTINGS(CERTIFICATE_ROW)};
+
+/* Take the value from what a place gives; false: it gives none. */
+static bool take_given(enum setting_kind kind, const void *given, void *value)
 {
-	return a ? a : b ? b : c;
+	if (kind == KIND_FLAG) {
+		if (*(const enum setting_flag *)given)
+			*(bool *)value = *(const enum setting_flag *)given == SETTING_YES;
+		return *(const enum setting_flag *)given;
+	}
+	if (*(const char *const *)given)
+		*(const char **)value = *(const char *const *)given;
+	return *(const char *const *)given;
+}
+
+/* Each value is what the strongest place gives that gives one; places that are not there are NULL. */
+static void resolve(void *values, const struct setting_row *rows, size_t count,
+		    const void *const places[PLACES])
+{
+	enum place place;
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		for (place = 0; place < PLACES; place++)
+			if (places[place] &&
+			    take_given(rows[i].kind, (const char *)places[place] + rows[i].given,
+				       (char *)values + rows[i].value))
+				break;
 }
 
 void settings_of_ca(struct ca_settings *ret_settings, const struct arguments *arguments,
 		    const char *server)
 {
-	static const struct config_section nothing;
 	const struct config *config = arguments->config;
-	const struct config_section *all = config ? config_defaults(config) : &nothing;
-	const struct config_section *ca = config ? config_ca(config, server) : NULL;
-
-	if (!ca)
-		ca = &nothing;
-	*ret_settings = (struct ca_settings){
-		.cacert = first_of(arguments->cacert, ca->cacert, all->cacert),
-		.email = first_of(arguments->email, ca->email, all->email),
-		.account = first_of(arguments->account, ca->account, all->account),
-		.eab_kid = first_of(arguments->eab_kid, ca->eab_kid, NULL),
-		.eab_hmac_key_file =
-			first_of(arguments->eab_hmac_key_file, ca->eab_hmac_key_file, NULL),
-		.agree_tos = arguments->agree_tos ||
-			     (ca->agree_tos ? ca->agree_tos : all->agree_tos) == CONFIG_YES,
+	const struct config_section *section = config ? config_ca(config, server) : NULL;
+	const void *const places[PLACES] = {
+		[PLACE_COMMAND_LINE] = &arguments->ca,
+		[PLACE_SECTION] = section ? &section->ca : NULL,
+		[PLACE_SIDESTEP] = config ? &config_defaults(config)->ca : NULL,
 	};
+
+	*ret_settings = (struct ca_settings){0};
+	resolve(ret_settings, ca_rows, sizeof(ca_rows) / sizeof(*ca_rows), places);
 }
+
+void settings_of_certificate(struct certificate_settings *ret_settings,
+			     const struct certificate_settings_given *command_line,
+			     const struct config_section *section, const struct config *config)
+{
+	const void *const places[PLACES] = {
+		[PLACE_COMMAND_LINE] = command_line,
+		[PLACE_SECTION] = section ? &section->certificate : NULL,
+		[PLACE_SIDESTEP] = &config_defaults(config)->certificate,
+	};
+
+	*ret_settings = (struct certificate_settings){0};
+	resolve(ret_settings, certificate_rows,
+		sizeof(certificate_rows) / sizeof(*certificate_rows), places);
+}
+
+/* --- CAs ------------------------------------------------------------------------------------------ */
 
 /* The directory URL of a label or a URL; NULL: `failure` tells. */
 static const char *server_of(const struct config *config, const char *name, const char *place,
@@ -98,25 +152,6 @@ int settings_servers(struct string_list *ret_servers, const struct config *confi
 	return -1;
 }
 
-/* renew and run know of each certificate what it wants. */
-static void complete_wishes(struct arguments *arguments)
-{
-	const struct config_section *all = config_defaults(arguments->config);
-
-	if (!arguments->key_type)
-		arguments->key_type = all->key_type;
-	if (!arguments->preferred_profile)
-		arguments->preferred_profile = all->preferred_profile;
-	if (!arguments->required_profile)
-		arguments->required_profile = all->required_profile;
-	if (!arguments->preferred_chain)
-		arguments->preferred_chain = all->preferred_chain;
-	if (!arguments->deploy_hook)
-		arguments->deploy_hook = all->deploy_hook;
-	arguments->bundle |= all->bundle == CONFIG_YES;
-	arguments->reuse_key |= all->reuse_key == CONFIG_YES;
-}
-
 const char *settings_staging(const char *server)
 {
 	return strcmp(server, known_cas[KNOWN_PRODUCTION].server) == 0
@@ -129,7 +164,7 @@ static int use_staging(struct arguments *arguments, bool is_given, struct failur
 {
 	struct string_list cas = {0};
 
-	arguments->deploy_hook = NULL;
+	arguments->settings.deploy_hook = NULL;
 	if (string_list_add(&cas,
 			    is_given ? arguments->server : settings_staging(arguments->server))) {
 		failure_set_errno(failure, ENOMEM, "reading the CAs");
@@ -152,8 +187,8 @@ int settings_load(struct arguments *arguments, struct failure *failure)
 		return -1;
 	if (!arguments->resolver)
 		arguments->resolver = config_defaults(arguments->config)->resolver;
-	if (arguments->verb == VERB_CERTONLY)
-		complete_wishes(arguments);
+	settings_of_certificate(&arguments->settings, &arguments->certificate, NULL,
+				arguments->config);
 	if (arguments->server && string_list_split(&given, arguments->server, " \t"))
 		failure_set_errno(failure, ENOMEM, "reading the CAs");
 	else

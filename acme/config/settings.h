@@ -6,26 +6,27 @@
 #ifndef ACME_CONFIG_SETTINGS_H
 #define ACME_CONFIG_SETTINGS_H
 
-#include <stdbool.h>
+#include "acme/config/ca_settings.h"
 
 struct arguments;
+struct certificate_settings;
+struct certificate_settings_given;
 struct config;
+struct config_section;
 struct failure;
 struct string_list;
-
-/* Texts are the arguments' and the configuration's; NULL: not said. */
-struct ca_settings {
-	const char *cacert;
-	const char *email;
-	const char *account;
-	const char *eab_kid;
-	const char *eab_hmac_key_file;
-	bool agree_tos;
-};
 
 /* What holds for the CA whose directory is at `server`. */
 void settings_of_ca(struct ca_settings *ret_settings, const struct arguments *arguments,
 		    const char *server);
+
+/*
+ * What holds for a certificate: of `certonly` (`section` is NULL), or of a section (`command_line` is
+ * NULL).
+ */
+void settings_of_certificate(struct certificate_settings *ret_settings,
+			     const struct certificate_settings_given *command_line,
+			     const struct config_section *section, const struct config *config);
 
 /*
  * The directory URLs of `cas`, as in config_section.cas; of an empty list, those of [sidestep] or

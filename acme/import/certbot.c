@@ -3,8 +3,8 @@
  * Certbot's tree, mostly /etc/letsencrypt:
  *
  *	live/<name>/{privkey,cert,chain,fullchain}.pem	-> ../../archive/<name>/privkey2.pem, ...
- *	renewal/<name>.conf		"key = value", among them server, renew_hook, reuse_key,
- *					preferred_profile, required_profile, preferred_chain
+ *	renewal/<name>.conf		"key = value", among them server, renew_hook, and what
+ *					certificate_spec.h calls by Certbot's names
  *	renewal-hooks/deploy/		programs that are run for every renewed certificate
  *	accounts/<server>/<id>/private_key.json
  *
@@ -34,9 +34,28 @@ static char *certbot_read_setting(const char *text, const char *key)
 	return NULL;
 }
 
+static const char *certbot_read_text(const char *text, const char *key)
+{
+	return key ? certbot_read_setting(text, key) : NULL;
+}
+
+static bool certbot_read_flag(const char *text, const char *key)
+{
+	char *value = key ? certbot_read_setting(text, key) : NULL;
+	bool is_true = value && strcmp(value, "True") == 0;
+
+	free(value);
+	return is_true;
+}
+
+#define READ_TEXT certbot_read_text
+#define READ_FLAG certbot_read_flag
+#define READ_SETTING(kind, member, name, value, certbot, ...) \
+	found->settings.member = READ_##kind(text, certbot);
+
 static void certbot_read_settings(struct import_found *found, const char *tree, const char *name)
 {
-	char *text = import_text("%s/renewal/%s.conf", tree, name), *reuse_key;
+	char *text = import_text("%s/renewal/%s.conf", tree, name);
 
 	if (!text)
 		return;
@@ -44,12 +63,7 @@ static void certbot_read_settings(struct import_found *found, const char *tree, 
 	found->hook = certbot_read_setting(text, "renew_hook");
 	if (!found->hook)
 		found->hook = certbot_read_setting(text, "deploy_hook");
-	found->preferred_profile = certbot_read_setting(text, "preferred_profile");
-	found->required_profile = certbot_read_setting(text, "required_profile");
-	found->preferred_chain = certbot_read_setting(text, "preferred_chain");
-	reuse_key = certbot_read_setting(text, "reuse_key");
-	found->reuse_key = reuse_key && strcmp(reuse_key, "True") == 0;
-	free(reuse_key);
+	CERTIFICATE_SETTINGS(READ_SETTING)
 	free(text);
 }
 

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "acme/util/certificate_spec.h"
+
 /* A certificate in another client's tree.  All texts are its own; NULL: there is none, or the tree
  * does not say. */
 struct import_found {
@@ -18,9 +20,8 @@ struct import_found {
 	char *issuers; /* path of the rest of the chain, for where `chain` has the certificate alone */
 	char *server; /* directory URL of the CA, unchecked */
 	char *hook; /* command that is run when it was renewed, unchecked */
-	char *preferred_profile, *required_profile, *preferred_chain; /* as in certificate_spec */
+	struct certificate_settings settings; /* those that the client has, too */
 	char *account; /* path of the PEM key of the account that got it */
-	bool reuse_key; /* when it is renewed */
 };
 
 struct import_list {

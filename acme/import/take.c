@@ -240,26 +240,23 @@ static enum presence take_store(const struct taking *taking)
 static int write_state(const struct taking *taking, const struct stored *stored,
 		       const struct string_list *identifiers)
 {
-	const struct certificate_spec options = {
+	struct certificate_spec spec = {
 		.name = stored->name,
 		.identifiers = *identifiers,
 		.cas = STRING_LIST(stored->server),
-		.key_type = key_type_name(key_type_of(taking->key)),
-		.preferred_profile = taking->found->preferred_profile,
-		.required_profile = taking->found->required_profile,
-		.preferred_chain = taking->found->preferred_chain,
-		.deploy_hook = import_hook(taking->options),
 		.source = "import",
-		.reuse_key = taking->found->reuse_key,
+		.settings = taking->found->settings,
 	};
 	struct state *state = taking->options->state;
 	int64_t id;
 	int error;
 
+	spec.settings.key_type = key_type_name(key_type_of(taking->key));
+	spec.settings.deploy_hook = import_hook(taking->options);
 	error = state_begin(state);
 	if (error)
 		return error;
-	error = state_set_spec(state, &options, &id);
+	error = state_set_spec(state, &spec, &id);
 	if (!error)
 		error = order_outcome_found(state, id, stored);
 	if (!error)

@@ -162,6 +162,10 @@ char *import_value(const char *text, const char *key)
 
 /* --- what was found ---------------------------------------------------------------------------- */
 
+#define FREE_TEXT(text) free((char *)(text));
+#define FREE_FLAG(flag)
+#define FREE_SETTING(kind, member, ...) FREE_##kind(found->settings.member)
+
 static void found_done(struct import_found *found)
 {
 	free(found->name);
@@ -170,9 +174,7 @@ static void found_done(struct import_found *found)
 	free(found->issuers);
 	free(found->server);
 	free(found->hook);
-	free(found->preferred_profile);
-	free(found->required_profile);
-	free(found->preferred_chain);
+	CERTIFICATE_SETTINGS(FREE_SETTING)
 	free(found->account);
 }
 

@@ -18,6 +18,7 @@
 #include "acme/util/json.h"
 #include "acme/net/loop.h"
 #include "acme/protocol/backoff.h"
+#include "acme/util/certificate_spec.h"
 #include "common/identifier.h"
 
 struct order {
@@ -159,8 +160,9 @@ static void order_download(struct order *order, const char *url)
 		return;
 	}
 	order_enter(order, ORDER_DOWNLOADING);
-	order->chains = chain_select_start(order->options->ca, url, order->options->preferred_chain,
-					   on_chain, order);
+	order->chains =
+		chain_select_start(order->options->ca, url,
+				   order->options->settings->preferred_chain, on_chain, order);
 	if (!order->chains)
 		order_fail_for_memory(order);
 }
@@ -352,8 +354,8 @@ static json_t *identifiers_to_json(const struct order_options *options)
 static const char *choose_profile(struct order *order)
 {
 	const struct directory *directory = ca_directory(order->options->ca);
-	const char *preferred = order->options->preferred_profile;
-	const char *required = order->options->required_profile;
+	const char *preferred = order->options->settings->preferred_profile;
+	const char *required = order->options->settings->required_profile;
 	char *offered;
 
 	if (!required)

@@ -14,6 +14,7 @@
 struct authorization;
 struct selfcheck;
 struct ca;
+struct certificate_settings;
 struct challenge_table;
 struct failure;
 struct identifier;
@@ -45,9 +46,7 @@ struct order_options {
 	const uint8_t *csr; /* DER, for these names; its key is already on the disk */
 	size_t csr_size;
 	const char *replaces; /* the certificate it is to replace: RFC 9773 section 5; or NULL */
-	const char *preferred_profile; /* taken where the CA offers it; or NULL */
-	const char *required_profile; /* else there is no order; or NULL */
-	const char *preferred_chain; /* common name of an issuer: chain_select.h; or NULL */
+	const struct certificate_settings *settings;
 	const char *resume_url; /* an earlier order for the same key; NULL: a new one */
 	/* Called once as soon as order_url() is known, before anything that follows from it. */
 	void (*created)(void *context, struct order *order);

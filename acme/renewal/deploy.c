@@ -122,7 +122,7 @@ static void run_hooks_of(struct deploy *deploy, const struct state_lineage *line
 			 const struct stored *stored)
 {
 	struct fresh *fresh = make_fresh(deploy, lineage, stored);
-	struct hooks_call call = {.command = lineage->spec.deploy_hook,
+	struct hooks_call call = {.command = lineage->spec.settings.deploy_hook,
 				  .lineage = stored->path,
 				  .renewed = fresh ? &fresh->domains : NULL,
 				  .done = on_hook_command_done,

@@ -108,7 +108,7 @@ static int copy_spec(void *context, const struct state_lineage *lineage)
 
 	if (lineage->retired)
 		return 0;
-	spec.deploy_hook = NULL;
+	spec.settings.deploy_hook = NULL;
 	spec.account = NULL;
 	copying->error = rehearse(&spec.cas, &lineage->spec.cas);
 	if (!copying->error) {

@@ -16,6 +16,7 @@
 #include "acme/protocol/order.h"
 #include "acme/renewal/progress.h"
 #include "acme/store/store.h"
+#include "acme/util/certificate_spec.h"
 
 struct issue {
 	const struct issue_options *options;
@@ -34,11 +35,11 @@ static int choose_key(struct issue *issue)
 	enum key_type type = KEY_P256;
 	int error;
 
-	if (options->key_type && key_type_parse(&type, options->key_type))
+	if (options->settings->key_type && key_type_parse(&type, options->settings->key_type))
 		return -EINVAL;
-	if (options->reuse_key) {
+	if (options->settings->reuse_key) {
 		error = store_read_key(&issue->key, options->paths, options->name);
-		if (!error && (!options->key_type || key_type_of(issue->key) == type))
+		if (!error && (!options->settings->key_type || key_type_of(issue->key) == type))
 			return 0;
 		if (error && error != -ENOENT)
 			return error;
@@ -56,7 +57,7 @@ static enum issue_prepared begin_anew(struct issue *issue, struct failure *failu
 
 	if (error == -EINVAL)
 		failure_set(failure, KEY_TYPE_NAMES, "there is no key type '%s'",
-			    options->key_type);
+			    options->settings->key_type);
 	else if (error == -EBADMSG)
 		failure_set(failure, "leave --reuse-key out for a new key",
 			    "the key of %s is to be used again, but cannot be read", options->name);
@@ -197,7 +198,7 @@ static void issue_store(struct issue *issue, struct failure *failure)
 	check_chain(issue, &chain, failure);
 	if (failure_is_set(failure))
 		return;
-	if (issue->options->bundle)
+	if (issue->options->settings->bundle)
 		store_writer_want_bundle(issue->lineage);
 	origin = json_pack("{s:s, s:s}", "server", ca_server(issue->order_options.ca), "order",
 			   order_url(issue->order));
@@ -245,9 +246,7 @@ void issue_start(struct issue *issue, struct ca *ca)
 	issue->order_options.identifier_count = options->identifier_count;
 	issue->order_options.csr = issue->csr;
 	issue->order_options.replaces = options->replaces;
-	issue->order_options.preferred_profile = options->preferred_profile;
-	issue->order_options.required_profile = options->required_profile;
-	issue->order_options.preferred_chain = options->preferred_chain;
+	issue->order_options.settings = options->settings;
 	issue->order_options.created = on_order_created;
 	issue->order_options.changed = on_order_changed;
 	issue->order_options.context = issue;

@@ -12,6 +12,7 @@
 
 struct selfcheck;
 struct ca;
+struct certificate_settings;
 struct challenge_table;
 struct failure;
 struct identifier;
@@ -28,11 +29,8 @@ struct issue_options {
 	struct challenge_table *table;
 	struct selfcheck *selfcheck; /* NULL: none */
 	const char *replaces; /* RFC 9773's identifier of the CA's certificate before; or NULL */
-	const char *preferred_profile, *required_profile, *preferred_chain; /* as in order.h */
 	const char *resume_url; /* the order that a killed process made for this; NULL: none */
-	const char *key_type; /* as key_type_parse() takes it; NULL: any, of a new key p256 */
-	bool bundle; /* a file with full chain and key, too */
-	bool reuse_key; /* the present certificate's, where it is of that type */
+	const struct certificate_settings *settings;
 	bool is_quiet; /* no progress: one of many */
 	/* Called once as soon as the CA has told the order's URL; the order may be another than
 	   that of resume_url. */

@@ -32,34 +32,17 @@ struct taking {
 
 /* --- one section -------------------------------------------------------------------------------- */
 
-static const char *text_or(const char *text, const char *fallback)
-{
-	return text ? text : fallback;
-}
-
-static bool is_yes(enum config_answer answer, enum config_answer fallback)
-{
-	return (answer ? answer : fallback) == CONFIG_YES;
-}
-
 /* What the section wants of its certificates; the list of CAs is to be freed behind it. */
 static int begin_section(struct taking *taking)
 {
-	const struct config_section *all = config_defaults(taking->config);
 	const struct config_section *section = taking->section;
 
 	taking->spec = (struct certificate_spec){
-		.account = section->account,
-		.key_type = text_or(section->key_type, all->key_type),
-		.preferred_profile = text_or(section->preferred_profile, all->preferred_profile),
-		.required_profile = text_or(section->required_profile, all->required_profile),
-		.preferred_chain = text_or(section->preferred_chain, all->preferred_chain),
+		.account = section->ca.account,
 		.tenant = section->tenant,
-		.deploy_hook = text_or(section->deploy_hook, all->deploy_hook),
 		.source = SOURCE,
-		.reuse_key = is_yes(section->reuse_key, all->reuse_key),
-		.bundle = is_yes(section->bundle, all->bundle),
 	};
+	settings_of_certificate(&taking->spec.settings, NULL, section, taking->config);
 	return settings_servers(&taking->spec.cas, taking->config, &section->cas, section->place,
 				taking->failure);
 }

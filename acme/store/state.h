@@ -36,6 +36,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "acme/util/certificate_spec.h"
 #include "acme/util/string_list.h"
 
 struct failure;
@@ -69,24 +70,6 @@ int state_commit(struct state *state);
 void state_rollback(struct state *state);
 
 /* --- lineages -------------------------------------------------------------------------------- */
-
-/* What is wanted of a certificate.  Text is NULL where nothing is wanted, unless it says otherwise. */
-struct certificate_spec {
-	const char *name; /* of the certificate on disk; never NULL */
-	struct string_list identifiers; /* as ACME spells them, at least one */
-	struct string_list cas; /* directory URLs in the order to be tried, at least one */
-	const char *account; /* NULL: the CA's default account */
-	const char *key_type; /* as key_type_parse() takes it; NULL: the default */
-	const char *preferred_profile;
-	const char *required_profile;
-	const char *preferred_chain;
-	const char *
-		tenant; /* shares the CAs' limits evenly with other tenants; NULL is a tenant too */
-	const char *deploy_hook;
-	const char *source; /* "cli", "config", "import", "disk"; never NULL */
-	bool reuse_key;
-	bool bundle; /* also a file with full chain and key, for HAProxy */
-};
 
 /* How soon one due lineage is taken before another. */
 enum state_priority {

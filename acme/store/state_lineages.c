@@ -11,6 +11,10 @@
 
 /* --- rows ------------------------------------------------------------------------------------ */
 
+#define READ_TEXT(row, column)          state_text(row, column)
+#define READ_FLAG(row, column)          sqlite3_column_int(row, column)
+#define FILL_SETTING(kind, member, ...) lineage->spec.settings.member = READ_##kind(row, column++);
+
 int state_lineage_fill(struct state_lineage *lineage, struct sqlite3_stmt *row)
 {
 	int column = 0, error;
@@ -24,15 +28,9 @@ int state_lineage_fill(struct state_lineage *lineage, struct sqlite3_stmt *row)
 		error = state_list(row, column, &lineage->spec.cas);
 	column++;
 	lineage->spec.account = state_text(row, column++);
-	lineage->spec.key_type = state_text(row, column++);
-	lineage->spec.preferred_profile = state_text(row, column++);
-	lineage->spec.required_profile = state_text(row, column++);
-	lineage->spec.preferred_chain = state_text(row, column++);
 	lineage->spec.tenant = state_text(row, column++);
-	lineage->spec.deploy_hook = state_text(row, column++);
 	lineage->spec.source = state_text(row, column++);
-	lineage->spec.reuse_key = sqlite3_column_int(row, column++);
-	lineage->spec.bundle = sqlite3_column_int(row, column++);
+	CERTIFICATE_SETTINGS(FILL_SETTING)
 	lineage->server = state_text(row, column++);
 	lineage->ari_id = state_text(row, column++);
 	lineage->not_before_s = sqlite3_column_int64(row, column++);
@@ -57,18 +55,17 @@ int state_lineage_fill(struct state_lineage *lineage, struct sqlite3_stmt *row)
 	return error;
 }
 
+#define TEXT_AT_TEXT(member) offsetof(struct state_lineage, spec.settings.member),
+#define TEXT_AT_FLAG(member)
+#define SETTING_TEXT_AT(kind, member, ...) TEXT_AT_##kind(member)
+
 /* Where its texts are pointed to. */
 static const size_t texts[] = {
 	offsetof(struct state_lineage, spec.name),
 	offsetof(struct state_lineage, spec.account),
-	offsetof(struct state_lineage, spec.key_type),
-	offsetof(struct state_lineage, spec.preferred_profile),
-	offsetof(struct state_lineage, spec.required_profile),
-	offsetof(struct state_lineage, spec.preferred_chain),
 	offsetof(struct state_lineage, spec.tenant),
-	offsetof(struct state_lineage, spec.deploy_hook),
 	offsetof(struct state_lineage, spec.source),
-	offsetof(struct state_lineage, server),
+	CERTIFICATE_SETTINGS(SETTING_TEXT_AT) offsetof(struct state_lineage, server),
 	offsetof(struct state_lineage, ari_id),
 	offsetof(struct state_lineage, explanation_url),
 	offsetof(struct state_lineage, ca),
@@ -176,16 +173,20 @@ int state_lineage_delete(struct state *state, int64_t id)
 
 /* --- what is wanted --------------------------------------------------------------------------- */
 
-#define SPEC_COLUMNS                                                                       \
-	"name, identifiers, cas, account, key_type, preferred_profile, required_profile, " \
-	"preferred_chain, tenant, deploy_hook, source, reuse_key, bundle"
-#define SPEC_VALUES "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13"
-#define SPEC_TYPES  "tttttttttttii"
-#define SPEC_OF(spec, identifiers, cas)                                                       \
-	(spec)->name, identifiers, cas, (spec)->account, (spec)->key_type,                    \
-		(spec)->preferred_profile, (spec)->required_profile, (spec)->preferred_chain, \
-		(spec)->tenant ? (spec)->tenant : "", (spec)->deploy_hook, (spec)->source,    \
-		(int64_t)(spec)->reuse_key, (int64_t)(spec)->bundle
+/* The parameters of a certificate_spec, in the order of STATE_SPEC_COLUMNS. */
+#define SETTING_PARAMETER(...)           ", ?"
+#define SPEC_PARAMETERS                  "?1, ?2, ?3, ?4, ?5, ?6" CERTIFICATE_SETTINGS(SETTING_PARAMETER)
+#define TYPE_TEXT                        "t"
+#define TYPE_FLAG                        "i"
+#define SETTING_TYPE(kind, ...)          TYPE_##kind
+#define SPEC_TYPES                       "tttttt" CERTIFICATE_SETTINGS(SETTING_TYPE)
+#define BOUND_TEXT(value)                (value)
+#define BOUND_FLAG(value)                ((int64_t)(value))
+#define SETTING_BOUND(kind, member, ...) , BOUND_##kind(spec->settings.member)
+#define SPEC_BOUND(identifiers, cas)                                                   \
+	spec->name, identifiers, cas, spec->account, spec->tenant ? spec->tenant : "", \
+		spec->source CERTIFICATE_SETTINGS(SETTING_BOUND)
+#define SETTING_UPDATE(kind, member, ...) #member " = excluded." #member ", "
 
 /* The first of a list with blanks between. */
 #define FIRST_OF(list) "substr(" list ", 1, instr(" list " || ' ', ' ') - 1)"
@@ -195,21 +196,16 @@ int state_lineage_delete(struct state *state, int64_t id)
  * other names, or at other CAs, says nothing of these.
  */
 #define SPEC_UPSERT                                                                                              \
-	"INSERT INTO lineage (" SPEC_COLUMNS ", ca) VALUES (" SPEC_VALUES ", " FIRST_OF(                         \
-		"?3") ") "                                                                                       \
-		      "ON CONFLICT (name) DO UPDATE SET "                                                        \
+	"INSERT INTO lineage (" STATE_SPEC_COLUMNS ", ca) VALUES (" SPEC_PARAMETERS ", " FIRST_OF(               \
+		"?3") ") ON CONFLICT (name) DO UPDATE SET "                                                      \
 		      "renew_at = iif(identifiers = excluded.identifiers, renew_at, 0), "                        \
 		      "next_attempt = iif((identifiers, cas) = (excluded.identifiers, excluded.cas), "           \
 		      "	next_attempt, 0), "                                                                      \
 		      "failures = iif((identifiers, cas) = (excluded.identifiers, excluded.cas), failures, 0), " \
 		      "ca = iif(cas = excluded.cas, ca, excluded.ca), "                                          \
 		      "identifiers = excluded.identifiers, cas = excluded.cas, account = excluded.account, "     \
-		      "key_type = excluded.key_type, preferred_profile = excluded.preferred_profile, "           \
-		      "required_profile = excluded.required_profile, "                                           \
-		      "preferred_chain = excluded.preferred_chain, tenant = excluded.tenant, "                   \
-		      "deploy_hook = excluded.deploy_hook, source = excluded.source, "                           \
-		      "reuse_key = excluded.reuse_key, bundle = excluded.bundle, retired = 0 "                   \
-		      "RETURNING id"
+		      "tenant = excluded.tenant, source = excluded.source, " CERTIFICATE_SETTINGS(               \
+			      SETTING_UPDATE) "retired = 0 RETURNING id"
 
 /* Mostly nothing has changed, and a list may be long: then nothing is written. */
 static int write_spec(struct state *state, const struct certificate_spec *spec,
@@ -219,15 +215,14 @@ static int write_spec(struct state *state, const struct certificate_spec *spec,
 
 	error = state_number(state, ret_id,
 			     "SELECT id FROM lineage WHERE name = ?1 AND retired = 0 AND "
-			     "(" SPEC_COLUMNS ") IS (" SPEC_VALUES ")",
-			     SPEC_TYPES, SPEC_OF(spec, identifiers, cas));
+			     "(" STATE_SPEC_COLUMNS ") IS (" SPEC_PARAMETERS ")",
+			     SPEC_TYPES, SPEC_BOUND(identifiers, cas));
 	if (error != -ENOENT)
 		return error;
 	error = state_enter(state);
 	if (error)
 		return error;
-	error = state_number(state, ret_id, SPEC_UPSERT, SPEC_TYPES,
-			     SPEC_OF(spec, identifiers, cas));
+	error = state_number(state, ret_id, SPEC_UPSERT, SPEC_TYPES, SPEC_BOUND(identifiers, cas));
 	return state_leave(state, error);
 }
 

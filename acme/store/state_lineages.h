@@ -5,18 +5,23 @@
 
 #include <stdint.h>
 
+#include "acme/util/certificate_spec.h"
+
 struct sqlite3_stmt;
 struct state;
 struct state_certificate;
 struct state_lineage;
 
+/* What the table has of a certificate_spec: its own columns, and one for each setting. */
+#define STATE_SETTING_COLUMN(kind, member, ...) ", " #member
+#define STATE_SPEC_COLUMNS \
+	"name, identifiers, cas, account, tenant, source" CERTIFICATE_SETTINGS(STATE_SETTING_COLUMN)
+
 /* What state_lineage_fill() reads, in its order. */
-#define STATE_LINEAGE_COLUMNS                                                                  \
-	"id, name, identifiers, cas, account, key_type, preferred_profile, required_profile, " \
-	"preferred_chain, tenant, deploy_hook, source, reuse_key, bundle, server, ari_id, "    \
-	"not_before, not_after, window_start, window_end, explanation_url, check_at, ca, "     \
-	"renew_at, next_attempt, issue_at, failures, last_failure, last_problem, paused, "     \
-	"retired, priority, in_flight"
+#define STATE_LINEAGE_COLUMNS                                                               \
+	"id, " STATE_SPEC_COLUMNS ", server, ari_id, not_before, not_after, window_start, " \
+	"window_end, explanation_url, check_at, ca, renew_at, next_attempt, issue_at, "     \
+	"failures, last_failure, last_problem, paused, retired, priority, in_flight"
 
 /*
  * From a row: the texts are the row's, the lists are the lineage's.  state_lineage_done() frees them.

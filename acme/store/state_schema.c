@@ -6,6 +6,8 @@
 #include "acme/store/state_internal.h"
 
 /*
+ * A setting of certificate_spec.h that is new gets its column by itself, below.
+ *
  * lineage.issue_at and lineage.check_due say when something is to be done, and are computed
  * from what else the row says, so that they cannot contradict it.  The indexes by them
  * are what makes looking cheap.
@@ -118,14 +120,64 @@ static int note_version(struct state *state)
 	return state_execute(state, "PRAGMA user_version = 2");
 }
 
+/* --- columns of settings ------------------------------------------------------------------------- */
+
+#define COLUMN_TEXT "TEXT"
+#define COLUMN_FLAG "INTEGER NOT NULL DEFAULT 0"
+#define SETTING_COLUMN(kind, member, ...) \
+	{#member, "ALTER TABLE lineage ADD COLUMN " #member " " COLUMN_##kind},
+
+static const struct {
+	const char *name;
+	const char *add;
+} setting_columns[] = {CERTIFICATE_SETTINGS(SETTING_COLUMN)};
+
+#define SETTING_NAME(kind, member, ...) ", '" #member "'"
+
+/* Add the columns of settings that the table does not have yet. */
+static int add_columns(struct state *state)
+{
+	int64_t is_there;
+	int error = 0;
+	size_t i;
+
+	for (i = 0; !error && i < sizeof(setting_columns) / sizeof(*setting_columns); i++) {
+		error = state_number(
+			state, &is_there,
+			"SELECT count(*) FROM pragma_table_info('lineage') WHERE name = ?1", "t",
+			setting_columns[i].name);
+		if (!error && !is_there)
+			error = state_execute(state, setting_columns[i].add);
+	}
+	return error;
+}
+
+/* Whether each setting has its column: an older version of this program made the table. */
+static int has_columns(struct state *state, bool *ret_has)
+{
+	int64_t count = 0;
+	int error = state_number(state, &count,
+				 "SELECT count(*) FROM pragma_table_info('lineage') "
+				 "WHERE name IN (NULL" CERTIFICATE_SETTINGS(SETTING_NAME) ")",
+				 "");
+
+	*ret_has = count == sizeof(setting_columns) / sizeof(*setting_columns);
+	return error;
+}
+
+/* --- versions -------------------------------------------------------------------------------------- */
+
 int state_migrate(struct state *state)
 {
+	bool has = false;
 	int64_t version;
 	int error;
 
 	/* Mostly there is nothing to do, and nobody to be kept waiting. */
 	error = state_number(state, &version, "PRAGMA user_version", "");
-	if (error || version == VERSION)
+	if (!error && version == VERSION)
+		error = has_columns(state, &has);
+	if (error || has)
 		return error;
 	error = state_enter(state);
 	if (error)
@@ -137,5 +189,7 @@ int state_migrate(struct state *state)
 		error = state_execute(state, versions[version]);
 	if (!error)
 		error = note_version(state);
+	if (!error)
+		error = add_columns(state);
 	return state_leave(state, error);
 }

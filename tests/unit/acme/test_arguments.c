@@ -48,7 +48,7 @@ static void test_defaults(void **state)
 	assert_string_equal(arguments.paths.state, "/var/lib/sidestep");
 	assert_int_equal(arguments.ttl_s, 600);
 	assert_int_equal(arguments.timeout_s, 30);
-	assert_false(arguments.agree_tos || arguments.json || arguments.force_renewal);
+	assert_false(arguments.ca.agree_tos || arguments.json || arguments.force_renewal);
 	arguments_done(&arguments);
 }
 
@@ -93,11 +93,11 @@ static void test_everything(void **state)
 	assert_int_equal(arguments.domains.count, 2);
 	assert_string_equal(arguments.domains.items[1], "b,c");
 	assert_string_equal(arguments.cert_name, "n");
-	assert_string_equal(arguments.deploy_hook, "true");
-	assert_string_equal(arguments.cacert, "f");
-	assert_string_equal(arguments.email, "m@e");
+	assert_string_equal(arguments.certificate.deploy_hook, "true");
+	assert_string_equal(arguments.ca.cacert, "f");
+	assert_string_equal(arguments.ca.email, "m@e");
 	assert_int_equal(arguments.timeout_s, 5);
-	assert_true(arguments.agree_tos && arguments.json && arguments.force_renewal &&
+	assert_true(arguments.ca.agree_tos && arguments.json && arguments.force_renewal &&
 		    arguments.verbose);
 	arguments_done(&arguments);
 

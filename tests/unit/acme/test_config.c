@@ -77,7 +77,7 @@ static void test_nothing(void **state)
 
 	(void)state;
 	assert_null(config_section(config, 0));
-	assert_null(config_defaults(config)->email);
+	assert_null(config_defaults(config)->ca.email);
 	config_free(config);
 }
 
@@ -95,11 +95,11 @@ static void test_everything(void **state)
 	put("conf.d/10.conf", "[domains many]\nfile = /etc/many.txt\ntenant = many\n");
 	put("conf.d/not-one.txt", "nonsense");
 	config = read_config();
-	assert_string_equal(config_defaults(config)->email, "a@b.example");
-	assert_int_equal(config_defaults(config)->agree_tos, CONFIG_YES);
+	assert_string_equal(config_defaults(config)->ca.email, "a@b.example");
+	assert_int_equal(config_defaults(config)->ca.agree_tos, SETTING_YES);
 	section = config_ca(config, "private");
 	assert_ptr_equal(section, config_ca(config, EXAMPLE));
-	assert_int_equal(section->agree_tos, CONFIG_NO);
+	assert_int_equal(section->ca.agree_tos, SETTING_NO);
 	assert_ptr_equal(section, config_section(config, 0));
 	/* In byte order of the files. */
 	section = config_section(config, 1);
@@ -108,7 +108,7 @@ static void test_everything(void **state)
 	section = config_section(config, 2);
 	assert_string_equal(section->label, "shop");
 	assert_list(&section->names, "a.example b.example c.example");
-	assert_int_equal(section->bundle, CONFIG_YES);
+	assert_int_equal(section->certificate.bundle, SETTING_YES);
 	assert_non_null(strstr(section->place, "conf.d/20.conf:2"));
 	assert_null(config_section(config, 3));
 	assert_null(config_ca(config, "shop"));
@@ -217,10 +217,10 @@ static void test_spellings(void **state)
 			     "cacert = /etc/a;b.pem\r\nca=one\r\n\r\n  two # three\r\n"
 			     "key-type =p384\t;strong");
 	config = read_config();
-	assert_string_equal(config_defaults(config)->email, "a@b.example");
-	assert_string_equal(config_defaults(config)->cacert, "/etc/a;b.pem");
+	assert_string_equal(config_defaults(config)->ca.email, "a@b.example");
+	assert_string_equal(config_defaults(config)->ca.cacert, "/etc/a;b.pem");
 	assert_list(&config_defaults(config)->cas, "one two # three");
-	assert_string_equal(config_defaults(config)->key_type, "p384");
+	assert_string_equal(config_defaults(config)->certificate.key_type, "p384");
 	config_free(config);
 }
 
@@ -229,7 +229,7 @@ static void test_spellings(void **state)
 static void test_settings(void **state)
 {
 	struct arguments arguments = {
-		.paths = paths, .verb = VERB_CERTONLY, .email = "cli@a.example"};
+		.paths = paths, .verb = VERB_CERTONLY, .ca.email = "cli@a.example"};
 	struct ca_settings settings;
 	struct failure failure = {0};
 
@@ -241,13 +241,13 @@ static void test_settings(void **state)
 	assert_int_equal(settings_load(&arguments, &failure), 0);
 	assert_string_equal(arguments.server, EXAMPLE);
 	assert_list(&arguments.cas, EXAMPLE " https://acme-v02.api.letsencrypt.org/directory");
-	assert_string_equal(arguments.key_type, "p384");
+	assert_string_equal(arguments.settings.key_type, "p384");
 	settings_of_ca(&settings, &arguments, EXAMPLE);
 	assert_string_equal(settings.email, "cli@a.example");
 	assert_string_equal(settings.account, "shop");
 	assert_string_equal(settings.cacert, "all.pem");
 	assert_true(settings.agree_tos);
-	arguments.email = NULL;
+	arguments.ca.email = NULL;
 	settings_of_ca(&settings, &arguments, EXAMPLE);
 	assert_string_equal(settings.email, "c@d.example");
 	settings_of_ca(&settings, &arguments, "https://other.example/directory");

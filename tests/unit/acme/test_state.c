@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #include "acme/util/failure.h"
 #include "acme/store/state.h"
@@ -149,15 +150,15 @@ static void test_a_wish_is_kept_whole(void **test)
 		.identifiers = STRING_LIST("a.example", "192.0.2.1"),
 		.cas = STRING_LIST("first", "second"),
 		.account = "other",
-		.key_type = "rsa-2048",
-		.preferred_profile = "shortlived",
-		.required_profile = "tlsserver",
-		.preferred_chain = "Root X",
+		.settings.key_type = "rsa-2048",
+		.settings.preferred_profile = "shortlived",
+		.settings.required_profile = "tlsserver",
+		.settings.preferred_chain = "Root X",
 		.tenant = "customer",
-		.deploy_hook = "reload it",
+		.settings.deploy_hook = "reload it",
 		.source = "domains",
-		.reuse_key = true,
-		.bundle = true,
+		.settings.reuse_key = true,
+		.settings.bundle = true,
 	};
 	struct state_lineage lineage;
 	int64_t id;
@@ -168,20 +169,58 @@ static void test_a_wish_is_kept_whole(void **test)
 	assert_true(string_list_equal(&lineage.spec.identifiers, &wish.identifiers));
 	assert_true(string_list_equal(&lineage.spec.cas, &wish.cas));
 	assert_string_equal(lineage.spec.account, wish.account);
-	assert_string_equal(lineage.spec.key_type, wish.key_type);
-	assert_string_equal(lineage.spec.preferred_profile, wish.preferred_profile);
-	assert_string_equal(lineage.spec.required_profile, wish.required_profile);
-	assert_string_equal(lineage.spec.preferred_chain, wish.preferred_chain);
+	assert_string_equal(lineage.spec.settings.key_type, wish.settings.key_type);
+	assert_string_equal(lineage.spec.settings.preferred_profile,
+			    wish.settings.preferred_profile);
+	assert_string_equal(lineage.spec.settings.required_profile, wish.settings.required_profile);
+	assert_string_equal(lineage.spec.settings.preferred_chain, wish.settings.preferred_chain);
 	assert_string_equal(lineage.spec.tenant, wish.tenant);
-	assert_string_equal(lineage.spec.deploy_hook, wish.deploy_hook);
+	assert_string_equal(lineage.spec.settings.deploy_hook, wish.settings.deploy_hook);
 	assert_string_equal(lineage.spec.source, wish.source);
-	assert_true(lineage.spec.reuse_key);
-	assert_true(lineage.spec.bundle);
+	assert_true(lineage.spec.settings.reuse_key);
+	assert_true(lineage.spec.settings.bundle);
 	assert_string_equal(lineage.ca, "first");
 	assert_null(lineage.server);
 	assert_false(lineage.in_flight);
 	state_lineage_done(&lineage);
 	assert_int_equal(state_lineage_find(*test, "other", &lineage), -ENOENT);
+}
+
+/* The database of a program that did not know these settings: it gets columns, and keeps its rows. */
+static void test_new_settings_get_columns(void **test)
+{
+	struct certificate_spec spec = {.name = "a.example",
+					.identifiers = STRING_LIST("a.example"),
+					.cas = STRING_LIST(CA),
+					.source = "cli",
+					.settings.preferred_chain = "Root X",
+					.settings.bundle = true};
+	struct state_lineage lineage;
+	char path[PATHS_MAX + 16];
+	int64_t id, again_id;
+	sqlite3 *db;
+
+	id = wish_for(*test, "a.example", NULL);
+	state_free(*test);
+	snprintf(path, sizeof(path), "%s/state.db", paths.state);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db,
+				      "ALTER TABLE lineage DROP COLUMN preferred_chain;"
+				      "ALTER TABLE lineage DROP COLUMN bundle",
+				      NULL, NULL, NULL),
+			 SQLITE_OK);
+	sqlite3_close(db);
+	*test = open_state();
+	lineage = lineage_of(*test, id);
+	assert_null(lineage.spec.settings.preferred_chain);
+	assert_false(lineage.spec.settings.bundle);
+	state_lineage_done(&lineage);
+	assert_int_equal(state_set_spec(*test, &spec, &again_id), 0);
+	assert_int_equal(again_id, id);
+	lineage = lineage_of(again(test), id);
+	assert_string_equal(lineage.spec.settings.preferred_chain, "Root X");
+	assert_true(lineage.spec.settings.bundle);
+	state_lineage_done(&lineage);
 }
 
 static void test_a_changed_wish(void **test)
@@ -199,11 +238,11 @@ static void test_a_changed_wish(void **test)
 	assert_int_equal(state_order_failed(*test, id, &failure, NOW), 0);
 
 	/* What concerns neither names nor CAs leaves the failures alone. */
-	wish.deploy_hook = "reload";
+	wish.settings.deploy_hook = "reload";
 	assert_int_equal(state_set_spec(*test, &wish, &same), 0);
 	assert_int_equal(same, id);
 	lineage = lineage_of(*test, id);
-	assert_string_equal(lineage.spec.deploy_hook, "reload");
+	assert_string_equal(lineage.spec.settings.deploy_hook, "reload");
 	assert_string_equal(lineage.ca, "two");
 	assert_int_equal(lineage.failures, 1);
 	assert_int_equal(lineage.issue_at_s, NOW + 60);
@@ -575,6 +614,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		T(test_only_its_owner_reads_it),
 		T(test_a_wish_is_kept_whole),
+		T(test_new_settings_get_columns),
 		T(test_a_changed_wish),
 		T(test_what_a_source_no_longer_names_is_retired),
 		T(test_due_in_their_order),

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What can be set for a CA and for the account there. */
+#ifndef ACME_CONFIG_CA_SETTINGS_H
+#define ACME_CONFIG_CA_SETTINGS_H
+
+#include "acme/util/setting.h"
+
+/*
+ * The settings that several places may give.
+ *
+ *	X(KIND, member, "name")
+ */
+#define CA_SETTINGS(X)                                  \
+	X(TEXT, cacert, "cacert")                       \
+	X(TEXT, email, "email")                         \
+	X(TEXT, account, "account")                     \
+	X(TEXT, eab_kid, "eab-kid")                     \
+	X(TEXT, eab_hmac_key_file, "eab-hmac-key-file") \
+	X(FLAG, agree_tos, "agree-tos")
+
+/* The values that hold. */
+struct ca_settings {
+	CA_SETTINGS(SETTING_VALUE)
+};
+
+/* What one place gives. */
+struct ca_settings_given {
+	CA_SETTINGS(SETTING_GIVEN)
+};
+
+#endif
