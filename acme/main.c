@@ -14,7 +14,8 @@
 #include "acme/cmd/verbs.h"
 #include "common/process.h"
 
-static int (*const verbs[VERBS])(const struct arguments *arguments) = {
+static int (*const verbs[VERBS])(const struct arguments *arguments,
+				 const struct settings *settings) = {
 	[VERB_REGISTER] = verb_register,
 	[VERB_CERTONLY] = verb_certonly,
 	[VERB_RENEW] = verb_renew,
@@ -45,6 +46,27 @@ static void prepare_process(void)
 	umask(022);
 }
 
+static int run_verb(const struct arguments *arguments, struct failure *failure)
+{
+	struct settings *settings;
+	int status;
+
+	if (settings_load(&settings, arguments, failure)) {
+		output_fatal(failure);
+		return EXIT_USAGE;
+	}
+	if (settings->dry_run && dry_run_begin(settings, failure)) {
+		output_fatal(failure);
+		status = EXIT_USAGE;
+	} else {
+		status = verbs[arguments->verb](arguments, settings);
+		if (settings->dry_run)
+			dry_run_end(settings);
+	}
+	settings_free(settings);
+	return status;
+}
+
 int main(int argc, char **argv)
 {
 	struct arguments arguments = {0};
@@ -59,16 +81,7 @@ int main(int argc, char **argv)
 	output_init(&(struct output_options){
 		.json = arguments.json, .quiet = arguments.quiet, .verbose = arguments.verbose});
 	if (result == ARGUMENTS_RUN) {
-		if (settings_load(&arguments, &failure) ||
-		    (arguments.dry_run && dry_run_begin(&arguments, &failure))) {
-			output_fatal(&failure);
-			status = EXIT_USAGE;
-		} else {
-			status = verbs[arguments.verb](&arguments);
-			if (arguments.dry_run)
-				dry_run_end(&arguments);
-		}
-		settings_unload(&arguments);
+		status = run_verb(&arguments, &failure);
 		arguments_done(&arguments);
 	} else if (result == ARGUMENTS_WRONG) {
 		output_fatal(&failure);

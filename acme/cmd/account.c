@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "acme/config/arguments.h"
+#include "acme/config/settings.h"
 #include "acme/protocol/client.h"
 #include "acme/protocol/directory.h"
 #include "acme/util/failure.h"
@@ -24,6 +25,7 @@
 /* One request to the CA about the account, and what it answers. */
 struct visit {
 	const struct arguments *arguments;
+	const struct settings *settings;
 	const char *step; /* for the user */
 	/* The request: NULL with the failure filled in. */
 	void (*compose)(struct visit *visit, struct ca_call *call);
@@ -73,9 +75,9 @@ static void visit_enter(struct visit *visit)
 {
 	const struct arguments *arguments = visit->arguments;
 
-	if (net_open(&visit->net, arguments, &visit->failure))
+	if (net_open(&visit->net, visit->settings->timeout_s, &visit->failure))
 		return;
-	if (session_open(&visit->session, &visit->net, arguments, arguments->server,
+	if (session_open(&visit->session, &visit->net, visit->settings, visit->settings->server,
 			 arguments->ca.account, &visit->failure)) {
 		net_close(&visit->net);
 		return;
@@ -123,7 +125,7 @@ static void account_report(const struct visit *visit, const char *headline)
 	size_t i;
 
 	output_line("%s: %s", headline, account_url(account));
-	output_line("  CA: %s", visit->arguments->server);
+	output_line("  CA: %s", visit->settings->server);
 	output_line("  key: %s", account_place(account));
 	if (status)
 		output_line("  status: %s", printable_text(status));
@@ -131,7 +133,7 @@ static void account_report(const struct visit *visit, const char *headline)
 		if (json_is_string(entry))
 			output_line("  contact: %s", printable_text(json_string_value(entry)));
 	output_document(json_pack("{s:b, s:{s:s, s:s, s:o, s:s*, s:O*}}", "ok", 1, "account", "url",
-				  account_url(account), "server", visit->arguments->server, "place",
+				  account_url(account), "server", visit->settings->server, "place",
 				  json_new_text(account_place(account)), "status", status,
 				  "contact", json_is_array(contact) ? contact : NULL));
 }
@@ -145,10 +147,12 @@ static void compose_look(struct visit *visit, struct ca_call *call)
 	(void)call;
 }
 
-int verb_show_account(const struct arguments *arguments)
+int verb_show_account(const struct arguments *arguments, const struct settings *settings)
 {
-	struct visit visit = {
-		.arguments = arguments, .step = "asking for the account", .compose = compose_look};
+	struct visit visit = {.arguments = arguments,
+			      .settings = settings,
+			      .step = "asking for the account",
+			      .compose = compose_look};
 
 	visit_enter(&visit);
 	if (!failure_is_set(&visit.failure))
@@ -184,10 +188,12 @@ static void account_key_retire(struct visit *visit)
 				  account_place(visit->session.account));
 }
 
-int verb_update_account(const struct arguments *arguments)
+int verb_update_account(const struct arguments *arguments, const struct settings *settings)
 {
-	struct visit visit = {
-		.arguments = arguments, .step = "changing the account", .compose = compose_update};
+	struct visit visit = {.arguments = arguments,
+			      .settings = settings,
+			      .step = "changing the account",
+			      .compose = compose_update};
 
 	if (!arguments->deactivate == !arguments->ca.email) {
 		failure_set(&visit.failure,
@@ -279,9 +285,10 @@ static void conclude_rollover(struct visit *visit)
 	}
 }
 
-int verb_rollover(const struct arguments *arguments)
+int verb_rollover(const struct arguments *arguments, const struct settings *settings)
 {
 	struct visit visit = {.arguments = arguments,
+			      .settings = settings,
 			      .step = "replacing the account's key",
 			      .compose = compose_rollover};
 

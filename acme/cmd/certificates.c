@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "acme/config/arguments.h"
+#include "acme/config/settings.h"
 #include "acme/cmd/show.h"
 #include "acme/util/failure.h"
 #include "acme/util/file.h"
@@ -26,16 +27,16 @@ static void explain_unreadable(struct failure *failure, int error, const char *p
 }
 
 /* Show one, and append it to the array; false when it cannot be read. */
-static bool show_certificate(const struct arguments *arguments, const char *name, json_t *array)
+static bool show_certificate(const struct settings *settings, const char *name, json_t *array)
 {
 	char path[STORE_PATH_MAX + 1];
 	struct failure failure = {0};
 	struct stored stored;
 	int error;
 
-	error = store_read(&stored, &arguments->paths, name);
+	error = store_read(&stored, settings->paths, name);
 	if (error) {
-		store_live_path(path, &arguments->paths, name);
+		store_live_path(path, settings->paths, name);
 		explain_unreadable(&failure, error, path);
 		output_failure(NULL, &failure);
 		json_array_append_new(array, json_pack("{s:s, s:o}", "name", name, "error",
@@ -49,7 +50,7 @@ static bool show_certificate(const struct arguments *arguments, const char *name
 	return true;
 }
 
-int verb_certificates(const struct arguments *arguments)
+int verb_certificates(const struct arguments *arguments, const struct settings *settings)
 {
 	json_t *array = json_array();
 	struct failure failure = {0};
@@ -58,16 +59,17 @@ int verb_certificates(const struct arguments *arguments)
 	bool ok = true;
 	int error;
 
-	error = store_names(&names, &count, &arguments->paths);
+	(void)arguments;
+	error = store_names(&names, &count, settings->paths);
 	if (error) {
 		json_decref(array);
-		failure_set_errno(&failure, -error, "cannot read %s/live", arguments->paths.state);
+		failure_set_errno(&failure, -error, "cannot read %s/live", settings->paths->state);
 		return output_fatal(&failure);
 	}
 	for (i = 0; i < count; i++)
-		ok = show_certificate(arguments, names[i], array) && ok;
+		ok = show_certificate(settings, names[i], array) && ok;
 	if (count == 0)
-		output_line("There are no certificates in %s/live.", arguments->paths.state);
+		output_line("There are no certificates in %s/live.", settings->paths->state);
 	file_list_free(names, count);
 	output_document(json_pack("{s:b, s:o}", "ok", ok, "certificates", array));
 	return ok ? EXIT_DONE : EXIT_FAILED;

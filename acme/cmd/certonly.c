@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "acme/config/arguments.h"
+#include "acme/config/settings.h"
 #include "acme/protocol/authorization.h"
 #include "acme/renewal/deploy.h"
 #include "acme/cmd/show.h"
@@ -29,6 +30,7 @@
 
 struct certonly {
 	const struct arguments *arguments;
+	const struct settings *settings;
 	struct identifier *names;
 	size_t name_count;
 	char name[STORE_NAME_MAX + 1]; /* of the certificate on disk */
@@ -61,11 +63,12 @@ static void refuse_taken_name(struct certonly *certonly, const struct stored *st
 static int find_present(struct certonly *certonly, struct stored *ret_stored)
 {
 	const struct arguments *arguments = certonly->arguments;
+	const struct settings *settings = certonly->settings;
 	const char *name = arguments->cert_name;
 	int error;
 
 	if (!name) {
-		error = store_find(ret_stored, &arguments->paths, certonly->names,
+		error = store_find(ret_stored, settings->paths, certonly->names,
 				   certonly->name_count);
 		if (!error) {
 			strcpy(certonly->name, ret_stored->name);
@@ -74,13 +77,13 @@ static int find_present(struct certonly *certonly, struct stored *ret_stored)
 		name = certonly->names[0].value;
 	}
 	strcpy(certonly->name, name);
-	error = store_read(ret_stored, &arguments->paths, name);
+	error = store_read(ret_stored, settings->paths, name);
 	if (error == -ENOENT || error == -EBADMSG)
 		return -ENOENT;
 	if (error) {
 		failure_set_errno(&certonly->failure, -error,
 				  "cannot read the certificate %s in %s", name,
-				  arguments->paths.state);
+				  settings->paths->state);
 		return -1;
 	}
 	if (!arguments->cert_name) {
@@ -94,15 +97,15 @@ static int find_present(struct certonly *certonly, struct stored *ret_stored)
 /* Whether the present key is of the type that is asked for, if one is. */
 static bool has_key_type(const struct certonly *certonly, const struct stored *stored)
 {
-	const struct arguments *arguments = certonly->arguments;
+	const struct settings *settings = certonly->settings;
 	enum key_type type;
 	struct key *key;
 	bool has;
 
-	if (!arguments->settings.key_type)
+	if (!settings->certificate.key_type)
 		return true;
-	if (key_type_parse(&type, arguments->settings.key_type) ||
-	    store_read_key(&key, &arguments->paths, stored->name))
+	if (key_type_parse(&type, settings->certificate.key_type) ||
+	    store_read_key(&key, settings->paths, stored->name))
 		return false;
 	has = key_type_of(key) == type;
 	key_free(key);
@@ -112,13 +115,13 @@ static bool has_key_type(const struct certonly *certonly, const struct stored *s
 /* Whether the present certificate is what is wanted, and is to be kept. */
 static bool is_kept(const struct certonly *certonly, const struct stored *stored)
 {
-	const struct arguments *arguments = certonly->arguments;
+	const struct settings *settings = certonly->settings;
 
-	return !arguments->force_renewal &&
+	return !settings->force_renewal &&
 	       certificate_has_only_names(&stored->certificate, certonly->names,
 					  certonly->name_count) &&
 	       !certificate_is_due(&stored->certificate, time(NULL)) &&
-	       (!stored->server || strcmp(stored->server, arguments->server) == 0) &&
+	       (!stored->server || strcmp(stored->server, settings->server) == 0) &&
 	       has_key_type(certonly, stored);
 }
 
@@ -180,7 +183,7 @@ static void on_certonly_finished(void *context, const struct engine_result *resu
 	struct certonly *certonly = context;
 
 	report_authorizations(certonly, result->order);
-	if (!certonly->arguments->dry_run)
+	if (!certonly->settings->dry_run)
 		let_servers_know(certonly, result);
 	if (failure_is_set(result->failure) && !failure_is_set(&certonly->failure)) {
 		certonly->failure = *result->failure;
@@ -216,12 +219,12 @@ static void on_hook_failed(void *context, const char *name, const struct failure
 /* What is wanted becomes known, for this run and for renewals. */
 static void certonly_set_spec(struct certonly *certonly)
 {
-	const struct arguments *arguments = certonly->arguments;
+	const struct settings *settings = certonly->settings;
 	struct certificate_spec spec = {
 		.name = certonly->name,
-		.cas = arguments->cas,
-		.account = arguments->ca.account,
-		.settings = arguments->settings,
+		.cas = settings->cas,
+		.account = certonly->arguments->ca.account,
+		.settings = settings->certificate,
 		.source = "cli",
 	};
 	int error = identifiers_to_list(&spec.identifiers, certonly->names, certonly->name_count);
@@ -256,8 +259,8 @@ static void forget_if_void(struct certonly *certonly)
 static int certonly_preflight(struct certonly *certonly)
 {
 	const struct preflight_options options = {
-		.arguments = certonly->arguments,
-		.server = certonly->arguments->server,
+		.settings = certonly->settings,
+		.server = certonly->settings->server,
 		.account = certonly->arguments->ca.account,
 		.net = &certonly->net,
 		.names = certonly->names,
@@ -268,7 +271,7 @@ static int certonly_preflight(struct certonly *certonly)
 	};
 	struct preflight *preflight;
 
-	if (certonly->arguments->no_preflight)
+	if (certonly->settings->no_preflight)
 		return 0;
 	if (preflight_new(&preflight, &options, &certonly->failure))
 		return -1;
@@ -282,7 +285,7 @@ static int certonly_preflight(struct certonly *certonly)
 static void certonly_order(struct certonly *certonly)
 {
 	const struct engine_options options = {
-		.arguments = certonly->arguments,
+		.settings = certonly->settings,
 		.net = &certonly->net,
 		.state = certonly->state,
 		.table = certonly->table,
@@ -292,7 +295,7 @@ static void certonly_order(struct certonly *certonly)
 		.context = certonly,
 	};
 	struct deploy_options deploy_options = {
-		.paths = &certonly->arguments->paths,
+		.paths = certonly->settings->paths,
 		.state = certonly->state,
 		.failed = on_hook_failed,
 		.idle = on_certonly_idle,
@@ -300,7 +303,7 @@ static void certonly_order(struct certonly *certonly)
 	};
 	struct engine *engine;
 
-	if (net_open(&certonly->net, certonly->arguments, &certonly->failure))
+	if (net_open(&certonly->net, certonly->settings->timeout_s, &certonly->failure))
 		return;
 	if (certonly_preflight(certonly)) {
 		net_close(&certonly->net);
@@ -323,7 +326,7 @@ static void certonly_order(struct certonly *certonly)
 /* From the checks that need no CA to the stored certificate; what fails is in the failure. */
 static void certonly_obtain(struct certonly *certonly)
 {
-	const struct paths *paths = &certonly->arguments->paths;
+	const struct paths *paths = certonly->settings->paths;
 
 	if (responder_open(&certonly->table, paths, &certonly->failure))
 		return;
@@ -353,18 +356,18 @@ static int report_failure(struct certonly *certonly)
 /* Show the new certificate, and what went wrong after it was there. */
 static int report_issued(struct certonly *certonly)
 {
-	const struct arguments *arguments = certonly->arguments;
+	const struct settings *settings = certonly->settings;
 	struct stored stored;
 	bool deployed = !failure_is_set(&certonly->hook);
 	int error;
 
-	error = store_read(&stored, &arguments->paths, certonly->name);
+	error = store_read(&stored, settings->paths, certonly->name);
 	if (error) {
 		failure_set_errno(&certonly->failure, -error, "cannot read the new certificate");
 		return report_failure(certonly);
 	}
-	output_line(arguments->dry_run ? "It would have worked; this one is thrown away:"
-				       : "The certificate is in place.");
+	output_line(settings->dry_run ? "It would have worked; this one is thrown away:"
+				      : "The certificate is in place.");
 	show_text(&stored, time(NULL));
 	if (!deployed)
 		output_failure(NULL, &certonly->hook);
@@ -400,9 +403,10 @@ static int certonly_run(struct certonly *certonly)
 						  : report_issued(certonly);
 }
 
-int verb_certonly(const struct arguments *arguments)
+int verb_certonly(const struct arguments *arguments, const struct settings *settings)
 {
-	struct certonly certonly = {.arguments = arguments, .authorizations = json_array()};
+	struct certonly certonly = {
+		.arguments = arguments, .settings = settings, .authorizations = json_array()};
 	int status;
 
 	if (arguments->cert_name && !store_name_is_valid(arguments->cert_name))

@@ -12,6 +12,7 @@
 #include <sys/random.h>
 
 #include "acme/config/arguments.h"
+#include "acme/config/settings.h"
 #include "acme/util/failure.h"
 #include "acme/challenge/responder.h"
 #include "acme/net/loop.h"
@@ -41,6 +42,7 @@ struct target {
 
 struct check {
 	const struct arguments *arguments;
+	const struct settings *settings;
 	struct identifier name;
 	struct net net;
 	struct preflight *preflight;
@@ -194,7 +196,7 @@ static bool check_arm(struct check *check)
 	struct failure failure = {0};
 	int error;
 
-	if (responder_open(&check->table, &check->arguments->paths, &failure)) {
+	if (responder_open(&check->table, check->settings->paths, &failure)) {
 		add_problem(check, &failure);
 		return false;
 	}
@@ -419,8 +421,8 @@ static int check_examine(struct check *check, struct failure *failure)
 static int check_run(struct check *check, struct failure *failure)
 {
 	const struct preflight_options options = {
-		.arguments = check->arguments,
-		.server = check->arguments->server,
+		.settings = check->settings,
+		.server = check->settings->server,
 		.account = check->arguments->ca.account,
 		.net = &check->net,
 		.names = &check->name,
@@ -431,7 +433,7 @@ static int check_run(struct check *check, struct failure *failure)
 	};
 	int error;
 
-	if (net_open(&check->net, check->arguments, failure))
+	if (net_open(&check->net, check->settings->timeout_s, failure))
 		return -1;
 	error = preflight_new(&check->preflight, &options, failure);
 	if (!error) {
@@ -445,7 +447,7 @@ static int check_run(struct check *check, struct failure *failure)
 	return error;
 }
 
-int verb_check(const struct arguments *arguments)
+int verb_check(const struct arguments *arguments, const struct settings *settings)
 {
 	struct check *check = calloc(1, sizeof(*check));
 	struct failure failure = {0};
@@ -457,6 +459,7 @@ int verb_check(const struct arguments *arguments)
 		status = EXIT_USAGE;
 	} else {
 		check->arguments = arguments;
+		check->settings = settings;
 		check->problems = json_array();
 		if (!check_run(check, &failure) && !has_problem(check))
 			status = EXIT_DONE;

@@ -4,6 +4,7 @@
 #include <jansson.h>
 
 #include "acme/config/arguments.h"
+#include "acme/config/settings.h"
 #include "acme/util/failure.h"
 #include "acme/store/store_writer.h"
 #include "acme/util/output.h"
@@ -12,15 +13,16 @@
 #include "acme/cmd/verbs.h"
 
 /* First the memory of it: what is on the disk and not known is harmless, the reverse is not. */
-static int delete_from_state(const struct arguments *arguments, struct failure *failure)
+static int delete_from_state(const struct settings *settings, const char *name,
+			     struct failure *failure)
 {
 	struct state_lineage lineage;
 	struct state *state;
 	int error;
 
-	if (state_open(&state, &arguments->paths, failure))
+	if (state_open(&state, settings->paths, failure))
 		return -1;
-	error = state_lineage_find(state, arguments->name, &lineage);
+	error = state_lineage_find(state, name, &lineage);
 	if (!error) {
 		error = state_lineage_delete(state, lineage.id);
 		state_lineage_done(&lineage);
@@ -31,21 +33,21 @@ static int delete_from_state(const struct arguments *arguments, struct failure *
 	return failure_is_set(failure) ? -1 : 0;
 }
 
-int verb_delete(const struct arguments *arguments)
+int verb_delete(const struct arguments *arguments, const struct settings *settings)
 {
 	struct failure failure = {0};
 	struct stored stored = {0};
 	int error, status;
 
-	error = store_read(&stored, &arguments->paths, arguments->name);
+	error = store_read(&stored, settings->paths, arguments->name);
 	if (error == -ENOENT)
 		failure_set(&failure, "`sidestep certificates` lists them",
 			    "there is no certificate called %s", arguments->name);
 	else if (error && error != -EBADMSG)
 		failure_set_errno(&failure, -error, "cannot read the certificate %s",
 				  arguments->name);
-	if (!failure_is_set(&failure) && !delete_from_state(arguments, &failure))
-		store_delete(&arguments->paths, arguments->name, &failure);
+	if (!failure_is_set(&failure) && !delete_from_state(settings, arguments->name, &failure))
+		store_delete(settings->paths, arguments->name, &failure);
 	stored_done(&stored);
 	if (failure_is_set(&failure)) {
 		status = output_fatal(&failure);

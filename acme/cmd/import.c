@@ -29,6 +29,7 @@ static const struct import_layout *const layouts[] = {
 
 struct importing {
 	const struct arguments *arguments;
+	const struct settings *settings;
 	const struct import_layout *layout; /* NULL: none is recognised */
 	struct state *state;
 	struct import_list list;
@@ -88,7 +89,7 @@ static json_t *tell_copy(const struct importing *importing, const struct import_
 	struct stored stored;
 	json_t *description;
 
-	if (store_read(&stored, &importing->arguments->paths, options->found->name))
+	if (store_read(&stored, importing->settings->paths, options->found->name))
 		return NULL;
 	if (result == IMPORT_DONE) {
 		output_line("%s: taken over, and renewed at %s from now on", stored.name,
@@ -149,13 +150,13 @@ static void import_account(struct importing *importing, struct import_options *o
 {
 	const char *server = import_server(options);
 	struct failure failure = {0};
-	struct ca_settings settings;
+	struct ca_settings ca;
 	enum import_result result;
 
 	if (!server || was_seen(importing->accounts, server))
 		return;
-	settings_of_ca(&settings, importing->arguments, server);
-	options->account = settings.account;
+	settings_of_ca(&ca, importing->settings, server);
+	options->account = ca.account;
 	result = import_take_account(options, &failure);
 	if (result == IMPORT_DONE)
 		output_line("The account at %s is taken over.", server);
@@ -201,10 +202,10 @@ static void import_all(struct importing *importing)
 {
 	const struct arguments *arguments = importing->arguments;
 	struct import_options options = {
-		.paths = &arguments->paths,
+		.paths = importing->settings->paths,
 		.state = importing->state,
 		.client = importing->layout->client,
-		.server = arguments->server_given ? arguments->server : NULL,
+		.server = arguments->server_given ? importing->settings->server : NULL,
 		.deploy_hook = arguments->certificate.deploy_hook,
 	};
 	size_t i;
@@ -238,7 +239,7 @@ static int import_report(const struct importing *importing)
 		if (importing->imported)
 			output_line("Have servers read what is in %s/live, and end the renewing by "
 				    "%s (%s).",
-				    importing->arguments->paths.state, layout->client,
+				    importing->settings->paths->state, layout->client,
 				    layout->farewell);
 	}
 	output_document(json_pack("{s:b, s:s*, s:I, s:I, s:I, s:O, s:O, s:o*}", "ok", ok, "client",
@@ -250,16 +251,18 @@ static int import_report(const struct importing *importing)
 	return ok ? EXIT_DONE : EXIT_FAILED;
 }
 
-int verb_import(const struct arguments *arguments)
+int verb_import(const struct arguments *arguments, const struct settings *settings)
 {
-	struct importing importing = {
-		.arguments = arguments, .certificates = json_array(), .accounts = json_array()};
+	struct importing importing = {.arguments = arguments,
+				      .settings = settings,
+				      .certificates = json_array(),
+				      .accounts = json_array()};
 	int status;
 
 	read_tree(&importing);
 	if (!failure_is_set(&importing.failure) &&
-	    !state_open(&importing.state, &arguments->paths, &importing.failure)) {
-		if (!rebuild(importing.state, &arguments->paths, &importing.failure))
+	    !state_open(&importing.state, settings->paths, &importing.failure)) {
+		if (!rebuild(importing.state, settings->paths, &importing.failure))
 			import_all(&importing);
 		state_free(importing.state);
 	}

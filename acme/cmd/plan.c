@@ -8,6 +8,7 @@
 
 #include "acme/renewal/rate_limit.h"
 #include "acme/config/arguments.h"
+#include "acme/config/settings.h"
 #include "acme/renewal/scheduler.h"
 #include "acme/util/failure.h"
 #include "acme/renewal/rebuild.h"
@@ -104,7 +105,7 @@ static int show_one(struct state *state, const char *name, json_t *array, json_t
 /* --- what the CAs allow ------------------------------------------------------------------------- */
 
 struct authorities {
-	const struct arguments *arguments;
+	const struct settings *settings;
 	struct rate_limit *rate_limit;
 	json_t *servers; /* their URLs */
 	json_t *limits;
@@ -125,7 +126,7 @@ static int64_t json_number(const json_t *object, const char *member)
 /* One that neither limits nor asks to wait is nothing to talk of. */
 static void show_limit(struct authorities *authorities, const char *server)
 {
-	const char *account = scheduler_usual_account(authorities->arguments, server);
+	const char *account = scheduler_usual_account(authorities->settings, server);
 	int64_t now_s = time(NULL), hours;
 	json_t *limit = rate_limit_to_json(authorities->rate_limit, server, account, now_s);
 
@@ -144,14 +145,14 @@ static void show_limit(struct authorities *authorities, const char *server)
 	json_decref(limit);
 }
 
-static int show_limits(struct state *state, const struct arguments *arguments, json_t *limits)
+static int show_limits(struct state *state, const struct settings *settings, json_t *limits)
 {
 	struct authorities authorities = {
-		.arguments = arguments, .servers = json_array(), .limits = limits};
+		.settings = settings, .servers = json_array(), .limits = limits};
 	size_t i;
 	int error;
 
-	error = rate_limit_new(&authorities.rate_limit, state, arguments);
+	error = rate_limit_new(&authorities.rate_limit, state, settings);
 	if (!error)
 		error = state_cas(state, add_server, &authorities);
 	for (i = 0; !error && i < json_array_size(authorities.servers); i++)
@@ -165,6 +166,7 @@ static int show_limits(struct state *state, const struct arguments *arguments, j
 
 struct planning {
 	const struct arguments *arguments;
+	const struct settings *settings;
 	struct state *state;
 	json_t *plan, *limits;
 	json_t *attempts; /* of one certificate; NULL: all are shown */
@@ -177,14 +179,14 @@ static void make_plan(struct planning *planning)
 	struct failure wrong = {0};
 	int error;
 
-	if (reconcile(planning->state, planning->arguments->config, &wrong))
+	if (reconcile(planning->state, planning->settings, &wrong))
 		output_failure(NULL, &wrong);
 	failure_done(&wrong);
 	error = name ? show_one(planning->state, name, planning->plan, planning->attempts)
 		     : state_plan(planning->state, FOREVER_S, SHOWN_MAX, show_lineage,
 				  planning->plan);
 	if (!error)
-		error = show_limits(planning->state, planning->arguments, planning->limits);
+		error = show_limits(planning->state, planning->settings, planning->limits);
 	if (error == -ENOENT && name)
 		failure_set(&planning->failure, "`sidestep plan` lists them",
 			    "there is no certificate called %s", name);
@@ -192,16 +194,17 @@ static void make_plan(struct planning *planning)
 		state_explain(planning->state, error, &planning->failure);
 }
 
-int verb_plan(const struct arguments *arguments)
+int verb_plan(const struct arguments *arguments, const struct settings *settings)
 {
 	struct planning planning = {.arguments = arguments,
+				    .settings = settings,
 				    .plan = json_array(),
 				    .limits = json_array(),
 				    .attempts = arguments->name ? json_array() : NULL};
 	int status = EXIT_DONE;
 
-	if (!state_open(&planning.state, &arguments->paths, &planning.failure)) {
-		if (!rebuild(planning.state, &arguments->paths, &planning.failure))
+	if (!state_open(&planning.state, settings->paths, &planning.failure)) {
+		if (!rebuild(planning.state, settings->paths, &planning.failure))
 			make_plan(&planning);
 		state_free(planning.state);
 	}

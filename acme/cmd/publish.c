@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "acme/config/arguments.h"
+#include "acme/config/settings.h"
 #include "acme/util/failure.h"
 #include "acme/challenge/responder.h"
 #include "acme/protocol/jws.h"
@@ -68,7 +69,7 @@ static int publish_finish(struct failure *failure, int status)
 	return status;
 }
 
-int verb_publish(const struct arguments *arguments)
+int verb_publish(const struct arguments *arguments, const struct settings *settings)
 {
 	uint8_t digest[CHALLENGE_DIGEST_SIZE];
 	struct challenge_table *table;
@@ -81,7 +82,7 @@ int verb_publish(const struct arguments *arguments)
 	find_digest(digest, arguments, &failure);
 	if (failure_is_set(&failure))
 		return publish_finish(&failure, EXIT_USAGE);
-	if (responder_open(&table, &arguments->paths, &failure))
+	if (responder_open(&table, settings->paths, &failure))
 		return publish_finish(&failure, EXIT_FAILED);
 	error = challenge_table_publish(table, &name, digest, arguments->ttl_s);
 	challenge_table_free(table);
@@ -95,7 +96,7 @@ int verb_publish(const struct arguments *arguments)
 	return EXIT_DONE;
 }
 
-int verb_withdraw(const struct arguments *arguments)
+int verb_withdraw(const struct arguments *arguments, const struct settings *settings)
 {
 	struct challenge_table *table;
 	struct failure failure = {0};
@@ -105,9 +106,9 @@ int verb_withdraw(const struct arguments *arguments)
 	if (identifiers_parse_one(&name, arguments->name, &failure))
 		return publish_finish(&failure, EXIT_USAGE);
 	/* Also without a responder: the next one would take the name over, armed. */
-	error = challenge_table_open(&table, &arguments->paths, CHALLENGE_TABLE_WRITE);
+	error = challenge_table_open(&table, settings->paths, CHALLENGE_TABLE_WRITE);
 	if (error) {
-		responder_explain_open(&failure, error, &arguments->paths);
+		responder_explain_open(&failure, error, settings->paths);
 		return publish_finish(&failure, EXIT_FAILED);
 	}
 	error = challenge_table_withdraw(table, &name, 0);

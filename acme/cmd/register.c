@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "acme/config/arguments.h"
+#include "acme/config/settings.h"
 #include "acme/util/failure.h"
 #include "acme/net/loop.h"
 #include "acme/net/net.h"
@@ -26,7 +27,7 @@ static void on_registered(void *context, struct failure *failure)
 }
 
 static void register_report(const struct registering *registering,
-			    const struct arguments *arguments)
+			    const struct arguments *arguments, const struct settings *settings)
 {
 	const struct account *account = registering->session.account;
 	bool is_new = account_is_new(account);
@@ -36,25 +37,24 @@ static void register_report(const struct registering *registering,
 		output_line(
 			"It keeps the contact address that it has: `sidestep update_account` changes it.");
 	output_document(json_pack("{s:b, s:{s:s, s:b, s:s}}", "ok", 1, "account", "url",
-				  account_url(account), "new", is_new, "server",
-				  arguments->server));
+				  account_url(account), "new", is_new, "server", settings->server));
 }
 
-int verb_register(const struct arguments *arguments)
+int verb_register(const struct arguments *arguments, const struct settings *settings)
 {
 	struct registering registering = {0};
 	int status = EXIT_FAILED;
 
-	if (net_open(&registering.net, arguments, &registering.failure))
+	if (net_open(&registering.net, settings->timeout_s, &registering.failure))
 		goto out;
-	if (session_open(&registering.session, &registering.net, arguments, arguments->server,
+	if (session_open(&registering.session, &registering.net, settings, settings->server,
 			 arguments->ca.account, &registering.failure))
 		goto out_net;
 	registering.session.options.ask_ca = true;
 	session_start(&registering.session, on_registered, &registering);
 	net_run(&registering.net, &registering.failure);
 	if (!failure_is_set(&registering.failure)) {
-		register_report(&registering, arguments);
+		register_report(&registering, arguments, settings);
 		status = EXIT_DONE;
 	}
 	session_close(&registering.session);

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "acme/config/arguments.h"
+#include "acme/config/settings.h"
 #include "acme/renewal/engine.h"
 #include "acme/util/failure.h"
 #include "acme/net/loop.h"
@@ -17,6 +18,7 @@
 #include "acme/renewal/ari_poll.h"
 
 struct renewing {
+	const struct arguments *arguments;
 	struct agent agent;
 	struct timer begin;
 	bool is_limited;
@@ -57,9 +59,9 @@ static int64_t take_moment(const char *option, const char *text, struct failure 
  * Make due what is to be renewed in any case: everything, or, most urgent, what was issued at some time:
  * a CA must revoke it.
  */
-static void mark_forced(struct agent *agent, struct failure *failure)
+static void mark_forced(struct agent *agent, const struct arguments *arguments,
+			struct failure *failure)
 {
-	const struct arguments *arguments = agent->arguments;
 	const struct state_filter filter = {
 		.issued_after_s = take_moment("--issued-after", arguments->issued_after, failure),
 		.issued_before_s =
@@ -78,21 +80,20 @@ static void mark_forced(struct agent *agent, struct failure *failure)
 }
 
 /* Take the one that is named, if it is due or forced. */
-static void take_named(struct agent *agent, struct failure *failure)
+static void take_named(struct agent *agent, const char *name, struct failure *failure)
 {
-	const struct arguments *arguments = agent->arguments;
 	struct state_lineage lineage;
 	int error;
 
-	error = state_lineage_find(agent->state, arguments->cert_name, &lineage);
+	error = state_lineage_find(agent->state, name, &lineage);
 	if (error == -ENOENT)
 		failure_set(failure, "`sidestep certificates` lists them",
-			    "there is no certificate called %s", arguments->cert_name);
+			    "there is no certificate called %s", name);
 	else if (error)
 		state_explain(agent->state, error, failure);
 	if (error)
 		return;
-	if (arguments->force_renewal || lineage.in_flight ||
+	if (agent->settings->force_renewal || lineage.in_flight ||
 	    (lineage.issue_at_s && lineage.issue_at_s <= time(NULL)))
 		engine_take(agent->engine, lineage.id, failure);
 	state_lineage_done(&lineage);
@@ -102,11 +103,11 @@ static void renew_take(struct renewing *renewing)
 {
 	struct agent *agent = &renewing->agent;
 
-	if (agent->arguments->cert_name) {
-		take_named(agent, &renewing->failure);
+	if (renewing->arguments->cert_name) {
+		take_named(agent, renewing->arguments->cert_name, &renewing->failure);
 	} else {
-		if (agent->arguments->force_renewal)
-			mark_forced(agent, &renewing->failure);
+		if (agent->settings->force_renewal)
+			mark_forced(agent, renewing->arguments, &renewing->failure);
 		if (!failure_is_set(&renewing->failure))
 			engine_take_due(agent->engine, &renewing->failure);
 	}
@@ -154,9 +155,10 @@ static int renew_report(const struct renewing *renewing)
 	return ok ? EXIT_DONE : EXIT_FAILED;
 }
 
-int verb_renew(const struct arguments *arguments)
+int verb_renew(const struct arguments *arguments, const struct settings *settings)
 {
-	struct renewing renewing = {.agent = {.arguments = arguments,
+	struct renewing renewing = {.arguments = arguments,
+				    .agent = {.settings = settings,
 					      .results = json_array(),
 					      .idle = on_renew_idle,
 					      .polled = on_renew_polled}};

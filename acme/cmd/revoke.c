@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "acme/config/arguments.h"
+#include "acme/config/settings.h"
 #include "acme/util/base64url.h"
 #include "acme/protocol/client.h"
 #include "acme/crypto/certificate.h"
@@ -27,6 +28,7 @@
 
 struct revoking {
 	const struct arguments *arguments;
+	const struct settings *settings;
 	struct stored stored;
 	char *certificate; /* DER in base64url */
 	int reason; /* NO_REASON: none */
@@ -85,7 +87,7 @@ static void find_certificate(struct revoking *revoking)
 	const struct arguments *arguments = revoking->arguments;
 	int error;
 
-	error = store_read(&revoking->stored, &arguments->paths, arguments->name);
+	error = store_read(&revoking->stored, revoking->settings->paths, arguments->name);
 	if (error == -ENOENT)
 		failure_set(&revoking->failure, "`sidestep certificates` lists them",
 			    "there is no certificate called %s", arguments->name);
@@ -143,10 +145,10 @@ static void ask_revocation(struct revoking *revoking)
 {
 	const struct arguments *arguments = revoking->arguments;
 
-	if (net_open(&revoking->net, arguments, &revoking->failure))
+	if (net_open(&revoking->net, revoking->settings->timeout_s, &revoking->failure))
 		return;
-	if (!session_open(&revoking->session, &revoking->net, arguments, revoking->stored.server,
-			  arguments->ca.account, &revoking->failure)) {
+	if (!session_open(&revoking->session, &revoking->net, revoking->settings,
+			  revoking->stored.server, arguments->ca.account, &revoking->failure)) {
 		session_start(&revoking->session, on_revoking_ready, revoking);
 		net_run(&revoking->net, &revoking->failure);
 		ca_cancel(revoking->request);
@@ -165,7 +167,7 @@ static void pause_renewal(struct revoking *revoking)
 	struct state *state;
 	int error;
 
-	if (!state_open(&state, &revoking->arguments->paths, &failure)) {
+	if (!state_open(&state, revoking->settings->paths, &failure)) {
 		error = state_lineage_find(state, revoking->stored.name, &lineage);
 		if (!error) {
 			error = state_pause(state, lineage.id,
@@ -181,9 +183,9 @@ static void pause_renewal(struct revoking *revoking)
 	failure_done(&failure);
 }
 
-int verb_revoke(const struct arguments *arguments)
+int verb_revoke(const struct arguments *arguments, const struct settings *settings)
 {
-	struct revoking revoking = {.arguments = arguments};
+	struct revoking revoking = {.arguments = arguments, .settings = settings};
 	int status;
 
 	take_reason(&revoking);

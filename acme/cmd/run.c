@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "acme/config/arguments.h"
+#include "acme/config/settings.h"
 #include "acme/config/config.h"
 #include "acme/renewal/engine.h"
 #include "acme/util/failure.h"
@@ -36,8 +37,8 @@
 #define RELOAD_PAUSE_MS 10000
 
 struct daemon {
-	struct arguments arguments; /* with the configuration of now */
-	bool has_own_config; /* else it is the one that main.c has read */
+	const struct arguments *arguments;
+	struct settings *reloaded; /* the settings of now; NULL: those that main.c has loaded */
 	struct agent agent;
 	struct timer look, watchdog;
 	uint64_t watchdog_ms; /* 0: nobody asks for it */
@@ -129,37 +130,27 @@ static void on_watchdog(void *context)
 
 /* --- the configuration ------------------------------------------------------------------------ */
 
-static void use_config(struct daemon *daemon, struct config *config)
-{
-	struct config *before = daemon->arguments.config;
-
-	daemon->arguments.config = config;
-	engine_settings_changed(daemon->agent.engine);
-	ari_poll_settings_changed(daemon->agent.ari_poll);
-	if (daemon->has_own_config)
-		config_free(before);
-	daemon->has_own_config = true;
-}
-
-/* SIGHUP: read it anew.  One that is wrong changes nothing. */
+/* SIGHUP: load the configuration again.  A wrong one changes nothing. */
 static void reload_config(void *context)
 {
 	struct failure failure = {0};
 	struct daemon *daemon = context;
-	struct config *config;
+	struct settings *settings;
 
 	tell_manager("RELOADING=1");
-	if (!config_read(&config, &daemon->arguments.paths, &failure)) {
-		if (reconcile(daemon->agent.state, config, &failure)) {
-			config_free(config);
+	if (!settings_load(&settings, daemon->arguments, &failure)) {
+		if (reconcile(daemon->agent.state, settings, &failure)) {
+			settings_free(settings);
 		} else {
-			use_config(daemon, config);
-			output_line("the configuration was read anew");
+			agent_settings_changed(&daemon->agent, settings);
+			settings_free(daemon->reloaded);
+			daemon->reloaded = settings;
+			output_line("the new configuration is in use");
 			look_for_due(daemon);
 		}
 	}
 	if (failure_is_set(&failure))
-		output_failure("the configuration of before stays in use", &failure);
+		output_failure("the previous configuration stays in use", &failure);
 	failure_done(&failure);
 	tell_manager("READY=1");
 }
@@ -216,19 +207,19 @@ static void run_serve(struct daemon *daemon)
 		    daemon->agent.failed, daemon->agent.postponed);
 }
 
-int verb_run(const struct arguments *arguments)
+int verb_run(const struct arguments *arguments, const struct settings *settings)
 {
-	struct daemon daemon = {.arguments = *arguments,
-				.agent = {.reload_pause_ms = RELOAD_PAUSE_MS,
+	struct daemon daemon = {.arguments = arguments,
+				.agent = {.settings = settings,
+					  .reload_pause_ms = RELOAD_PAUSE_MS,
 					  .idle = on_run_idle,
 					  .polled = on_run_polled}};
 	int status = EXIT_FAILED, fd;
 
-	daemon.agent.arguments = &daemon.arguments;
 	daemon.agent.context = &daemon;
 	/* As lines appear, not when a buffer is full. */
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	fd = lock_state(&arguments->paths, &daemon.failure);
+	fd = lock_state(settings->paths, &daemon.failure);
 	if (fd >= 0 && !agent_open(&daemon.agent, &daemon.failure)) {
 		run_serve(&daemon);
 		agent_close(&daemon.agent);
@@ -236,8 +227,7 @@ int verb_run(const struct arguments *arguments)
 	}
 	if (fd >= 0)
 		close(fd);
-	if (daemon.has_own_config)
-		config_free(daemon.arguments.config);
+	settings_free(daemon.reloaded);
 	if (status != EXIT_DONE)
 		output_fatal(&daemon.failure);
 	failure_done(&daemon.failure);

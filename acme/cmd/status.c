@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "acme/config/arguments.h"
+#include "acme/config/settings.h"
 #include "acme/util/failure.h"
 #include "acme/challenge/responder.h"
 #include "acme/util/file.h"
@@ -210,7 +211,7 @@ static json_t *find_armed(const struct paths *paths, const struct identifier *na
 	return found;
 }
 
-static int status_of_name(const struct arguments *arguments)
+static int status_of_name(const char *given, const struct paths *paths)
 {
 	struct evidence_of_name seen = {0};
 	char text[EVIDENCE_REPORT_MAX];
@@ -219,15 +220,15 @@ static int status_of_name(const struct arguments *arguments)
 	json_t *armed;
 	int error;
 
-	if (identifiers_parse_one(&name, arguments->name, &failure)) {
+	if (identifiers_parse_one(&name, given, &failure)) {
 		output_fatal(&failure);
 		failure_done(&failure);
 		return EXIT_USAGE;
 	}
-	armed = find_armed(&arguments->paths, &name, &failure);
-	error = evidence_report_read(&seen, &arguments->paths, &name, 0);
+	armed = find_armed(paths, &name, &failure);
+	error = evidence_report_read(&seen, paths, &name, 0);
 	if (error && error != -ENOENT)
-		responder_explain_open(&failure, error, &arguments->paths);
+		responder_explain_open(&failure, error, paths);
 	if (failure_is_set(&failure)) {
 		output_fatal(&failure);
 		failure_done(&failure);
@@ -244,15 +245,15 @@ static int status_of_name(const struct arguments *arguments)
 	return EXIT_DONE;
 }
 
-int verb_status(const struct arguments *arguments)
+int verb_status(const struct arguments *arguments, const struct settings *settings)
 {
-	const struct paths *paths = &arguments->paths;
+	const struct paths *paths = settings->paths;
 	json_t *responder, *challenges, *counters, *conn_stats;
 	struct failure failure = {0};
 	bool running, ok;
 
 	if (arguments->name)
-		return status_of_name(arguments);
+		return status_of_name(arguments->name, settings->paths);
 	running = !responder_check(paths, &failure);
 	responder = running ? gather_responder(paths) : NULL;
 	challenges = gather_challenges(paths, &failure);

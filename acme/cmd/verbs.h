@@ -4,24 +4,25 @@
 #define ACME_CMD_VERBS_H
 
 struct arguments;
+struct settings;
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-int verb_register(const struct arguments *arguments);
-int verb_show_account(const struct arguments *arguments);
-int verb_update_account(const struct arguments *arguments);
-int verb_rollover(const struct arguments *arguments);
-int verb_certonly(const struct arguments *arguments);
-int verb_renew(const struct arguments *arguments);
-int verb_run(const struct arguments *arguments);
-int verb_plan(const struct arguments *arguments);
-int verb_certificates(const struct arguments *arguments);
-int verb_revoke(const struct arguments *arguments);
-int verb_delete(const struct arguments *arguments);
-int verb_import(const struct arguments *arguments);
-int verb_publish(const struct arguments *arguments);
-int verb_withdraw(const struct arguments *arguments);
-int verb_check(const struct arguments *arguments);
-int verb_status(const struct arguments *arguments);
+int verb_register(const struct arguments *arguments, const struct settings *settings);
+int verb_show_account(const struct arguments *arguments, const struct settings *settings);
+int verb_update_account(const struct arguments *arguments, const struct settings *settings);
+int verb_rollover(const struct arguments *arguments, const struct settings *settings);
+int verb_certonly(const struct arguments *arguments, const struct settings *settings);
+int verb_renew(const struct arguments *arguments, const struct settings *settings);
+int verb_run(const struct arguments *arguments, const struct settings *settings);
+int verb_plan(const struct arguments *arguments, const struct settings *settings);
+int verb_certificates(const struct arguments *arguments, const struct settings *settings);
+int verb_revoke(const struct arguments *arguments, const struct settings *settings);
+int verb_delete(const struct arguments *arguments, const struct settings *settings);
+int verb_import(const struct arguments *arguments, const struct settings *settings);
+int verb_publish(const struct arguments *arguments, const struct settings *settings);
+int verb_withdraw(const struct arguments *arguments, const struct settings *settings);
+int verb_check(const struct arguments *arguments, const struct settings *settings);
+int verb_status(const struct arguments *arguments, const struct settings *settings);
 
 #endif

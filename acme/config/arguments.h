@@ -9,11 +9,9 @@
 
 #include "acme/config/ca_settings.h"
 #include "acme/util/certificate_spec.h"
-#include "acme/util/string_list.h"
 #include "common/option_table.h"
 #include "common/paths.h"
 
-struct config;
 struct failure;
 
 /* CAs that are known without a configuration: settings.c. */
@@ -45,7 +43,7 @@ struct arguments {
 	enum verb verb;
 	const char *name; /* the operand: a certificate's or domain's name, or import's directory */
 	struct paths paths;
-	const char *server; /* as given; of settings_load() the directory's URL of the first CA */
+	const char *server; /* a URL or a name, as given */
 	struct ca_settings_given ca;
 	struct certificate_settings_given certificate;
 	const char *reason; /* of revoke */
@@ -66,13 +64,6 @@ struct arguments {
 	bool json;
 	bool quiet;
 	bool verbose;
-
-	/* What settings_load() adds, and settings_unload() frees. */
-	struct config *config; /* NULL: the verb needs none */
-	struct string_list cas; /* directory URLs in the order to be tried */
-	struct certificate_settings settings; /* that certonly's certificate gets */
-	char real_state
-		[PATHS_MAX]; /* with dry_run: paths.state is the dry run's (renewal/dry_run.h) */
 };
 
 enum arguments_result {

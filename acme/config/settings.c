@@ -11,6 +11,8 @@
 #include "acme/util/failure.h"
 #include "acme/util/json.h"
 
+#define DRY_RUN_DIRECTORY "/dry-run" /* below the state directory */
+
 /* Known without a configuration. */
 enum known_ca { KNOWN_PRODUCTION, KNOWN_STAGING, KNOWN_CAS };
 static const struct {
@@ -69,24 +71,23 @@ static void resolve(void *values, const struct setting_row *rows, size_t count,
 				break;
 }
 
-void settings_of_ca(struct ca_settings *ret_settings, const struct arguments *arguments,
-		    const char *server)
+void settings_of_ca(struct ca_settings *ret_ca, const struct settings *settings, const char *server)
 {
-	const struct config *config = arguments->config;
-	const struct config_section *section = config ? config_ca(config, server) : NULL;
+	const struct config_section *section = settings_ca_section(settings, server);
 	const void *const places[PLACES] = {
-		[PLACE_COMMAND_LINE] = &arguments->ca,
+		[PLACE_COMMAND_LINE] = &settings->command_line,
 		[PLACE_SECTION] = section ? &section->ca : NULL,
-		[PLACE_SIDESTEP] = config ? &config_defaults(config)->ca : NULL,
+		[PLACE_SIDESTEP] = settings->config ? &config_defaults(settings->config)->ca : NULL,
 	};
 
-	*ret_settings = (struct ca_settings){0};
-	resolve(ret_settings, ca_rows, sizeof(ca_rows) / sizeof(*ca_rows), places);
+	*ret_ca = (struct ca_settings){0};
+	resolve(ret_ca, ca_rows, sizeof(ca_rows) / sizeof(*ca_rows), places);
 }
 
-void settings_of_certificate(struct certificate_settings *ret_settings,
-			     const struct certificate_settings_given *command_line,
-			     const struct config_section *section, const struct config *config)
+/* `command_line` or `section` are NULL where there is none. */
+static void resolve_certificate(struct certificate_settings *ret_certificate,
+				const struct certificate_settings_given *command_line,
+				const struct config_section *section, const struct config *config)
 {
 	const void *const places[PLACES] = {
 		[PLACE_COMMAND_LINE] = command_line,
@@ -94,18 +95,24 @@ void settings_of_certificate(struct certificate_settings *ret_settings,
 		[PLACE_SIDESTEP] = &config_defaults(config)->certificate,
 	};
 
-	*ret_settings = (struct certificate_settings){0};
-	resolve(ret_settings, certificate_rows,
+	*ret_certificate = (struct certificate_settings){0};
+	resolve(ret_certificate, certificate_rows,
 		sizeof(certificate_rows) / sizeof(*certificate_rows), places);
 }
 
 /* --- CAs ------------------------------------------------------------------------------------------ */
 
-/* The directory URL of a label or a URL; NULL: `failure` tells. */
-static const char *server_of(const struct config *config, const char *name, const char *place,
-			     struct failure *failure)
+const struct config_section *settings_ca_section(const struct settings *settings,
+						 const char *server)
 {
-	const struct config_section *ca = config ? config_ca(config, name) : NULL;
+	return settings->config ? config_ca(settings->config, server) : NULL;
+}
+
+/* The directory URL of a label or a URL; NULL: `failure` tells. */
+static const char *find_server(const struct settings *settings, const char *name, const char *place,
+			       struct failure *failure)
+{
+	const struct config_section *ca = settings_ca_section(settings, name);
 	const char *server = ca ? ca->server : NULL;
 	size_t i;
 
@@ -116,7 +123,7 @@ static const char *server_of(const struct config *config, const char *name, cons
 		server = name;
 	if (!server)
 		failure_set(failure,
-			    "name a [ca] of the configuration, " CA_DEFAULT ", " CA_STAGING
+			    "name a [ca] section of the configuration, " CA_DEFAULT ", " CA_STAGING
 			    ", or the https:// URL of a directory",
 			    "%s: no CA is called '%s'", place, name);
 	else if (strncmp(server, "http://", 7) == 0)
@@ -129,20 +136,24 @@ static const char *server_of(const struct config *config, const char *name, cons
 	return failure_is_set(failure) ? NULL : server;
 }
 
-int settings_servers(struct string_list *ret_servers, const struct config *config,
-		     const struct string_list *cas, const char *place, struct failure *failure)
+/*
+ * The directory URLs of `cas`, as in config_section.cas; of an empty list those of [sidestep], or
+ * Let's Encrypt's.  0, or -1 with `failure` filled in, which begins with `place`.
+ */
+static int find_servers(struct string_list *ret_servers, const struct settings *settings,
+			const struct string_list *cas, const char *place, struct failure *failure)
 {
 	const struct string_list fallback = STRING_LIST(CA_DEFAULT);
 	const char *server;
 	size_t i;
 
-	if (!cas->count && config)
-		cas = &config_defaults(config)->cas;
+	if (!cas->count)
+		cas = &config_defaults(settings->config)->cas;
 	if (!cas->count)
 		cas = &fallback;
 	*ret_servers = (struct string_list){0};
 	for (i = 0; i < cas->count && !failure_is_set(failure); i++) {
-		server = server_of(config, cas->items[i], place, failure);
+		server = find_server(settings, cas->items[i], place, failure);
 		if (server && string_list_add(ret_servers, server))
 			failure_set_errno(failure, ENOMEM, "reading the CAs");
 	}
@@ -159,51 +170,110 @@ const char *settings_staging(const char *server)
 		       : server;
 }
 
-/* --dry-run: one CA is enough; by default the staging environment. */
-static int use_staging(struct arguments *arguments, bool is_given, struct failure *failure)
+int settings_of_section(struct certificate_spec *ret_spec, const struct settings *settings,
+			const struct config_section *section, struct failure *failure)
 {
+	*ret_spec = (struct certificate_spec){
+		.account = section->ca.account,
+		.tenant = section->tenant,
+	};
+	resolve_certificate(&ret_spec->settings, NULL, section, settings->config);
+	return find_servers(&ret_spec->cas, settings, &section->cas, section->place, failure);
+}
+
+/* --- loading -------------------------------------------------------------------------------------- */
+
+/* The CAs that the command line or [sidestep] names. */
+static int load_cas(struct settings *settings, const char *given, struct failure *failure)
+{
+	struct string_list names = {0};
+	int err = -1;
+
+	if (given && string_list_split(&names, given, " \t"))
+		failure_set_errno(failure, ENOMEM, "reading the CAs");
+	else
+		err = find_servers(&settings->cas, settings, &names, "--server", failure);
+	string_list_done(&names);
+	return err;
+}
+
+/*
+ * A place of its own for the state.  One CA is enough for a trial, and no hook runs; a CA that is not
+ * given is the one for trials.
+ */
+static int load_dry_run(struct settings *settings, bool is_given, struct failure *failure)
+{
+	const char *server = settings->cas.items[0];
+	struct paths *paths = &settings->dry_run_paths;
 	struct string_list cas = {0};
 
-	arguments->settings.deploy_hook = NULL;
-	if (string_list_add(&cas,
-			    is_given ? arguments->server : settings_staging(arguments->server))) {
+	*paths = *settings->real_paths;
+	if (strlen(paths->state) + strlen(DRY_RUN_DIRECTORY) >= sizeof(paths->state)) {
+		failure_set_errno(failure, ENAMETOOLONG, "preparing the dry run in %s",
+				  paths->state);
+		return -1;
+	}
+	strcat(paths->state, DRY_RUN_DIRECTORY);
+	settings->paths = paths;
+	if (string_list_add(&cas, is_given ? server : settings_staging(server))) {
 		failure_set_errno(failure, ENOMEM, "reading the CAs");
 		return -1;
 	}
-	string_list_done(&arguments->cas);
-	arguments->cas = cas;
-	arguments->server = cas.items[0];
+	string_list_done(&settings->cas);
+	settings->cas = cas;
+	settings->certificate.deploy_hook = NULL;
 	return 0;
 }
 
-int settings_load(struct arguments *arguments, struct failure *failure)
+static int load_configuration(struct settings *settings, const struct arguments *arguments,
+			      struct failure *failure)
 {
-	struct string_list given = {0};
-	int err = 0;
+	struct config *config;
 
-	if (!arguments_use_configuration(arguments))
-		return 0;
-	if (config_read(&arguments->config, &arguments->paths, failure))
+	if (config_read(&config, settings->paths, failure))
 		return -1;
-	if (!arguments->resolver)
-		arguments->resolver = config_defaults(arguments->config)->resolver;
-	settings_of_certificate(&arguments->settings, &arguments->certificate, NULL,
-				arguments->config);
-	if (arguments->server && string_list_split(&given, arguments->server, " \t"))
-		failure_set_errno(failure, ENOMEM, "reading the CAs");
-	else
-		settings_servers(&arguments->cas, arguments->config, &given, "--server", failure);
-	if (!failure_is_set(failure)) {
-		arguments->server = arguments->cas.items[0];
-		err = arguments->dry_run ? use_staging(arguments, given.count, failure) : 0;
-	}
-	string_list_done(&given);
-	return err || failure_is_set(failure) ? -1 : 0;
+	settings->config = config;
+	settings->resolver =
+		arguments->resolver ? arguments->resolver : config_defaults(config)->resolver;
+	resolve_certificate(&settings->certificate, &arguments->certificate, NULL, config);
+	if (load_cas(settings, arguments->server, failure))
+		return -1;
+	if (settings->dry_run && load_dry_run(settings, arguments->server, failure))
+		return -1;
+	settings->server = settings->cas.items[0];
+	return 0;
 }
 
-void settings_unload(struct arguments *arguments)
+int settings_load(struct settings **ret_settings, const struct arguments *arguments,
+		  struct failure *failure)
 {
-	config_free(arguments->config);
-	string_list_done(&arguments->cas);
-	arguments->config = NULL;
+	struct settings *settings = calloc(1, sizeof(*settings));
+
+	if (!settings) {
+		failure_set_errno(failure, ENOMEM, "reading the configuration");
+		return -1;
+	}
+	settings->paths = settings->real_paths = &arguments->paths;
+	settings->timeout_s = arguments->timeout_s;
+	settings->dry_run = arguments->dry_run;
+	settings->force_renewal = arguments->force_renewal || arguments->dry_run;
+	settings->no_preflight = arguments->no_preflight;
+	settings->no_probe = arguments->no_probe;
+	settings->command_line = arguments->ca;
+	if (arguments_use_configuration(arguments) &&
+	    load_configuration(settings, arguments, failure)) {
+		settings_free(settings);
+		return -1;
+	}
+	*ret_settings = settings;
+	return 0;
+}
+
+void settings_free(struct settings *settings)
+{
+	if (!settings)
+		return;
+	config_free((struct config *)settings->config);
+	string_list_done(&settings->cas);
+	free(settings);
 }

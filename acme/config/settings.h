@@ -1,48 +1,72 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What the command line and the configuration say together: the former first, then what belongs to
- * the CA or the certificate, then [sidestep].
+ * What the command line and the configuration say together.  settings_load() resolves it, and nothing
+ * changes it afterwards: a new configuration makes new settings.
+ *
+ * The command line is stronger than the section of a CA or a certificate, and that is stronger than
+ * [sidestep].
  */
 #ifndef ACME_CONFIG_SETTINGS_H
 #define ACME_CONFIG_SETTINGS_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "acme/config/ca_settings.h"
+#include "acme/util/certificate_spec.h"
+#include "acme/util/string_list.h"
+#include "common/paths.h"
 
 struct arguments;
-struct certificate_settings;
-struct certificate_settings_given;
 struct config;
 struct config_section;
 struct failure;
-struct string_list;
 
-/* What holds for the CA whose directory is at `server`. */
-void settings_of_ca(struct ca_settings *ret_settings, const struct arguments *arguments,
+struct settings {
+	const struct paths *paths; /* the arguments'; with dry_run the trial's */
+	const struct paths *real_paths; /* the arguments', also with dry_run */
+	uint32_t timeout_s; /* of one request to a CA */
+	bool dry_run;
+	bool force_renewal; /* always with dry_run */
+	bool no_preflight;
+	bool no_probe;
+
+	/* Of verbs that use the configuration; else NULL or empty. */
+	const struct config *config;
+	struct string_list cas; /* directory URLs in the order to be tried, at least one */
+	const char *server; /* the first of them */
+	const char *resolver; /* ADDRESS or ADDRESS:PORT; NULL: the system's */
+	struct certificate_settings certificate; /* what `certonly` wants */
+
+	/* For settings.c. */
+	struct ca_settings_given command_line;
+	struct paths dry_run_paths;
+};
+
+/*
+ * The paths and texts of `arguments` must outlive the settings.  0, or -1 with `failure` filled in:
+ * the command line or the configuration is wrong.
+ */
+int settings_load(struct settings **ret_settings, const struct arguments *arguments,
+		  struct failure *failure);
+void settings_free(struct settings *settings);
+
+/* What holds for the CA whose directory is at `server`; the texts are the settings'. */
+void settings_of_ca(struct ca_settings *ret_ca, const struct settings *settings,
 		    const char *server);
 
-/*
- * What holds for a certificate: of `certonly` (`section` is NULL), or of a section (`command_line` is
- * NULL).
- */
-void settings_of_certificate(struct certificate_settings *ret_settings,
-			     const struct certificate_settings_given *command_line,
-			     const struct config_section *section, const struct config *config);
+/* The [ca] section of this CA; NULL: there is none. */
+const struct config_section *settings_ca_section(const struct settings *settings,
+						 const char *server);
 
 /*
- * The directory URLs of `cas`, as in config_section.cas; of an empty list, those of [sidestep] or
- * Let's Encrypt's.  0, or -1 with `failure` filled in, which begins with `place`.
+ * What a [certificate] or [domains] section wants: all but names, identifiers and source.  The caller
+ * frees the list of CAs; the texts are the settings'.  0, or -1 with `failure` filled in.
  */
-int settings_servers(struct string_list *ret_servers, const struct config *config,
-		     const struct string_list *cas, const char *place, struct failure *failure);
+int settings_of_section(struct certificate_spec *ret_spec, const struct settings *settings,
+			const struct config_section *section, struct failure *failure);
 
-/* Where what is meant for this CA is tried out: another directory URL, or the same. */
+/* Where orders for this CA are tried out: another directory URL, or the same. */
 const char *settings_staging(const char *server);
-
-/*
- * Read the configuration where the verb needs it, and fill in what the command line leaves
- * open.  0, or -1 with `failure` filled in.  settings_unload() in any case.
- */
-int settings_load(struct arguments *arguments, struct failure *failure);
-void settings_unload(struct arguments *arguments);
 
 #endif

@@ -5,14 +5,13 @@
 #include <errno.h>
 #include <stddef.h>
 
-#include "acme/config/arguments.h"
 #include "acme/util/failure.h"
 #include "acme/net/http.h"
 #include "acme/net/loop.h"
 
-int net_open(struct net *net, const struct arguments *arguments, struct failure *failure)
+int net_open(struct net *net, uint32_t timeout_s, struct failure *failure)
 {
-	const struct http_options options = {.timeout_s = arguments->timeout_s};
+	const struct http_options options = {.timeout_s = timeout_s};
 	int error;
 
 	*net = (struct net){0};

@@ -3,7 +3,8 @@
 #ifndef ACME_NET_NET_H
 #define ACME_NET_NET_H
 
-struct arguments;
+#include <stdint.h>
+
 struct failure;
 struct http;
 struct loop;
@@ -13,8 +14,8 @@ struct net {
 	struct http *http;
 };
 
-/* 0, or -1 with `failure` filled in: closed again.  `arguments` must outlive it. */
-int net_open(struct net *net, const struct arguments *arguments, struct failure *failure);
+/* Give each HTTP request `timeout_s`.  0, or -1 with `failure` filled in: closed again. */
+int net_open(struct net *net, uint32_t timeout_s, struct failure *failure);
 
 /* Run the loop until it is stopped.  0, or -1 with `failure` filled in when interrupted. */
 int net_run(struct net *net, struct failure *failure);

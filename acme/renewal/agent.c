@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "acme/config/settings.h"
 #include "acme/renewal/agent.h"
 
 #include <errno.h>
@@ -7,7 +8,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "acme/config/arguments.h"
 #include "acme/protocol/authorization.h"
 #include "acme/renewal/deploy.h"
 #include "acme/renewal/engine.h"
@@ -95,14 +95,14 @@ static void on_agent_finished(void *context, const struct engine_result *result)
 	if (issued) {
 		agent->renewed++;
 		output_line("%s: %s", name, result->lineage->not_after_s ? "renewed" : "issued");
-		if (!agent->arguments->dry_run)
+		if (!agent->settings->dry_run)
 			deploy_certificate(agent->deploy, result->lineage);
 	} else {
 		show_failed_authorizations(result->order);
 		output_failure(name, result->failure);
 		show_next_attempt(name, result->next_attempt_s);
 	}
-	if (!issued && !result->is_postponed && !agent->arguments->dry_run)
+	if (!issued && !result->is_postponed && !agent->settings->dry_run)
 		deploy_note_failure(agent->deploy, &result->lineage->spec.identifiers);
 	agent->postponed += !issued && result->is_postponed;
 	agent->failed += !issued && !result->is_postponed;
@@ -136,7 +136,7 @@ static int open_deploy(struct agent *agent, struct failure *failure)
 	if (agent->deploy_options) {
 		*agent->deploy_options = (struct deploy_options){
 			.loop = agent->net.loop,
-			.paths = &agent->arguments->paths,
+			.paths = agent->settings->paths,
 			.state = agent->state,
 			.pause_ms = agent->reload_pause_ms,
 			.failed = on_deploy_failed,
@@ -155,7 +155,7 @@ static int open_engine(struct agent *agent, struct failure *failure)
 	agent->options = calloc(1, sizeof(*agent->options));
 	if (agent->options) {
 		*agent->options = (struct engine_options){
-			.arguments = agent->arguments,
+			.settings = agent->settings,
 			.net = &agent->net,
 			.state = agent->state,
 			.table = agent->table,
@@ -164,7 +164,7 @@ static int open_engine(struct agent *agent, struct failure *failure)
 			.context = agent,
 		};
 		if (!engine_new(&agent->engine, agent->options) &&
-		    !ari_poll_new(&agent->ari_poll, agent->arguments, &agent->net, agent->state,
+		    !ari_poll_new(&agent->ari_poll, agent->settings, &agent->net, agent->state,
 				  on_agent_polled, agent))
 			return 0;
 	}
@@ -177,9 +177,9 @@ static void agent_reconcile(struct agent *agent)
 {
 	struct failure failure = {0};
 
-	if (agent->arguments->dry_run)
+	if (agent->settings->dry_run)
 		return;
-	if (reconcile(agent->state, agent->arguments->config, &failure)) {
+	if (reconcile(agent->state, agent->settings, &failure)) {
 		output_failure(NULL, &failure);
 		agent->failed++;
 	}
@@ -197,23 +197,30 @@ static void forget_full_buckets(const struct agent *agent)
 
 int agent_open(struct agent *agent, struct failure *failure)
 {
-	const struct paths *paths = &agent->arguments->paths;
+	const struct paths *paths = agent->settings->paths;
 
 	if (state_open(&agent->state, paths, failure) ||
-	    (agent->arguments->dry_run ? dry_run_copy_specs(agent->state, agent->arguments, failure)
-				       : rebuild(agent->state, paths, failure))) {
+	    (agent->settings->dry_run ? dry_run_copy_specs(agent->state, agent->settings, failure)
+				      : rebuild(agent->state, paths, failure))) {
 		agent_close(agent);
 		return -1;
 	}
 	agent_reconcile(agent);
 	forget_full_buckets(agent);
 	if (responder_open(&agent->table, paths, failure) ||
-	    net_open(&agent->net, agent->arguments, failure) || open_deploy(agent, failure) ||
-	    open_engine(agent, failure)) {
+	    net_open(&agent->net, agent->settings->timeout_s, failure) ||
+	    open_deploy(agent, failure) || open_engine(agent, failure)) {
 		agent_close(agent);
 		return -1;
 	}
 	return 0;
+}
+
+void agent_settings_changed(struct agent *agent, const struct settings *settings)
+{
+	agent->settings = settings;
+	engine_settings_changed(agent->engine, settings);
+	ari_poll_settings_changed(agent->ari_poll, settings);
 }
 
 void agent_close(struct agent *agent)

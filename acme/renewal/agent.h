@@ -11,7 +11,7 @@
 
 #include "acme/net/net.h"
 
-struct arguments;
+struct settings;
 struct challenge_table;
 struct deploy;
 struct deploy_options;
@@ -23,7 +23,7 @@ struct state;
 struct ari_poll;
 
 struct agent {
-	const struct arguments *arguments;
+	const struct settings *settings;
 	struct state *state;
 	struct challenge_table *table;
 	struct net net;
@@ -40,8 +40,11 @@ struct agent {
 	void *context;
 };
 
-/* `agent` holds arguments, reload_pause_ms, results, idle, polled and context.  0, or -1 with `failure`: closed. */
+/* `agent` holds settings, reload_pause_ms, results, idle, polled and context.  0, or -1 with `failure`: closed. */
 int agent_open(struct agent *agent, struct failure *failure);
+
+/* Orders under way keep the old settings, which may be freed then; others use these. */
+void agent_settings_changed(struct agent *agent, const struct settings *settings);
 
 /* Leaves what is under way for the next process. */
 void agent_close(struct agent *agent);

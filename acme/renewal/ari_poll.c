@@ -40,7 +40,7 @@ struct ca_entry {
 };
 
 struct ari_poll {
-	const struct arguments *arguments;
+	const struct settings *settings;
 	struct net *net;
 	struct state *state;
 	void (*idle)(void *context);
@@ -179,15 +179,15 @@ static void on_ca_connected(void *context, struct failure *failure)
 static struct ca_entry *find_ca(struct ari_poll *poll, const char *server)
 {
 	struct ca_entry *ca_entry = TAILQ_FIRST(&poll->ca_entries);
-	struct ca_settings settings;
+	struct ca_settings ca;
 
 	while (ca_entry && strcmp(ca_server(ca_entry->ca), server) != 0)
 		ca_entry = TAILQ_NEXT(ca_entry, link);
 	if (ca_entry)
 		return ca_entry;
 	ca_entry = calloc(1, sizeof(*ca_entry));
-	settings_of_ca(&settings, poll->arguments, server);
-	if (!ca_entry || ca_new(&ca_entry->ca, poll->net->http, server, settings.cacert)) {
+	settings_of_ca(&ca, poll->settings, server);
+	if (!ca_entry || ca_new(&ca_entry->ca, poll->net->http, server, ca.cacert)) {
 		free(ca_entry);
 		return NULL;
 	}
@@ -254,14 +254,14 @@ bool ari_poll_start(struct ari_poll *poll)
 
 /* --- as a whole ------------------------------------------------------------------------------- */
 
-int ari_poll_new(struct ari_poll **ret_poll, const struct arguments *arguments, struct net *net,
+int ari_poll_new(struct ari_poll **ret_poll, const struct settings *settings, struct net *net,
 		 struct state *state, void (*idle)(void *context), void *context)
 {
 	struct ari_poll *poll = calloc(1, sizeof(*poll));
 
 	if (!poll)
 		return -ENOMEM;
-	poll->arguments = arguments;
+	poll->settings = settings;
 	poll->net = net;
 	poll->state = state;
 	poll->idle = idle;
@@ -285,7 +285,8 @@ static void ca_entry_free(struct ca_entry *ca_entry)
 	free(ca_entry);
 }
 
-void ari_poll_settings_changed(struct ari_poll *poll)
+/* Drop all questions. */
+static void ari_poll_clear(struct ari_poll *poll)
 {
 	struct ca_entry *ca_entry;
 
@@ -297,10 +298,16 @@ void ari_poll_settings_changed(struct ari_poll *poll)
 	}
 }
 
+void ari_poll_settings_changed(struct ari_poll *poll, const struct settings *settings)
+{
+	ari_poll_clear(poll);
+	poll->settings = settings;
+}
+
 void ari_poll_free(struct ari_poll *poll)
 {
 	if (!poll)
 		return;
-	ari_poll_settings_changed(poll);
+	ari_poll_clear(poll);
 	free(poll);
 }

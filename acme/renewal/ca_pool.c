@@ -31,7 +31,7 @@ struct ca_connection {
 };
 
 struct ca_pool {
-	const struct arguments *arguments;
+	const struct settings *settings;
 	const struct net *net;
 	struct state *state;
 	TAILQ_HEAD(ca_connections, ca_connection) list;
@@ -83,7 +83,7 @@ static struct ca_connection *connection_open(struct ca_pool *pool, const char *s
 	if (!connection->server || !connection->account)
 		failure_set_errno(failure, ENOMEM, "preparing to talk to the CA");
 	else
-		session_open(&connection->session, pool->net, pool->arguments, server, account,
+		session_open(&connection->session, pool->net, pool->settings, server, account,
 			     failure);
 	if (failure_is_set(failure)) {
 		connection_free(connection);
@@ -184,14 +184,14 @@ void ca_lease_note_pause(const struct ca_lease *lease, const struct failure *fai
 
 /* --- all ---------------------------------------------------------------------------------------- */
 
-int ca_pool_new(struct ca_pool **ret_pool, const struct arguments *arguments, const struct net *net,
+int ca_pool_new(struct ca_pool **ret_pool, const struct settings *settings, const struct net *net,
 		struct state *state)
 {
 	struct ca_pool *pool = calloc(1, sizeof(*pool));
 
 	if (!pool)
 		return -ENOMEM;
-	pool->arguments = arguments;
+	pool->settings = settings;
 	pool->net = net;
 	pool->state = state;
 	TAILQ_INIT(&pool->list);
@@ -199,10 +199,11 @@ int ca_pool_new(struct ca_pool **ret_pool, const struct arguments *arguments, co
 	return 0;
 }
 
-void ca_pool_settings_changed(struct ca_pool *pool)
+void ca_pool_settings_changed(struct ca_pool *pool, const struct settings *settings)
 {
 	struct ca_connection *connection, *next;
 
+	pool->settings = settings;
 	for (connection = TAILQ_FIRST(&pool->list); connection; connection = next) {
 		next = TAILQ_NEXT(connection, link);
 		connection->is_stale = true;

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
-struct arguments;
+struct settings;
 struct ca;
 struct ca_connection;
 struct ca_pool;
@@ -28,14 +28,14 @@ struct ca_lease {
 };
 
 /* What it is given must outlive it.  0 or -ENOMEM. */
-int ca_pool_new(struct ca_pool **ret_pool, const struct arguments *arguments, const struct net *net,
+int ca_pool_new(struct ca_pool **ret_pool, const struct settings *settings, const struct net *net,
 		struct state *state);
 
 /* All leases must have ended. */
 void ca_pool_free(struct ca_pool *pool);
 
 /* Current leases keep the old settings; new leases get new sessions. */
-void ca_pool_settings_changed(struct ca_pool *pool);
+void ca_pool_settings_changed(struct ca_pool *pool, const struct settings *settings);
 
 /* Share our account at a CA until ca_lease_end().  0, or -1 with `failure` filled in: no lease. */
 int ca_pool_lease(struct ca_pool *pool, const char *server, const char *account,

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "acme/config/arguments.h"
 #include "acme/config/settings.h"
 #include "acme/util/failure.h"
 #include "acme/util/file.h"
@@ -17,8 +16,6 @@
 #include "acme/store/state.h"
 #include "acme/store/store.h"
 #include "common/paths.h"
-
-#define DIRECTORY "/dry-run" /* below the state directory */
 
 /* --- its own place ------------------------------------------------------------------------------- */
 
@@ -51,32 +48,25 @@ static void remove_state(const struct paths *paths)
 	}
 }
 
-void dry_run_end(const struct arguments *arguments)
+void dry_run_end(const struct settings *settings)
 {
-	remove_certificates(&arguments->paths);
-	remove_state(&arguments->paths);
+	remove_certificates(settings->paths);
+	remove_state(settings->paths);
 }
 
-int dry_run_begin(struct arguments *arguments, struct failure *failure)
+int dry_run_begin(const struct settings *settings, struct failure *failure)
 {
-	struct paths *paths = &arguments->paths;
-	int directory, error = 0;
+	int directory, error;
 
-	strcpy(arguments->real_state, paths->state);
-	if (strlen(paths->state) + strlen(DIRECTORY) >= sizeof(paths->state))
-		error = -ENAMETOOLONG;
-	else
-		strcat(paths->state, DIRECTORY);
-	if (!error)
-		error = file_open_path(paths->state, 0700, &directory);
+	error = file_open_path(settings->paths->state, 0700, &directory);
 	if (error) {
-		failure_set_errno(failure, -error, "preparing the dry run in %s", paths->state);
+		failure_set_errno(failure, -error, "preparing the dry run in %s",
+				  settings->paths->state);
 		return -1;
 	}
 	close(directory);
 	/* One that was killed may have left something. */
-	dry_run_end(arguments);
-	arguments->force_renewal = true;
+	dry_run_end(settings);
 	return 0;
 }
 
@@ -87,8 +77,8 @@ struct copying {
 	int error;
 };
 
-/* The CAs of a list, or where they are rehearsed at.  0 or -ENOMEM. */
-static int rehearse(struct string_list *ret_cas, const struct string_list *cas)
+/* The CAs that a trial of these CAs asks.  0 or -ENOMEM. */
+static int copy_staging_cas(struct string_list *ret_cas, const struct string_list *cas)
 {
 	size_t i;
 
@@ -110,7 +100,7 @@ static int copy_spec(void *context, const struct state_lineage *lineage)
 		return 0;
 	spec.settings.deploy_hook = NULL;
 	spec.account = NULL;
-	copying->error = rehearse(&spec.cas, &lineage->spec.cas);
+	copying->error = copy_staging_cas(&spec.cas, &lineage->spec.cas);
 	if (!copying->error) {
 		copying->error = state_set_spec(copying->state, &spec, NULL);
 		string_list_done(&spec.cas);
@@ -118,16 +108,14 @@ static int copy_spec(void *context, const struct state_lineage *lineage)
 	return copying->error;
 }
 
-int dry_run_copy_specs(struct state *state, const struct arguments *arguments,
+int dry_run_copy_specs(struct state *state, const struct settings *settings,
 		       struct failure *failure)
 {
 	struct copying copying = {.state = state};
-	struct paths real = arguments->paths;
 	struct state *source;
 	int error;
 
-	strcpy(real.state, arguments->real_state);
-	if (state_open(&source, &real, failure))
+	if (state_open(&source, settings->real_paths, failure))
 		return -1;
 	error = state_begin(state);
 	if (!error)

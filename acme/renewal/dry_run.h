@@ -7,18 +7,18 @@
 #ifndef ACME_RENEWAL_DRY_RUN_H
 #define ACME_RENEWAL_DRY_RUN_H
 
-struct arguments;
+struct settings;
 struct failure;
 struct state;
 
-/* Points `arguments` to the dry run's state and CAs.  0, or -1 with `failure` filled in. */
-int dry_run_begin(struct arguments *arguments, struct failure *failure);
+/* Makes the trial's state directory, settings->paths->state.  0, or -1 with `failure` filled in. */
+int dry_run_begin(const struct settings *settings, struct failure *failure);
 
 /* Copies what the real state wants into the dry run's.  0, or -1 with `failure` filled in. */
-int dry_run_copy_specs(struct state *state, const struct arguments *arguments,
+int dry_run_copy_specs(struct state *state, const struct settings *settings,
 		       struct failure *failure);
 
 /* Removes the trial's certificates and state. */
-void dry_run_end(const struct arguments *arguments);
+void dry_run_end(const struct settings *settings);
 
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "acme/config/settings.h"
 #include "acme/renewal/engine.h"
 
 #include <errno.h>
@@ -8,7 +9,6 @@
 #include <time.h>
 
 #include "acme/renewal/rate_limit.h"
-#include "acme/config/arguments.h"
 #include "acme/challenge/selfcheck.h"
 #include "acme/renewal/order_outcome.h"
 #include "acme/renewal/ca_pool.h"
@@ -47,6 +47,7 @@ TAILQ_HEAD(jobs, job);
 
 struct engine {
 	const struct engine_options *options;
+	const struct settings *settings; /* those of now */
 	struct selfcheck *selfcheck; /* NULL: none */
 	struct rate_limit *rate_limit;
 	struct ca_pool *ca_pool;
@@ -95,7 +96,8 @@ static void job_succeed(struct job *job)
 	if (job->issue)
 		result.order = issue_order(job->issue);
 	ca_lease_note_success(&job->lease);
-	order_outcome_success(options->state, &options->arguments->paths, &job->lineage, &failure);
+	order_outcome_success(options->state, job->engine->settings->paths, &job->lineage,
+			      &failure);
 	job->engine->is_stuck |= failure_is_set(&failure);
 	job_end(job, &result);
 	failure_done(&failure);
@@ -219,9 +221,9 @@ static struct rate_limit_order job_limits(const struct job *job)
 
 	return (struct rate_limit_order){
 		.server = job->lineage.ca,
-		.account = account ? account
-				   : scheduler_usual_account(job->engine->options->arguments,
-							     job->lineage.ca),
+		.account =
+			account ? account
+				: scheduler_usual_account(job->engine->settings, job->lineage.ca),
 		.identifiers = &job->lineage.spec.identifiers,
 	};
 }
@@ -317,7 +319,7 @@ static void job_order(struct job *job)
 	int error;
 
 	job->issue_options = (struct issue_options){
-		.paths = &options->arguments->paths,
+		.paths = job->engine->settings->paths,
 		.name = job->lineage.spec.name,
 		.identifiers = job->identifiers,
 		.identifier_count = job->identifier_count,
@@ -372,10 +374,10 @@ static bool job_preflights(struct job *job)
 	struct failure failure = {0};
 
 	if (!job->lineage.failures || job->is_chosen || job->resume_url ||
-	    options->arguments->no_preflight)
+	    job->engine->settings->no_preflight)
 		return false;
 	job->preflight_options = (struct preflight_options){
-		.arguments = options->arguments,
+		.settings = job->engine->settings,
 		.server = job->lineage.ca,
 		.account = job->lineage.spec.account,
 		.net = options->net,
@@ -454,7 +456,7 @@ static struct scheduler make_due(const struct engine *engine)
 {
 	return (struct scheduler){.state = engine->options->state,
 				  .rate_limit = engine->rate_limit,
-				  .arguments = engine->options->arguments,
+				  .settings = engine->settings,
 				  .max = ENGINE_ORDERS_MAX - engine->count};
 }
 
@@ -539,9 +541,11 @@ static void free_ended(struct engine *engine)
 	}
 }
 
-void engine_settings_changed(struct engine *engine)
+void engine_settings_changed(struct engine *engine, const struct settings *settings)
 {
-	ca_pool_settings_changed(engine->ca_pool);
+	engine->settings = settings;
+	rate_limit_settings_changed(engine->rate_limit, settings);
+	ca_pool_settings_changed(engine->ca_pool, settings);
 }
 
 /* After an end, outside of the callback that brought it. */
@@ -571,15 +575,16 @@ int engine_new(struct engine **ret_engine, const struct engine_options *options)
 	if (!engine)
 		return -ENOMEM;
 	engine->options = options;
+	engine->settings = options->settings;
 	TAILQ_INIT(&engine->jobs);
 	TAILQ_INIT(&engine->ended);
-	if (rate_limit_new(&engine->rate_limit, options->state, options->arguments) ||
-	    ca_pool_new(&engine->ca_pool, options->arguments, options->net, options->state)) {
+	if (rate_limit_new(&engine->rate_limit, options->state, options->settings) ||
+	    ca_pool_new(&engine->ca_pool, options->settings, options->net, options->state)) {
 		rate_limit_free(engine->rate_limit);
 		free(engine);
 		return -ENOMEM;
 	}
-	if (!options->arguments->no_probe)
+	if (!options->settings->no_probe)
 		error = selfcheck_new(&engine->selfcheck, options->net->loop);
 	/* Certificates are got without it, too. */
 	if (error)

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct arguments;
+struct settings;
 struct challenge_table;
 struct engine;
 struct failure;
@@ -33,7 +33,7 @@ struct engine_result {
 };
 
 struct engine_options {
-	const struct arguments *arguments; /* paths, and what is said to the CAs */
+	const struct settings *settings; /* paths, and what is said to the CAs */
 	struct net *net;
 	struct state *state;
 	struct challenge_table *table;
@@ -66,7 +66,7 @@ int engine_take_due(struct engine *engine, struct failure *failure);
 int64_t engine_next_order_s(struct engine *engine);
 
 /* The CAs' settings have changed: orders under way keep the old ones, others use the new. */
-void engine_settings_changed(struct engine *engine);
+void engine_settings_changed(struct engine *engine, const struct settings *settings);
 
 /* Whether limits or pauses of the CAs allow fewer orders than are due. */
 bool engine_is_limited(const struct engine *engine);

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "acme/protocol/account.h"
-#include "acme/config/arguments.h"
 #include "acme/protocol/client.h"
 #include "acme/config/settings.h"
 #include "acme/protocol/directory.h"
@@ -117,28 +116,27 @@ static void on_preflight_connected(void *context, struct failure *failure)
 static int preflight_prepare(struct preflight *preflight, struct failure *failure)
 {
 	const struct preflight_options *options = preflight->options;
-	const struct arguments *arguments = options->arguments;
+	const struct settings *settings = options->settings;
 	struct failure no_account = {0};
-	struct ca_settings settings;
+	struct ca_settings ca;
 	int error;
 
-	settings_of_ca(&settings, arguments, options->server);
-	error = dns_new(&preflight->dns, options->net->loop, arguments->resolver);
+	settings_of_ca(&ca, settings, options->server);
+	error = dns_new(&preflight->dns, options->net->loop, settings->resolver);
 	if (error == -EINVAL) {
 		failure_set(failure, NULL, "--resolver takes ADDRESS or ADDRESS:PORT, not '%s'",
-			    arguments->resolver);
+			    settings->resolver);
 		return -1;
 	}
 	if (!error)
-		error = ca_new(&preflight->ca, options->net->http, options->server,
-			       settings.cacert);
+		error = ca_new(&preflight->ca, options->net->http, options->server, ca.cacert);
 	if (error) {
 		failure_set_errno(failure, -error, "preparing the checks");
 		return -1;
 	}
 	/* Who may not read the account still learns the rest. */
-	if (account_open(&preflight->account, &arguments->paths, options->server,
-			 options->account ? options->account : settings.account, &no_account))
+	if (account_open(&preflight->account, settings->paths, options->server,
+			 options->account ? options->account : ca.account, &no_account))
 		preflight->account = NULL;
 	failure_done(&no_account);
 	return 0;

@@ -13,7 +13,7 @@
 #include "acme/net/caa.h"
 #include "acme/net/dns_lookup.h"
 
-struct arguments;
+struct settings;
 struct failure;
 struct identifier;
 struct net;
@@ -25,7 +25,7 @@ struct preflight;
 #define PREFLIGHT_DOUBT_MAX 512
 
 struct preflight_options {
-	const struct arguments *arguments; /* paths, resolver, what is said of the CA */
+	const struct settings *settings; /* paths, resolver, what is said of the CA */
 	const char *server; /* directory URL of the CA */
 	const char *account; /* ours there; NULL: the usual one */
 	const struct net *net;

@@ -9,9 +9,9 @@
 #include <string.h>
 #include <wolfssl/wolfcrypt/sha256.h>
 
-#include "acme/config/arguments.h"
 #include "acme/util/token_bucket.h"
 #include "acme/config/config.h"
+#include "acme/config/settings.h"
 #include "acme/util/failure.h"
 #include "acme/protocol/order.h"
 #include "acme/store/state.h"
@@ -45,22 +45,27 @@ static const struct {
 
 struct rate_limit {
 	struct state *state;
-	const struct arguments *arguments;
+	const struct settings *settings;
 	psl_ctx_t *suffixes; /* NULL: there is no list, and a domain's are its last two labels */
 };
 
 int rate_limit_new(struct rate_limit **ret_rate_limit, struct state *state,
-		   const struct arguments *arguments)
+		   const struct settings *settings)
 {
 	struct rate_limit *rate_limit = calloc(1, sizeof(*rate_limit));
 
 	if (!rate_limit)
 		return -ENOMEM;
 	rate_limit->state = state;
-	rate_limit->arguments = arguments;
+	rate_limit->settings = settings;
 	rate_limit->suffixes = psl_latest(NULL);
 	*ret_rate_limit = rate_limit;
 	return 0;
+}
+
+void rate_limit_settings_changed(struct rate_limit *rate_limit, const struct settings *settings)
+{
+	rate_limit->settings = settings;
 }
 
 void rate_limit_free(struct rate_limit *rate_limit)
@@ -76,8 +81,7 @@ void rate_limit_free(struct rate_limit *rate_limit)
 static struct token_bucket bucket_of(const struct rate_limit *rate_limit, const char *server,
 				     enum limit limit)
 {
-	const struct config *config = rate_limit->arguments->config;
-	const struct config_section *ca = config ? config_ca(config, server) : NULL;
+	const struct config_section *ca = settings_ca_section(rate_limit->settings, server);
 	const char *text =
 		ca ? *(const char *const *)((const char *)ca + limits[limit].field) : NULL;
 	struct token_bucket bucket = {0};

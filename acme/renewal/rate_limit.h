@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 struct rate_limit;
-struct arguments;
+struct settings;
 struct failure;
 struct json_t;
 struct state;
@@ -20,8 +20,11 @@ struct string_list;
 
 /* What it is given must outlive it.  0 or -ENOMEM. */
 int rate_limit_new(struct rate_limit **ret_rate_limit, struct state *state,
-		   const struct arguments *arguments);
+		   const struct settings *settings);
 void rate_limit_free(struct rate_limit *rate_limit);
+
+/* From now on these hold. */
+void rate_limit_settings_changed(struct rate_limit *rate_limit, const struct settings *settings);
 
 /*
  * How many orders the account (never NULL) at the CA may begin now, and, if none, when the next; and

@@ -23,7 +23,7 @@
 
 struct taking {
 	struct state *state;
-	const struct config *config;
+	const struct settings *settings;
 	const struct config_section *section; /* under way */
 	struct certificate_spec spec; /* what holds for all of the section */
 	unsigned int wrong_lines;
@@ -35,16 +35,10 @@ struct taking {
 /* What the section wants of its certificates; the list of CAs is to be freed behind it. */
 static int begin_section(struct taking *taking)
 {
-	const struct config_section *section = taking->section;
-
-	taking->spec = (struct certificate_spec){
-		.account = section->ca.account,
-		.tenant = section->tenant,
-		.source = SOURCE,
-	};
-	settings_of_certificate(&taking->spec.settings, NULL, section, taking->config);
-	return settings_servers(&taking->spec.cas, taking->config, &section->cas, section->place,
-				taking->failure);
+	if (settings_of_section(&taking->spec, taking->settings, taking->section, taking->failure))
+		return -1;
+	taking->spec.source = SOURCE;
+	return 0;
 }
 
 /* 0, -EEXIST: the configuration has a certificate of this name already, or -errno. */
@@ -170,7 +164,7 @@ static int reconcile_all(struct taking *taking, const char *fingerprint)
 	size_t i;
 
 	error = state_source_begin(taking->state, SOURCE);
-	for (i = 0; !error && (taking->section = config_section(taking->config, i)); i++)
+	for (i = 0; !error && (taking->section = config_section(taking->settings->config, i)); i++)
 		if (taking->section->kind != CONFIG_CA)
 			error = take_section(taking);
 	if (!error)
@@ -197,10 +191,10 @@ static int has_changed(struct state *state, const char *fingerprint, bool *ret_c
 	return error;
 }
 
-int reconcile(struct state *state, const struct config *config, struct failure *failure)
+int reconcile(struct state *state, const struct settings *settings, struct failure *failure)
 {
-	struct taking taking = {.state = state, .config = config, .failure = failure};
-	char *fingerprint = config_fingerprint(config);
+	struct taking taking = {.state = state, .settings = settings, .failure = failure};
+	char *fingerprint = config_fingerprint(settings->config);
 	bool changed = false;
 	int error = fingerprint ? has_changed(state, fingerprint, &changed) : -ENOMEM;
 

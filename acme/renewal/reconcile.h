@@ -3,7 +3,7 @@
 #ifndef ACME_RENEWAL_RECONCILE_H
 #define ACME_RENEWAL_RECONCILE_H
 
-struct config;
+struct settings;
 struct failure;
 struct state;
 
@@ -12,6 +12,6 @@ struct state;
  * the configuration no longer names.  All or nothing: when anything is wrong, each wrong line is
  * reported and the state stays as it was.  Files that have not changed are not read again.  0, or -1 with `failure` filled in.
  */
-int reconcile(struct state *state, const struct config *config, struct failure *failure);
+int reconcile(struct state *state, const struct settings *settings, struct failure *failure);
 
 #endif

@@ -52,12 +52,12 @@ static int add_due(void *context, const struct state_due *found)
 	return 0;
 }
 
-const char *scheduler_usual_account(const struct arguments *arguments, const char *server)
+const char *scheduler_usual_account(const struct settings *settings, const char *server)
 {
-	struct ca_settings settings;
+	struct ca_settings ca;
 
-	settings_of_ca(&settings, arguments, server);
-	return settings.account ? settings.account : ACCOUNT_DEFAULT;
+	settings_of_ca(&ca, settings, server);
+	return ca.account ? ca.account : ACCOUNT_DEFAULT;
 }
 
 bool scheduler_is_exempt(const struct state_lineage *lineage)
@@ -80,7 +80,7 @@ static int note_limit(struct scheduler *scheduler, const char *server, size_t gi
 /* Whether the CA has an order left for its usual account. */
 static bool has_order_left(const struct scheduler *scheduler, const char *server, int64_t now_s)
 {
-	const char *account = scheduler_usual_account(scheduler->arguments, server);
+	const char *account = scheduler_usual_account(scheduler->settings, server);
 	size_t allowed = 0;
 	int64_t next_s;
 	bool is_held;
@@ -122,7 +122,7 @@ static int move_all(struct scheduler *scheduler, const char *server, int64_t now
 
 static int find_at_ca(struct scheduler *scheduler, const char *server)
 {
-	const char *account = scheduler_usual_account(scheduler->arguments, server);
+	const char *account = scheduler_usual_account(scheduler->settings, server);
 	size_t places = scheduler->max - scheduler->count, allowed = 0;
 	int64_t now_s = time(NULL), next_s;
 	bool is_held;
@@ -166,7 +166,7 @@ int scheduler_find(struct scheduler *scheduler)
 /* The same for one CA. */
 static int64_t next_at_s(const struct scheduler *scheduler, const char *server)
 {
-	const char *account = scheduler_usual_account(scheduler->arguments, server);
+	const char *account = scheduler_usual_account(scheduler->settings, server);
 	int64_t now_s = time(NULL), at_s = 0, allowed_s = 0;
 	size_t allowed = 1;
 	bool is_held;

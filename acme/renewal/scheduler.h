@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 struct rate_limit;
-struct arguments;
+struct settings;
 struct state;
 struct state_lineage;
 
@@ -24,7 +24,7 @@ struct scheduler {
 	/* To be set; all must outlive it. */
 	struct state *state;
 	struct rate_limit *rate_limit;
-	const struct arguments *arguments;
+	const struct settings *settings;
 	size_t max; /* at most SCHEDULER_MAX */
 	/* Found. */
 	int64_t ids[SCHEDULER_MAX];
@@ -43,6 +43,6 @@ int64_t scheduler_next_s(const struct scheduler *scheduler);
 bool scheduler_is_exempt(const struct state_lineage *lineage);
 
 /* Our account at a CA where a lineage names none. */
-const char *scheduler_usual_account(const struct arguments *arguments, const char *server);
+const char *scheduler_usual_account(const struct settings *settings, const char *server);
 
 #endif

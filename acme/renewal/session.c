@@ -6,36 +6,35 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "acme/config/arguments.h"
 #include "acme/protocol/client.h"
 #include "acme/config/settings.h"
 #include "acme/util/failure.h"
 #include "acme/net/net.h"
 #include "acme/util/output.h"
 
-int session_open(struct session *session, const struct net *net, const struct arguments *arguments,
+int session_open(struct session *session, const struct net *net, const struct settings *settings,
 		 const char *server, const char *name, struct failure *failure)
 {
-	struct ca_settings settings;
+	struct ca_settings ca;
 	int error = 0;
 
-	settings_of_ca(&settings, arguments, server);
+	settings_of_ca(&ca, settings, server);
 	*session = (struct session){0};
-	if ((settings.eab_kid && eab_read(&session->options.eab, settings.eab_kid,
-					  settings.eab_hmac_key_file, failure)) ||
-	    account_open(&session->account, &arguments->paths, server,
-			 name ? name : settings.account, failure)) {
+	if ((ca.eab_kid &&
+	     eab_read(&session->options.eab, ca.eab_kid, ca.eab_hmac_key_file, failure)) ||
+	    account_open(&session->account, settings->paths, server, name ? name : ca.account,
+			 failure)) {
 		session_close(session);
 		return -1;
 	}
-	if (settings.email) {
-		session->email = strdup(settings.email);
+	if (ca.email) {
+		session->email = strdup(ca.email);
 		error = session->email ? 0 : -ENOMEM;
 	}
-	session->options.agree_tos = settings.agree_tos;
+	session->options.agree_tos = ca.agree_tos;
 	session->options.email = session->email;
 	if (!error)
-		error = ca_new(&session->ca, net->http, server, settings.cacert);
+		error = ca_new(&session->ca, net->http, server, ca.cacert);
 	if (!error)
 		return 0;
 	failure_set_errno(failure, -error, "preparing to talk to the CA");

@@ -5,7 +5,7 @@
 
 #include "acme/protocol/account.h"
 
-struct arguments;
+struct settings;
 struct ca;
 struct failure;
 struct net;
@@ -24,7 +24,7 @@ struct session {
  * there (NULL: as settings_of_ca() says); nothing is sent yet.  `net` must outlive it.
  * 0, or -1 with `failure` filled in: closed again.
  */
-int session_open(struct session *session, const struct net *net, const struct arguments *arguments,
+int session_open(struct session *session, const struct net *net, const struct settings *settings,
 		 const char *server, const char *name, struct failure *failure);
 
 /* Fetch the directory and see to the account; `ready` is called once, from the loop. */

@@ -75,7 +75,7 @@ def test_reload(configuration, instance):
     configuration.write("conf.d/ca.conf", "[ca test]\nsrever = x\n")
     daemon.popen.send_signal(signal.SIGHUP)
     daemon.wait_until(lambda: "no setting 'srever'" in daemon.output(), "its complaint")
-    assert "the configuration of before stays in use" in daemon.output()
+    assert "the previous configuration stays in use" in daemon.output()
     configuration.write("conf.d/ca.conf", right)
     configuration.write("domains.txt", f"{SECOND}\n")
     instance.set_due(FIRST)

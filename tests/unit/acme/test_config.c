@@ -226,34 +226,79 @@ static void test_spellings(void **state)
 
 /* --- with the command line ---------------------------------------------------------------------- */
 
+static struct settings *load(const struct arguments *arguments)
+{
+	struct settings *settings = NULL;
+	struct failure failure = {0};
+
+	if (settings_load(&settings, arguments, &failure))
+		fail_msg("%s", failure.cause);
+	return settings;
+}
+
 static void test_settings(void **state)
 {
 	struct arguments arguments = {
 		.paths = paths, .verb = VERB_CERTONLY, .ca.email = "cli@a.example"};
-	struct ca_settings settings;
-	struct failure failure = {0};
+	struct settings *settings;
+	struct ca_settings ca;
 
 	(void)state;
 	put("sidestep.conf",
 	    "[sidestep]\nemail = a@b.example\nagree-tos = yes\nca = private letsencrypt\n"
 	    "key-type = p384\ncacert = all.pem\n[ca private]\nserver = " EXAMPLE
 	    "\nemail = c@d.example\naccount = shop\n");
-	assert_int_equal(settings_load(&arguments, &failure), 0);
-	assert_string_equal(arguments.server, EXAMPLE);
-	assert_list(&arguments.cas, EXAMPLE " https://acme-v02.api.letsencrypt.org/directory");
-	assert_string_equal(arguments.settings.key_type, "p384");
-	settings_of_ca(&settings, &arguments, EXAMPLE);
-	assert_string_equal(settings.email, "cli@a.example");
-	assert_string_equal(settings.account, "shop");
-	assert_string_equal(settings.cacert, "all.pem");
-	assert_true(settings.agree_tos);
+	settings = load(&arguments);
+	assert_string_equal(settings->server, EXAMPLE);
+	assert_list(&settings->cas, EXAMPLE " https://acme-v02.api.letsencrypt.org/directory");
+	assert_string_equal(settings->certificate.key_type, "p384");
+	settings_of_ca(&ca, settings, EXAMPLE);
+	assert_string_equal(ca.email, "cli@a.example");
+	assert_string_equal(ca.account, "shop");
+	assert_string_equal(ca.cacert, "all.pem");
+	assert_true(ca.agree_tos);
+	settings_free(settings);
 	arguments.ca.email = NULL;
-	settings_of_ca(&settings, &arguments, EXAMPLE);
-	assert_string_equal(settings.email, "c@d.example");
-	settings_of_ca(&settings, &arguments, "https://other.example/directory");
-	assert_string_equal(settings.email, "a@b.example");
-	assert_null(settings.account);
-	settings_unload(&arguments);
+	settings = load(&arguments);
+	settings_of_ca(&ca, settings, EXAMPLE);
+	assert_string_equal(ca.email, "c@d.example");
+	settings_of_ca(&ca, settings, "https://other.example/directory");
+	assert_string_equal(ca.email, "a@b.example");
+	assert_null(ca.account);
+	settings_free(settings);
+}
+
+/* The strongest place that gives a setting wins, also where it says no. */
+static void test_precedence(void **state)
+{
+	struct arguments arguments = {.paths = paths,
+				      .verb = VERB_CERTONLY,
+				      .certificate.preferred_chain = "Root C",
+				      .certificate.bundle = SETTING_YES};
+	struct failure failure = {0};
+	struct certificate_spec spec;
+	struct settings *settings;
+
+	(void)state;
+	put("sidestep.conf", "[sidestep]\npreferred-chain = Root A\nbundle = no\nreuse-key = yes\n"
+			     "deploy-hook = all\n"
+			     "[certificate shop]\nnames = a.example\npreferred-chain = Root B\n"
+			     "reuse-key = no\nca = letsencrypt-staging\n");
+	settings = load(&arguments);
+	assert_string_equal(settings->certificate.preferred_chain, "Root C");
+	assert_true(settings->certificate.bundle && settings->certificate.reuse_key);
+	assert_string_equal(settings->certificate.deploy_hook, "all");
+	assert_null(settings->certificate.key_type);
+	/* What certonly's command line says is not for other certificates. */
+	assert_int_equal(
+		settings_of_section(&spec, settings, config_section(settings->config, 0), &failure),
+		0);
+	assert_string_equal(spec.settings.preferred_chain, "Root B");
+	assert_false(spec.settings.bundle || spec.settings.reuse_key);
+	assert_string_equal(spec.settings.deploy_hook, "all");
+	assert_list(&spec.cas, "https://acme-staging-v02.api.letsencrypt.org/directory");
+	string_list_done(&spec.cas);
+	settings_free(settings);
 }
 
 /* --dry-run: at the staging environment, unless another CA is named, and in a place of its own. */
@@ -261,21 +306,22 @@ static void test_dry_run(void **state)
 {
 	struct arguments arguments = {.paths = paths, .verb = VERB_CERTONLY, .dry_run = true};
 	struct failure failure = {0};
+	struct settings *settings;
 
 	(void)state;
-	assert_int_equal(settings_load(&arguments, &failure), 0);
-	assert_int_equal(dry_run_begin(&arguments, &failure), 0);
-	assert_string_equal(arguments.server, settings_staging(CA_PRODUCTION));
-	assert_list(&arguments.cas, arguments.server);
-	assert_string_not_equal(arguments.server, CA_PRODUCTION);
-	assert_non_null(strstr(arguments.paths.state, "/var/lib/sidestep/dry-run"));
-	assert_true(arguments.force_renewal);
-	settings_unload(&arguments);
+	settings = load(&arguments);
+	assert_int_equal(dry_run_begin(settings, &failure), 0);
+	assert_string_equal(settings->server, settings_staging(CA_PRODUCTION));
+	assert_list(&settings->cas, settings->server);
+	assert_string_not_equal(settings->server, CA_PRODUCTION);
+	assert_non_null(strstr(settings->paths->state, "/var/lib/sidestep/dry-run"));
+	assert_true(settings->force_renewal);
+	settings_free(settings);
 	arguments = (struct arguments){
 		.paths = paths, .verb = VERB_CERTONLY, .dry_run = true, .server = EXAMPLE};
-	assert_int_equal(settings_load(&arguments, &failure), 0);
-	assert_string_equal(arguments.server, EXAMPLE);
-	settings_unload(&arguments);
+	settings = load(&arguments);
+	assert_string_equal(settings->server, EXAMPLE);
+	settings_free(settings);
 }
 
 static void test_servers(void **state)
@@ -291,28 +337,25 @@ static void test_servers(void **state)
 		{"http://ca.example/", NULL, "HTTPS only"},
 		{"ftp://ca.example/", NULL, "not the https:// URL"},
 	};
-	struct config *config = read_config();
+	struct arguments arguments = {.paths = paths, .verb = VERB_CERTONLY};
 	struct failure failure = {0};
-	struct string_list cas, servers;
+	struct settings *settings;
 	size_t i;
 	int err;
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		cas = (struct string_list){0};
-		if (cases[i].cas)
-			assert_int_equal(string_list_split(&cas, cases[i].cas, " "), 0);
-		err = settings_servers(&servers, config, &cas, "here", &failure);
+		arguments.server = cases[i].cas;
+		err = settings_load(&settings, &arguments, &failure);
 		assert_int_equal(err, cases[i].servers ? 0 : -1);
 		if (cases[i].servers)
-			assert_list(&servers, cases[i].servers);
+			assert_list(&settings->cas, cases[i].servers);
 		else
 			assert_non_null(strstr(failure.cause, cases[i].cause));
-		string_list_done(&servers);
-		string_list_done(&cas);
+		if (!err)
+			settings_free(settings);
 		failure_done(&failure);
 	}
-	config_free(config);
 }
 
 /* --- lists -------------------------------------------------------------------------------------- */
@@ -403,10 +446,11 @@ static int list_lineage(void *context, const struct state_lineage *lineage)
 /* Take the configuration, and say what the state knows then. */
 static int take(struct state *state, struct failure *failure)
 {
-	struct config *config = read_config();
-	int result = reconcile(state, config, failure);
+	const struct arguments arguments = {.paths = paths, .verb = VERB_RUN};
+	struct settings *settings = load(&arguments);
+	int result = reconcile(state, settings, failure);
 
-	config_free(config);
+	settings_free(settings);
 	told[0] = '\0';
 	assert_int_equal(state_lineages(state, list_lineage, NULL), 0);
 	return result;
@@ -484,6 +528,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_zero_byte, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_spellings, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_settings, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_precedence, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dry_run, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_servers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_domains, setup, teardown),

@@ -12,8 +12,8 @@
 
 #include "acme/renewal/rate_limit.h"
 #include "acme/config/arguments.h"
+#include "acme/config/settings.h"
 #include "acme/util/token_bucket.h"
-#include "acme/config/config.h"
 #include "acme/renewal/scheduler.h"
 #include "acme/util/failure.h"
 #include "acme/store/state.h"
@@ -72,6 +72,7 @@ static void test_bucket(void **state)
 struct limits_test {
 	char root[32];
 	struct arguments arguments;
+	struct settings *settings;
 	struct state *state;
 	struct rate_limit *rate_limit;
 };
@@ -92,9 +93,10 @@ static int open_test(void **context)
 	snprintf(path, sizeof(path), "%s/sidestep.conf", test->arguments.paths.conf);
 	fixture_write_file(path, text, sizeof(text) - 1);
 	*context = test;
-	return config_read(&test->arguments.config, &test->arguments.paths, &failure) ||
+	test->arguments.verb = VERB_RUN;
+	return settings_load(&test->settings, &test->arguments, &failure) ||
 	       state_open(&test->state, &test->arguments.paths, &failure) ||
-	       rate_limit_new(&test->rate_limit, test->state, &test->arguments);
+	       rate_limit_new(&test->rate_limit, test->state, test->settings);
 }
 
 static int close_test(void **context)
@@ -103,7 +105,7 @@ static int close_test(void **context)
 
 	rate_limit_free(test->rate_limit);
 	state_free(test->state);
-	config_free(test->arguments.config);
+	settings_free(test->settings);
 	free(fixture_run(NULL, "rm -rf %s", test->root));
 	free(test);
 	return 0;
@@ -220,7 +222,7 @@ static size_t find(struct limits_test *test, struct scheduler *scheduler)
 {
 	*scheduler = (struct scheduler){.state = test->state,
 					.rate_limit = test->rate_limit,
-					.arguments = &test->arguments,
+					.settings = test->settings,
 					.max = SCHEDULER_MAX};
 	assert_int_equal(scheduler_find(scheduler), 0);
 	return scheduler->count;
