@@ -340,6 +340,17 @@ int attachment_detach_all(const struct paths *paths)
 	return err;
 }
 
+bool attachment_any(const struct paths *paths)
+{
+	int *links = pins_numbers(paths, PIN_LINK), *filters = pins_numbers(paths, PIN_FILTER);
+	bool any = !links || links[0] >= 0 || !filters || filters[0] >= 0 ||
+		   pins_has(paths, PIN_LOOKUP_LINK);
+
+	free(links);
+	free(filters);
+	return any;
+}
+
 /* An interface that has gone meanwhile needs no program. */
 static int replace_one(const struct paths *paths, const char *prefix, int ifindex,
 		       const struct attachment_programs *programs)

@@ -59,6 +59,9 @@ void attachment_detach_others(const struct paths *paths,
  */
 int attachment_detach_all(const struct paths *paths);
 
+/* Does this instance have pins of anything attached? */
+bool attachment_any(const struct paths *paths);
+
 /*
  * Put these programs in the place of those that are attached, each by one link update.
  * Goes on after an error.  0 or the first -errno, logged.

@@ -5,10 +5,11 @@
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+
+#include "responder/netlink.h"
 
 /* Our filter among those of others; left to itself the kernel gives handles from 1 on. */
 #define HANDLE   0x51de57e9
@@ -75,56 +76,29 @@ int clsact_detach(int ifindex, int program_fd)
 
 /* --- whether others use the qdisc ---------------------------------------------------- */
 
-static int ask_for_filters(int fd, int ifindex, __u32 parent)
+static void note_filter(void *context, const struct nlmsghdr *message)
 {
-	struct {
-		struct nlmsghdr header;
-		struct tcmsg tc;
-	} request = {
-		.header = {.nlmsg_len = sizeof(request),
-			   .nlmsg_type = RTM_GETTFILTER,
-			   .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
-		.tc = {.tcm_family = AF_UNSPEC, .tcm_ifindex = ifindex, .tcm_parent = parent},
-	};
+	bool *found = context;
 
-	return send(fd, &request, sizeof(request), 0) < 0 ? -errno : 0;
-}
-
-/* 1: the answer names a filter, 0: it ended without, or -errno. */
-static int read_filters(int fd)
-{
-	char buffer[32768] __attribute__((aligned(NLMSG_ALIGNTO)));
-	ssize_t received;
-	int found = 0;
-
-	for (;;) {
-		const struct nlmsghdr *message = (const struct nlmsghdr *)buffer;
-
-		received = recv(fd, buffer, sizeof(buffer), 0);
-		if (received < 0)
-			return -errno;
-		for (; NLMSG_OK(message, received); message = NLMSG_NEXT(message, received)) {
-			if (message->nlmsg_type == NLMSG_DONE)
-				return found;
-			if (message->nlmsg_type == NLMSG_ERROR)
-				return ((const struct nlmsgerr *)NLMSG_DATA(message))->error;
-			found |= message->nlmsg_type == RTM_NEWTFILTER;
-		}
-	}
+	*found |= message->nlmsg_type == RTM_NEWTFILTER;
 }
 
 /* 1: there are filters in this direction, 0: none, or -errno.  Source: rtnetlink(7). */
 static int has_filters(int ifindex, __u32 direction)
 {
-	int err, fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	struct {
+		struct nlmsghdr header;
+		struct tcmsg tc;
+	} request = {
+		.header = {.nlmsg_len = sizeof(request), .nlmsg_type = RTM_GETTFILTER},
+		.tc = {.tcm_family = AF_UNSPEC,
+		       .tcm_ifindex = ifindex,
+		       .tcm_parent = TC_H_MAKE(TC_H_CLSACT, direction)},
+	};
+	bool found = false;
+	int err = netlink_dump(NETLINK_ROUTE, &request.header, note_filter, &found);
 
-	if (fd < 0)
-		return -errno;
-	err = ask_for_filters(fd, ifindex, TC_H_MAKE(TC_H_CLSACT, direction));
-	if (!err)
-		err = read_filters(fd);
-	close(fd);
-	return err;
+	return err ? err : found;
 }
 
 int clsact_remove_qdisc(int ifindex)

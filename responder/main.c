@@ -21,14 +21,15 @@
 
 #define PROGRAM "sidestep-responder"
 
-enum exit_status { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
+enum exit_status { EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_NETNS_ENDED };
 
-static int enter_netns(const char *name)
+static int enter_netns(const char *name, struct netns *netns)
 {
-	int err = netns_enter(name);
+	int err = netns_enter(name, netns);
 
 	if (err == -ENOENT)
-		log_error("there is no network namespace %s; 'ip netns' lists those with names",
+		log_error("there is no network namespace %s; 'ip netns' lists those with names, a "
+			  "container's is /proc/PID/ns/net, with the PID of its first process",
 			  name);
 	else if (err == -EPERM || err == -EACCES)
 		log_error("only root may enter network namespace %s", name);
@@ -47,9 +48,25 @@ static char *resolve_root(const char *root)
 	return resolved;
 }
 
+static int act_in(const struct options *options, const struct paths *paths,
+		  const struct netns *netns)
+{
+	switch (options->action) {
+	case OPTIONS_CHECK:
+		return check_print(options, stdout);
+	case OPTIONS_UPGRADE:
+		return upgrade_programs(paths);
+	case OPTIONS_UNLOAD:
+		return unload_instance(paths);
+	default:
+		return responder_run(options, paths, netns);
+	}
+}
+
 static int act(const struct options *options)
 {
 	char *root = resolve_root(options->root);
+	struct netns netns;
 	struct paths paths;
 	int err;
 
@@ -61,21 +78,21 @@ static int act(const struct options *options)
 		log_error("the path given with --root is too long");
 		return err;
 	}
-	if (options->netns) {
-		err = enter_netns(options->netns);
-		if (err)
-			return err;
-	}
-	switch (options->action) {
-	case OPTIONS_CHECK:
-		return check_print(options, stdout);
-	case OPTIONS_UPGRADE:
-		return upgrade_programs(&paths);
-	case OPTIONS_UNLOAD:
-		return unload_instance(&paths);
-	default:
-		return responder_run(options, &paths);
-	}
+	if (!options->netns)
+		return act_in(options, &paths, NULL);
+	err = enter_netns(options->netns, &netns);
+	if (err)
+		return err;
+	err = act_in(options, &paths, &netns);
+	netns_done(&netns);
+	return err;
+}
+
+static enum exit_status exit_status(int err)
+{
+	if (err == -ENONET)
+		return EXIT_NETNS_ENDED;
+	return err ? EXIT_FAILED : EXIT_DONE;
 }
 
 int main(int argc, char **argv)
@@ -92,5 +109,5 @@ int main(int argc, char **argv)
 	umask(022);
 	err = options.action == OPTIONS_EXIT ? 0 : act(&options);
 	options_done(&options);
-	return err ? EXIT_FAILED : EXIT_DONE;
+	return exit_status(err);
 }

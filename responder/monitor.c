@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "common/paths.h"
 #include "responder/attachment.h"
+#include "responder/netns.h"
 #include "responder/steer.h"
 #include "responder/watch.h"
 
@@ -24,6 +25,8 @@ static bool is_needed(int fd, const struct monitor_options *options, int channel
 {
 	const struct tcp_repair_maps *maps = &options->tcp_repair_maps;
 
+	if (options->steer->netns && fd == options->steer->netns->pidfd)
+		return true;
 	if (fd == STDERR_FILENO || fd == channel_fd || fd == maps->adoptions_fd ||
 	    fd == maps->flows_fd)
 		return true;
@@ -66,14 +69,36 @@ static int keep_only_needed_capabilities(const struct monitor_options *options)
 
 /* --- its life ------------------------------------------------------------------------ */
 
-/* What the responder tells its monitor, a byte each.  Its end without any of the last two is its death. */
-enum order { ORDER_TAKE_OVER = 't', ORDER_DETACH = 'd', ORDER_LEAVE = 'l', ORDER_NONE = 0 };
+/*
+ * What the responder tells its monitor, a byte each, and what the monitor sees by itself: that
+ * the channel ends without such a byte (the responder is dead), or that the namespace has ended.
+ */
+enum order {
+	ORDER_TAKE_OVER = 't',
+	ORDER_DETACH = 'd',
+	ORDER_LEAVE = 'l',
+	ORDER_NONE = 0,
+	ORDER_NETNS_ENDED = 1,
+};
+
+/* What the monitor says to the responder, a byte. */
+#define SAY_NETNS_ENDED 'e'
 
 static enum order read_order(int channel_fd)
 {
 	char byte;
 
 	return read(channel_fd, &byte, sizeof(byte)) > 0 ? (enum order)byte : ORDER_NONE;
+}
+
+/* The responder is in the namespace, too, and has to end. */
+static void say_netns_ended(int channel_fd)
+{
+	const char byte = SAY_NETNS_ENDED;
+
+	/* The end of the channel says enough, though less. */
+	if (send(channel_fd, &byte, sizeof(byte), MSG_NOSIGNAL) < 0)
+		log_debug("cannot tell the responder: %s", strerror(errno));
 }
 
 /* Watch and, in the repair takeover, adopt, until the responder ends, and say how it did. */
@@ -89,7 +114,8 @@ static enum order work_until_end(struct watch *watch, const struct monitor_optio
 	enum order order;
 
 	for (;;) {
-		watch_work(watch);
+		if (watch_work(watch) == WATCH_NETNS_ENDED)
+			return ORDER_NETNS_ENDED;
 		if (poll(polled, sizeof(polled) / sizeof(polled[0]), watch_pause_ms(watch)) < 0)
 			continue; /* a signal that is ignored */
 		if (polled[2].revents)
@@ -134,8 +160,10 @@ static _Noreturn void keep(struct interfaces *interfaces, const struct monitor_o
 		order = work_until_end(watch, options, repair, channel_fd);
 	if (order != ORDER_LEAVE)
 		__atomic_store_n(&options->control->alive_until_ns, 0, __ATOMIC_RELAXED);
-	if (order == ORDER_DETACH)
+	if (order == ORDER_DETACH || order == ORDER_NETNS_ENDED)
 		attachment_detach_all(options->steer->paths);
+	if (order == ORDER_NETNS_ENDED)
+		say_netns_ended(channel_fd);
 	tcp_repair_free(repair);
 	watch_free(watch);
 	_exit(err ? 1 : 0);
@@ -170,6 +198,15 @@ static void give_order(const struct monitor *monitor, enum order order)
 	/* A dead monitor hears nothing: the next responder, or --unload, clears up then. */
 	if (send(monitor->channel_fd, &byte, sizeof(byte), MSG_NOSIGNAL) < 0)
 		log_debug("the monitor is gone already: %s", strerror(errno));
+}
+
+enum monitor_end monitor_hear(const struct monitor *monitor)
+{
+	char byte;
+
+	return read(monitor->channel_fd, &byte, 1) == 1 && byte == SAY_NETNS_ENDED
+		       ? MONITOR_NETNS_ENDED
+		       : MONITOR_DIED;
 }
 
 void monitor_take_over(const struct monitor *monitor)

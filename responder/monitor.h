@@ -31,12 +31,21 @@ struct monitor_options {
 
 struct monitor {
 	pid_t pid;
-	int channel_fd; /* readable, with EOF, when the monitor has died */
+	int channel_fd; /* readable when the monitor has ended by itself */
+};
+
+/* Why it has. */
+enum monitor_end {
+	MONITOR_DIED,
+	MONITOR_NETNS_ENDED, /* the namespace has: it has detached everything */
 };
 
 /* Fork the monitor.  To be called before the process has threads.  0 or -errno. */
 int monitor_start(struct monitor *ret_monitor, struct interfaces *interfaces,
 		  const struct monitor_options *options);
+
+/* Why `channel_fd` is readable. */
+enum monitor_end monitor_hear(const struct monitor *monitor);
 
 /* The other monitor has stopped: adopt from now on, and clear up should the responder die. */
 void monitor_take_over(const struct monitor *monitor);

@@ -1,17 +1,38 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The network namespace in which production listens.  Used by main.c and steer.c. */
+/*
+ * The network namespace in which the responder works.  Whoever is in it or has a socket in it
+ * keeps it alive, with its interfaces and addresses: so do we, and have to let go in time.
+ * Used by main.c, steer.c, upgrade.c and watch.c.
+ */
 #ifndef NETNS_H
 #define NETNS_H
 
+#include <limits.h>
+#include <stdbool.h>
 #include <stdint.h>
 
-/*
- * Move this process, which has no other thread yet, into a network namespace: a name as
- * ip-netns(8) gives them, or a path such as /proc/PID/ns/net.  0 or -errno.
- */
-int netns_enter(const char *name);
+/* How the user has named it. */
+struct netns {
+	char path[PATH_MAX]; /* absolute */
+	uint64_t device, inode;
+	int pidfd; /* of the process that the path names (/proc/PID/ns/net); -1: it names none */
+};
 
-/* The inode of the network namespace that this process is in (namespaces(7)).  0 or -errno. */
+/*
+ * Move this process, which must have one thread, into a network namespace: a name as
+ * 'ip netns' lists them, or a path.  0 or -errno.  *ret_netns is to be closed by netns_done().
+ */
+int netns_enter(const char *name, struct netns *ret_netns);
+
+/*
+ * Does the name still lead to the namespace?  While it does, something beside us keeps the
+ * namespace: a mount, or the named process.  What cannot be told counts as yes.
+ */
+bool netns_is_named(const struct netns *netns);
+
+void netns_done(struct netns *netns);
+
+/* Tells this process's network namespace from others.  0 or -errno. */
 int netns_inode(uint64_t *ret_inode);
 
 #endif

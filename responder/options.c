@@ -208,13 +208,15 @@ static const struct option_page page = {
 	.usage = "[OPTION]...",
 	.before =
 		"Answers TLS-ALPN-01 validations (RFC 8737) beside the server that has the port.\n",
-	.after = "Without --foreground, the program returns when the responder is ready in the "
-		 "background. That responder logs nothing: use --foreground or systemd to have a "
-		 "log.\n"
-		 "\n"
-		 "SIGUSR1 logs how connections ended. SIGTERM ends the responder.\n"
-		 "\n"
-		 "Exit status: 0 done or ready, 1 failed, 2 wrong usage.\n",
+	.after =
+		"Without --foreground, the program returns when the responder is ready in the "
+		"background. That responder logs nothing: use --foreground or systemd to have a "
+		"log.\n"
+		"\n"
+		"SIGUSR1 logs how connections ended. SIGTERM ends the responder.\n"
+		"\n"
+		"Exit status: 0 done or ready, 1 failed, 2 wrong usage, 3 the network namespace of "
+		"--netns has ended.\n",
 	.table = &table,
 };
 

@@ -17,6 +17,7 @@
 #include "responder/daemon.h"
 #include "responder/handover.h"
 #include "responder/listener.h"
+#include "responder/netns.h"
 #include "responder/options.h"
 #include "responder/server.h"
 #include "responder/startup.h"
@@ -173,13 +174,25 @@ static void set_polled(const struct responder *responder, struct pollfd polled[P
 		polled[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
 }
 
-/* 0 when it is to go on, 1 when it is to end, or -errno, logged. */
-static int handle_polled(struct responder *responder, const struct pollfd polled[POLLED])
+/* The monitor has ended, or is about to: so does the responder.  -errno, logged. */
+static int hear_monitor(const struct responder *responder)
 {
-	if (polled[POLLED_MONITOR].revents) {
+	if (!steer_netns_has_ended(responder->steer)) {
 		log_error("the monitor was killed, and with it the steering: ending; start again");
 		return -ECHILD;
 	}
+	log_error("the network namespace %s has ended: nobody else is left who listens there. "
+		  "Ending, too, for who stays in it keeps its addresses. When the container runs "
+		  "again, start again with the --netns that it has then",
+		  responder->netns->path);
+	return -ENONET;
+}
+
+/* 0 when it is to go on, 1 when it is to end, or -errno, logged. */
+static int handle_polled(struct responder *responder, const struct pollfd polled[POLLED])
+{
+	if (polled[POLLED_MONITOR].revents)
+		return hear_monitor(responder);
 	if (polled[POLLED_FAILURE].revents) {
 		log_error("a thread has ended, as said above: ending; start again");
 		return -EIO;
@@ -253,11 +266,13 @@ static void say_ending(const struct responder *responder)
 	log_results(responder);
 }
 
-int responder_run(const struct options *options, const struct paths *paths)
+int responder_run(const struct options *options, const struct paths *paths,
+		  const struct netns *netns)
 {
 	struct responder responder = {
 		.options = options,
 		.paths = paths,
+		.netns = netns,
 		.handover.lock_fd = -1,
 		.signal_fd = -1,
 		.conn_stats_fd = -1,

@@ -12,6 +12,7 @@
 #include "responder/handover.h"
 #include "responder/privileges.h"
 
+struct netns;
 struct options;
 struct paths;
 struct server;
@@ -27,6 +28,7 @@ struct steer;
 struct responder {
 	const struct options *options;
 	const struct paths *paths;
+	const struct netns *netns; /* the one of --netns, or NULL */
 	struct identity identity;
 	int signal_fd;
 	struct handover handover; /* the lock and the sockets */
@@ -39,7 +41,11 @@ struct responder {
 	unsigned int idle_rounds; /* since it is retired and has no connection open */
 };
 
-/* Live it.  0 when it was told to end, or -errno, logged. */
-int responder_run(const struct options *options, const struct paths *paths);
+/*
+ * Live it, in the network namespace of this process, which is `netns` unless that is NULL.
+ * 0 when it was told to end, -ENONET when that namespace has ended, or -errno, logged.
+ */
+int responder_run(const struct options *options, const struct paths *paths,
+		  const struct netns *netns);
 
 #endif

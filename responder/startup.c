@@ -275,6 +275,7 @@ static int open_all(struct responder *responder)
 	const struct options *options = responder->options;
 	struct steer_options steer_options = {
 		.paths = responder->paths,
+		.netns = responder->netns,
 		.interfaces = options->interfaces,
 		.interface_count = options->interface_count,
 		.takeover = options->takeover,

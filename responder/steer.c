@@ -365,6 +365,11 @@ void steer_heartbeat(struct steer *steer, uint64_t until_ns)
 		__atomic_store_n(&steer->control->alive_until_ns, until_ns, __ATOMIC_RELAXED);
 }
 
+bool steer_netns_has_ended(struct steer *steer)
+{
+	return monitor_hear(&steer->monitor) == MONITOR_NETNS_ENDED;
+}
+
 int steer_monitor_fd(const struct steer *steer)
 {
 	return steer->attached ? steer->monitor.channel_fd : -1;
@@ -396,7 +401,7 @@ int steer_unload(const struct paths *paths)
 	int err;
 
 	err = netns_inode(&netns);
-	if (!err && steered && steered != netns) {
+	if (!err && steered && steered != netns && attachment_any(paths)) {
 		log_error("the last responder steered another network namespace: give the same "
 			  "--netns");
 		return -EXDEV;

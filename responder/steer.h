@@ -20,6 +20,7 @@
 
 #include "bpf/steer_abi.h"
 
+struct netns;
 struct paths;
 struct steer;
 
@@ -34,6 +35,7 @@ enum takeover {
 
 struct steer_options {
 	const struct paths *paths;
+	const struct netns *netns; /* the one we have entered; NULL: we were started in it */
 	enum takeover takeover;
 	unsigned int threads; /* that answer: the repair takeover hands each of them its share */
 	const char *const *interfaces; /* names */
@@ -88,7 +90,13 @@ void steer_leave(struct steer *steer);
  */
 void steer_heartbeat(struct steer *steer, uint64_t until_ns);
 
-/* Readable (EOF) when the monitor has died; -1 before steer_attach() and after steer_leave(). */
+/*
+ * What has made steer_monitor_fd() readable: has the namespace of the options ended, so that
+ * the monitor has detached everything?  Else it has died.
+ */
+bool steer_netns_has_ended(struct steer *steer);
+
+/* Readable when the monitor has died, or has something to say; -1 before steer_attach() and after steer_leave(). */
 int steer_monitor_fd(const struct steer *steer);
 
 /* Detach everything, wait for the monitor to have done so, free.  Pinned maps stay.  NULL is fine. */

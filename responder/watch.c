@@ -17,6 +17,8 @@
 #include "common/paths.h"
 #include "responder/attachment.h"
 #include "responder/interfaces.h"
+#include "responder/listening.h"
+#include "responder/netns.h"
 #include "responder/retry.h"
 #include "responder/steer.h"
 
@@ -26,8 +28,10 @@
  */
 #define ATTACHED_SOONEST_MS 100
 #define ATTACHED_LATEST_MS  5000
-#define EVENTS_AT_ONCE      1000
-#define NS_PER_MS           UINT64_C(1000000)
+/* How often the namespace's name is looked at, and for how long there must be no server. */
+#define NETNS_MS       200
+#define EVENTS_AT_ONCE 1000
+#define NS_PER_MS      UINT64_C(1000000)
 
 struct watch {
 	struct interfaces *interfaces;
@@ -36,6 +40,8 @@ struct watch {
 	bool changed; /* since the last look at what is attached */
 	uint64_t attached_ns; /* that look, of challenge_clock_ns() */
 	struct retry lookup_retry;
+	uint64_t netns_abandoned_ns; /* since then; 0: it is not */
+	bool netns_unnamed_logged;
 };
 
 /* --- events -------------------------------------------------------------------------- */
@@ -121,6 +127,44 @@ static void follow_attached(struct watch *watch)
 	close(lock_fd);
 }
 
+/* --- the namespace ---------------------------------------------------------------------- */
+
+/*
+ * Is nobody left for whom we are here?  The container's process has ended or the name is gone,
+ * and no server listens at a watched port: what is left of the namespace is kept by us, and
+ * with it the addresses that its successor needs.
+ */
+static bool netns_is_abandoned(struct watch *watch)
+{
+	const struct steer_options *options = watch->options;
+	int listening;
+
+	if (!options->netns || netns_is_named(options->netns))
+		return false;
+	listening = listening_at(options->ports, options->port_count);
+	if (listening && !watch->netns_unnamed_logged)
+		log_warning("network namespace %s can no longer be found by this name%s%s: going "
+			    "on as long as a server listens in it",
+			    options->netns->path, listening < 0 ? ", nor looked into: " : "",
+			    listening < 0 ? strerror(-listening) : "");
+	watch->netns_unnamed_logged |= listening != 0;
+	return !listening;
+}
+
+/* For a while already?  A server that restarts has no listener for a moment. */
+static bool netns_has_ended(struct watch *watch)
+{
+	uint64_t now_ns = challenge_clock_ns();
+
+	if (!netns_is_abandoned(watch))
+		watch->netns_abandoned_ns = 0;
+	else if (!watch->netns_abandoned_ns)
+		watch->netns_abandoned_ns = now_ns;
+	else
+		return now_ns - watch->netns_abandoned_ns >= NETNS_MS * NS_PER_MS;
+	return false;
+}
+
 /* --- the whole ------------------------------------------------------------------------ */
 
 int watch_new(struct watch **ret_watch, struct interfaces *interfaces,
@@ -151,19 +195,32 @@ int watch_fd(const struct watch *watch)
 	return watch->events_fd;
 }
 
-int watch_pause_ms(const struct watch *watch)
+/* For how long what is attached need not be looked at, in milliseconds. */
+static uint64_t attached_pause_ms(const struct watch *watch)
 {
 	uint64_t since_ms = (challenge_clock_ns() - watch->attached_ns) / NS_PER_MS;
 	uint64_t wanted_ms = watch->changed ? ATTACHED_SOONEST_MS : ATTACHED_LATEST_MS;
 
-	return since_ms < wanted_ms ? (int)(wanted_ms - since_ms) : 0;
+	return since_ms < wanted_ms ? wanted_ms - since_ms : 0;
 }
 
-void watch_work(struct watch *watch)
+int watch_pause_ms(const struct watch *watch)
+{
+	uint64_t pause_ms = attached_pause_ms(watch);
+
+	if (watch->options->netns && pause_ms > NETNS_MS)
+		pause_ms = NETNS_MS;
+	return (int)pause_ms;
+}
+
+enum watch_result watch_work(struct watch *watch)
 {
 	read_events(watch);
-	if (!watch_pause_ms(watch))
+	if (netns_has_ended(watch))
+		return WATCH_NETNS_ENDED;
+	if (!attached_pause_ms(watch))
 		follow_attached(watch);
+	return WATCH_GOES_ON;
 }
 
 void watch_free(struct watch *watch)

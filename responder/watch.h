@@ -24,7 +24,11 @@ int watch_fd(const struct watch *watch);
 int watch_pause_ms(const struct watch *watch);
 
 /* Do what is due. */
-void watch_work(struct watch *watch);
+enum watch_result {
+	WATCH_GOES_ON,
+	WATCH_NETNS_ENDED, /* nobody but us keeps the namespace: detach, and let go of it */
+};
+enum watch_result watch_work(struct watch *watch);
 
 void watch_free(struct watch *watch);
 

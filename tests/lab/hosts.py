@@ -175,6 +175,10 @@ class Host:
             finally:
                 set_namespace(home)
 
+    def inode(self):
+        """What tells this host's namespace from others."""
+        return os.stat(self.path).st_ino
+
     def processes(self):
         """The process ids of all that runs here."""
         return [int(pid) for pid in run("ip", "netns", "pids", self.namespace).stdout.split()]
@@ -224,7 +228,10 @@ class Lab:
             raise
 
     def add_host(self, *arguments):
-        host = Host(self, *arguments)
+        return self.adopt(Host(self, *arguments))
+
+    def adopt(self, host):
+        """Remove this host, too, at the end."""
         self.hosts.append(host)
         return host
 

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Whether a server listens in this network namespace: asked by sock_diag(7).  Used by watch.c. */
+#ifndef LISTENING_H
+#define LISTENING_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Does a TCP socket listen at one of these ports (host order), over any family?  1 or 0, or -errno. */
+int listening_at(const uint16_t *ports, size_t port_count);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Questions to the kernel by netlink(7) that it answers with a list.  Used by clsact.c,
+ * listening.c and hindrances.c.
+ */
+#ifndef NETLINK_H
+#define NETLINK_H
+
+#include <linux/netlink.h>
+#include <stddef.h>
+
+/* Called for each message of the answer. */
+typedef void netlink_handler(void *context, const struct nlmsghdr *message);
+
+/*
+ * Send `request`, whose flags get NLM_F_REQUEST and NLM_F_DUMP, to a netlink protocol, and give
+ * each message of the answer to `handler`.  About the network namespace of this thread.  0 or
+ * -errno; the handler may have been called then.
+ */
+int netlink_dump(int protocol, struct nlmsghdr *request, netlink_handler *handler, void *context);
+
+/*
+ * The payload of the first attribute of this type among the attributes in `size` bytes, at
+ * least `least` bytes long.  *ret_size is how long it is; NULL: not needed.  NULL: there is none.
+ */
+const void *netlink_find(const void *attributes, size_t size, unsigned int type, size_t least,
+			 size_t *ret_size);
+
+/* Where the attributes lie behind a message's own header of `header` bytes.  NULL: nowhere. */
+const void *netlink_attributes(const struct nlmsghdr *message, size_t header, size_t *ret_size);
+
+#endif
