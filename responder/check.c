@@ -51,8 +51,11 @@ static void check_kernel(const struct options *options, FILE *out, struct reason
 	else if (err == -ENOTSUP && !options->standalone)
 		add_reason(reasons, "the kernel cannot steer, as said above; --standalone does "
 				    "without");
-	if (server_check(out))
-		add_reason(reasons, "io_uring lacks what the responder needs");
+	if (server_check(options->engine, out))
+		add_reason(reasons, options->engine == RING_IO_URING
+					    ? "io_uring does not work here, as said above; "
+					      "--engine epoll does without"
+					    : "epoll does not work here");
 	err = check_syncookies();
 	fprintf(out, "tcp_syncookies: %s\n",
 		!err              ? "yes"

@@ -91,6 +91,13 @@ static const char *const attach_modes[] = {
 	NULL,
 };
 
+static const char *const engines[] = {
+	[RING_AUTO] = "auto",
+	[RING_IO_URING] = "io_uring",
+	[RING_EPOLL] = "epoll",
+	NULL,
+};
+
 #define FIELD(member) OPTION_FIELD(struct parsing, member)
 
 static const struct option_row rows[] = {
@@ -136,6 +143,13 @@ static const struct option_row rows[] = {
 	 .kind = OPTION_FLAG,
 	 FIELD(options.standalone),
 	 .help = "Do not steer: listen on the port itself, where no other server does."},
+	{.name = "engine",
+	 .kind = OPTION_CHOICE,
+	 FIELD(options.engine),
+	 .choices = engines,
+	 .value = "ENGINE",
+	 .help = "How to serve connections: auto, io_uring (needs Linux 6.1) or epoll. Default: "
+		 "auto, which takes epoll where io_uring does not work."},
 	{.name = "threads",
 	 .kind = OPTION_NUMBER,
 	 FIELD(options.threads),

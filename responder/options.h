@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "responder/ring.h"
 #include "responder/steer.h"
 
 enum options_action { OPTIONS_RUN, OPTIONS_CHECK, OPTIONS_UPGRADE, OPTIONS_UNLOAD, OPTIONS_EXIT };
@@ -19,6 +20,7 @@ struct options {
 	size_t interface_count;
 	enum takeover takeover;
 	enum attach_mode attach_mode;
+	enum ring_engine engine;
 	unsigned int threads; /* at least 1 */
 	unsigned int connections, connections_per_source; /* at once; at least 1 */
 	uint16_t ports[STEER_PORTS_MAX]; /* each once */

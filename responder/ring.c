@@ -1,259 +1,111 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "responder/ring.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <liburing.h>
-#include <poll.h>
-#include <stdlib.h>
-#include <string.h>
 #include <netinet/in.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-#define SUBMISSIONS 1024
-/* Bursts beyond it wait in the kernel; it is a multiple of what one round handles. */
-#define COMPLETIONS 8192
-/* Receive buffers are taken only while their bytes are looked at: few are enough. */
-#define BUFFERS      1024
-#define BUFFER_GROUP 0
-#define BATCH        64
+#include "responder/ring_engine.h"
 
-struct accepting {
-	bool under_way;
-	socklen_t size;
-	struct sockaddr_storage address; /* the kernel writes the peer's here */
+#define SLOTS_OF_A_PROBE 16
+/* Descriptors that the process needs beside connections: listeners, maps, files, channels. */
+#define OTHER_DESCRIPTORS 128
+
+/* --- engines --------------------------------------------------------------------- */
+
+static const struct {
+	const char *name;
+	const struct ring_methods *methods;
+} engines[] = {
+	[RING_AUTO] = {"auto", NULL},
+	[RING_IO_URING] = {"io_uring", &ring_uring_methods},
+	[RING_EPOLL] = {"epoll", &ring_epoll_methods},
 };
 
-struct installing {
-	int fd; /* -1: none is under way */
-	int slot; /* the kernel writes it here */
-	struct peer peer;
-};
-
-struct ring {
-	struct io_uring uring;
-	struct io_uring_buf_ring *buffer_ring;
-	uint8_t *buffers;
-	int wake_fd;
-	uint64_t wake_count;
-	int error; /* the kernel refused submissions */
-	struct io_uring_sqe nowhere; /* takes those */
-	struct accepting accepts[RING_ACCEPTS_MAX];
-	struct installing installs[RING_INSTALLS_MAX];
-};
-
-/* --- user_data: operation, slot and generation in 8, 24 and 32 bits ------------ */
-
-#define SLOT_BITS 24
-
-static uint64_t pack(enum ring_operation operation, uint32_t slot, uint32_t generation)
+const char *ring_engine_name(enum ring_engine engine)
 {
-	assert(slot < 1u << SLOT_BITS);
-	return (uint64_t)operation << 56 | (uint64_t)slot << 32 | generation;
+	return engines[engine].name;
 }
 
-static struct ring_event unpack(uint64_t user_data)
+static void ignore_event(void *owner, const struct ring_event *event)
 {
-	return (struct ring_event){
-		.operation = (enum ring_operation)(user_data >> 56),
-		.slot = user_data >> 32 & ((1u << SLOT_BITS) - 1),
-		.generation = (uint32_t)user_data,
-	};
+	(void)owner;
+	(void)event;
 }
 
-/* --- making ---------------------------------------------------------------------- */
-
-/* liburing 2.3 declares functions for restricting and enabling, and does not export them. */
-static int uring_register(const struct io_uring *uring, unsigned int opcode, const void *argument,
-			  unsigned int count)
+int ring_probe(enum ring_engine engine, const char **ret_missing)
 {
-	long result = syscall(SYS_io_uring_register, uring->ring_fd, opcode, argument, count);
+	struct ring *ring;
+	int err = ring_new(&ring, engine, SLOTS_OF_A_PROBE, ret_missing);
 
-	return result < 0 ? -errno : 0;
-}
-
-/* After this the ring takes no other operations, whatever happens to the process. */
-static int restrict_operations(struct io_uring *uring)
-{
-	static const uint8_t operations[] = {
-		IORING_OP_ACCEPT, IORING_OP_RECV,  IORING_OP_SEND,     IORING_OP_ASYNC_CANCEL,
-		IORING_OP_READ,   IORING_OP_CLOSE, IORING_OP_POLL_ADD, IORING_OP_FILES_UPDATE,
-	};
-	enum { OPERATIONS = sizeof(operations) };
-	struct io_uring_restriction list[OPERATIONS + 1] = {0};
-
-	for (int i = 0; i < OPERATIONS; i++) {
-		list[i].opcode = IORING_RESTRICTION_SQE_OP;
-		list[i].sqe_op = operations[i];
-	}
-	list[OPERATIONS].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
-	list[OPERATIONS].sqe_flags = IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT | IOSQE_IO_HARDLINK;
-	return uring_register(uring, IORING_REGISTER_RESTRICTIONS, list, OPERATIONS + 1);
-}
-
-static size_t buffer_ring_size(void)
-{
-	return BUFFERS * sizeof(struct io_uring_buf);
-}
-
-static void give_buffer(struct ring *ring, uint16_t id, int offset)
-{
-	io_uring_buf_ring_add(ring->buffer_ring, ring->buffers + (size_t)id * RING_BUFFER_SIZE,
-			      RING_BUFFER_SIZE, id, io_uring_buf_ring_mask(BUFFERS), offset);
-}
-
-static int register_buffers(struct ring *ring)
-{
-	struct io_uring_buf_reg registration = {.ring_entries = BUFFERS, .bgid = BUFFER_GROUP};
-	void *memory = mmap(NULL, buffer_ring_size(), PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	int err;
-
-	if (memory == MAP_FAILED)
-		return -errno;
-	ring->buffer_ring = memory;
-	ring->buffers = malloc((size_t)BUFFERS * RING_BUFFER_SIZE);
-	if (!ring->buffers)
-		return -ENOMEM;
-	registration.ring_addr = (uintptr_t)ring->buffer_ring;
-	err = io_uring_register_buf_ring(&ring->uring, &registration, 0);
 	if (err)
 		return err;
-	io_uring_buf_ring_init(ring->buffer_ring);
-	for (uint16_t id = 0; id < BUFFERS; id++)
-		give_buffer(ring, id, id);
-	io_uring_buf_ring_advance(ring->buffer_ring, BUFFERS);
-	return 0;
+	/* A filter may allow to make a ring, and forbid to use it. */
+	*ret_missing = "permission to wait for events";
+	err = ring_enable(ring);
+	if (!err)
+		err = ring_run(ring, 0, ignore_event, NULL);
+	ring_free(ring);
+	return err;
 }
 
-static int init_uring(struct io_uring *uring)
+enum ring_engine ring_choose(const char **ret_missing, int *ret_err)
 {
-	struct io_uring_params params = {
-		/* SINGLE_ISSUER and DEFER_TASKRUN since 6.1: completions wait until we ask. */
-		.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE |
-			 IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
-		.cq_entries = COMPLETIONS,
-	};
-
-	return io_uring_queue_init_params(SUBMISSIONS, uring, &params);
-}
-
-int ring_new(struct ring **ret_ring, uint32_t slots, const char **ret_missing)
-{
-	struct ring *ring = calloc(1, sizeof(*ring));
-	int err;
-
-	*ret_missing = "memory";
-	if (!ring)
-		return -ENOMEM;
-	for (int i = 0; i < RING_INSTALLS_MAX; i++)
-		ring->installs[i].fd = -1;
-	*ret_missing = "io_uring with DEFER_TASKRUN (Linux 6.1)";
-	err = init_uring(&ring->uring);
-	if (err) {
-		free(ring);
-		return err;
-	}
-	*ret_missing = "an eventfd";
-	ring->wake_fd = eventfd(0, EFD_CLOEXEC);
-	err = ring->wake_fd < 0 ? -errno : 0;
-	if (!err) {
-		*ret_missing = "direct descriptors (Linux 5.19), or the limit of open files";
-		err = io_uring_register_files_sparse(&ring->uring, slots);
-	}
-	if (!err) {
-		*ret_missing = "provided buffer rings (Linux 5.19)";
-		err = register_buffers(ring);
-	}
-	if (!err) {
-		*ret_missing = "ring restrictions (Linux 5.10)";
-		err = restrict_operations(&ring->uring);
-	}
-	if (err) {
-		ring_free(ring);
-		return err;
-	}
-	*ret_ring = ring;
-	return 0;
-}
-
-void ring_free(struct ring *ring)
-{
-	if (!ring)
-		return;
-	io_uring_queue_exit(&ring->uring);
-	for (int i = 0; i < RING_INSTALLS_MAX; i++)
-		if (ring->installs[i].fd >= 0)
-			close(ring->installs[i].fd);
-	if (ring->wake_fd >= 0)
-		close(ring->wake_fd);
-	if (ring->buffer_ring)
-		munmap(ring->buffer_ring, buffer_ring_size());
-	free(ring->buffers);
-	free(ring);
+	*ret_err = ring_probe(RING_IO_URING, ret_missing);
+	if (*ret_err)
+		return RING_EPOLL;
+	*ret_missing = NULL;
+	return RING_IO_URING;
 }
 
 const char *ring_advice(int err)
 {
 	switch (err) {
 	case -EPERM:
-		return "'sysctl kernel.io_uring_disabled' may forbid it: 1 lets root start us, 2 lets "
+		return "'sysctl kernel.io_uring_disabled' may forbid it: 1 allows it to root, 2 to "
 		       "nobody";
 	case -ENOSYS:
 		return "the kernel has none, or a seccomp filter hides it";
 	default:
-		return "'sidestep-responder --check' tells what is missing";
+		return "'sidestep-responder --check' says what is missing";
 	}
 }
 
-int ring_probe(const char **ret_missing)
+uint32_t ring_slots_max(enum ring_engine engine, unsigned int rings)
 {
-	struct ring *ring;
-	int err = ring_new(&ring, 16, ret_missing);
+	struct rlimit limit;
+	rlim_t files;
 
-	if (!err)
-		ring_free(ring);
-	return err;
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur > UINT32_MAX)
+		return UINT32_MAX;
+	files = limit.rlim_cur;
+	if (engine != RING_EPOLL)
+		return (uint32_t)files;
+	files -= files > 2 * OTHER_DESCRIPTORS ? OTHER_DESCRIPTORS : files / 2;
+	return (uint32_t)(files / rings);
 }
 
-/* --- submitting ------------------------------------------------------------------ */
+/* --- a ring ------------------------------------------------------------------------ */
 
-/* A free submission, made free by submitting what is there when need be. */
-static struct io_uring_sqe *next_sqe(struct ring *ring)
+int ring_new(struct ring **ret_ring, enum ring_engine engine, uint32_t slots,
+	     const char **ret_missing)
 {
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring);
-	int err = 0;
-
-	if (!sqe) {
-		err = io_uring_submit(&ring->uring);
-		sqe = io_uring_get_sqe(&ring->uring);
-	}
-	if (sqe)
-		return sqe;
-	/* The kernel took none: what is lost now nobody can make good.  ring_run() tells. */
-	ring->error = err < 0 ? err : -EBUSY;
-	return &ring->nowhere;
+	return engines[engine].methods->make(ret_ring, slots, ret_missing);
 }
 
-static void wait_for_wake(struct ring *ring)
+void ring_free(struct ring *ring)
 {
-	struct io_uring_sqe *sqe = next_sqe(ring);
-
-	io_uring_prep_read(sqe, ring->wake_fd, &ring->wake_count, sizeof(ring->wake_count), 0);
-	sqe->user_data = pack(RING_WAKE, 0, 0);
+	if (ring)
+		ring->methods->free(ring);
 }
 
 int ring_enable(struct ring *ring)
 {
-	int err = uring_register(&ring->uring, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
-
-	if (!err)
-		wait_for_wake(ring);
-	return err;
+	return ring->methods->enable(ring);
 }
 
 void ring_wake(struct ring *ring)
@@ -267,139 +119,55 @@ void ring_wake(struct ring *ring)
 
 void ring_accept(struct ring *ring, int listener_fd, uint32_t listener)
 {
-	struct io_uring_sqe *sqe = next_sqe(ring);
-	struct accepting *accepting;
-	uint32_t number = 0;
-
-	while (ring->accepts[number].under_way)
-		number++;
-	assert(number < RING_ACCEPTS_MAX);
-	accepting = &ring->accepts[number];
-	accepting->under_way = true;
-	accepting->size = sizeof(accepting->address);
-	io_uring_prep_accept(sqe, listener_fd, (struct sockaddr *)&accepting->address,
-			     &accepting->size, 0);
-	/* liburing 2.3 takes this value for "not a direct descriptor". */
-	sqe->file_index = IORING_FILE_INDEX_ALLOC;
-	sqe->user_data = pack(RING_ACCEPT, listener, number);
+	ring->methods->accept(ring, listener_fd, listener);
 }
 
 void ring_stop_accept(struct ring *ring, int listener_fd)
 {
-	struct io_uring_sqe *sqe = next_sqe(ring);
-
-	io_uring_prep_cancel_fd(sqe, listener_fd, IORING_ASYNC_CANCEL_ALL);
-	sqe->user_data = pack(RING_CANCEL, 0, 0);
+	ring->methods->stop_accept(ring, listener_fd);
 }
 
 void ring_receive(struct ring *ring, uint32_t slot, uint32_t generation)
 {
-	struct io_uring_sqe *sqe = next_sqe(ring);
-
-	io_uring_prep_recv_multishot(sqe, (int)slot, NULL, 0, 0);
-	sqe->flags |= IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT;
-	sqe->buf_group = BUFFER_GROUP;
-	sqe->user_data = pack(RING_RECEIVE, slot, generation);
+	ring->methods->receive(ring, slot, generation);
 }
 
 void ring_send(struct ring *ring, uint32_t slot, uint32_t generation, const uint8_t *bytes,
 	       size_t size)
 {
-	struct io_uring_sqe *sqe = next_sqe(ring);
-
-	io_uring_prep_send(sqe, (int)slot, bytes, size, MSG_NOSIGNAL);
-	sqe->flags |= IOSQE_FIXED_FILE;
-	sqe->user_data = pack(RING_SEND, slot, generation);
+	ring->methods->send(ring, slot, generation, bytes, size);
 }
 
 void ring_watch(struct ring *ring, int fd, uint32_t number)
 {
-	struct io_uring_sqe *sqe = next_sqe(ring);
-
-	io_uring_prep_poll_add(sqe, fd, POLLIN);
-	sqe->user_data = pack(RING_READABLE, number, 0);
+	ring->methods->watch(ring, fd, number);
 }
 
 void ring_install(struct ring *ring, int fd)
 {
-	struct io_uring_sqe *sqe = next_sqe(ring);
-	struct sockaddr_storage address = {0};
-	socklen_t size = sizeof(address);
-	struct installing *installing;
-	uint32_t number = 0;
-
-	while (ring->installs[number].fd >= 0)
-		number++;
-	assert(number < RING_INSTALLS_MAX);
-	installing = &ring->installs[number];
-	installing->fd = installing->slot = fd;
-	/* It may have been reset meanwhile: then nobody is there, which its first event tells. */
-	if (getpeername(fd, (struct sockaddr *)&address, &size))
-		address.ss_family = AF_UNSPEC;
-	installing->peer = peer_from_address(&address);
-	io_uring_prep_files_update(sqe, &installing->slot, 1, (int)IORING_FILE_INDEX_ALLOC);
-	sqe->user_data = pack(RING_INSTALL, number, 0);
+	ring->methods->install(ring, fd);
 }
 
 void ring_close(struct ring *ring, uint32_t slot, uint32_t generation)
 {
-	struct io_uring_sqe *sqe = next_sqe(ring);
-
-	/* A receive under way would keep the socket open; the link keeps the order, come what may. */
-	io_uring_prep_cancel_fd(sqe, (int)slot,
-				IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_FD_FIXED);
-	sqe->flags |= IOSQE_IO_HARDLINK;
-	sqe->user_data = pack(RING_CANCEL, slot, generation);
-	sqe = next_sqe(ring);
-	io_uring_prep_close_direct(sqe, slot);
-	sqe->user_data = pack(RING_CLOSE, slot, generation);
+	ring->methods->close(ring, slot, generation);
 }
 
-/* --- completing ------------------------------------------------------------------ */
-
-static void finish_accept(struct ring *ring, struct ring_event *event)
+int ring_run(struct ring *ring, uint64_t until_ns, ring_handler *handler, void *owner)
 {
-	struct accepting *accepting = &ring->accepts[event->generation];
-
-	accepting->under_way = false;
-	if (event->result >= 0)
-		event->peer = peer_from_address(&accepting->address);
-	event->generation = 0;
+	return ring->methods->run(ring, until_ns, handler, owner);
 }
 
-/* The kernel has written the slot. */
-static void finish_install(struct ring *ring, struct ring_event *event)
+/* --- what the engines share ---------------------------------------------------------- */
+
+struct peer ring_peer_of(int fd)
 {
-	struct installing *installing = &ring->installs[event->slot];
+	struct sockaddr_storage address = {0};
+	socklen_t size = sizeof(address);
 
-	close(installing->fd);
-	installing->fd = -1;
-	if (event->result >= 0)
-		event->result = installing->slot;
-	event->peer = installing->peer;
-}
-
-static void handle(struct ring *ring, const struct io_uring_cqe *cqe, ring_handler *handler,
-		   void *owner)
-{
-	struct ring_event event = unpack(cqe->user_data);
-	uint16_t buffer = (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
-
-	event.result = cqe->res;
-	event.more = cqe->flags & IORING_CQE_F_MORE;
-	if (event.operation == RING_ACCEPT)
-		finish_accept(ring, &event);
-	else if (event.operation == RING_INSTALL)
-		finish_install(ring, &event);
-	if (cqe->flags & IORING_CQE_F_BUFFER)
-		event.data = ring->buffers + (size_t)buffer * RING_BUFFER_SIZE;
-	handler(owner, &event);
-	if (cqe->flags & IORING_CQE_F_BUFFER) {
-		give_buffer(ring, buffer, 0);
-		io_uring_buf_ring_advance(ring->buffer_ring, 1);
-	}
-	if (event.operation == RING_WAKE)
-		wait_for_wake(ring);
+	if (getpeername(fd, (struct sockaddr *)&address, &size))
+		address.ss_family = AF_UNSPEC;
+	return peer_from_address(&address);
 }
 
 uint64_t ring_clock_ns(void)
@@ -408,32 +176,4 @@ uint64_t ring_clock_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-int ring_run(struct ring *ring, uint64_t until_ns, ring_handler *handler, void *owner)
-{
-	struct io_uring_cqe *cqes[BATCH];
-	struct __kernel_timespec timeout, *wait = NULL;
-	struct io_uring_cqe *first;
-	unsigned int count;
-	uint64_t now;
-	int err;
-
-	if (until_ns != UINT64_MAX) {
-		now = ring_clock_ns();
-		now = until_ns > now ? until_ns - now : 0;
-		timeout = (struct __kernel_timespec){.tv_sec = (long long)(now / 1000000000u),
-						     .tv_nsec = (long long)(now % 1000000000u)};
-		wait = &timeout;
-	}
-	err = io_uring_submit_and_wait_timeout(&ring->uring, &first, 1, wait, NULL);
-	/* EBUSY: completions overflowed, and reaping them, which comes next, mends that. */
-	if (err < 0 && err != -ETIME && err != -EINTR && err != -EAGAIN && err != -EBUSY)
-		return err;
-	while ((count = io_uring_peek_batch_cqe(&ring->uring, cqes, BATCH))) {
-		for (unsigned int i = 0; i < count; i++)
-			handle(ring, cqes[i], handler, owner);
-		io_uring_cq_advance(&ring->uring, count);
-	}
-	return ring->error;
 }

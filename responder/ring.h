@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * io_uring, as far as the responder needs it: the only file that calls it.
- * A ring belongs to one thread from ring_enable() on.  Accepted sockets are
- * direct descriptors, named by the slot that the kernel chose for them.
- * Used by server.c.
+ * Sockets for one thread: the thread submits operations and receives events.
+ * Two engines do the work, with the same behaviour: io_uring (ring_uring.c), and
+ * epoll (ring_epoll.c) for hosts where io_uring is too old or forbidden.
+ * A ring belongs to one thread from ring_enable() on.  Sockets are named by slots,
+ * which the ring chooses; no operation calls the handler, only ring_run() does.
  */
 #ifndef RING_H
 #define RING_H
@@ -15,6 +16,8 @@
 #include "responder/peer.h"
 
 struct ring;
+
+enum ring_engine { RING_AUTO, RING_IO_URING, RING_EPOLL };
 
 enum ring_operation {
 	RING_ACCEPT, /* slot: the listener's number; result: the new socket's slot, or -errno */
@@ -39,20 +42,36 @@ struct ring_event {
 
 typedef void ring_handler(void *owner, const struct ring_event *event);
 
-/* What io_uring has here.  0, or -errno of what failed; *ret_missing names it. */
-int ring_probe(const char **ret_missing);
+/* "io_uring" and "epoll", as an operator writes them; "auto". */
+const char *ring_engine_name(enum ring_engine engine);
+
+/*
+ * What RING_AUTO means on this host: io_uring where it works, else epoll.
+ * *ret_missing is NULL, or names what io_uring lacks, with -errno in *ret_err.
+ */
+enum ring_engine ring_choose(const char **ret_missing, int *ret_err);
+
+/* Does this engine work here?  0, or -errno; *ret_missing names what failed. */
+int ring_probe(enum ring_engine engine, const char **ret_missing);
 
 /* What an operator can do about an error of ring_new() or ring_probe(). */
 const char *ring_advice(int err);
 
 /*
- * A ring for up to `slots` sockets at once, each of a receive buffer of
- * RING_BUFFER_SIZE while bytes are looked at.  It starts disabled, and once
- * enabled it can do nothing but the operations above.
- * 0 or -errno; *ret_missing then names what failed.
+ * How many slots each of `rings` rings of this engine can have: the limit of open
+ * files (RLIMIT_NOFILE) allows no more.  With epoll the rings share that limit;
+ * each io_uring has it for itself.
+ */
+uint32_t ring_slots_max(enum ring_engine engine, unsigned int rings);
+
+/*
+ * Make a ring with this many slots (less than 2^24), with `engine` io_uring or epoll.
+ * Any thread may call it.  After ring_enable() an io_uring takes no operations
+ * but those below.  On failure -errno, and *ret_missing names what failed.
  */
 #define RING_BUFFER_SIZE 4096
-int ring_new(struct ring **ret_ring, uint32_t slots, const char **ret_missing);
+int ring_new(struct ring **ret_ring, enum ring_engine engine, uint32_t slots,
+	     const char **ret_missing);
 void ring_free(struct ring *ring);
 
 /* By the thread that will use it.  0 or -errno. */
@@ -64,9 +83,12 @@ void ring_wake(struct ring *ring);
 /*
  * Accept one connection on a listening descriptor: one event.  (An accept that
  * goes on by itself could not tell who the peers are.)  No more than
- * RING_ACCEPTS_MAX may be under way in all.
+ * RING_ACCEPTS_MAX may be under way in all, on RING_LISTENERS_MAX descriptors.  They
+ * are blocking ones, and another process may accept from the same sockets.  Without a
+ * free slot the result is -ENFILE, and the connection is closed.
  */
-#define RING_ACCEPTS_MAX 64
+#define RING_ACCEPTS_MAX   64
+#define RING_LISTENERS_MAX 4
 void ring_accept(struct ring *ring, int listener_fd, uint32_t listener);
 
 /* Accept no more on it: what is under way ends with -ECANCELED, or a last socket. */
@@ -75,7 +97,7 @@ void ring_stop_accept(struct ring *ring, int listener_fd);
 /* Receive from a slot, until an event says `more` no longer. */
 void ring_receive(struct ring *ring, uint32_t slot, uint32_t generation);
 
-/* Send once; `bytes` must not move until the event. */
+/* Send once; `bytes` must not move until the event.  One send at a time on a slot. */
 void ring_send(struct ring *ring, uint32_t slot, uint32_t generation, const uint8_t *bytes,
 	       size_t size);
 
@@ -83,8 +105,8 @@ void ring_send(struct ring *ring, uint32_t slot, uint32_t generation, const uint
 void ring_watch(struct ring *ring, int fd, uint32_t number);
 
 /*
- * Make an ordinary socket a direct one, and close the descriptor, whatever the
- * result.  No more than RING_INSTALLS_MAX may be under way.
+ * Give an ordinary socket a slot.  The descriptor is the ring's from now on, whatever
+ * the result.  No more than RING_INSTALLS_MAX may be under way.
  */
 #define RING_INSTALLS_MAX 64
 void ring_install(struct ring *ring, int fd);
@@ -94,8 +116,8 @@ void ring_close(struct ring *ring, uint32_t slot, uint32_t generation);
 
 /*
  * Submit, wait for events until `until_ns` of CLOCK_MONOTONIC (UINT64_MAX: for
- * ever), hand them to `handler`.  0 or -errno, of which none but a broken ring
- * is the caller's to see.
+ * ever), hand them to `handler`.  It may return earlier, and up to a millisecond
+ * later.  0 or -errno, of which none but a broken ring is the caller's to see.
  */
 int ring_run(struct ring *ring, uint64_t until_ns, ring_handler *handler, void *owner);
 

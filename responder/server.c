@@ -7,15 +7,14 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/log.h"
 #include "responder/limits.h"
-#include "responder/ring.h"
 #include "responder/worker.h"
 
 struct server {
+	enum ring_engine engine;
 	unsigned int worker_count;
 	struct worker **workers;
 	struct limits *limits; /* for all threads */
@@ -33,21 +32,35 @@ void server_conn_stats(const struct server *server, uint64_t ret_counts[CONN_STA
 
 /* --- making and unmaking ------------------------------------------------------------ */
 
-/* A thread's share, as far as the limit of open files lets a ring have it. */
-static uint32_t connections_per_thread(const struct server_options *options)
+/* RING_AUTO becomes what works here. */
+static enum ring_engine choose_engine(enum ring_engine wanted)
+{
+	enum ring_engine engine;
+	const char *missing;
+	int err;
+
+	if (wanted != RING_AUTO)
+		return wanted;
+	engine = ring_choose(&missing, &err);
+	if (missing)
+		log_info("io_uring does not work here, so epoll is used: %s: %s; %s", missing,
+			 strerror(-err), ring_advice(err));
+	return engine;
+}
+
+/* A thread's share, as far as the limit of open files lets its ring have it. */
+static uint32_t connections_per_thread(const struct server_options *options,
+				       enum ring_engine engine)
 {
 	uint32_t share = (options->connections - 1) / options->threads + 1;
-	struct rlimit limit;
+	uint32_t most = ring_slots_max(engine, options->threads);
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= share + WORKER_SPARE_SLOTS)
+	if (most >= share + WORKER_SPARE_SLOTS)
 		return share;
-	if (limit.rlim_cur > 2u * WORKER_SPARE_SLOTS)
-		share = (uint32_t)limit.rlim_cur - WORKER_SPARE_SLOTS;
-	else
-		share = (uint32_t)limit.rlim_cur / 2;
-	log_warning("the limit of open files, %llu, lets each thread have %u connections only; "
-		    "raise it ('ulimit -n', LimitNOFILE=) for more",
-		    (unsigned long long)limit.rlim_cur, share);
+	share = most > 2 * WORKER_SPARE_SLOTS ? most - WORKER_SPARE_SLOTS : most / 2;
+	log_warning("the limit of open files allows each thread only %u connections; raise it "
+		    "('ulimit -n', LimitNOFILE=) for more",
+		    share);
 	return share;
 }
 
@@ -68,14 +81,14 @@ static int make_limits(struct server *server, const struct server_options *optio
 
 static int make_workers(struct server *server, const struct server_options *options)
 {
-	uint32_t share = connections_per_thread(options);
+	uint32_t share = connections_per_thread(options, server->engine);
 	int err = 0;
 
 	while (!err && server->worker_count < options->threads) {
 		unsigned int number = server->worker_count;
 
-		err = worker_new(&server->workers[number], options, number, share, server->limits,
-				 server->failure_fd);
+		err = worker_new(&server->workers[number], options, server->engine, number, share,
+				 server->limits, server->failure_fd);
 		if (!err)
 			server->worker_count++;
 	}
@@ -90,6 +103,7 @@ int server_new(const struct server_options *options, struct server **ret_server)
 	assert(options->threads && options->connections && options->connections_per_source);
 	if (!server)
 		return err;
+	server->engine = choose_engine(options->engine);
 	server->failure_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	server->workers = calloc(options->threads, sizeof(server->workers[0]));
 	if (server->failure_fd < 0 || !server->workers)
@@ -142,6 +156,11 @@ bool server_is_idle(const struct server *server)
 	return true;
 }
 
+enum ring_engine server_engine(const struct server *server)
+{
+	return server->engine;
+}
+
 int server_failure_fd(const struct server *server)
 {
 	return server->failure_fd;
@@ -163,16 +182,22 @@ void server_free(struct server *server)
 	free(server);
 }
 
-int server_check(FILE *out)
+int server_check(enum ring_engine engine, FILE *out)
 {
 	const char *missing;
-	int err = ring_probe(&missing);
+	int err;
+	enum ring_engine chosen = ring_choose(&missing, &err);
 
-	if (!err) {
+	if (missing) {
+		fprintf(out, "io_uring:      %s: %s\n", missing, strerror(-err));
+		fprintf(out, "               %s\n", ring_advice(err));
+	} else {
 		fprintf(out, "io_uring:      yes\n");
-		return 0;
 	}
-	fprintf(out, "io_uring:      %s: %s\n", missing, strerror(-err));
-	fprintf(out, "               %s\n", ring_advice(err));
-	return -ENOTSUP;
+	if (engine != RING_AUTO)
+		chosen = engine;
+	err = ring_probe(chosen, &missing);
+	fprintf(out, "engine:        %s%s\n", ring_engine_name(chosen),
+		err ? ", which does not work here" : "");
+	return err ? -ENOTSUP : 0;
 }

@@ -9,6 +9,7 @@
 
 #include "bpf/steer_abi.h"
 #include "common/conn_stats.h"
+#include "responder/ring.h"
 
 struct paths;
 struct server;
@@ -17,6 +18,7 @@ struct server_options {
 	const struct paths *paths;
 	bool standalone; /* the listeners are the port's own: nothing is steered */
 	unsigned int threads;
+	enum ring_engine engine;
 	/* At once: in all, of which each thread has its share, and of one source (limits.h). */
 	uint32_t connections, connections_per_source;
 	/* [thread][family], -1 for a family that is not there; the caller keeps and closes them */
@@ -26,10 +28,10 @@ struct server_options {
 };
 
 /*
- * Say what io_uring offers here, and what is missing, in lines like
- * steer_check().  0, or -ENOTSUP when the responder could not work.
+ * Say whether io_uring works here, what it lacks, and which engine the server would use,
+ * in lines like steer_check().  0, or -ENOTSUP when `engine` does not work.
  */
-int server_check(FILE *out);
+int server_check(enum ring_engine engine, FILE *out);
 
 /*
  * Make everything that needs privileges or memory: the rings, the connections'
@@ -40,6 +42,9 @@ int server_new(const struct server_options *options, struct server **ret_server)
 
 /* Start the threads; after this the server answers.  0 or -errno, logged. */
 int server_start(struct server *server);
+
+/* What its threads work with: io_uring or epoll. */
+enum ring_engine server_engine(const struct server *server);
 
 /* Readable when a thread has ended by itself, which is an error that it has logged. */
 int server_failure_fd(const struct server *server);

@@ -193,7 +193,8 @@ static int open_feed(struct responder *responder, const struct steer_options *st
 
 static int write_status(const struct responder *responder)
 {
-	int err = status_file_write(responder->paths, responder->options);
+	int err = status_file_write(responder->paths, responder->options,
+				    server_engine(responder->server));
 
 	if (err)
 		log_error("cannot write %s: %s", responder->paths->status, strerror(-err));
@@ -307,6 +308,7 @@ static int start_server(struct responder *responder)
 		.paths = responder->paths,
 		.standalone = responder->options->standalone,
 		.threads = responder->options->threads,
+		.engine = responder->options->engine,
 		.connections = responder->options->connections,
 		.connections_per_source = responder->options->connections_per_source,
 		.listener_fds = (const int(*)[STEER_FAMILIES])responder->handover.listeners.fds,
@@ -334,9 +336,9 @@ int startup_say_ready(const struct responder *responder, bool background)
 	char state[64];
 	int err;
 
-	log_info("ready: version %s, %s port %s, %u threads, as user %s", SIDESTEP_VERSION,
+	log_info("ready: version %s, %s port %s, %u threads on %s, as user %s", SIDESTEP_VERSION,
 		 options->standalone ? "listening on" : "steering on", ports.text, options->threads,
-		 options->user);
+		 ring_engine_name(server_engine(responder->server)), options->user);
 	/* A successor is another process than the one that the service manager started. */
 	snprintf(state, sizeof(state), "MAINPID=%d\nREADY=1", (int)getpid());
 	err = notify_send(state);

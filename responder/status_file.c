@@ -37,9 +37,15 @@ static void print_addresses(FILE *out, const struct options *options)
 	fputs("]", out);
 }
 
+struct status {
+	const struct options *options;
+	enum ring_engine engine;
+};
+
 static void print_status(FILE *out, const void *context)
 {
-	const struct options *options = context;
+	const struct status *status = context;
+	const struct options *options = status->options;
 
 	fprintf(out, "{\"pid\": %d, \"version\": \"%s\", \"started_at\": ", (int)getpid(),
 		SIDESTEP_VERSION);
@@ -54,12 +60,16 @@ static void print_status(FILE *out, const void *context)
 		fputs(", \"netns\": ", out);
 		json_file_print_string(out, options->netns);
 	}
-	fprintf(out, ", \"threads\": %u, \"user\": ", options->threads);
+	fprintf(out, ", \"engine\": \"%s\", \"threads\": %u, \"user\": ",
+		ring_engine_name(status->engine), options->threads);
 	json_file_print_string(out, options->user);
 	fputs("}\n", out);
 }
 
-int status_file_write(const struct paths *paths, const struct options *options)
+int status_file_write(const struct paths *paths, const struct options *options,
+		      enum ring_engine engine)
 {
-	return json_file_write(paths->status, print_status, options);
+	const struct status status = {.options = options, .engine = engine};
+
+	return json_file_write(paths->status, print_status, &status);
 }

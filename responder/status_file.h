@@ -7,10 +7,13 @@
 #ifndef STATUS_FILE_H
 #define STATUS_FILE_H
 
+#include "responder/ring.h"
+
 struct options;
 struct paths;
 
-/* Write it, as a whole or not at all.  0 or -errno. */
-int status_file_write(const struct paths *paths, const struct options *options);
+/* Write it, as a whole or not at all; `engine` is the one in use.  0 or -errno. */
+int status_file_write(const struct paths *paths, const struct options *options,
+		      enum ring_engine engine);
 
 #endif

@@ -62,6 +62,7 @@ struct worker {
 	unsigned int accepts[STEER_FAMILIES]; /* under way */
 	int adoption_fd; /* -1: none */
 	unsigned int installing;
+	enum ring_engine engine;
 	struct ring *ring;
 	struct challenge_table *table;
 	struct evidence *evidence;
@@ -418,8 +419,8 @@ static void *work(void *argument)
 		err = ring_run(worker->ring, expire(worker), on_event, worker);
 	}
 	if (err) {
-		log_error("answering thread %u: io_uring failed: %s", worker->number,
-			  strerror(-err));
+		log_error("answering thread %u: %s failed: %s", worker->number,
+			  ring_engine_name(worker->engine), strerror(-err));
 		if (write(worker->failure_fd, &one, sizeof(one)) < 0)
 			abort(); /* an eventfd takes a 1 always; without it nobody would notice */
 	}
@@ -477,15 +478,16 @@ static int open_all(struct worker *worker, const struct server_options *options)
 			  options->paths->table);
 		return err;
 	}
-	err = ring_new(&worker->ring, worker->slot_count, &missing);
+	err = ring_new(&worker->ring, worker->engine, worker->slot_count, &missing);
 	if (err)
-		log_error("cannot make an io_uring: %s: %s; %s", missing, strerror(-err),
-			  ring_advice(err));
+		log_error("cannot use %s: %s: %s; %s", ring_engine_name(worker->engine), missing,
+			  strerror(-err), ring_advice(err));
 	return err;
 }
 
 int worker_new(struct worker **ret_worker, const struct server_options *options,
-	       unsigned int number, uint32_t connections, struct limits *limits, int failure_fd)
+	       enum ring_engine engine, unsigned int number, uint32_t connections,
+	       struct limits *limits, int failure_fd)
 {
 	struct worker *worker = calloc(1, sizeof(*worker));
 	int err;
@@ -494,6 +496,7 @@ int worker_new(struct worker **ret_worker, const struct server_options *options,
 		log_error("no memory for thread %u", number);
 		return -ENOMEM;
 	}
+	worker->engine = engine;
 	worker->number = number;
 	worker->failure_fd = failure_fd;
 	worker->adoption_fd = -1;

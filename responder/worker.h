@@ -19,13 +19,14 @@ struct worker;
 #define WORKER_SPARE_SLOTS 64
 
 /*
- * Make the worker with this number for up to `connections` at once, as far as
- * `limits`, which must outlive it, lets them in.  An error is logged with its next
- * step; returns -errno.  `failure_fd`, an eventfd, becomes readable should the thread
- * end by itself.
+ * Make the worker with this number, on this engine (not RING_AUTO), for up to
+ * `connections` at once, as far as `limits`, which must outlive it, lets them in.
+ * An error is logged with its next step; returns -errno.  `failure_fd`, an eventfd,
+ * becomes readable should the thread end by itself.
  */
 int worker_new(struct worker **ret_worker, const struct server_options *options,
-	       unsigned int number, uint32_t connections, struct limits *limits, int failure_fd);
+	       enum ring_engine engine, unsigned int number, uint32_t connections,
+	       struct limits *limits, int failure_fd);
 
 /* Start the thread, on a processor of its own where there are enough.  0 or -errno, logged. */
 int worker_start(struct worker *worker);

@@ -4,6 +4,7 @@
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 import sqlite3
 
@@ -13,6 +14,8 @@ from lab.hosts import BUILD
 USER = "nobody"  # the responder's, whose own group is nogroup
 GROUP = "users"  # may publish
 OTHER_GROUP = "games"
+# What the responder waits with; unset: its own choice.
+DEFAULT_ENGINE = os.environ.get("SIDESTEP_ENGINE")
 STRANGER = 12345  # a user id that nobody has
 ISSUE_PATIENCE_S = 120
 
@@ -38,8 +41,9 @@ def issue_arguments(authority, names):
 class Sidestep:
     """One instance: its directory, its responder, its agent."""
 
-    def __init__(self, lab, host=None, name="instance"):
+    def __init__(self, lab, host=None, name="instance", engine=None):
         self.lab = lab
+        self.engine = engine or DEFAULT_ENGINE
         self.host = host or lab.server
         self.root = lab.make_directory(name)
         self.name = name
@@ -53,16 +57,20 @@ class Sidestep:
     # --- the responder ---------------------------------------------------------------------
 
     def responder_command(self, *options, user=USER):
+        if self.engine and "--engine" not in options:
+            options += ("--engine", self.engine)
         return (
             *(self.programs / "sidestep-responder", "--root", self.root, "--foreground"),
             *("--user", user, "--group", GROUP, *options),
         )
 
-    def start(self, *options):
+    def start(self, *options, **process_options):
         """Start the responder, and wait until it is ready."""
         self.starts += 1
         self.responder = self.host.start(
-            f"{self.name}-responder-{self.starts}", *self.responder_command(*options)
+            f"{self.name}-responder-{self.starts}",
+            *self.responder_command(*options),
+            **process_options,
         )
         self.responder.wait_until(
             lambda: ": ready: " in self.responder.output(), "being ready"

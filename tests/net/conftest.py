@@ -83,10 +83,25 @@ def any_authority(request, lab, dns):
     return request.param(lab)
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "each_engine: once with io_uring and once with epoll")
+
+
+def pytest_generate_tests(metafunc):
+    if metafunc.definition.get_closest_marker("each_engine"):
+        metafunc.parametrize("engine", ("io_uring", "epoll"), indirect=True)
+
+
 @pytest.fixture
-def instance(lab):
+def engine(request):
+    """What the responder waits with; None is its own choice."""
+    return getattr(request, "param", None)
+
+
+@pytest.fixture
+def instance(lab, engine):
     """Sidestep, not yet started."""
-    return sidestep.Sidestep(lab)
+    return sidestep.Sidestep(lab, engine=engine)
 
 
 @pytest.fixture(params=("sk_lookup", "repair"))

@@ -47,6 +47,7 @@ def begin(lab, address, hello):
     return connection
 
 
+@pytest.mark.each_engine
 @pytest.mark.parametrize("family", raw_tcp.FAMILIES)
 def test_answered(lab, armed, takeover, family):
     address = getattr(lab.server, family)
@@ -68,6 +69,7 @@ def test_answered(lab, armed, takeover, family):
     assert "got the right answer" in found["summary"]
 
 
+@pytest.mark.each_engine
 def test_kinds_of_failure(lab, armed):
     """A TLS alert, a client that left, and one that came to nothing, are told apart."""
     refuse(lab, lab.server.ipv4)
@@ -89,6 +91,7 @@ def test_kinds_of_failure(lab, armed):
         assert words in text
 
 
+@pytest.mark.each_engine
 def test_deadline(lab, armed):
     """Slow clients are closed at the deadline, and told of."""
     with begin(lab, lab.server.ipv4, clients.client_hello(NAME)) as connection:
@@ -116,6 +119,7 @@ def test_armed_anew(lab, armed):
     assert [record["family"] for record in found["records"]] == ["ipv6"]
 
 
+@pytest.mark.each_engine
 def test_strangers_fill_nothing(lab, armed):
     """Many from one network take a few records; the real validator's is kept beside them."""
     addresses = [f"192.0.2.{number}" for number in range(100, 100 + RECORDS_MAX)]
@@ -177,6 +181,7 @@ def wait_for_ending(instance, ending, count=1):
     )
 
 
+@pytest.mark.each_engine
 def test_refusals(lab, nginx, instance):
     """`sidestep status` tells how many were answered, and how many refused, each with its reason."""
     instance.start("--connections-per-source", "2")

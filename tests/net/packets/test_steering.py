@@ -31,6 +31,7 @@ def check_challenge(lab, family="ipv4", name=NAME, **options):
     certificates.check_challenge(answer.certificate, name, sidestep.DIGEST)
 
 
+@pytest.mark.each_engine
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("version", VERSIONS, ids=("tls12", "tls13"))
 def test_armed_name_is_answered(lab, nginx, armed, family, version):

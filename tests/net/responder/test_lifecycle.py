@@ -144,6 +144,7 @@ def test_both_killed(lab, nginx, instance, takeover):
     check_challenge(lab)
 
 
+@pytest.mark.each_engine
 def test_hung(lab, nginx, instance, takeover):
     """A responder that is stopped is as good as none, until it goes on."""
     instance.start("--takeover", takeover).publish(NAME)
@@ -192,6 +193,7 @@ def test_second_instance(lab, nginx, instance):
     assert instance.responder.stop() == 0
 
 
+@pytest.mark.each_engine
 def test_gives_up_root(lab, nginx, instance):
     instance.start()
     status = dict(
@@ -205,6 +207,7 @@ def test_gives_up_root(lab, nginx, instance):
     assert status["NoNewPrivs"].strip() == "1"
 
 
+@pytest.mark.each_engine
 def test_background(lab, nginx, instance):
     """Without --foreground it returns when it is ready."""
     command = [word for word in instance.responder_command() if word != "--foreground"]
@@ -217,6 +220,7 @@ def test_background(lab, nginx, instance):
     wait_until_detached(lab)
 
 
+@pytest.mark.each_engine
 def test_standalone(lab, instance):
     """Nothing else listens on the port."""
     instance.start("--standalone").publish(NAME)
@@ -285,6 +289,7 @@ def test_start_without_capabilities(lab, instance):
         (("--address", "www.example.org"), ("--address", "www.example.org"), 2),
         (("--netns", "nosuch"), ("nosuch", "ip netns"), 1),
         (("--standalone", "--port=443", "--port=8443"), ("one port",), 2),
+        (("--engine", "poll"), ("--engine", "epoll"), 2),
         (("--no-such-option",), ("--help",), 2),
         (("--standalone", "--interface", "lo"), ("--standalone",), 2),
     ),
@@ -322,10 +327,37 @@ def test_io_uring_for_root_only(lab, nginx, instance, io_uring_for_root_only):
     check_challenge(lab)
 
 
+# The kernel answers one process as 2 would have it, not the machine.
+FORBIDDEN = {"preexec_fn": hosts.forbid_io_uring}
+
+
 def test_io_uring_for_nobody(lab, nginx, instance):
-    """2 does, and the message names it.  The kernel answers one process so, not the machine."""
-    forbidden = {"preexec_fn": hosts.forbid_io_uring}
-    check_failure(instance.run_responder(**forbidden), "kernel.io_uring_disabled", "sysctl")
-    checked = instance.run_responder("--check", **forbidden)
-    assert checked.returncode == 1 and "kernel.io_uring_disabled" in checked.stdout
+    """2 does: epoll does the work, and all who ask are told why."""
+    checked = instance.run_responder("--check", **FORBIDDEN)
+    assert checked.returncode == 0
+    instance.start(**FORBIDDEN)
+    for said in (checked.stdout, instance.responder.output()):
+        assert "kernel.io_uring_disabled" in said and "epoll" in said
+    assert instance.status()["responder"]["engine"] == "epoll"
+    instance.publish(NAME)
+    check_challenge(lab)
+
+
+def test_io_uring_forced_where_forbidden(lab, nginx, instance):
+    forced = ("--engine", "io_uring")
+    run = instance.run_responder(*forced, **FORBIDDEN)
+    check_failure(run, "kernel.io_uring_disabled", "sysctl")
+    checked = instance.run_responder("--check", *forced, **FORBIDDEN)
+    assert checked.returncode == 1
+    assert "--engine epoll" in checked.stdout.splitlines()[-1]
     assert not attached.attachments(lab.server)
+
+
+@pytest.mark.each_engine
+def test_engine(lab, nginx, instance, engine):
+    """The one that is asked for, and the log, --check and status say so."""
+    instance.start().publish(NAME)
+    check_challenge(lab)
+    assert f"threads on {engine}," in instance.responder.output()
+    assert instance.status()["responder"]["engine"] == engine
+    assert f"engine:        {engine}\n" in instance.run_responder("--check").stdout

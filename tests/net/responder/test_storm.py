@@ -14,6 +14,8 @@ import ssl
 import threading
 import time
 
+import pytest
+
 from lab import certificates, clients, load_client, production, sidestep
 
 SEED = 8737
@@ -176,7 +178,11 @@ def disturb(instance, challenges, options, pause_s):
         instance.start(*options)
 
 
+@pytest.mark.parametrize(
+    ("takeover", "engine"), (("sk_lookup", "io_uring"), ("repair", "epoll")), indirect=("engine",)
+)
 def test_storm(lab, instance, takeover, remark):
+    """As on a new kernel and as on an old one."""
     options = ("--takeover", takeover)
     server = production.Nginx(lab)
     bulk = Bulk(lab, server)

@@ -21,6 +21,7 @@
 #include "responder/listener.h"
 #include "responder/ring.h"
 #include "responder/server.h"
+#include "tests/unit/responder/engines.h"
 #include "tests/unit/fixture.h"
 #include "tests/unit/responder/tls_client.h"
 
@@ -37,12 +38,14 @@ static unsigned int connection_count = 20000;
 static struct fixture fixture;
 static struct listeners listeners;
 static struct server *server;
+static enum ring_engine engine;
 
 static void start_server(uint32_t per_source)
 {
 	const struct server_options options = {
 		.paths = &fixture.paths,
 		.threads = THREADS,
+		.engine = engine,
 		.connections = CONNECTIONS,
 		.connections_per_source = per_source,
 		.listener_fds = (const int(*)[STEER_FAMILIES])listeners.fds,
@@ -57,7 +60,7 @@ static int setup(void **state)
 	static const uint8_t digest[CHALLENGE_DIGEST_SIZE] = {7};
 	struct identifier identifier;
 
-	(void)state;
+	engine = engine_of(state);
 	fixture_init(&fixture, 4);
 	fixture_make_table(&fixture, 4);
 	assert_int_equal(identifier_parse(&identifier, NAME), IDENTIFIER_OK);
@@ -318,12 +321,10 @@ static void test_many_leave_nothing(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_limits_each_source, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_validators_get_through_a_storm, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(test_refuses_the_new_when_all_shake_hands, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(test_many_leave_nothing, setup, teardown),
+		ON_EACH_ENGINE(test_limits_each_source, setup, teardown),
+		ON_EACH_ENGINE(test_validators_get_through_a_storm, setup, teardown),
+		ON_EACH_ENGINE(test_refuses_the_new_when_all_shake_hands, setup, teardown),
+		ON_EACH_ENGINE(test_many_leave_nothing, setup, teardown),
 	};
 
 	if (argc > 1)

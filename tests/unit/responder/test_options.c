@@ -37,6 +37,24 @@ static void test_limits_connections(void **state)
 	options_done(&options);
 }
 
+static void test_takes_an_engine(void **state)
+{
+	const char *const words[] = {
+		[RING_AUTO] = "auto", [RING_IO_URING] = "io_uring", [RING_EPOLL] = "epoll"};
+	struct options options;
+
+	(void)state;
+	assert_int_equal(parse(&options, NULL, NULL), 0);
+	assert_int_equal(options.engine, RING_AUTO);
+	options_done(&options);
+	for (int engine = RING_AUTO; engine <= RING_EPOLL; engine++) {
+		assert_int_equal(parse(&options, "--engine", words[engine]), 0);
+		assert_int_equal(options.engine, engine);
+		options_done(&options);
+	}
+	assert_int_equal(parse(&options, "--engine", "uring"), -EINVAL);
+}
+
 static void test_refuses_what_is_no_number_of_connections(void **state)
 {
 	struct options options;
@@ -51,6 +69,7 @@ static void test_refuses_what_is_no_number_of_connections(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_takes_an_engine),
 		cmocka_unit_test(test_limits_connections),
 		cmocka_unit_test(test_refuses_what_is_no_number_of_connections),
 	};

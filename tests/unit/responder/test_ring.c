@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The ring against real sockets on the loopback interface. */
+/* The ring against real sockets on the loopback interface, on each of its engines. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -13,6 +13,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@
 #include <unistd.h>
 
 #include "responder/ring.h"
+#include "tests/unit/responder/engines.h"
 
 #define SLOTS       4
 #define GENERATION  0xfffffffeu
@@ -47,9 +49,8 @@ static int setup(void **state)
 	socklen_t size = sizeof(address);
 	const char *missing;
 
-	(void)state;
 	event_count = 0;
-	assert_int_equal(ring_new(&ring, SLOTS, &missing), 0);
+	assert_int_equal(ring_new(&ring, engine_of(state), SLOTS, &missing), 0);
 	assert_int_equal(ring_enable(ring), 0);
 	listener_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	address = (struct sockaddr_in){.sin_family = AF_INET,
@@ -209,6 +210,153 @@ static void test_tells_of_a_reset(void **state)
 	assert_int_equal(expect(RING_CLOSE).result, 0);
 }
 
+/* --- sends that wait for room ---------------------------------------------------------- */
+
+static uint8_t bulk[1 << 20];
+
+/* Send until the kernel takes no more: a send is under way when this returns. */
+static void fill(uint32_t slot)
+{
+	struct ring_event event = {.result = 1};
+
+	while (event.result > 0) {
+		ring_send(ring, slot, GENERATION, bulk, sizeof(bulk));
+		event.result = 0;
+		/* What is sent is told in the first round or two. */
+		for (int i = 0; i < 3 && !event.result; i++) {
+			assert_int_equal(ring_run(ring, 0, handle, &events), 0);
+			if (event_count)
+				event = expect(RING_SEND);
+		}
+	}
+	assert_int_equal(event.result, 0);
+}
+
+static void test_waits_for_room(void **state)
+{
+	struct pollfd polled;
+	uint32_t slot;
+	int fd;
+
+	(void)state;
+	fd = connect_client();
+	slot = accept_client();
+	fill(slot);
+	polled = (struct pollfd){.fd = fd, .events = POLLIN};
+	/* The client reads all that has come: there is room again. */
+	while (!event_count && poll(&polled, 1, 2000) == 1) {
+		static uint8_t read_bytes[sizeof(bulk)];
+
+		assert_true(recv(fd, read_bytes, sizeof(read_bytes), 0) > 0);
+		assert_int_equal(ring_run(ring, 0, handle, &events), 0);
+	}
+	assert_in_range(expect(RING_SEND).result, 1, sizeof(bulk));
+	ring_close(ring, slot, GENERATION);
+	assert_int_equal(expect(RING_CLOSE).result, 0);
+	close(fd);
+}
+
+/* All that is under way ends before the slot is free, and then nothing more comes of it. */
+static void test_closes_with_a_send_under_way(void **state)
+{
+	uint32_t slot;
+	int fd;
+
+	(void)state;
+	fd = connect_client();
+	slot = accept_client();
+	ring_receive(ring, slot, GENERATION);
+	fill(slot);
+	ring_close(ring, slot, GENERATION);
+	while (!event_count || events[event_count - 1].operation != RING_CLOSE)
+		assert_int_equal(ring_run(ring, ring_clock_ns() + PATIENCE_NS, handle, &events), 0);
+	assert_int_equal(event_count, 4);
+	for (size_t i = 0; i < event_count; i++) {
+		assert_int_equal(events[i].slot, slot);
+		assert_int_equal(events[i].generation, GENERATION);
+	}
+	assert_int_equal(expect(RING_RECEIVE).result, -ECANCELED);
+	assert_int_equal(expect(RING_SEND).result, -ECANCELED);
+	expect(RING_CANCEL);
+	assert_int_equal(expect(RING_CLOSE).result, 0);
+	assert_int_equal(ring_run(ring, 0, handle, &events), 0);
+	assert_int_equal(event_count, 0);
+	close(fd);
+}
+
+/* --- ends ---------------------------------------------------------------------------- */
+
+/* A client that has said all it has to say can still be answered. */
+static void test_answers_after_a_half_close(void **state)
+{
+	char text[8];
+	uint32_t slot;
+	int fd;
+
+	(void)state;
+	fd = connect_client();
+	slot = accept_client();
+	assert_int_equal(write(fd, "hello", 5), 5);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	ring_receive(ring, slot, GENERATION);
+	assert_int_equal(expect(RING_RECEIVE).result, 5);
+	assert_int_equal(expect(RING_RECEIVE).result, 0);
+	ring_send(ring, slot, GENERATION, (const uint8_t *)"goodbye", 7);
+	assert_int_equal(expect(RING_SEND).result, 7);
+	assert_int_equal(read(fd, text, sizeof(text)), 7);
+	close(fd);
+}
+
+/* Where nothing is under way there is nothing to tell, and no reason to wake up. */
+static void test_sleeps_beside_a_dead_connection(void **state)
+{
+	const struct linger reset = {.l_onoff = 1};
+	unsigned int rounds = 0;
+	uint64_t until_ns;
+	int fd;
+
+	(void)state;
+	fd = connect_client();
+	ring_receive(ring, accept_client(), GENERATION);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	assert_int_equal(expect(RING_RECEIVE).result, 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+	close(fd);
+	until_ns = ring_clock_ns() + 50000000u;
+	/* The kernel, still ending the ring of an earlier test, may interrupt it. */
+	for (; ring_clock_ns() < until_ns; rounds++)
+		assert_int_equal(ring_run(ring, until_ns, handle, &events), 0);
+	assert_in_range(rounds, 1, 10);
+	assert_int_equal(event_count, 0);
+}
+
+/* Who says a lot takes nothing from who says a little. */
+static void test_is_fair(void **state)
+{
+	uint32_t loud, quiet;
+	bool is_heard = false;
+	int loud_fd, quiet_fd;
+
+	(void)state;
+	loud_fd = connect_client();
+	loud = accept_client();
+	quiet_fd = connect_client();
+	quiet = accept_client();
+	ring_receive(ring, loud, GENERATION);
+	ring_receive(ring, quiet, GENERATION);
+	assert_int_equal(ring_run(ring, 0, handle, &events), 0);
+	assert_true(send(loud_fd, bulk, sizeof(bulk), MSG_DONTWAIT) > 16 * RING_BUFFER_SIZE);
+	assert_int_equal(write(quiet_fd, "x", 1), 1);
+	assert_int_equal(ring_run(ring, ring_clock_ns() + PATIENCE_NS, handle, &events), 0);
+	for (size_t i = 0; i < event_count; i++)
+		is_heard |= events[i].operation == RING_RECEIVE && events[i].slot == quiet;
+	assert_true(is_heard);
+	close(loud_fd);
+	close(quiet_fd);
+}
+
+/* --- accepting ------------------------------------------------------------------------ */
+
 static void test_tells_when_slots_run_out(void **state)
 {
 	struct ring_event event;
@@ -270,6 +418,77 @@ static void test_accepts_many_and_stops(void **state)
 		close(fds[i]);
 }
 
+static void count_accepts(void *owner, const struct ring_event *event)
+{
+	if (event->operation == RING_ACCEPT && event->result >= 0)
+		++*(unsigned int *)owner;
+}
+
+/* As while another responder takes over: both accept, and neither waits for the other. */
+static void test_shares_a_listener(void **state)
+{
+	enum { ROUNDS = 200 };
+	enum ring_engine other = engine_of(state) == RING_EPOLL ? RING_IO_URING : RING_EPOLL;
+	unsigned int accepted = 0, connected = 0;
+	struct ring *rings[2];
+	const char *missing;
+	uint64_t until_ns = ring_clock_ns() + 5 * PATIENCE_NS;
+	int fds[2 * SLOTS];
+
+	rings[0] = ring;
+	assert_int_equal(ring_new(&rings[1], other, SLOTS, &missing), 0);
+	assert_int_equal(ring_enable(rings[1]), 0);
+	for (int i = 0; i < 2; i++)
+		for (int j = 0; j < SLOTS; j++)
+			ring_accept(rings[i], listener_fd, LISTENER);
+	while (connected < 2 * SLOTS) {
+		fds[connected++] = connect_client();
+		while (accepted < connected && ring_clock_ns() < until_ns)
+			for (int i = 0; i < 2; i++)
+				assert_int_equal(ring_run(rings[i], 0, count_accepts, &accepted),
+						 0);
+	}
+	/* All accepts are done on both, and with none waiting both go on at once. */
+	assert_int_equal(accepted, 2 * SLOTS);
+	for (int round = 0; round < ROUNDS; round++)
+		for (int i = 0; i < 2; i++)
+			assert_int_equal(ring_run(rings[i], 0, count_accepts, &accepted), 0);
+	ring_free(rings[1]);
+	for (int i = 0; i < 2 * SLOTS; i++)
+		close(fds[i]);
+}
+
+/* Descriptors of the process are what epoll's connections need: one that finds none is closed. */
+static void test_refuses_without_descriptors(void **state)
+{
+	struct rlimit before, none;
+	struct ring_event event;
+	int fds[2], highest;
+
+	(void)state;
+	for (int i = 0; i < 2; i++)
+		fds[i] = connect_client();
+	highest = dup(fds[1]);
+	close(highest);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = (rlim_t)highest;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	for (int i = 0; i < 2; i++) {
+		ring_accept(ring, listener_fd, LISTENER);
+		event = expect(RING_ACCEPT);
+		assert_int_equal(event.result, -EMFILE);
+		assert_true(is_closed(fds[i]));
+	}
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	for (int i = 0; i < 2; i++) {
+		close(fds[i]);
+		fds[i] = connect_client();
+		accept_client();
+		close(fds[i]);
+	}
+}
+
 /* A socket that somebody else accepted: whose it is is known, and it works like the others. */
 static void test_installs_a_socket(void **state)
 {
@@ -277,7 +496,6 @@ static void test_installs_a_socket(void **state)
 	int fd = connect_client(), accepted;
 	char byte;
 
-	(void)state;
 	accepted = accept(listener_fd, NULL, NULL);
 	assert_true(accepted >= 0);
 	ring_install(ring, accepted);
@@ -285,7 +503,8 @@ static void test_installs_a_socket(void **state)
 	assert_in_range(event.result, 0, SLOTS - 1);
 	assert_int_equal(event.peer.family, STEER_V4);
 	assert_memory_equal(event.peer.address, loopback, sizeof(loopback));
-	assert_int_equal(fcntl(accepted, F_GETFD), -1);
+	if (engine_of(state) == RING_IO_URING)
+		assert_int_equal(fcntl(accepted, F_GETFD), -1);
 	ring_send(ring, (uint32_t)event.result, GENERATION, (const uint8_t *)"x", 1);
 	assert_int_equal(expect(RING_SEND).result, 1);
 	assert_int_equal(read(fd, &byte, 1), 1);
@@ -323,6 +542,44 @@ static void test_can_be_woken(void **state)
 		pthread_join(thread, NULL);
 	}
 }
+
+static _Atomic unsigned int orders;
+
+static void *give_orders(void *argument)
+{
+	const unsigned int *count = argument;
+
+	for (unsigned int i = 0; i < *count; i++) {
+		atomic_fetch_add(&orders, 1);
+		ring_wake(ring);
+	}
+	return NULL;
+}
+
+static void note_orders(void *owner, const struct ring_event *event)
+{
+	if (event->operation == RING_WAKE)
+		*(unsigned int *)owner = atomic_load(&orders);
+}
+
+/* Several orders may come with one event, but each has an event after it. */
+static void test_loses_no_wake_up(void **state)
+{
+	static unsigned int count = 20000;
+	uint64_t until_ns = ring_clock_ns() + 5 * PATIENCE_NS;
+	unsigned int seen = 0;
+	pthread_t thread;
+
+	(void)state;
+	atomic_store(&orders, 0);
+	assert_int_equal(pthread_create(&thread, NULL, give_orders, &count), 0);
+	while (seen < count && ring_clock_ns() < until_ns)
+		assert_int_equal(ring_run(ring, until_ns, note_orders, &seen), 0);
+	assert_int_equal(seen, count);
+	pthread_join(thread, NULL);
+}
+
+/* --- io_uring's own --------------------------------------------------------------------- */
 
 /* The descriptor of the test's only ring. */
 static int find_ring_fd(void)
@@ -374,7 +631,8 @@ static int submit_in_vain(void)
 	struct ring *doomed;
 	const char *missing;
 
-	if (ring_new(&doomed, SLOTS, &missing) || ring_enable(doomed) || refuse_to_enter())
+	if (ring_new(&doomed, RING_IO_URING, SLOTS, &missing) || ring_enable(doomed) ||
+	    refuse_to_enter())
 		return 1;
 	/* As long as nothing is lost the kernel may change its mind. */
 	if (ring_run(doomed, 0, handle, &events))
@@ -442,7 +700,7 @@ enum { MANY = 1500 }; /* connections: more than there are receive buffers */
 
 struct crowd {
 	uint32_t slots[MANY];
-	size_t installed, received, starved;
+	size_t installed, received, starved, closed;
 };
 
 static void receive_of_many(void *owner, const struct ring_event *event)
@@ -455,6 +713,8 @@ static void receive_of_many(void *owner, const struct ring_event *event)
 	} else if (event->operation == RING_RECEIVE && event->result > 0) {
 		assert_int_equal(event->data[0], 'x');
 		crowd->received++;
+	} else if (event->operation == RING_CLOSE) {
+		crowd->closed++;
 	} else if (event->operation == RING_RECEIVE && event->result == -ENOBUFS) {
 		/* As worker.c does: they are back as soon as this round is over. */
 		crowd->starved++;
@@ -479,12 +739,11 @@ static void test_survives_want_of_buffers(void **state)
 	const char *missing;
 	int pairs[MANY][2];
 
-	(void)state;
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
 	files.rlim_max = before.rlim_max;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
 	ring_free(ring);
-	assert_int_equal(ring_new(&ring, MANY, &missing), 0);
+	assert_int_equal(ring_new(&ring, engine_of(state), MANY, &missing), 0);
 	assert_int_equal(ring_enable(ring), 0);
 	for (size_t i = 0; i < MANY; i++) {
 		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pairs[i]), 0);
@@ -497,6 +756,10 @@ static void test_survives_want_of_buffers(void **state)
 	for (size_t i = 0; i < MANY; i++)
 		assert_int_equal(write(pairs[i][0], "x", 1), 1);
 	run_crowd(&crowd, &crowd.received, MANY);
+	/* All closed at once, with a receive under way on each. */
+	for (size_t i = 0; i < MANY; i++)
+		ring_close(ring, crowd.slots[i], GENERATION);
+	run_crowd(&crowd, &crowd.closed, MANY);
 	for (size_t i = 0; i < MANY; i++)
 		close(pairs[i][0]);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
@@ -506,26 +769,76 @@ static void test_probes(void **state)
 {
 	const char *missing;
 
+	assert_int_equal(ring_probe(engine_of(state), &missing), 0);
+}
+
+/* --- the choice of an engine --------------------------------------------------------------- */
+
+static int refuse(int call)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)call, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+/* The engine that a process chooses in which this system call fails (0: none does). */
+static enum ring_engine choice_without(int call)
+{
+	pid_t pid = fork();
+	const char *missing;
+	int err, status;
+
+	if (!pid) {
+		if (call && refuse(call))
+			_exit(100);
+		_exit((int)ring_choose(&missing, &err) + (call && err != -EPERM ? 10 : 0));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return (enum ring_engine)WEXITSTATUS(status);
+}
+
+static void test_chooses_what_works(void **state)
+{
 	(void)state;
-	assert_int_equal(ring_probe(&missing), 0);
+	assert_int_equal(choice_without(0), RING_IO_URING);
+	assert_int_equal(choice_without(SYS_io_uring_setup), RING_EPOLL);
+	assert_int_equal(choice_without(SYS_io_uring_register), RING_EPOLL);
+	assert_int_equal(choice_without(SYS_io_uring_enter), RING_EPOLL);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_carries_bytes, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_closes_what_is_under_way, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_tells_of_a_reset, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_tells_when_slots_run_out, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_accepts_many_and_stops, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_installs_a_socket, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_waits_no_longer_than_told, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_can_be_woken, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_is_restricted, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_survives_overflow, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_survives_want_of_buffers, setup, teardown),
+		ON_EACH_ENGINE(test_carries_bytes, setup, teardown),
+		ON_EACH_ENGINE(test_closes_what_is_under_way, setup, teardown),
+		ON_EACH_ENGINE(test_tells_of_a_reset, setup, teardown),
+		ON_EACH_ENGINE(test_waits_for_room, setup, teardown),
+		ON_EACH_ENGINE(test_closes_with_a_send_under_way, setup, teardown),
+		ON_EACH_ENGINE(test_answers_after_a_half_close, setup, teardown),
+		ON_EACH_ENGINE(test_sleeps_beside_a_dead_connection, setup, teardown),
+		ON_EACH_ENGINE(test_is_fair, setup, teardown),
+		ON_EACH_ENGINE(test_tells_when_slots_run_out, setup, teardown),
+		ON_EACH_ENGINE(test_accepts_many_and_stops, setup, teardown),
+		ON_EACH_ENGINE(test_shares_a_listener, setup, teardown),
+		ON_EACH_ENGINE(test_installs_a_socket, setup, teardown),
+		ON_EACH_ENGINE(test_waits_no_longer_than_told, setup, teardown),
+		ON_EACH_ENGINE(test_can_be_woken, setup, teardown),
+		ON_EACH_ENGINE(test_loses_no_wake_up, setup, teardown),
+		ON_EACH_ENGINE(test_survives_want_of_buffers, setup, teardown),
+		ON_EACH_ENGINE(test_probes, NULL, NULL),
+		ON_EPOLL(test_refuses_without_descriptors, setup, teardown),
+		ON_IO_URING(test_is_restricted, setup, teardown),
+		ON_IO_URING(test_survives_overflow, setup, teardown),
 		cmocka_unit_test(test_tells_of_lost_submissions),
-		cmocka_unit_test(test_probes),
+		cmocka_unit_test(test_chooses_what_works),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,6 +22,7 @@
 #include "responder/listener.h"
 #include "responder/ring.h"
 #include "responder/server.h"
+#include "tests/unit/responder/engines.h"
 #include "tests/unit/fixture.h"
 #include "tests/unit/responder/tls_client.h"
 
@@ -37,12 +38,14 @@ static const struct tls_client_options validator = {.server_name = NAME, .protoc
 static struct fixture fixture;
 static struct listeners listeners;
 static struct server *server;
+static enum ring_engine engine;
 
 static void start_server(void)
 {
 	const struct server_options options = {
 		.paths = &fixture.paths,
 		.threads = THREADS,
+		.engine = engine,
 		.connections = 4096,
 		.connections_per_source = 4096,
 		.listener_fds = (const int(*)[STEER_FAMILIES])listeners.fds,
@@ -57,7 +60,7 @@ static int setup(void **state)
 	static const uint8_t digest[CHALLENGE_DIGEST_SIZE] = {7};
 	struct identifier identifier;
 
-	(void)state;
+	engine = engine_of(state);
 	fixture_init(&fixture, 4);
 	fixture_make_table(&fixture, 4);
 	assert_int_equal(identifier_parse(&identifier, NAME), IDENTIFIER_OK);
@@ -364,15 +367,13 @@ static void test_names_each_result(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_answers_on_both_families, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_counts_how_connections_end, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_serves_many_at_once, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_ends_everyone_at_the_deadline, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(test_refuses_when_full_and_recovers, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(test_ends_with_connections_open, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_tells_that_it_lives, setup, teardown),
+		ON_EACH_ENGINE(test_answers_on_both_families, setup, teardown),
+		ON_EACH_ENGINE(test_counts_how_connections_end, setup, teardown),
+		ON_EACH_ENGINE(test_serves_many_at_once, setup, teardown),
+		ON_EACH_ENGINE(test_ends_everyone_at_the_deadline, setup, teardown),
+		ON_EACH_ENGINE(test_refuses_when_full_and_recovers, setup, teardown),
+		ON_EACH_ENGINE(test_ends_with_connections_open, setup, teardown),
+		ON_EACH_ENGINE(test_tells_that_it_lives, setup, teardown),
 		cmocka_unit_test(test_names_each_result),
 	};
 
