@@ -138,15 +138,17 @@ static int configure(const struct subject *subject)
 {
 	const struct steer_control control = {
 		.hash_key = HASH_KEY,
-		.alive_until_ns = UINT64_MAX,
 		.responder_port = {RESPONDER_PORT, RESPONDER_PORT},
 		.watched_port = {WIRE_PORT, WIRE_PORT, WIRE_PORT, WIRE_PORT},
 	};
-	const __u64 listener = (__u64)subject->responder_fd;
+	const __u64 listener = (__u64)subject->responder_fd, alive_until_ns = UINT64_MAX;
 	const __u32 zero = 0, family = STEER_V4;
 	int err;
 
 	err = bpf_map_update_elem(map_fd(subject, "control_map"), &zero, &control, BPF_ANY);
+	if (!err)
+		err = bpf_map_update_elem(map_fd(subject, "heartbeat"), &zero, &alive_until_ns,
+					  BPF_ANY);
 	if (!err && subject->takeover == SUBJECT_ASSIGN)
 		err = bpf_map_update_elem(map_fd(subject, "listeners"), &family, &listener,
 					  BPF_ANY);

@@ -85,17 +85,30 @@ INLINE int write_rst(struct segment *segment, bool rst)
 	return bpf_skb_store_bytes(segment->skb, tcp_offset + TCP_FLAGS_OFFSET - 1, after, 2, 0);
 }
 
+/* Has the responder given a sign of life lately? */
+INLINE bool responder_is_alive(__u64 now_ns)
+{
+	__u32 zero = 0;
+	__u64 *alive_until_ns = bpf_map_lookup_elem(&heartbeat, &zero);
+
+	return alive_until_ns && *alive_until_ns > now_ns;
+}
+
 /* --- what is watched -------------------------------------------------------- */
 
-INLINE bool is_watched_port(const struct segment *segment)
+INLINE bool is_watched(const struct steer_control *control, __u16 port)
 {
-	__u16 port = packet_local_port(&segment->packet);
 	int i;
 
 	for (i = 0; i < STEER_PORTS_MAX; i++)
-		if (segment->control->watched_port[i] == port)
+		if (control->watched_port[i] == port)
 			return true;
 	return false;
+}
+
+INLINE bool is_watched_port(const struct segment *segment)
+{
+	return is_watched(segment->control, packet_local_port(&segment->packet));
 }
 
 INLINE bool is_watched_address(const struct segment *segment)

@@ -184,7 +184,7 @@ INLINE void on_syn(struct segment *segment, __u64 armed_until_ns)
 {
 	__u64 now_ns = bpf_ktime_get_boot_ns();
 
-	if (armed_until_ns <= now_ns || segment->control->alive_until_ns <= now_ns)
+	if (armed_until_ns <= now_ns || !responder_is_alive(now_ns))
 		return;
 	/* The same SYN comes by twice on a bridge, and takes one place. */
 	if ((__u8)*segment->bucket != segment->tag)

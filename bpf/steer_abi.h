@@ -12,7 +12,7 @@
  * Maps outlive the programs and the processes that use them: whoever changes a
  * structure here, or a map's value in steer.bpf.c, counts this up.
  */
-#define STEER_ABI_VERSION 5
+#define STEER_ABI_VERSION 6
 
 /* Names armed at once, at most.  Memory is taken as names are armed. */
 #define STEER_CHALLENGES_MAX (1u << 20)
@@ -22,6 +22,7 @@
 #define STEER_PIN_ARMED      "armed"
 #define STEER_PIN_COUNTERS   "counters"
 #define STEER_PIN_CONTROL    "control"
+#define STEER_PIN_HEARTBEAT  "heartbeat"
 
 /* Watched at once, at most. */
 #define STEER_PORTS_MAX     4
@@ -46,16 +47,19 @@ struct steer_challenge {
 enum steer_family { STEER_V4, STEER_V6, STEER_FAMILIES };
 
 /*
- * Map "control", an array of one, mapped into the responder's memory and written
- * by it alone.
+ * Map "heartbeat", an array of one __u64, mapped into the responder's memory: the responder is
+ * taken for hung from this moment of CLOCK_BOOTTIME (ns) on.  The one map that it can write.
+ */
+
+/*
+ * Map "control", an array of one: written when a responder starts, and frozen before the
+ * programs run.
  */
 struct steer_control {
 	__u32 abi_version; /* STEER_ABI_VERSION */
 	__u32 address_count; /* of the map "addresses"; 0: all are watched */
 	__u64 hash_key[2]; /* of name_hash(); the challenge table's */
 	__u64 netns; /* inode of the network namespace that is steered */
-	/* The responder is taken for hung from this moment of CLOCK_BOOTTIME (ns) on. */
-	__u64 alive_until_ns;
 	__u16 responder_port[STEER_FAMILIES]; /* host order, of the responder's listeners */
 	__u16 watched_port[STEER_PORTS_MAX]; /* host order; unused ones repeat the first */
 	__u16 reserved[2];

@@ -58,8 +58,7 @@ INLINE bool takeover_goes_on(const struct segment *segment)
 /* And is it alive?  Asked before a connection is taken: one that was taken goes on anyway. */
 INLINE bool takeover_is_open(const struct segment *segment)
 {
-	return segment->control->alive_until_ns > bpf_ktime_get_boot_ns() &&
-	       takeover_goes_on(segment);
+	return responder_is_alive(bpf_ktime_get_boot_ns()) && takeover_goes_on(segment);
 }
 
 /*
@@ -185,17 +184,21 @@ INLINE int takeover_take_cookie(struct segment *segment, const struct steer_flow
 
 /*
  * The dispatcher: the responder's listener, but only for the classifier's own
- * question on this very CPU.  Every other search, each SYN's too, finds what
- * it would find without us.
+ * question on this very CPU, which is about TCP to a watched port.  Every other
+ * search, each SYN's too, finds what it would find without us.
  */
 SEC("sk_lookup")
 int choose(struct bpf_sk_lookup *ctx)
 {
 	__u32 zero = 0, family = ctx->family == 2 /* AF_INET */ ? STEER_V4 : STEER_V6;
 	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &zero);
+	struct steer_control *control;
 	struct bpf_sock *listener;
 
 	if (!scratch || !scratch->asking)
+		return SK_PASS;
+	control = bpf_map_lookup_elem(&control_map, &zero);
+	if (!control || ctx->protocol != IPPROTO_TCP || !is_watched(control, ctx->local_port))
 		return SK_PASS;
 	listener = bpf_map_lookup_elem(&listeners, &family);
 	if (!listener)

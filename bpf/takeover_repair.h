@@ -25,7 +25,7 @@ struct {
 /* A live responder has the other end of the ring buffer open. */
 INLINE bool takeover_is_open(const struct segment *segment)
 {
-	return segment->control->alive_until_ns > bpf_ktime_get_boot_ns();
+	return responder_is_alive(bpf_ktime_get_boot_ns());
 }
 
 /* A connection that was taken is waited for, as long as its client does. */

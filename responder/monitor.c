@@ -159,7 +159,7 @@ static _Noreturn void keep(struct interfaces *interfaces, const struct monitor_o
 	else
 		order = work_until_end(watch, options, repair, channel_fd);
 	if (order != ORDER_LEAVE)
-		__atomic_store_n(&options->control->alive_until_ns, 0, __ATOMIC_RELAXED);
+		__atomic_store_n(options->heartbeat, 0, __ATOMIC_RELAXED);
 	if (order == ORDER_DETACH || order == ORDER_NETNS_ENDED)
 		attachment_detach_all(options->steer->paths);
 	if (order == ORDER_NETNS_ENDED)

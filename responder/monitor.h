@@ -12,17 +12,17 @@
 #define MONITOR_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "responder/tcp_repair.h"
 
 struct interfaces;
-struct steer_control;
 struct steer_options;
 
 struct monitor_options {
 	const struct steer_options *steer;
-	struct steer_control *control; /* mapped, shared */
+	uint64_t *heartbeat; /* mapped, shared */
 	bool waits; /* for monitor_take_over(): another monitor is still at work */
 	/* What the repair takeover needs: maps, and a channel a thread. */
 	struct tcp_repair_maps tcp_repair_maps;

@@ -20,29 +20,39 @@
 #include "common/log.h"
 #include "common/paths.h"
 
+/* How long a map lasts. */
 enum purpose {
-	FEED, /* the agent's: kept as long as the challenge table */
-	CONNECTIONS, /* those on their way: kept as long as the programs fit */
-	CONFIGURATION, /* a responder's own: new for each */
+	FEED, /* the agent's: as long as the challenge table */
+	CONNECTIONS, /* those on their way: as long as the programs fit */
+	QUEUE, /* what one responder has for its successor, and for nobody later */
+	CONFIGURATION, /* a responder's own, and frozen: each makes new ones */
 };
 
-/* Who may do what: the agent's group writes what arms names and reads the counters. */
+/*
+ * Who may do what: the agent's group writes what arms names and reads the counters, the responder
+ * writes the heartbeat, the monitor takes flows away.  What is frozen only programs write, in
+ * whatever process a descriptor of it may be.
+ */
 static const struct pinned_map {
 	const char *map, *file;
 	enum purpose purpose;
+	bool frozen;
 	mode_t mode;
 } pinned_maps[] = {
-	{"challenges", STEER_PIN_CHALLENGES, FEED, 0660},
-	{"armed", STEER_PIN_ARMED, FEED, 0660},
-	{"counters", STEER_PIN_COUNTERS, FEED, 0640},
-	{"control_map", STEER_PIN_CONTROL, FEED, 0600},
-	{"flows", "flows", CONNECTIONS, 0600},
-	{"stashes", "stashes", CONNECTIONS, 0600},
-	{"scratches", "scratches", CONNECTIONS, 0600},
-	{".bss", "syn_marks", CONNECTIONS, 0600},
-	{"addresses", "addresses", CONFIGURATION, 0600},
-	{"listeners", "listeners", CONFIGURATION, 0600}, /* the sk_lookup takeover's */
-	{"adoptions", "adoptions", CONFIGURATION, 0600}, /* the repair takeover's */
+	{"challenges", STEER_PIN_CHALLENGES, FEED, false, 0660},
+	{"armed", STEER_PIN_ARMED, FEED, false, 0660},
+	{"counters", STEER_PIN_COUNTERS, FEED, true, 0640},
+	{"heartbeat", STEER_PIN_HEARTBEAT, CONNECTIONS, false, 0600},
+	{"flows", "flows", CONNECTIONS, false, 0600},
+	{"stashes", "stashes", CONNECTIONS, true, 0600},
+	{"scratches", "scratches", CONNECTIONS, true, 0600},
+	/* libbpf from 1.6 on maps it when it loads, and could not if it was frozen. */
+	{".bss", "syn_marks", CONNECTIONS, false, 0600},
+	{"adoptions", "adoptions", QUEUE, false, 0600}, /* the repair takeover's */
+	{"addresses", "addresses", CONFIGURATION, true, 0600},
+	{"listeners", "listeners", CONFIGURATION, true, 0600}, /* the sk_lookup takeover's */
+	/* The last, for it speaks for all of them. */
+	{"control_map", STEER_PIN_CONTROL, CONFIGURATION, true, 0600},
 };
 
 #define PINNED_MAPS (sizeof(pinned_maps) / sizeof(pinned_maps[0]))
@@ -141,7 +151,7 @@ static bool is_bpffs(const char *path)
 	return !statfs(path, &fs) && fs.f_type == BPF_FS_MAGIC;
 }
 
-int pins_mount(const struct paths *paths, gid_t group)
+int pins_mount(const struct paths *paths)
 {
 	int err;
 
@@ -156,11 +166,6 @@ int pins_mount(const struct paths *paths, gid_t group)
 		log_error("cannot mount a bpffs at %s: %s; start as root, outside of containers "
 			  "that may not mount",
 			  paths->pins, strerror(errno));
-		return err;
-	}
-	if (chown(paths->pins, 0, group) || chmod(paths->pins, 0750)) {
-		err = -errno;
-		log_error("cannot give %s to group %u: %s", paths->pins, group, strerror(errno));
 		return err;
 	}
 	return 0;
@@ -271,23 +276,51 @@ uint64_t pins_netns(const struct paths *paths)
 	return read_control(paths).netns;
 }
 
-/* Make one map as the object defines it, and pin it.  0 or -errno, logged. */
-static int pin_new(const struct paths *paths, const struct pinned_map *pinned,
-		   const struct bpf_map *map)
+/* Make one map as the object defines it.  Its descriptor, or -errno, logged. */
+static int make_map(const struct pinned_map *pinned, const struct bpf_map *map)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = bpf_map__map_flags(map));
-	int err, fd;
+	int fd;
 
 	/* libbpf names its map after the one it is made to use: so both have one name. */
 	fd = bpf_map_create(bpf_map__type(map), bpf_map__name(map), bpf_map__key_size(map),
 			    bpf_map__value_size(map), bpf_map__max_entries(map), &opts);
-	if (fd < 0) {
+	if (fd < 0)
 		log_error("cannot make the BPF map %s: %s", pinned->file, strerror(-fd));
-		return fd;
-	}
-	err = pins_put(paths, pinned->file, fd);
+	return fd;
+}
+
+static int pin_map(const struct paths *paths, const struct pinned_map *pinned, int fd)
+{
+	int err = pins_put(paths, pinned->file, fd);
+
 	if (err)
 		log_error("cannot pin %s/%s: %s", paths->pins, pinned->file, strerror(-err));
+	return err;
+}
+
+static int freeze(const struct pinned_map *pinned, int fd)
+{
+	int err = pinned->frozen && bpf_map_freeze(fd) ? -errno : 0;
+
+	if (err)
+		log_error("cannot freeze the BPF map %s: %s", pinned->file, strerror(-err));
+	return err;
+}
+
+/* A new map for the object.  With what is configured the caller is to go on. */
+static int use_new(const struct paths *paths, const struct pinned_map *pinned, struct bpf_map *map)
+{
+	int err = 0, fd = make_map(pinned, map);
+
+	if (fd < 0)
+		return fd;
+	if (pinned->purpose != CONFIGURATION)
+		err = freeze(pinned, fd);
+	if (!err && pinned->purpose != CONFIGURATION)
+		err = pin_map(paths, pinned, fd);
+	if (!err)
+		err = bpf_map__reuse_fd(map, fd);
 	close(fd);
 	return err;
 }
@@ -297,10 +330,12 @@ static int use_pinned(const struct paths *paths, const struct pinned_map *pinned
 {
 	int err, fd = pins_get(paths, pinned->file);
 
-	if (fd < 0)
-		return fd;
-	err = bpf_map__reuse_fd(map, fd);
-	close(fd);
+	err = fd < 0 ? fd : bpf_map__reuse_fd(map, fd);
+	if (fd >= 0)
+		close(fd);
+	if (err)
+		log_error("cannot use the map pinned at %s/%s: %s", paths->pins, pinned->file,
+			  strerror(-err));
 	return err;
 }
 
@@ -310,57 +345,54 @@ static int open_maps(const struct paths *paths, enum purpose purpose, bool reuse
 {
 	for (size_t i = 0; i < PINNED_MAPS; i++) {
 		struct bpf_map *map = find_map(object, &pinned_maps[i]);
-		int err = 0;
+		int err;
 
 		if (pinned_maps[i].purpose != purpose || !map)
 			continue;
-		if (!reuse)
-			err = pin_new(paths, &pinned_maps[i], map);
+		err = reuse ? use_pinned(paths, &pinned_maps[i], map)
+			    : use_new(paths, &pinned_maps[i], map);
 		if (err)
 			return err;
-		err = use_pinned(paths, &pinned_maps[i], map);
-		if (err) {
-			log_error("cannot use the map pinned at %s/%s: %s", paths->pins,
-				  pinned_maps[i].file, strerror(-err));
-			return err;
-		}
 	}
 	return 0;
+}
+
+int pins_freeze_configuration(const struct bpf_object *object)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < PINNED_MAPS; i++) {
+		const struct bpf_map *map = find_map(object, &pinned_maps[i]);
+
+		if (pinned_maps[i].purpose == CONFIGURATION && map)
+			err = freeze(&pinned_maps[i], bpf_map__fd(map));
+	}
+	return err;
+}
+
+static int give(const char *path, gid_t group, mode_t mode)
+{
+	int err;
+
+	if (!chown(path, 0, group) && !chmod(path, mode))
+		return 0;
+	err = -errno;
+	log_error("cannot give %s to group %u: %s", path, group, strerror(errno));
+	return err;
 }
 
 /* The rights of the agent's group, which another start may have changed. */
 static int give_to_group(const struct paths *paths, gid_t group)
 {
+	int err = give(paths->pins, group, 0750);
 	char path[PATH_MAX];
-	int err;
 
-	for (size_t i = 0; i < PINNED_MAPS; i++) {
+	for (size_t i = 0; !err && i < PINNED_MAPS; i++) {
 		if (pinned_maps[i].purpose != FEED)
 			continue;
 		pin_path(path, paths, pinned_maps[i].file);
-		if (chown(path, 0, group) || chmod(path, pinned_maps[i].mode)) {
-			err = -errno;
-			log_error("cannot give %s to group %u: %s", path, group, strerror(errno));
-			return err;
-		}
+		err = give(path, group, pinned_maps[i].mode);
 	}
-	return 0;
-}
-
-/* What read_control() looks for; the last step, so that it speaks for all maps. */
-static int mark_as_ours(const struct bpf_object *object, const uint64_t hash_key[2])
-{
-	const struct bpf_map *map = bpf_object__find_map_by_name(object, "control_map");
-	const struct steer_control control = {
-		.abi_version = STEER_ABI_VERSION,
-		.hash_key = {hash_key[0], hash_key[1]},
-	};
-	const __u32 zero = 0;
-	int err;
-
-	err = bpf_map_update_elem(bpf_map__fd(map), &zero, &control, BPF_ANY);
-	if (err)
-		log_error("cannot write the BPF map %s: %s", bpf_map__name(map), strerror(-err));
 	return err;
 }
 
@@ -373,25 +405,17 @@ bool pins_fit_feed(const struct paths *paths, const uint64_t hash_key[2],
 	       !memcmp(control.hash_key, hash_key, sizeof(control.hash_key));
 }
 
-int pins_open_feed(const struct paths *paths, gid_t group, const uint64_t hash_key[2], bool reuse,
-		   const struct bpf_object *object)
+int pins_open_feed(const struct paths *paths, bool reuse, const struct bpf_object *object)
 {
-	int err;
-
 	if (!reuse)
 		unpin(paths, true);
-	err = open_maps(paths, FEED, reuse, object);
-	if (!err)
-		err = give_to_group(paths, group);
-	if (!err && !reuse)
-		err = mark_as_ours(object, hash_key);
-	return err;
+	return open_maps(paths, FEED, reuse, object);
 }
 
 bool pins_fit_steering(const struct paths *paths, uint64_t netns, const struct bpf_object *object)
 {
 	return pins_netns(paths) == netns && fit(paths, CONNECTIONS, object) &&
-	       fit(paths, CONFIGURATION, object);
+	       fit(paths, QUEUE, object) && fit(paths, CONFIGURATION, object);
 }
 
 int pins_open_steering(const struct paths *paths, enum pins_reuse reuse,
@@ -402,12 +426,32 @@ int pins_open_steering(const struct paths *paths, enum pins_reuse reuse,
 	if (reuse == PINS_NONE)
 		unpin(paths, false);
 	err = open_maps(paths, CONNECTIONS, reuse >= PINS_CONNECTIONS, object);
-	return err ? err : open_maps(paths, CONFIGURATION, reuse == PINS_ALL, object);
+	return err ? err : open_maps(paths, QUEUE, reuse == PINS_RUNNING, object);
+}
+
+int pins_make_configuration(const struct paths *paths, const struct bpf_object *object)
+{
+	return open_maps(paths, CONFIGURATION, false, object);
+}
+
+int pins_put_configuration(const struct paths *paths, const struct bpf_object *object, gid_t group)
+{
+	int err = give_to_group(paths, group);
+
+	for (size_t i = 0; !err && i < PINNED_MAPS; i++) {
+		const struct bpf_map *map = find_map(object, &pinned_maps[i]);
+
+		if (pinned_maps[i].purpose == CONFIGURATION && map)
+			err = pin_map(paths, &pinned_maps[i], bpf_map__fd(map));
+	}
+	return err;
 }
 
 int pins_use_running(const struct paths *paths, const struct bpf_object *object)
 {
 	int err = open_maps(paths, FEED, true, object);
 
-	return err ? err : pins_open_steering(paths, PINS_ALL, object);
+	if (!err)
+		err = pins_open_steering(paths, PINS_RUNNING, object);
+	return err ? err : open_maps(paths, CONFIGURATION, true, object);
 }

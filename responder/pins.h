@@ -15,8 +15,8 @@
 struct bpf_object;
 struct paths;
 
-/* Mount a bpffs at paths->pins unless one is there; group `group` may enter.  0 or -errno, logged. */
-int pins_mount(const struct paths *paths, gid_t group);
+/* Mount a bpffs at paths->pins unless one is there.  0 or -errno, logged. */
+int pins_mount(const struct paths *paths);
 
 /*
  * The maps that the agent uses: are the pinned ones of this ABI, and of the challenge table
@@ -25,21 +25,31 @@ int pins_mount(const struct paths *paths, gid_t group);
  */
 bool pins_fit_feed(const struct paths *paths, const uint64_t hash_key[2],
 		   const struct bpf_object *object);
-int pins_open_feed(const struct paths *paths, gid_t group, const uint64_t hash_key[2], bool reuse,
-		   const struct bpf_object *object);
+int pins_open_feed(const struct paths *paths, bool reuse, const struct bpf_object *object);
 
 /*
- * The others, after those: do the pinned ones fit this build, and belong to this network
- * namespace (its inode)?  Then some or all of them can be reused.  0 or -errno, logged.
+ * Those that connections on their way need, after those: do the pinned ones fit this build, and
+ * belong to this network namespace (its inode)?  Then they can be reused.  0 or -errno, logged.
  */
 enum pins_reuse {
 	PINS_NONE, /* all are made anew, and all other pins go */
-	PINS_CONNECTIONS, /* what connections on their way need: after a responder's death */
-	PINS_ALL, /* also what a running responder has filled in */
+	PINS_CONNECTIONS, /* after a responder's death */
+	PINS_RUNNING, /* of a responder that runs */
 };
 bool pins_fit_steering(const struct paths *paths, uint64_t netns, const struct bpf_object *object);
 int pins_open_steering(const struct paths *paths, enum pins_reuse reuse,
 		       const struct bpf_object *object);
+
+/*
+ * Make the maps that configure the programs, for the caller to fill.  They replace the pinned ones,
+ * if any, only by pins_put_configuration(), which also gives the agent's maps to group `group`:
+ * until then nothing has changed for a responder that runs.  0 or -errno, logged.
+ */
+int pins_make_configuration(const struct paths *paths, const struct bpf_object *object);
+int pins_put_configuration(const struct paths *paths, const struct bpf_object *object, gid_t group);
+
+/* They are filled: nobody in user space can write them from now on.  0 or -errno, logged. */
+int pins_freeze_configuration(const struct bpf_object *object);
 
 /* Give all maps to `object` as the running responder uses them; they must fit.  0 or -errno, logged. */
 int pins_use_running(const struct paths *paths, const struct bpf_object *object);

@@ -299,6 +299,8 @@ static int open_all(struct responder *responder)
 	if (!err && !options->standalone)
 		err = steer_attach(responder->steer, &steer_options,
 				   responder->handover.listeners.fds[0]);
+	else if (!err)
+		err = steer_finish_maps(responder->steer, &steer_options);
 	return err;
 }
 

@@ -2,6 +2,7 @@
 #include "responder/steer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,9 +27,9 @@
 
 struct steer {
 	enum takeover takeover;
-	struct bpf_object *object;
+	struct bpf_object *object; /* NULL once all is attached */
 	uint64_t hash_key[2], netns;
-	struct steer_control *control; /* the map's memory; NULL before steer_attach() */
+	uint64_t *heartbeat; /* the map's memory; NULL before steer_attach() */
 	unsigned int threads;
 	int *send_fds,
 		*receive_fds; /* of adopted sockets, one pair a thread; NULL: not this takeover */
@@ -40,6 +41,19 @@ struct steer {
 static int map_fd(const struct steer *steer, const char *name)
 {
 	return bpf_object__find_map_fd_by_name(steer->object, name);
+}
+
+/* From here on no descriptor of a map or a program is left. */
+static void close_object(struct steer *steer)
+{
+	bpf_object__close(steer->object);
+	steer->object = NULL;
+}
+
+/* A descriptor that outlives the object.  -1 without one, which its user finds out. */
+static int copy_map_fd(const struct steer *steer, const char *name)
+{
+	return fcntl(map_fd(steer, name), F_DUPFD_CLOEXEC, 0);
 }
 
 int steer_check(FILE *out)
@@ -69,7 +83,7 @@ int steer_open_maps(const struct steer_options *options, const uint64_t hash_key
 	memcpy(steer->hash_key, hash_key, sizeof(steer->hash_key));
 	steer->takeover = programs_choose_takeover(options->takeover);
 	steer->object = programs_open(steer->takeover);
-	err = steer->object ? pins_mount(options->paths, options->group) : -errno;
+	err = steer->object ? pins_mount(options->paths) : -errno;
 	if (err)
 		goto out;
 	reuse = pins_fit_feed(options->paths, hash_key, steer->object);
@@ -78,8 +92,7 @@ int steer_open_maps(const struct steer_options *options, const uint64_t hash_key
 	else if (!reuse)
 		err = attachment_detach_all(options->paths);
 	if (!err)
-		err = pins_open_feed(options->paths, options->group, hash_key, reuse,
-				     steer->object);
+		err = pins_open_feed(options->paths, reuse, steer->object);
 out:
 	if (err) {
 		steer_free(steer);
@@ -103,7 +116,7 @@ static int open_steering_maps(struct steer *steer, const struct steer_options *o
 	}
 	fits = pins_fit_steering(options->paths, steer->netns, steer->object);
 	if (fits)
-		reuse = options->succeeds ? PINS_ALL : PINS_CONNECTIONS;
+		reuse = options->succeeds ? PINS_RUNNING : PINS_CONNECTIONS;
 	else if (options->succeeds)
 		err = refuse_handover();
 	else
@@ -144,14 +157,6 @@ static int set_listeners(struct steer *steer, const int listener_fds[STEER_FAMIL
 	return 0;
 }
 
-static bool is_wanted(const struct steer_options *options, const struct steer_address *address)
-{
-	for (size_t i = 0; i < options->address_count; i++)
-		if (!memcmp(&options->addresses[i], address, sizeof(*address)))
-			return true;
-	return false;
-}
-
 static int add_addresses(int addresses_fd, const struct steer_options *options)
 {
 	const __u8 present = 1;
@@ -164,65 +169,79 @@ static int add_addresses(int addresses_fd, const struct steer_options *options)
 	return err;
 }
 
-/* Those that a predecessor watched. */
-static void remove_other_addresses(int addresses_fd, const struct steer_options *options)
+static int set_control(const struct steer *steer, const struct steer_control *control)
 {
-	struct steer_address address, next;
-	bool more = !bpf_map_get_next_key(addresses_fd, NULL, &address);
+	const __u32 zero = 0;
+	int err = bpf_map_update_elem(map_fd(steer, "control_map"), &zero, control, BPF_ANY);
 
-	while (more) {
-		more = !bpf_map_get_next_key(addresses_fd, &address, &next);
-		if (!is_wanted(options, &address))
-			bpf_map_delete_elem(addresses_fd, &address);
-		address = next;
-	}
-}
-
-static int map_control(struct steer *steer)
-{
-	int err;
-
-	steer->control = mmap(NULL, sizeof(*steer->control), PROT_READ | PROT_WRITE, MAP_SHARED,
-			      map_fd(steer, "control_map"), 0);
-	if (steer->control != MAP_FAILED)
-		return 0;
-	err = -errno;
-	steer->control = NULL;
-	log_error("cannot configure the BPF programs: %s", strerror(errno));
+	if (err)
+		log_error("cannot configure the BPF programs: %s", strerror(-err));
 	return err;
 }
 
 /*
- * Tell the programs what they cannot know.  Those of a predecessor may be at work with it
- * all: each word changes at once, and to what is true already.
+ * Tell the programs what they cannot know, in maps that nobody can change afterwards.  The programs
+ * of a predecessor have maps of their own for that.
  */
 static int configure(struct steer *steer, const struct steer_options *options,
 		     const int listener_fds[STEER_FAMILIES])
 {
-	struct steer_control *control;
+	struct steer_control control = {
+		.abi_version = STEER_ABI_VERSION,
+		.address_count = (__u32)options->address_count,
+		.hash_key = {steer->hash_key[0], steer->hash_key[1]},
+		.netns = steer->netns,
+	};
 	int err;
 
-	err = map_control(steer);
-	if (err)
-		return err;
-	control = steer->control;
-	if (!options->succeeds)
-		__atomic_store_n(&control->alive_until_ns, 0, __ATOMIC_RELAXED);
-	__atomic_store_n(&control->netns, steer->netns, __ATOMIC_RELAXED);
 	for (size_t i = 0; i < STEER_PORTS_MAX; i++)
-		__atomic_store_n(&control->watched_port[i],
-				 options->ports[i < options->port_count ? i : 0], __ATOMIC_RELAXED);
-	err = add_addresses(map_fd(steer, "addresses"), options);
-	if (err)
-		return err;
-	__atomic_store_n(&control->address_count, (__u32)options->address_count, __ATOMIC_RELAXED);
-	remove_other_addresses(map_fd(steer, "addresses"), options);
+		control.watched_port[i] = options->ports[i < options->port_count ? i : 0];
 	for (int family = 0; family < STEER_FAMILIES; family++)
-		__atomic_store_n(&control->responder_port[family],
-				 listener_port(listener_fds[family]), __ATOMIC_RELAXED);
-	/* A successor's are its predecessor's, and in the map. */
-	if (steer->takeover == TAKEOVER_SK_LOOKUP && !options->succeeds)
+		control.responder_port[family] = listener_port(listener_fds[family]);
+	err = pins_make_configuration(options->paths, steer->object);
+	if (!err)
+		err = set_control(steer, &control);
+	if (!err)
+		err = add_addresses(map_fd(steer, "addresses"), options);
+	if (!err && steer->takeover == TAKEOVER_SK_LOOKUP)
 		err = set_listeners(steer, listener_fds);
+	return err ? err : pins_freeze_configuration(steer->object);
+}
+
+/* The one map that the responder keeps, as memory.  A predecessor may be at work with it. */
+static int map_heartbeat(struct steer *steer, bool running)
+{
+	void *memory = mmap(NULL, sizeof(*steer->heartbeat), PROT_READ | PROT_WRITE, MAP_SHARED,
+			    map_fd(steer, "heartbeat"), 0);
+	int err;
+
+	if (memory == MAP_FAILED) {
+		err = -errno;
+		log_error("cannot map the heartbeat into memory: %s", strerror(errno));
+		return err;
+	}
+	steer->heartbeat = memory;
+	if (!running)
+		__atomic_store_n(steer->heartbeat, 0, __ATOMIC_RELAXED);
+	return 0;
+}
+
+/* Without steering the maps of the agent are all there is, and the control map to know them by. */
+int steer_finish_maps(struct steer *steer, const struct steer_options *options)
+{
+	const struct steer_control control = {
+		.abi_version = STEER_ABI_VERSION,
+		.hash_key = {steer->hash_key[0], steer->hash_key[1]},
+	};
+	int err = pins_make_configuration(options->paths, steer->object);
+
+	if (!err)
+		err = set_control(steer, &control);
+	if (!err)
+		err = pins_freeze_configuration(steer->object);
+	if (!err)
+		err = pins_put_configuration(options->paths, steer->object, options->group);
+	close_object(steer);
 	return err;
 }
 
@@ -259,14 +278,22 @@ static int start_monitor(struct steer *steer, const struct steer_options *option
 	bool adopts = steer->takeover == TAKEOVER_REPAIR;
 	struct monitor_options monitor_options = {
 		.steer = options,
-		.control = steer->control,
+		.heartbeat = steer->heartbeat,
 		.waits = options->succeeds,
-		.tcp_repair_maps = {.adoptions_fd = adopts ? map_fd(steer, "adoptions") : -1,
-				    .flows_fd = adopts ? map_fd(steer, "flows") : -1},
+		.tcp_repair_maps = {.adoptions_fd = adopts ? copy_map_fd(steer, "adoptions") : -1,
+				    .flows_fd = adopts ? copy_map_fd(steer, "flows") : -1},
 		.adoption_fds = steer->send_fds,
 	};
-	int err = monitor_start(&steer->monitor, &steer->interfaces, &monitor_options);
+	const int map_fds[] = {monitor_options.tcp_repair_maps.adoptions_fd,
+			       monitor_options.tcp_repair_maps.flows_fd};
+	int err;
 
+	/* Neither the responder nor its monitor is to have more of it. */
+	close_object(steer);
+	err = monitor_start(&steer->monitor, &steer->interfaces, &monitor_options);
+	for (int i = 0; i < 2; i++)
+		if (map_fds[i] >= 0)
+			close(map_fds[i]);
 	if (err) {
 		log_error("cannot start the monitor: %s", strerror(-err));
 		return err;
@@ -308,7 +335,9 @@ static int attach_and_tell(struct steer *steer, const struct steer_options *opti
 		log_error("cannot lock %s: %s", options->paths->programs_lock, strerror(-lock_fd));
 		return lock_fd;
 	}
-	err = attach_programs(steer, options);
+	err = pins_put_configuration(options->paths, steer->object, options->group);
+	if (!err)
+		err = attach_programs(steer, options);
 	if (!err)
 		err = programs_write(steer->object, steer->takeover, options->paths);
 	if (!err)
@@ -324,9 +353,11 @@ int steer_attach(struct steer *steer, const struct steer_options *options,
 
 	err = open_steering_maps(steer, options);
 	if (!err)
-		err = programs_load(steer->object, steer->takeover);
-	if (!err)
 		err = configure(steer, options, listener_fds);
+	if (!err)
+		err = map_heartbeat(steer, options->succeeds);
+	if (!err)
+		err = programs_load(steer->object, steer->takeover);
 	if (!err && steer->takeover == TAKEOVER_REPAIR)
 		err = open_adoption_channels(steer, options->threads);
 	if (!err)
@@ -362,7 +393,7 @@ const int *steer_adoption_fds(const struct steer *steer)
 void steer_heartbeat(struct steer *steer, uint64_t until_ns)
 {
 	if (steer->attached)
-		__atomic_store_n(&steer->control->alive_until_ns, until_ns, __ATOMIC_RELAXED);
+		__atomic_store_n(steer->heartbeat, until_ns, __ATOMIC_RELAXED);
 }
 
 bool steer_netns_has_ended(struct steer *steer)
@@ -381,12 +412,12 @@ void steer_free(struct steer *steer)
 		return;
 	/* Should the monitor be dead, nothing is detached: then this makes everything pass. */
 	if (steer->attached && !steer->succeeds)
-		__atomic_store_n(&steer->control->alive_until_ns, 0, __ATOMIC_RELAXED);
+		__atomic_store_n(steer->heartbeat, 0, __ATOMIC_RELAXED);
 	if (steer->attached)
 		monitor_stop(&steer->monitor, !steer->succeeds);
 	interfaces_done(&steer->interfaces);
-	if (steer->control)
-		munmap(steer->control, sizeof(*steer->control));
+	if (steer->heartbeat)
+		munmap(steer->heartbeat, sizeof(*steer->heartbeat));
 	close_descriptors(steer->send_fds, steer->threads);
 	close_descriptors(steer->receive_fds, steer->threads);
 	free(steer->send_fds);

@@ -57,19 +57,22 @@ struct steer_options {
 int steer_check(FILE *out);
 
 /*
- * Mount the instance's bpffs when it is missing, and make and pin the maps, or
- * reuse pinned ones.  This alone is what a responder without steering
- * (--standalone) needs; hash_key is the challenge table's.
- * Errors are logged here, with their next step; returns -errno.
+ * Mount the instance's bpffs when it is missing, and make and pin the maps that the agent uses,
+ * or reuse pinned ones; hash_key is the challenge table's.  steer_attach() comes next, or
+ * steer_finish_maps().  Errors are logged here, with their next step; returns -errno.
  */
 int steer_open_maps(const struct steer_options *options, const uint64_t hash_key[2],
 		    struct steer **ret_steer);
+
+/* All that a responder without steering (--standalone) needs of them.  0 or -errno, logged. */
+int steer_finish_maps(struct steer *steer, const struct steer_options *options);
 
 /*
  * Load the programs, with `listener_fds` (an fd or -1 for STEER_V4 and
  * STEER_V6) as the sockets to steer to in the sk_lookup takeover, and attach them: from here on armed
  * names are steered.  What an earlier responder left attached is replaced in place.  Forks
- * the monitor.  All or nothing; errors are logged.
+ * the monitor.  All or nothing; errors are logged.  Afterwards this process has no descriptor of
+ * a map or a program, and the heartbeat as its only memory that programs read.
  */
 int steer_attach(struct steer *steer, const struct steer_options *options,
 		 const int listener_fds[STEER_FAMILIES]);

@@ -353,10 +353,11 @@ static void test_nothing_armed(void **state)
 
 static void set_alive_until(uint64_t until_ns)
 {
-	struct steer_control control = {.watched_port = {443}, .alive_until_ns = until_ns};
-	__u32 zero = 0;
+	const struct steer_control control = {.watched_port = {443}};
+	const __u32 zero = 0;
 
 	assert_int_equal(bpf_map_update_elem(map_fd("control_map"), &zero, &control, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(map_fd("heartbeat"), &zero, &until_ns, BPF_ANY), 0);
 }
 
 static void test_hung_responder(void **state)

@@ -59,6 +59,7 @@ def status_of(pid):
 # --- locks -----------------------------------------------------------------------------------
 
 
+@pytest.mark.row("W2")
 def test_stranger_cannot_stop_the_next_start(lab, nginx, instance):
     """Neither by what an ended responder leaves nor by what a running one holds."""
     instance.start().publish(NAME)
@@ -72,6 +73,7 @@ def test_stranger_cannot_stop_the_next_start(lab, nginx, instance):
     assert instance.run_responder("--unload").returncode == 0
 
 
+@pytest.mark.row("W2")
 def test_member_of_the_group_cannot_block(lab, nginx, instance, takeover):
     """It may write the table, so it can hinder those who publish: they say so, and do not hang."""
     instance.start("--takeover", takeover).publish(NAME)
@@ -97,6 +99,7 @@ def test_member_of_the_group_cannot_block(lab, nginx, instance, takeover):
 # --- users -----------------------------------------------------------------------------------
 
 
+@pytest.mark.row("W3")
 def test_responder_is_in_no_group(lab, nginx, instance, takeover):
     """What it runs as may not publish, nor read what the group may read."""
     instance.start("--takeover", takeover)
@@ -114,12 +117,14 @@ def test_responder_is_in_no_group(lab, nginx, instance, takeover):
     assert not instance.pending()
 
 
+@pytest.mark.row("W3")
 def test_root_is_no_user_for_it(lab, nginx, instance):
     run = instance.run_responder("--user", "root")
     assert run.returncode == 1 and "root" in run.stderr
     assert not attached.attachments(lab.server)
 
 
+@pytest.mark.row("W3")
 def test_its_own_group_may_not_be_the_one_that_publishes(lab, nginx, instance):
     group = hosts.run("id", "-gn", sidestep.USER).stdout.strip()
     run = instance.run_responder("--group", group)
@@ -130,6 +135,7 @@ def test_its_own_group_may_not_be_the_one_that_publishes(lab, nginx, instance):
 # --- descriptors ------------------------------------------------------------------------------
 
 
+@pytest.mark.row("W5")
 @pytest.mark.parametrize(
     "arguments",
     (

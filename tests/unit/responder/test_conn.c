@@ -131,7 +131,7 @@ static void test_answers_and_says_goodbye(void **state)
 	end(conn_step(&conn, CONN_EOF, NULL, 0), CONN_STAT_ANSWERED);
 }
 
-/* What stands before the NUL is pending; the name as a whole is none. */
+/* Row W9.  What stands before the NUL is pending; the name as a whole is none. */
 static void test_a_name_with_a_nul_is_none(void **state)
 {
 	static const char asked[] = NAME "X.example.com";

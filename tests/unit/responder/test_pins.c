@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
 
 #include "bpf/steer_abi.h"
 #include "responder/steer.h"
@@ -39,6 +42,7 @@ static void open_maps(gid_t group, const uint64_t key[2])
 	struct steer *steer;
 
 	assert_int_equal(steer_open_maps(&options, key, &steer), 0);
+	assert_int_equal(steer_finish_maps(steer, &options), 0);
 	steer_free(steer);
 }
 
@@ -109,13 +113,41 @@ static void test_the_group_of_the_last_start_has_the_rights(void **state)
 		assert_is_of_group(STEER_PIN_CHALLENGES, group, 0660);
 		assert_is_of_group(STEER_PIN_ARMED, group, 0660);
 		assert_is_of_group(STEER_PIN_COUNTERS, group, 0640);
-		assert_is_of_group(STEER_PIN_CONTROL, group, 0600);
+		assert_is_of_group(STEER_PIN_CONTROL, 0, 0600);
+	}
+}
+
+/* Row W1.  Not even root writes what only programs are to write, or what the programs rely on. */
+static void test_what_is_frozen(void **state)
+{
+	static const struct {
+		const char *pin;
+		int err;
+	} pins[] = {
+		{STEER_PIN_CONTROL, -EPERM}, {STEER_PIN_COUNTERS, -EPERM}, {STEER_PIN_ARMED, 0}};
+	static const uint8_t value[65536];
+	const uint32_t key = 0;
+
+	(void)state;
+	open_maps(0, hash_key);
+	for (size_t i = 0; i < sizeof(pins) / sizeof(pins[0]); i++) {
+		char path[PATHS_MAX + 32];
+		int fd;
+
+		snprintf(path, sizeof(path), "%s/%s", fixture.paths.pins, pins[i].pin);
+		fd = bpf_obj_get(path);
+		assert_true(fd >= 0);
+		errno = 0;
+		bpf_map_update_elem(fd, &key, value, BPF_ANY);
+		assert_int_equal(-errno, pins[i].err);
+		close(fd);
 	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_what_is_frozen, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_armed_names_outlive_a_responder, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_another_tables_names_do_not, setup, teardown),
