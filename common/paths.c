@@ -37,6 +37,7 @@ int paths_init(struct paths *ret_paths, const char *root)
 	    !join(paths.programs_lock, root, length, "/run/sidestep/private/programs.lock") ||
 	    !join(paths.status, root, length, "/run/sidestep/responder.json") ||
 	    !join(paths.interfaces, root, length, "/run/sidestep/interfaces.json") ||
+	    !join(paths.hindrances, root, length, "/run/sidestep/hindrances.json") ||
 	    !join(paths.programs, root, length, "/run/sidestep/programs.json"))
 		return -ENAMETOOLONG;
 	*ret_paths = paths;

@@ -23,6 +23,7 @@ struct paths {
 	char programs_lock[PATHS_MAX]; /* .../programs.lock: who changes programs or links */
 	char status
 		[PATHS_MAX]; /* ROOT/run/sidestep/responder.json: what the responder says of itself */
+	char hindrances[PATHS_MAX]; /* ROOT/run/sidestep/hindrances.json: the monitor's, too */
 	char interfaces[PATHS_MAX]; /* ROOT/run/sidestep/interfaces.json: what the monitor says */
 	char programs[PATHS_MAX]; /* ROOT/run/sidestep/programs.json: what who loaded them says */
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "responder/hindrances.h"
 #include "responder/options.h"
 #include "responder/privileges.h"
 #include "responder/server.h"
@@ -66,6 +67,22 @@ static void check_kernel(const struct options *options, FILE *out, struct reason
 				    "'sysctl -w net.ipv4.tcp_syncookies=1'");
 }
 
+/* What would not be steered here, although all else is well. */
+static void show_hindrances(const struct options *options, FILE *out)
+{
+	struct hindrances hindrances;
+	char text[256];
+	int err = hindrances_find(&hindrances, options->interfaces, options->interface_count);
+
+	if (err)
+		fprintf(out, "warning:       cannot tell whether something hinders steering: %s\n",
+			strerror(-err));
+	for (size_t i = 0; i < hindrances.count; i++) {
+		hindrance_describe(&hindrances.list[i], text, sizeof(text));
+		fprintf(out, "warning:       %s\n", text);
+	}
+}
+
 static void check_identity(const struct options *options, FILE *out, struct reasons *reasons)
 {
 	struct identity identity;
@@ -93,6 +110,8 @@ int check_print(const struct options *options, FILE *out)
 
 	check_kernel(options, out, &reasons);
 	check_identity(options, out, &reasons);
+	if (!options->standalone)
+		show_hindrances(options, out);
 	if (!reasons.count) {
 		fprintf(out, "ready: %s port %s, %u threads, as user %s, for group %s\n",
 			options->standalone ? "would listen on" : "would steer on",

@@ -59,6 +59,8 @@ int unload_instance(const struct paths *paths)
 	if (!err)
 		err = remove_file(paths->interfaces);
 	if (!err)
+		err = remove_file(paths->hindrances);
+	if (!err)
 		err = remove_file(paths->programs);
 	if (!err)
 		err = remove_file(paths->alive);

@@ -16,6 +16,7 @@
 #include "common/log.h"
 #include "common/paths.h"
 #include "responder/attachment.h"
+#include "responder/hindrances.h"
 #include "responder/interfaces.h"
 #include "responder/listening.h"
 #include "responder/netns.h"
@@ -28,6 +29,8 @@
  */
 #define ATTACHED_SOONEST_MS 100
 #define ATTACHED_LATEST_MS  5000
+/* How often what hinders steering is looked for, unless interfaces have come or gone. */
+#define HINDRANCES_MS 60000
 /* How often the namespace's name is looked at, and for how long there must be no server. */
 #define NETNS_MS       200
 #define EVENTS_AT_ONCE 1000
@@ -40,6 +43,10 @@ struct watch {
 	bool changed; /* since the last look at what is attached */
 	uint64_t attached_ns; /* that look, of challenge_clock_ns() */
 	struct retry lookup_retry;
+	struct hindrances hindrances;
+	bool hindrances_written;
+	int hindrances_err; /* the last time */
+	uint64_t hindrances_ns; /* when they were looked for; 0: to be done now */
 	uint64_t netns_abandoned_ns; /* since then; 0: it is not */
 	bool netns_unnamed_logged;
 };
@@ -122,9 +129,51 @@ static void follow_attached(struct watch *watch)
 		return;
 	}
 	follow_lookup(watch);
-	if (interfaces_follow(watch->interfaces, watch->options))
+	if (interfaces_follow(watch->interfaces, watch->options)) {
 		interfaces_write(watch->interfaces, paths);
+		watch->hindrances_ns = 0;
+	}
 	close(lock_fd);
+}
+
+/* --- what hinders steering --------------------------------------------------------------- */
+
+static bool has_hindrance(const struct hindrances *hindrances, const struct hindrance *wanted)
+{
+	for (size_t i = 0; i < hindrances->count; i++)
+		if (!memcmp(&hindrances->list[i], wanted, sizeof(*wanted)))
+			return true;
+	return false;
+}
+
+static void warn_of_new(const struct hindrances *before, const struct hindrances *now)
+{
+	char text[256];
+
+	for (size_t i = 0; i < now->count; i++) {
+		if (has_hindrance(before, &now->list[i]))
+			continue;
+		hindrance_describe(&now->list[i], text, sizeof(text));
+		log_warning("%s", text);
+	}
+}
+
+static void follow_hindrances(struct watch *watch)
+{
+	const struct steer_options *options = watch->options;
+	struct hindrances found;
+	int err;
+
+	watch->hindrances_ns = challenge_clock_ns();
+	err = hindrances_find(&found, options->interfaces, options->interface_count);
+	if (err && err != watch->hindrances_err)
+		log_warning("cannot tell whether something hinders steering: %s", strerror(-err));
+	watch->hindrances_err = err;
+	if (watch->hindrances_written && !memcmp(&found, &watch->hindrances, sizeof(found)))
+		return;
+	warn_of_new(&watch->hindrances, &found);
+	watch->hindrances = found;
+	watch->hindrances_written = !hindrances_write(&found, options->paths);
 }
 
 /* --- the namespace ---------------------------------------------------------------------- */
@@ -220,6 +269,10 @@ enum watch_result watch_work(struct watch *watch)
 		return WATCH_NETNS_ENDED;
 	if (!attached_pause_ms(watch))
 		follow_attached(watch);
+	/* No timer of its own: the looks at what is attached come often enough. */
+	if (!watch->hindrances_ns ||
+	    challenge_clock_ns() - watch->hindrances_ns > HINDRANCES_MS * NS_PER_MS)
+		follow_hindrances(watch);
 	return WATCH_GOES_ON;
 }
 

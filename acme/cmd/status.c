@@ -47,7 +47,7 @@ static json_t *read_json_file(const char *path)
  */
 static json_t *gather_responder(const struct paths *paths)
 {
-	const char *const more[] = {paths->programs, paths->interfaces};
+	const char *const more[] = {paths->programs, paths->interfaces, paths->hindrances};
 	json_t *object = read_json_file(paths->status), *part;
 
 	if (!object || json_is_true(json_object_get(object, "standalone")))
@@ -128,6 +128,19 @@ static json_t *gather_conn_stats(const struct paths *paths)
 
 /* --- showing --------------------------------------------------------------------------------- */
 
+/* What is not steered, and why: a sentence each. */
+static void show_hindrances(const json_t *hindrances)
+{
+	const json_t *hindrance;
+	const char *text;
+	size_t i;
+
+	json_array_foreach (hindrances, i, hindrance) {
+		text = json_string_value(json_object_get(hindrance, "text"));
+		output_line("  %-18s %s", "not steered", text ? text : "?");
+	}
+}
+
 /* What it says may be another version's: all is shown, nothing is expected. */
 static void show_responder(const json_t *responder)
 {
@@ -138,6 +151,10 @@ static void show_responder(const json_t *responder)
 
 	output_line("Responder: running");
 	json_object_foreach ((json_t *)responder, key, value) {
+		if (!strcmp(key, "hindrances")) {
+			show_hindrances(value);
+			continue;
+		}
 		text = json_dumps(value, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
 		length = text ? strlen(text) : 0;
 		/* Strings without their quotes. */

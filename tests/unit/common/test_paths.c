@@ -23,6 +23,7 @@ static void test_system(void **state)
 	assert_string_equal(paths.lock, "/run/sidestep/private/instance.lock");
 	assert_string_equal(paths.status, "/run/sidestep/responder.json");
 	assert_string_equal(paths.interfaces, "/run/sidestep/interfaces.json");
+	assert_string_equal(paths.hindrances, "/run/sidestep/hindrances.json");
 	assert_string_equal(paths.control, "/run/sidestep/private/handover.sock");
 	assert_string_equal(paths.programs, "/run/sidestep/programs.json");
 }
