@@ -20,6 +20,7 @@
 #include "acme/net/net.h"
 #include "acme/util/output.h"
 #include "acme/renewal/session.h"
+#include "acme/store/account_files.h"
 #include "acme/cmd/verbs.h"
 
 /* One request to the CA about the account, and what it answers. */
@@ -53,7 +54,7 @@ static void on_account_answer(void *context, struct ca_reply *reply)
 static void on_account_ready(void *context, struct failure *failure)
 {
 	struct visit *visit = context;
-	struct ca_call call = {.url = account_url(visit->session.account),
+	struct ca_call call = {.url = account_files_url(visit->session.files),
 			       .done = on_account_answer,
 			       .context = visit};
 
@@ -119,23 +120,23 @@ static const char *printable_text(const char *text)
 
 static void account_report(const struct visit *visit, const char *headline)
 {
-	const struct account *account = visit->session.account;
+	const struct account_files *files = visit->session.files;
 	const char *status = json_read_string(visit->object, "status");
 	json_t *contact = json_object_get(visit->object, "contact"), *entry;
 	size_t i;
 
-	output_line("%s: %s", headline, account_url(account));
+	output_line("%s: %s", headline, account_files_url(files));
 	output_line("  CA: %s", visit->settings->server);
-	output_line("  key: %s", account_place(account));
+	output_line("  key: %s", account_files_place(files));
 	if (status)
 		output_line("  status: %s", printable_text(status));
 	json_array_foreach (contact, i, entry)
 		if (json_is_string(entry))
 			output_line("  contact: %s", printable_text(json_string_value(entry)));
 	output_document(json_pack("{s:b, s:{s:s, s:s, s:o, s:s*, s:O*}}", "ok", 1, "account", "url",
-				  account_url(account), "server", visit->settings->server, "place",
-				  json_new_text(account_place(account)), "status", status,
-				  "contact", json_is_array(contact) ? contact : NULL));
+				  account_files_url(files), "server", visit->settings->server,
+				  "place", json_new_text(account_files_place(files)), "status",
+				  status, "contact", json_is_array(contact) ? contact : NULL));
 }
 
 /* --- show_account ----------------------------------------------------------------------------- */
@@ -179,13 +180,13 @@ static void compose_update(struct visit *visit, struct ca_call *call)
 /* RFC 8555 section 7.3.6: there is no way back, so the next account gets a key of its own. */
 static void account_key_retire(struct visit *visit)
 {
-	int error = account_retire(visit->session.account);
+	int error = account_files_retire(visit->session.files);
 
 	if (error)
 		failure_set_errno(&visit->failure, -error,
 				  "the account is deactivated, but its key cannot be put aside in "
 				  "%s",
-				  account_place(visit->session.account));
+				  account_files_place(visit->session.files));
 }
 
 int verb_update_account(const struct arguments *arguments, const struct settings *settings)
@@ -220,7 +221,7 @@ static json_t *key_change(struct visit *visit, struct key *next, const char *url
 	json_t *object = NULL, *message = NULL;
 
 	if (!jws_jwk_new(&jwk, ca_account_key(visit->session.ca)))
-		object = json_pack("{s:s, s:o}", "account", account_url(visit->session.account),
+		object = json_pack("{s:s, s:o}", "account", account_files_url(visit->session.files),
 				   "oldKey", json_loads(jwk, 0, NULL));
 	payload = json_dumps(object, JSON_COMPACT);
 	if (payload && !jws_sign(&inner, next, NULL, NULL, url, payload))
@@ -234,9 +235,8 @@ static json_t *key_change(struct visit *visit, struct key *next, const char *url
 
 static void compose_rollover(struct visit *visit, struct ca_call *call)
 {
-	struct account *account = visit->session.account;
+	struct account_files *files = visit->session.files;
 	struct ca *ca = visit->session.ca;
-	struct key *next;
 	int error;
 
 	if (!ca_directory(ca)->key_change) {
@@ -244,22 +244,23 @@ static void compose_rollover(struct visit *visit, struct ca_call *call)
 			    "%s does not replace account keys", ca_server(ca));
 		return;
 	}
-	error = account_lock(account);
+	error = account_files_lock(files);
 	if (error == -EWOULDBLOCK) {
 		failure_set(&visit->failure, "wait until it is done",
-			    "another sidestep is replacing the key in %s", account_place(account));
+			    "another sidestep is replacing the key in %s",
+			    account_files_place(files));
 		return;
 	}
 	if (!error)
-		error = account_next_key(account, &next);
+		error = account_files_make_next_key(files);
 	if (error) {
 		failure_set_errno(&visit->failure, -error, "cannot make the next key in %s",
-				  account_place(account));
+				  account_files_place(files));
 		return;
 	}
 	call->url = ca_directory(ca)->key_change;
 	call->answer = CA_ANSWER_NOTHING;
-	call->payload = key_change(visit, next, call->url);
+	call->payload = key_change(visit, account_files_next_key(files), call->url);
 	if (!call->payload)
 		failure_set_errno(&visit->failure, ENOMEM, "signing with the next key");
 }
@@ -267,21 +268,21 @@ static void compose_rollover(struct visit *visit, struct ca_call *call)
 /* Whatever the CA answers: on the disk stays what it may know. */
 static void conclude_rollover(struct visit *visit)
 {
-	struct account *account = visit->session.account;
+	struct account_files *files = visit->session.files;
 	int error;
 
 	if (!failure_is_set(&visit->failure)) {
-		error = account_take_next_key(account);
+		error = account_take_next_key(visit->session.account);
 		if (error)
 			failure_set_errno(&visit->failure, -error,
 					  "the CA has the new key, which is still called "
 					  "key.next.pem in %s",
-					  account_place(account));
+					  account_files_place(files));
 	} else if (visit->failure.problem && !visit->may_pass) {
-		error = account_drop_next_key(account);
+		error = account_files_drop_next_key(files);
 		if (error)
-			output_warning("the refused key stays in %s: %s", account_place(account),
-				       strerror(-error));
+			output_warning("the refused key stays in %s: %s",
+				       account_files_place(files), strerror(-error));
 	}
 }
 

@@ -33,7 +33,7 @@ struct certonly {
 	const struct settings *settings;
 	struct identifier *names;
 	size_t name_count;
-	char name[STORE_NAME_MAX + 1]; /* of the certificate on disk */
+	char name[CERTIFICATE_NAME_MAX + 1]; /* of the certificate on disk */
 	struct challenge_table *table;
 	struct state *state;
 	int64_t lineage;
@@ -409,7 +409,7 @@ int verb_certonly(const struct arguments *arguments, const struct settings *sett
 		.arguments = arguments, .settings = settings, .authorizations = json_array()};
 	int status;
 
-	if (arguments->cert_name && !store_name_is_valid(arguments->cert_name))
+	if (arguments->cert_name && !certificate_name_is_valid(arguments->cert_name))
 		failure_set(
 			&certonly.failure, NULL,
 			"--cert-name takes letters, digits and \"._-:\", with no dot or hyphen at "

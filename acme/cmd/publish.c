@@ -8,7 +8,7 @@
 #include "acme/config/settings.h"
 #include "acme/util/failure.h"
 #include "acme/challenge/responder.h"
-#include "acme/protocol/jws.h"
+#include "acme/crypto/digest.h"
 #include "acme/config/identifiers.h"
 #include "acme/util/output.h"
 #include "acme/cmd/verbs.h"
@@ -45,7 +45,7 @@ static bool parse_digest(uint8_t ret_digest[CHALLENGE_DIGEST_SIZE], const char *
 static void find_digest(uint8_t ret_digest[CHALLENGE_DIGEST_SIZE],
 			const struct arguments *arguments, struct failure *failure)
 {
-	_Static_assert(CHALLENGE_DIGEST_SIZE == JWS_DIGEST_SIZE, "both are SHA-256");
+	_Static_assert(CHALLENGE_DIGEST_SIZE == DIGEST_SIZE, "both are SHA-256");
 	if (!arguments->digest == !arguments->key_authorization)
 		failure_set(failure, NULL, "give one of --digest and --key-authorization");
 	else if (arguments->digest && !parse_digest(ret_digest, arguments->digest))
@@ -57,7 +57,8 @@ static void find_digest(uint8_t ret_digest[CHALLENGE_DIGEST_SIZE],
 		failure_set(failure, NULL, "--key-authorization takes TOKEN.THUMBPRINT, not '%s'",
 			    arguments->key_authorization);
 	else if (arguments->key_authorization &&
-		 jws_digest(ret_digest, arguments->key_authorization))
+		 digest_sha256(ret_digest, arguments->key_authorization,
+			       strlen(arguments->key_authorization)))
 		failure_set(failure, NULL, "wolfCrypt failed");
 }
 

@@ -10,6 +10,7 @@
 #include "acme/net/net.h"
 #include "acme/util/output.h"
 #include "acme/renewal/session.h"
+#include "acme/store/account_files.h"
 #include "acme/cmd/verbs.h"
 
 struct registering {
@@ -29,15 +30,15 @@ static void on_registered(void *context, struct failure *failure)
 static void register_report(const struct registering *registering,
 			    const struct arguments *arguments, const struct settings *settings)
 {
-	const struct account *account = registering->session.account;
-	bool is_new = account_is_new(account);
+	const char *url = account_files_url(registering->session.files);
+	bool is_new = account_is_new(registering->session.account);
 
-	output_line(is_new ? "Account made: %s" : "Account found: %s", account_url(account));
+	output_line(is_new ? "Account made: %s" : "Account found: %s", url);
 	if (!is_new && arguments->ca.email)
 		output_line(
 			"It keeps the contact address that it has: `sidestep update_account` changes it.");
-	output_document(json_pack("{s:b, s:{s:s, s:b, s:s}}", "ok", 1, "account", "url",
-				  account_url(account), "new", is_new, "server", settings->server));
+	output_document(json_pack("{s:b, s:{s:s, s:b, s:s}}", "ok", 1, "account", "url", url, "new",
+				  is_new, "server", settings->server));
 }
 
 int verb_register(const struct arguments *arguments, const struct settings *settings)

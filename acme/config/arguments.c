@@ -6,9 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "acme/protocol/account.h"
+#include "acme/util/name.h"
 #include "acme/util/failure.h"
-#include "acme/net/http.h"
 #include "acme/util/json.h"
 #include "acme/crypto/key.h"
 #include "common/challenge_table.h"
@@ -556,8 +555,7 @@ enum arguments_result arguments_parse(struct arguments *ret_arguments, int argc,
 {
 	struct parsing parsing = {
 		.root = "",
-		.arguments = {.ttl_s = CHALLENGE_TTL_DEFAULT_S,
-			      .timeout_s = HTTP_TIMEOUT_DEFAULT_S},
+		.arguments = {.ttl_s = CHALLENGE_TTL_DEFAULT_S, .timeout_s = TIMEOUT_DEFAULT_S},
 	};
 	enum arguments_result result = ARGUMENTS_WRONG;
 	bool given[OPTION_COUNT] = {false};

@@ -18,6 +18,8 @@ struct failure;
 #define CA_DEFAULT "letsencrypt"
 #define CA_STAGING "letsencrypt-staging"
 
+#define TIMEOUT_DEFAULT_S 30 /* for one request to a CA */
+
 enum verb {
 	VERB_REGISTER,
 	VERB_SHOW_ACCOUNT,

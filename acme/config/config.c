@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "acme/config/ini.h"
-#include "acme/protocol/account.h"
+#include "acme/util/name.h"
 #include "acme/util/token_bucket.h"
 #include "acme/util/failure.h"
 #include "acme/crypto/key.h"

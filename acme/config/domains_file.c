@@ -8,7 +8,7 @@
 
 #include "acme/util/failure.h"
 #include "acme/config/identifiers.h"
-#include "acme/store/store.h"
+#include "acme/util/name.h"
 #include "acme/util/string_list.h"
 
 #define BLANKS " \t\r\n\v\f"
@@ -21,7 +21,7 @@ static char *read_cert_name(const char *text, struct failure *failure)
 
 	if (string_list_split(&words, text, BLANKS))
 		failure_set_errno(failure, ENOMEM, "reading the line");
-	else if (words.count != 1 || !store_name_is_valid(words.items[0]))
+	else if (words.count != 1 || !certificate_name_is_valid(words.items[0]))
 		failure_set(failure, "letters, digits and \"._-:\", with no dot at the beginning",
 			    "behind > belongs what the certificate is called, one word");
 	else if (!(name = strdup(words.items[0])))

@@ -19,7 +19,7 @@ struct domains_file_line {
 	unsigned int number; /* from 1 */
 	const struct identifier *names;
 	size_t name_count;
-	const char *cert_name; /* that store_name_is_valid() takes */
+	const char *cert_name; /* that certificate_name_is_valid() takes */
 };
 
 /*

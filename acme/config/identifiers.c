@@ -9,7 +9,7 @@
 
 #include "acme/util/failure.h"
 #include "acme/util/string_list.h"
-#include "acme/protocol/order.h"
+#include "acme/crypto/csr.h"
 
 /* Whether a label is not ASCII, or stands for one that is not. */
 static bool is_international(const char *text)
@@ -73,10 +73,10 @@ static int add_names(struct identifier *names, size_t *count, char *text, struct
 			return -1;
 		if (has_name(names, *count, name.value))
 			continue;
-		if (*count == ORDER_NAMES_MAX) {
+		if (*count == CSR_NAMES_MAX) {
 			failure_set(failure, "spread them over several certificates",
 				    "one certificate cannot have more than %d names",
-				    ORDER_NAMES_MAX);
+				    CSR_NAMES_MAX);
 			return -1;
 		}
 		names[(*count)++] = name;
@@ -87,7 +87,7 @@ static int add_names(struct identifier *names, size_t *count, char *text, struct
 int identifiers_parse(struct identifier **ret_names, size_t *ret_count, const char *const *texts,
 		      size_t text_count, struct failure *failure)
 {
-	struct identifier *names = calloc(ORDER_NAMES_MAX, sizeof(*names));
+	struct identifier *names = calloc(CSR_NAMES_MAX, sizeof(*names));
 	size_t count = 0, i;
 	char *copy;
 

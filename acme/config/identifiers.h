@@ -12,7 +12,7 @@ struct string_list;
 
 /*
  * Parse `texts`, each one name or several with commas between; what is there
- * twice is taken once.  *ret_names is a new array of 1 to ORDER_NAMES_MAX.  0, or
+ * twice is taken once.  *ret_names is a new array of 1 to CSR_NAMES_MAX.  0, or
  * -1 with `failure` filled in.
  */
 int identifiers_parse(struct identifier **ret_names, size_t *ret_count, const char *const *texts,

@@ -9,6 +9,9 @@
 struct identifier;
 struct key;
 
+/* Names in one certificate: as many as the most generous CA takes. */
+#define CSR_NAMES_MAX 100
+
 /*
  * A request for all of the names, with an empty subject, signed by `key`;
  * *ret_der is a new buffer.  0, -E2BIG when the names are longer in all than

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "acme/protocol/account.h"
 #include "acme/crypto/certificate.h"
 #include "acme/renewal/order_outcome.h"
 #include "acme/util/failure.h"
@@ -16,6 +15,7 @@
 #include "acme/import/layouts.h"
 #include "acme/util/json.h"
 #include "acme/crypto/key.h"
+#include "acme/store/account_files.h"
 #include "acme/store/store_writer.h"
 #include "acme/config/identifiers.h"
 #include "acme/store/state.h"
@@ -161,7 +161,7 @@ static void take_judge(struct taking *taking)
 	else if (certificate->has_other_names || !certificate->name_count)
 		failure_set(taking->failure, "get one for its domains by `sidestep certonly`",
 			    "not all of its names are domains or addresses, or it has none");
-	else if (!store_name_is_valid(taking->found->name))
+	else if (!certificate_name_is_valid(taking->found->name))
 		failure_set(taking->failure, "get one for its names by `sidestep certonly`",
 			    "a certificate cannot be called so here");
 }
@@ -319,7 +319,7 @@ enum import_result import_take(const struct import_options *options, struct fail
 
 /* What is no key, or no key for our accounts, is as good as none. */
 static enum import_result copy_account(const struct import_options *options,
-				       struct account *account, struct failure *failure)
+				       struct account_files *account, struct failure *failure)
 {
 	struct key *key;
 	int error;
@@ -328,7 +328,7 @@ static enum import_result copy_account(const struct import_options *options,
 		return IMPORT_NONE;
 	error = read_key(options->found->account, &key);
 	if (!error) {
-		error = account_import_key(account, key);
+		error = account_files_import_key(account, key);
 		key_free(key);
 	}
 	if (!error)
@@ -344,13 +344,13 @@ enum import_result import_take_account(const struct import_options *options,
 				       struct failure *failure)
 {
 	enum import_result result = IMPORT_PRESENT;
-	struct account *account;
+	struct account_files *account;
 
-	if (account_open(&account, options->paths, import_server(options), options->account,
-			 failure))
+	if (account_files_open(&account, options->paths, import_server(options), options->account,
+			       failure))
 		return IMPORT_FAILED;
-	if (!account_has_key(account))
+	if (!account_files_key(account))
 		result = copy_account(options, account, failure);
-	account_free(account);
+	account_files_free(account);
 	return result;
 }

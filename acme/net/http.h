@@ -14,8 +14,6 @@ struct loop;
 struct http;
 struct http_request;
 
-#define HTTP_TIMEOUT_DEFAULT_S 30
-
 /* Directories and problems are small; certificate chains are a few KiB. */
 #define HTTP_BODY_MAX    (256 * 1024)
 #define HTTP_HEADERS_MAX (64 * 1024)

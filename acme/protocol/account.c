@@ -1,41 +1,20 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "acme/protocol/account.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include "acme/protocol/client.h"
 #include "acme/protocol/directory.h"
 #include "acme/protocol/problem.h"
+#include "acme/store/account_files.h"
 #include "acme/util/failure.h"
-#include "acme/util/file.h"
 #include "acme/util/json.h"
-#include "acme/crypto/key.h"
-#include "common/paths.h"
-
-#define KEY_FILE         "key.pem"
-#define NEXT_KEY_FILE    "key.next.pem"
-#define RETIRED_KEY_FILE "key.deactivated.pem"
-#define ACCOUNT_FILE     "account.json"
-#define ACCOUNT_FILE_MAX 65536
 
 struct account {
-	const struct paths *paths;
-	char *name; /* NULL: the default account */
-	char server_name[NAME_MAX + 1]; /* as a file's */
-	int directory; /* -1: not made yet */
-	char place[PATHS_MAX + 2 * NAME_MAX + 16]; /* of the directory, for messages */
-	struct key *key; /* NULL: none yet */
-	struct key *next; /* that is to replace it, or has at the CA; NULL: none */
-	char *url; /* NULL: not known */
+	struct account_files *files;
 	bool is_new;
 
 	/* While account_ensure() is at work. */
@@ -49,215 +28,13 @@ struct account {
 	struct failure failure;
 };
 
-/* --- on disk ------------------------------------------------------------------------ */
-
-/* A server's URL as a file name: without the scheme, and with %XX for what is special. */
-static int server_file_name(char ret_name[NAME_MAX + 1], const char *server)
-{
-	const char *c = strstr(server, "://") ? strstr(server, "://") + 3 : server;
-	size_t used = 0;
-
-	for (; *c; c++) {
-		if (used + 4 > NAME_MAX)
-			return -ENAMETOOLONG;
-		if (isalnum((unsigned char)*c) || *c == '-' || (*c == '.' && used))
-			ret_name[used++] = *c;
-		else
-			used += (size_t)sprintf(ret_name + used, "%%%02X", (unsigned char)*c);
-	}
-	ret_name[used] = '\0';
-	return 0;
-}
-
-/* The account's directory, if it is there: what never had a key leaves no trace. */
-static int open_directory(struct account *account, const char *server)
-{
-	int error;
-
-	error = server_file_name(account->server_name, server);
-	if (error)
-		return error;
-	snprintf(account->place, sizeof(account->place), "%s/accounts/%s%s%s",
-		 account->paths->state, account->server_name, account->name ? "/" : "",
-		 account->name ? account->name : "");
-	account->directory = open(account->place, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return account->directory < 0 && errno != ENOENT ? -errno : 0;
-}
-
-/* Parents are for all, accounts for us. */
-static int make_directory(struct account *account)
-{
-	int state, accounts = -1, server = -1, error;
-
-	if (account->directory >= 0)
-		return 0;
-	error = file_open_path(account->paths->state, 0755, &state);
-	if (error)
-		return error;
-	error = file_open_directory(state, "accounts", 0700, &accounts);
-	if (!error)
-		error = file_open_directory(accounts, account->server_name, 0700, &server);
-	if (!error && account->name)
-		error = file_open_directory(server, account->name, 0700, &account->directory);
-	else if (!error)
-		account->directory = server;
-	if (server >= 0 && server != account->directory)
-		close(server);
-	if (accounts >= 0)
-		close(accounts);
-	close(state);
-	return error;
-}
-
-/* 0 also when there is none; other types of keys than ours are for certificates. */
-static int load_key(struct account *account, const char *file, struct key **ret_key)
-{
-	struct key *key = NULL;
-	size_t size;
-	char *pem;
-	int error;
-
-	error = file_read(account->directory, file, KEY_PEM_MAX, &pem, &size);
-	if (error)
-		return error == -ENOENT ? 0 : error;
-	error = key_from_pem(&key, pem, size);
-	explicit_bzero(pem, size);
-	free(pem);
-	if (!error && key_type_of(key) != KEY_P256)
-		error = -EBADMSG;
-	if (error)
-		key_free(key);
-	else
-		*ret_key = key;
-	return error;
-}
-
-/* 0 also when there is none; what cannot be understood is as good as none: the CA knows. */
-static int load_url(struct account *account)
-{
-	json_t *object;
-	const char *url;
-	size_t size;
-	char *text;
-	int error;
-
-	error = file_read(account->directory, ACCOUNT_FILE, ACCOUNT_FILE_MAX, &text, &size);
-	if (error)
-		return error == -ENOENT ? 0 : error;
-	object = json_read(text, size);
-	url = json_read_url(object, "url");
-	if (url && account->key) {
-		account->url = strdup(url);
-		error = account->url ? 0 : -ENOMEM;
-	}
-	json_decref(object);
-	free(text);
-	return error;
-}
-
-/* In a file of its own, which must not exist: -EEXIST. */
-static int write_account_key(struct account *account, const char *file, struct key *key)
-{
-	const struct file_access access = file_access_own(0600);
-	char pem[KEY_PEM_MAX];
-	int size, error;
-
-	size = key_to_pem(key, pem);
-	error = size < 0 ? size
-			 : file_create_atomically(account->directory, file, &access, pem,
-						  (size_t)size);
-	explicit_bzero(pem, sizeof(pem));
-	return error;
-}
-
-/* Another process may have made one at the same time: then that is ours too. */
-static int make_account_key(struct account *account, const char *file, struct key **ret_key)
-{
-	struct key *key;
-	int error;
-
-	error = make_directory(account);
-	if (!error)
-		error = key_generate(&key, KEY_P256);
-	if (error)
-		return error;
-	error = write_account_key(account, file, key);
-	if (error) {
-		key_free(key);
-		return error == -EEXIST ? load_key(account, file, ret_key) : error;
-	}
-	*ret_key = key;
-	return 0;
-}
-
-static int save_url(struct account *account)
-{
-	const struct file_access access = file_access_own(0600);
-	json_t *object;
-	char *text;
-	int error;
-
-	object = json_pack("{s:s, s:s}", "url", account->url, "server", ca_server(account->ca));
-	text = json_dumps(object, JSON_INDENT(2));
-	json_decref(object);
-	if (!text)
-		return -ENOMEM;
-	error = file_replace(account->directory, ACCOUNT_FILE, &access, text, strlen(text));
-	free(text);
-	return error;
-}
-
-bool account_name_is_valid(const char *name)
-{
-	size_t length = strlen(name);
-
-	/* No dot: such names are those of the default account's files. */
-	return length > 0 && length <= ACCOUNT_NAME_MAX && name[0] != '-' &&
-	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") ==
-		       length;
-}
-
-static int keep_name(struct account *account, const char *name)
-{
-	account->name = strdup(name);
-	return account->name ? 0 : -ENOMEM;
-}
-
-int account_open(struct account **ret_account, const struct paths *paths, const char *server,
-		 const char *name, struct failure *failure)
+struct account *account_new(struct account_files *files)
 {
 	struct account *account = calloc(1, sizeof(*account));
-	int error;
 
-	if (!account) {
-		failure_set_errno(failure, ENOMEM, "opening the account");
-		return -1;
-	}
-	account->paths = paths;
-	account->directory = -1;
-	error = name && strcmp(name, ACCOUNT_DEFAULT) != 0 ? keep_name(account, name) : 0;
-	if (!error)
-		error = open_directory(account, server);
-	if (!error && account->directory >= 0)
-		error = load_key(account, KEY_FILE, &account->key);
-	if (!error && account->directory >= 0)
-		error = load_key(account, NEXT_KEY_FILE, &account->next);
-	if (!error && account->directory >= 0)
-		error = load_url(account);
-	if (!error) {
-		*ret_account = account;
-		return 0;
-	}
-	if (error == -EBADMSG)
-		failure_set(failure,
-			    "restore it from a backup, or move its directory away to begin with a "
-			    "new account",
-			    "the account key %s/" KEY_FILE " is damaged", account->place);
-	else
-		failure_set_errno(failure, -error, "cannot open the account in %s/accounts",
-				  paths->state);
-	account_free(account);
-	return -1;
+	if (account)
+		account->files = files;
+	return account;
 }
 
 void account_free(struct account *account)
@@ -266,35 +43,7 @@ void account_free(struct account *account)
 		return;
 	ca_cancel(account->request);
 	failure_done(&account->failure);
-	key_free(account->key);
-	key_free(account->next);
-	free(account->url);
-	free(account->name);
-	if (account->directory >= 0)
-		close(account->directory);
 	free(account);
-}
-
-const char *account_url(const struct account *account)
-{
-	return account->url;
-}
-
-bool account_has_key(const struct account *account)
-{
-	return account->key;
-}
-
-int account_import_key(struct account *account, struct key *key)
-{
-	int error;
-
-	if (key_type_of(key) != KEY_P256)
-		return -EBADMSG;
-	error = make_directory(account);
-	if (!error)
-		error = write_account_key(account, KEY_FILE, key);
-	return error ? error : load_key(account, KEY_FILE, &account->key);
 }
 
 bool account_is_new(const struct account *account)
@@ -302,85 +51,16 @@ bool account_is_new(const struct account *account)
 	return account->is_new;
 }
 
-const char *account_place(const struct account *account)
-{
-	return account->place;
-}
-
-/* --- another key ---------------------------------------------------------------------- */
-
-int account_lock(struct account *account)
-{
-	return flock(account->directory, LOCK_EX | LOCK_NB) ? -errno : 0;
-}
-
-int account_next_key(struct account *account, struct key **ret_key)
-{
-	int error = 0;
-
-	if (!account->next)
-		error = make_account_key(account, NEXT_KEY_FILE, &account->next);
-	if (!error)
-		*ret_key = account->next;
-	return error;
-}
-
-/* Whether the file still holds the key that was loaded from it. */
-static bool next_key_is_on_disk(struct account *account)
-{
-	uint8_t ours[KEY_PUBLIC_MAX], found[KEY_PUBLIC_MAX];
-	struct key *key = NULL;
-	bool same;
-	int size;
-
-	if (load_key(account, NEXT_KEY_FILE, &key) || !key)
-		return false;
-	size = key_public(account->next, ours);
-	same = size > 0 && key_public(key, found) == size && memcmp(ours, found, (size_t)size) == 0;
-	key_free(key);
-	return same;
-}
-
+/* The CA must not keep a key that account_files_take_next_key() frees. */
 int account_take_next_key(struct account *account)
 {
-	int error = 0;
+	struct account_files *files = account->files;
+	int error = account_files_take_next_key(files);
 
-	/* Who is replacing it right now does the rest by itself. */
-	if (!account_lock(account) && next_key_is_on_disk(account)) {
-		if (renameat(account->directory, NEXT_KEY_FILE, account->directory, KEY_FILE))
-			return -errno;
-		error = file_sync_directory(account->directory);
-	}
-	if (error)
-		return error;
-	error = ca_set_account(account->ca, account->next, account->url);
-	if (error)
-		return error;
-	key_free(account->key);
-	account->key = account->next;
-	account->next = NULL;
-	return 0;
+	return error ? error
+		     : ca_set_account(account->ca, account_files_key(files),
+				      account_files_url(files));
 }
-
-int account_drop_next_key(struct account *account)
-{
-	key_free(account->next);
-	account->next = NULL;
-	if (unlinkat(account->directory, NEXT_KEY_FILE, 0) && errno != ENOENT)
-		return -errno;
-	return file_sync_directory(account->directory);
-}
-
-int account_retire(struct account *account)
-{
-	if (renameat(account->directory, KEY_FILE, account->directory, RETIRED_KEY_FILE))
-		return -errno;
-	if (unlinkat(account->directory, ACCOUNT_FILE, 0) && errno != ENOENT)
-		return -errno;
-	return file_sync_directory(account->directory);
-}
-
-/* --- at the CA ------------------------------------------------------------------------ */
 
 static void account_finish(struct account *account)
 {
@@ -390,7 +70,8 @@ static void account_finish(struct account *account)
 /* The account is known: use it. */
 static void account_adopt(struct account *account)
 {
-	if (ca_set_account(account->ca, account->key, account->url))
+	if (ca_set_account(account->ca, account_files_key(account->files),
+			   account_files_url(account->files)))
 		failure_set_errno(&account->failure, ENOMEM, "using the account");
 	account_finish(account);
 }
@@ -410,14 +91,15 @@ static void take_account(struct account *account, const struct ca_reply *reply)
 		failure_set(&account->failure,
 			    "move the directory away and run `sidestep register --agree-tos` for a "
 			    "new account",
-			    "the account in %s is %s at the CA", account->place, status);
+			    "the account in %s is %s at the CA",
+			    account_files_place(account->files), status);
 	} else {
-		free(account->url);
-		account->url = strdup(reply->location);
-		error = account->url ? save_url(account) : -ENOMEM;
+		error = account_files_save_url(account->files, reply->location,
+					       ca_server(account->ca));
 		if (error)
 			failure_set_errno(&account->failure, -error,
-					  "cannot write the account into %s", account->place);
+					  "cannot write the account into %s",
+					  account_files_place(account->files));
 	}
 	if (failure_is_set(&account->failure))
 		account_finish(account);
@@ -443,7 +125,8 @@ static void take_next(struct account *account, struct ca_reply *reply)
 	error = account_take_next_key(account);
 	if (error) {
 		failure_set_errno(&account->failure, -error,
-				  "cannot put the account's next key to use in %s", account->place);
+				  "cannot put the account's next key to use in %s",
+				  account_files_place(account->files));
 		account_finish(account);
 		return;
 	}
@@ -471,7 +154,8 @@ static void on_account(void *context, struct ca_reply *reply)
 
 static void account_post(struct account *account, json_t *payload)
 {
-	struct key *key = account->trying_next ? account->next : account->key;
+	struct key *key = account->trying_next ? account_files_next_key(account->files)
+					       : account_files_key(account->files);
 	struct ca_call call = {.url = ca_directory(account->ca)->new_account,
 			       .payload = payload,
 			       .signer = CA_SIGNED_BY_KEY,
@@ -500,7 +184,7 @@ static bool may_create(struct account *account)
 
 	if (account->options->must_exist)
 		failure_set(&account->failure, "`sidestep register` makes one",
-			    "there is no account in %s", account->place);
+			    "there is no account in %s", account_files_place(account->files));
 	else if (directory->external_account_required && !account->options->eab.key_id)
 		failure_set(&account->failure,
 			    "get a key id and an HMAC key there, and give them with --eab-kid and "
@@ -519,17 +203,16 @@ static void account_create(struct account *account)
 {
 	const char *email = account->options->email;
 	json_t *payload;
-	int error = 0;
+	int error;
 
 	if (!may_create(account)) {
 		account_finish(account);
 		return;
 	}
-	if (!account->key)
-		error = make_account_key(account, KEY_FILE, &account->key);
+	error = account_files_make_key(account->files);
 	if (error) {
 		failure_set_errno(&account->failure, -error, "cannot make the account key in %s",
-				  account->place);
+				  account_files_place(account->files));
 		account_finish(account);
 		return;
 	}
@@ -539,7 +222,7 @@ static void account_create(struct account *account)
 	     json_object_set_new(payload, "termsOfServiceAgreed", json_true())) ||
 	    (account->options->eab.key_id &&
 	     json_object_set_new(payload, "externalAccountBinding",
-				 eab_bind(&account->options->eab, account->key,
+				 eab_bind(&account->options->eab, account_files_key(account->files),
 					  ca_directory(account->ca)->new_account)))) {
 		json_decref(payload);
 		payload = NULL;
@@ -550,9 +233,9 @@ static void account_create(struct account *account)
 /* By the present key, or with a new one. */
 static void go_by_key(struct account *account)
 {
-	if (account->url && !account->options->ask_ca)
+	if (account_files_url(account->files) && !account->options->ask_ca)
 		account_adopt(account);
-	else if (account->key)
+	else if (account_files_key(account->files))
 		account_look_up(account);
 	else
 		account_create(account);
@@ -565,7 +248,7 @@ void account_ensure(struct account *account, struct ca *ca, const struct account
 	account->options = options;
 	account->done = done;
 	account->context = context;
-	account->trying_next = account->next != NULL;
+	account->trying_next = account_files_next_key(account->files);
 	if (account->trying_next)
 		account_look_up(account);
 	else

@@ -62,7 +62,7 @@ static bool authorization_arm(struct authorization *authorization, const char *t
 	int error;
 
 	authorization->armed_ns = challenge_clock_ns();
-	_Static_assert(CHALLENGE_DIGEST_SIZE == JWS_DIGEST_SIZE, "both are SHA-256");
+	_Static_assert(CHALLENGE_DIGEST_SIZE == DIGEST_SIZE, "both are SHA-256");
 	error = jws_key_authorization_digest(digest, ca_account_key(order->ca), token);
 	if (!error)
 		error = challenge_table_publish(order->table, authorization->identifier, digest,

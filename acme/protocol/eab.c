@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <wolfssl/wolfcrypt/hmac.h>
 
+#include "acme/crypto/digest.h"
 #include "acme/util/base64url.h"
 #include "acme/util/failure.h"
 #include "acme/util/file.h"
@@ -57,22 +57,6 @@ void eab_done(struct eab *eab)
 	explicit_bzero(eab, sizeof(*eab));
 }
 
-static int eab_mac(uint8_t ret_mac[WC_SHA256_DIGEST_SIZE], const struct eab *eab, const char *text)
-{
-	Hmac hmac;
-	int result;
-
-	if (wc_HmacInit(&hmac, NULL, INVALID_DEVID))
-		return -EIO;
-	result = wc_HmacSetKey(&hmac, WC_SHA256, eab->key, (word32)eab->key_size);
-	if (!result)
-		result = wc_HmacUpdate(&hmac, (const byte *)text, (word32)strlen(text));
-	if (!result)
-		result = wc_HmacFinal(&hmac, ret_mac);
-	wc_HmacFree(&hmac);
-	return result ? -EIO : 0;
-}
-
 static char *encode_header(const struct eab *eab, const char *url)
 {
 	json_t *header =
@@ -88,16 +72,16 @@ static char *encode_header(const struct eab *eab, const char *url)
 
 json_t *eab_bind(const struct eab *eab, struct key *account_key, const char *url)
 {
-	char mac_text[BASE64URL_LENGTH(WC_SHA256_DIGEST_SIZE) + 1], *jwk = NULL, *text = NULL;
+	char mac_text[BASE64URL_LENGTH(DIGEST_SIZE) + 1], *jwk = NULL, *text = NULL;
 	char *header = encode_header(eab, url), *payload = NULL;
-	uint8_t bytes[WC_SHA256_DIGEST_SIZE];
+	uint8_t bytes[DIGEST_SIZE];
 	json_t *binding = NULL;
 
 	if (!jws_jwk_new(&jwk, account_key))
 		payload = base64url_new(jwk, strlen(jwk));
 	if (header && payload && asprintf(&text, "%s.%s", header, payload) < 0)
 		text = NULL;
-	if (text && !eab_mac(bytes, eab, text)) {
+	if (text && !digest_hmac_sha256(bytes, eab->key, eab->key_size, text)) {
 		base64url_encode(mac_text, bytes, sizeof(bytes));
 		binding = json_pack("{s:s, s:s, s:s}", "protected", header, "payload", payload,
 				    "signature", mac_text);

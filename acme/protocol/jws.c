@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <wolfssl/wolfcrypt/hash.h>
 
-#include "acme/util/base64url.h"
+#include "acme/crypto/digest.h"
 #include "acme/crypto/key.h"
+#include "acme/util/base64url.h"
 
 /*
  * A public key as a JWK with its members in the order of RFC 7638 section 3.2,
@@ -59,11 +59,6 @@ static char *header_new(struct key *key, const char *jwk, const char *key_id, co
 	return encoded;
 }
 
-int jws_digest(uint8_t ret_digest[JWS_DIGEST_SIZE], const char *text)
-{
-	return wc_Sha256Hash((const byte *)text, (word32)strlen(text), ret_digest) ? -EIO : 0;
-}
-
 int jws_sign(char **ret_body, struct key *key, const char *key_id, const char *nonce,
 	     const char *url, const char *payload)
 {
@@ -103,25 +98,25 @@ out:
 	return error;
 }
 
-int jws_key_authorization_digest(uint8_t ret_digest[JWS_DIGEST_SIZE], struct key *key,
+int jws_key_authorization_digest(uint8_t ret_digest[DIGEST_SIZE], struct key *key,
 				 const char *token)
 {
-	char thumbprint_text[BASE64URL_LENGTH(JWS_DIGEST_SIZE) + 1];
-	uint8_t thumbprint[JWS_DIGEST_SIZE];
+	char thumbprint_text[BASE64URL_LENGTH(DIGEST_SIZE) + 1];
+	uint8_t thumbprint[DIGEST_SIZE];
 	char *key_authorization, *jwk;
 	int error;
 
 	error = jws_jwk_new(&jwk, key);
 	if (error)
 		return error;
-	error = jws_digest(thumbprint, jwk);
+	error = digest_sha256(thumbprint, jwk, strlen(jwk));
 	free(jwk);
 	if (error)
 		return error;
 	base64url_encode(thumbprint_text, thumbprint, sizeof(thumbprint));
 	if (asprintf(&key_authorization, "%s.%s", token, thumbprint_text) < 0)
 		return -ENOMEM;
-	error = jws_digest(ret_digest, key_authorization);
+	error = digest_sha256(ret_digest, key_authorization, strlen(key_authorization));
 	free(key_authorization);
 	return error;
 }

@@ -8,9 +8,9 @@
 
 #include <stdint.h>
 
-struct key;
+#include "acme/crypto/digest.h"
 
-#define JWS_DIGEST_SIZE 32 /* SHA-256 */
+struct key;
 
 /*
  * Sign `payload` ("" for POST-as-GET, RFC 8555 section 6.3).  The protected
@@ -25,10 +25,7 @@ int jws_sign(char **ret_body, struct key *key, const char *key_id, const char *n
 int jws_jwk_new(char **ret_jwk, struct key *key);
 
 /* SHA-256 of the key authorization of `token`: RFC 8555 section 8.1.  0, -ENOMEM or -EIO. */
-int jws_key_authorization_digest(uint8_t ret_digest[JWS_DIGEST_SIZE], struct key *key,
+int jws_key_authorization_digest(uint8_t ret_digest[DIGEST_SIZE], struct key *key,
 				 const char *token);
-
-/* SHA-256 of any string.  0 or -EIO. */
-int jws_digest(uint8_t ret_digest[JWS_DIGEST_SIZE], const char *text);
 
 #endif

@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "acme/protocol/link_header.h"
 
-#include <curl/curl.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "acme/util/json.h"
+#include "acme/net/url.h"
 
-#define BLANKS     " \t"
-#define URL_LENGTH 2048
+#define BLANKS " \t"
 
 static const char *skip_link_blanks(const char *at)
 {
@@ -83,23 +80,6 @@ static const char *read_parameters(const char *at, const char *relation, bool *r
 	return *at == ',' || !*at ? at : NULL;
 }
 
-/* A new string; NULL: it is no URL of ours, or memory is out. */
-static char *resolve_url(const char *target, size_t length, const char *base)
-{
-	char *relative = strndup(target, length), *absolute = NULL, *url = NULL;
-	CURLU *handle = curl_url();
-
-	if (relative && handle && length < URL_LENGTH &&
-	    !curl_url_set(handle, CURLUPART_URL, base, 0) &&
-	    !curl_url_set(handle, CURLUPART_URL, relative, 0) &&
-	    !curl_url_get(handle, CURLUPART_URL, &absolute, 0) && url_is_usable(absolute))
-		url = strdup(absolute);
-	curl_free(absolute);
-	curl_url_cleanup(handle);
-	free(relative);
-	return url;
-}
-
 size_t link_header_read(char **ret_urls, size_t max, const char *value, const char *relation,
 			const char *base)
 {
@@ -120,7 +100,7 @@ size_t link_header_read(char **ret_urls, size_t max, const char *value, const ch
 			break;
 		if (!matches)
 			continue;
-		ret_urls[count] = resolve_url(target, (size_t)(end - target), base);
+		ret_urls[count] = url_resolve(target, (size_t)(end - target), base);
 		count += ret_urls[count] != NULL;
 	}
 	return count;

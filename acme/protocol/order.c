@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "acme/crypto/csr.h"
 #include "acme/protocol/authorization.h"
 #include "acme/util/base64url.h"
 #include "acme/protocol/client.h"
@@ -27,7 +28,7 @@ struct order {
 	char *url;
 	char *finalize_url;
 	struct authorization_order authorization_order;
-	struct authorization *authorizations[ORDER_NAMES_MAX];
+	struct authorization *authorizations[CSR_NAMES_MAX];
 	size_t authorization_count;
 	struct ca_request *request;
 	struct chain_select *chains;
@@ -270,7 +271,7 @@ static void order_authorize(struct order *order, const json_t *urls)
 	size_t count = json_array_size(urls), i;
 	const char *url;
 
-	if (count == 0 || count > ORDER_NAMES_MAX) {
+	if (count == 0 || count > CSR_NAMES_MAX) {
 		failure_set(&order->failure, "tell the CA's operator",
 			    "the CA's order has %zu authorizations", count);
 		order_enter(order, ORDER_FAILED);
@@ -429,7 +430,7 @@ struct order *order_new(const struct order_options *options)
 {
 	struct order *order = calloc(1, sizeof(*order));
 
-	assert(options->identifier_count > 0 && options->identifier_count <= ORDER_NAMES_MAX);
+	assert(options->identifier_count > 0 && options->identifier_count <= CSR_NAMES_MAX);
 	if (!order)
 		return NULL;
 	order->options = options;

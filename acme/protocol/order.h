@@ -21,9 +21,6 @@ struct identifier;
 struct order;
 struct paths;
 
-/* As many as the most generous CA takes in one certificate. */
-#define ORDER_NAMES_MAX 100
-
 enum order_state {
 	ORDER_CREATING,
 	ORDER_AUTHORIZING,
@@ -42,7 +39,7 @@ struct order_options {
 	struct selfcheck *selfcheck; /* NULL: none */
 	const struct paths *paths; /* where what came for the names is told */
 	const struct identifier *identifiers;
-	size_t identifier_count; /* 1 to ORDER_NAMES_MAX */
+	size_t identifier_count; /* 1 to CSR_NAMES_MAX */
 	const uint8_t *csr; /* DER, for these names; its key is already on the disk */
 	size_t csr_size;
 	const char *replaces; /* the certificate it is to replace: RFC 9773 section 5; or NULL */

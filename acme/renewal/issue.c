@@ -12,11 +12,14 @@
 #include "acme/crypto/csr.h"
 #include "acme/util/failure.h"
 #include "acme/crypto/key.h"
+#include "acme/net/http.h"
 #include "acme/store/store_writer.h"
 #include "acme/protocol/order.h"
 #include "acme/renewal/progress.h"
 #include "acme/store/store.h"
 #include "acme/util/certificate_spec.h"
+
+_Static_assert(HTTP_BODY_MAX <= STORE_PEM_MAX, "a chain that the CA sends can be stored");
 
 struct issue {
 	const struct issue_options *options;

@@ -12,6 +12,7 @@
 #include "acme/config/settings.h"
 #include "acme/protocol/directory.h"
 #include "acme/net/dns.h"
+#include "acme/store/account_files.h"
 #include "acme/util/failure.h"
 #include "acme/net/loop.h"
 #include "acme/net/net.h"
@@ -34,7 +35,7 @@ struct preflight {
 	const struct preflight_options *options;
 	struct dns *dns;
 	struct ca *ca; /* for its directory only */
-	struct account *account; /* NULL: it cannot be read */
+	struct account_files *account; /* NULL: it cannot be read */
 	bool ca_has_told; /* or failed, which whoever orders will hear about */
 	bool is_over;
 	struct timer timer; /* until the CA's deadline; then, at once, for telling */
@@ -51,7 +52,7 @@ static void judge_caa(const struct preflight *preflight, struct preflight_name *
 		.issuers = (const char *const *)directory->caa_identities,
 		.issuer_count = directory->caa_identity_count,
 		.method = METHOD,
-		.account_url = preflight->account ? account_url(preflight->account) : NULL,
+		.account_url = preflight->account ? account_files_url(preflight->account) : NULL,
 	};
 	const struct dns_answer *answer = &name->lookup.caa;
 
@@ -135,8 +136,8 @@ static int preflight_prepare(struct preflight *preflight, struct failure *failur
 		return -1;
 	}
 	/* Who may not read the account still learns the rest. */
-	if (account_open(&preflight->account, settings->paths, options->server,
-			 options->account ? options->account : ca.account, &no_account))
+	if (account_files_open(&preflight->account, settings->paths, options->server,
+			       options->account ? options->account : ca.account, &no_account))
 		preflight->account = NULL;
 	failure_done(&no_account);
 	return 0;
@@ -202,7 +203,7 @@ void preflight_free(struct preflight *preflight)
 		dns_lookup_result_done(&preflight->items[i].name.lookup);
 	}
 	loop_timer_stop(preflight->options->net->loop, &preflight->timer);
-	account_free(preflight->account);
+	account_files_free(preflight->account);
 	ca_free(preflight->ca);
 	dns_free(preflight->dns);
 	free(preflight);

@@ -3,13 +3,14 @@
 #ifndef ACME_RENEWAL_PROGRESS_H
 #define ACME_RENEWAL_PROGRESS_H
 
+#include "acme/crypto/csr.h"
 #include "acme/protocol/authorization.h"
 #include "acme/protocol/order.h"
 
 /* All zero at the beginning. */
 struct progress {
 	enum order_state order;
-	enum authorization_state authorizations[ORDER_NAMES_MAX];
+	enum authorization_state authorizations[CSR_NAMES_MAX];
 };
 
 /* Tell what is new since the last time. */

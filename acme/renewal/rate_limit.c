@@ -7,13 +7,13 @@
 #include <libpsl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <wolfssl/wolfcrypt/sha256.h>
 
+#include "acme/crypto/csr.h"
+#include "acme/crypto/digest.h"
 #include "acme/util/token_bucket.h"
 #include "acme/config/config.h"
 #include "acme/config/settings.h"
 #include "acme/util/failure.h"
-#include "acme/protocol/order.h"
 #include "acme/store/state.h"
 
 #define US_PER_S INT64_C(1000000)
@@ -112,11 +112,11 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-#define SCOPES_MAX (ORDER_NAMES_MAX + 2)
+#define SCOPES_MAX (CSR_NAMES_MAX + 2)
 
 /* The buckets that an order takes from: a limit and what it counts by. */
 struct scopes {
-	char set[2 * WC_SHA256_DIGEST_SIZE + 1];
+	char set[2 * DIGEST_SIZE + 1];
 	size_t count;
 	struct {
 		enum limit limit;
@@ -134,34 +134,27 @@ static void add_scope(struct scopes *scopes, enum limit limit, const char *accou
 }
 
 /* The same names in any order are the same set: a fingerprint of them, sorted. */
-static int hash_set(char ret_text[2 * WC_SHA256_DIGEST_SIZE + 1], const char **names, size_t count)
+static int hash_set(char ret_text[2 * DIGEST_SIZE + 1], const char **names, size_t count)
 {
-	uint8_t digest[WC_SHA256_DIGEST_SIZE];
-	wc_Sha256 sha;
-	int bad;
+	uint8_t digest[DIGEST_SIZE];
 	size_t i;
 
-	if (wc_InitSha256(&sha))
-		return -ENOMEM;
-	bad = 0;
-	for (i = 0; i < count; i++)
-		bad |= wc_Sha256Update(&sha, (const byte *)names[i], (word32)strlen(names[i]) + 1);
-	bad |= wc_Sha256Final(&sha, digest);
-	wc_Sha256Free(&sha);
+	if (digest_sha256_texts(digest, names, count))
+		return -EIO;
 	for (i = 0; i < sizeof(digest); i++)
 		snprintf(ret_text + 2 * i, 3, "%02x", digest[i]);
-	return bad ? -EIO : 0;
+	return 0;
 }
 
 static int find_scopes(struct scopes *scopes, const struct rate_limit *rate_limit,
 		       const struct rate_limit_order *order)
 {
-	const char *names[ORDER_NAMES_MAX], *domain, *last = NULL;
+	const char *names[CSR_NAMES_MAX], *domain, *last = NULL;
 	size_t count = order->identifiers->count, i;
 
 	*scopes = (struct scopes){0};
-	if (count > ORDER_NAMES_MAX)
-		count = ORDER_NAMES_MAX;
+	if (count > CSR_NAMES_MAX)
+		count = CSR_NAMES_MAX;
 	for (i = 0; i < count; i++)
 		names[i] = order->identifiers->items[i];
 	qsort(names, count, sizeof(*names), compare_names);

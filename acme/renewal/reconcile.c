@@ -12,7 +12,7 @@
 #include "acme/config/domains_file.h"
 #include "acme/util/failure.h"
 #include "acme/config/identifiers.h"
-#include "acme/protocol/order.h"
+#include "acme/crypto/csr.h"
 #include "acme/util/output.h"
 #include "acme/store/state.h"
 #include "acme/store/store.h"
@@ -78,7 +78,7 @@ static int take_certificate(struct taking *taking)
 	size_t count = 0;
 	int error = 0;
 
-	if (!store_name_is_valid(cert_name))
+	if (!certificate_name_is_valid(cert_name))
 		failure_set(&failure, "letters, digits and \"._-:\", with no dot at the beginning",
 			    "a certificate cannot be called '%s'", cert_name);
 	if (!failure_is_set(&failure) &&

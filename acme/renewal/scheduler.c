@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "acme/protocol/account.h"
+#include "acme/util/name.h"
 #include "acme/renewal/rate_limit.h"
 #include "acme/config/settings.h"
 #include "acme/renewal/order_outcome.h"

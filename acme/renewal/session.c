@@ -8,6 +8,7 @@
 
 #include "acme/protocol/client.h"
 #include "acme/config/settings.h"
+#include "acme/store/account_files.h"
 #include "acme/util/failure.h"
 #include "acme/net/net.h"
 #include "acme/util/output.h"
@@ -22,8 +23,8 @@ int session_open(struct session *session, const struct net *net, const struct se
 	*session = (struct session){0};
 	if ((ca.eab_kid &&
 	     eab_read(&session->options.eab, ca.eab_kid, ca.eab_hmac_key_file, failure)) ||
-	    account_open(&session->account, settings->paths, server, name ? name : ca.account,
-			 failure)) {
+	    account_files_open(&session->files, settings->paths, server, name ? name : ca.account,
+			       failure)) {
 		session_close(session);
 		return -1;
 	}
@@ -33,6 +34,9 @@ int session_open(struct session *session, const struct net *net, const struct se
 	}
 	session->options.agree_tos = ca.agree_tos;
 	session->options.email = session->email;
+	session->account = account_new(session->files);
+	if (!session->account)
+		error = -ENOMEM;
 	if (!error)
 		error = ca_new(&session->ca, net->http, server, ca.cacert);
 	if (!error)
@@ -65,6 +69,7 @@ void session_start(struct session *session, void (*ready)(void *context, struct 
 void session_close(struct session *session)
 {
 	account_free(session->account);
+	account_files_free(session->files);
 	ca_free(session->ca);
 	eab_done(&session->options.eab);
 	free(session->email);

@@ -13,6 +13,7 @@ struct net;
 struct session {
 	char *email; /* NULL: none */
 	struct ca *ca;
+	struct account_files *files;
 	struct account *account;
 	struct account_options options;
 	void (*ready)(void *context, struct failure *failure);

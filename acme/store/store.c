@@ -20,15 +20,6 @@ const char *const store_file_names[STORE_FILES] = {
 	[STORE_FULLCHAIN] = "fullchain.pem",
 };
 
-bool store_name_is_valid(const char *name)
-{
-	size_t length = strlen(name);
-
-	return length > 0 && length <= STORE_NAME_MAX && name[0] != '.' && name[0] != '-' &&
-	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-			    "._-:") == length;
-}
-
 void store_live_path(char ret_path[STORE_PATH_MAX + 1], const struct paths *paths, const char *name)
 {
 	snprintf(ret_path, STORE_PATH_MAX + 1, "%s/live/%s", paths->state, name);
@@ -57,7 +48,7 @@ static char *read_origin(const struct paths *paths, const char *name, const char
 
 bool store_is_of_order(const struct paths *paths, const char *name, const char *order_url)
 {
-	char *url = store_name_is_valid(name) ? read_origin(paths, name, "order") : NULL;
+	char *url = certificate_name_is_valid(name) ? read_origin(paths, name, "order") : NULL;
 	bool is = url && strcmp(url, order_url) == 0;
 
 	free(url);
@@ -71,7 +62,7 @@ int store_read(struct stored *ret_stored, const struct paths *paths, const char 
 	size_t size;
 	int error;
 
-	if (!store_name_is_valid(name))
+	if (!certificate_name_is_valid(name))
 		return -ENOENT;
 	strcpy(stored.name, name);
 	store_live_path(stored.path, paths, name);
@@ -101,7 +92,7 @@ int store_read_key(struct key **ret_key, const struct paths *paths, const char *
 	size_t size;
 	int error;
 
-	if (!store_name_is_valid(name))
+	if (!certificate_name_is_valid(name))
 		return -ENOENT;
 	snprintf(file, sizeof(file), "%s/live/%s/%s", paths->state, name,
 		 store_file_names[STORE_PRIVKEY]);
@@ -116,7 +107,7 @@ int store_read_key(struct key **ret_key, const struct paths *paths, const char *
 
 static int select_name(const struct dirent *entry)
 {
-	return store_name_is_valid(entry->d_name);
+	return certificate_name_is_valid(entry->d_name);
 }
 
 int store_names(char ***ret_names, size_t *ret_count, const struct paths *paths)

@@ -23,12 +23,12 @@
 #include <stddef.h>
 
 #include "acme/crypto/certificate.h"
+#include "acme/util/name.h"
 #include "common/paths.h"
 
 struct key;
 
-#define STORE_NAME_MAX    253
-#define STORE_PATH_MAX    (PATHS_MAX + STORE_NAME_MAX + 8)
+#define STORE_PATH_MAX    (PATHS_MAX + CERTIFICATE_NAME_MAX + 8)
 #define STORE_PEM_MAX     (256 * 1024)
 #define STORE_CURRENT     "current"
 #define STORE_ORIGIN_FILE "origin.json"
@@ -42,14 +42,11 @@ extern const char *const store_file_names[STORE_FILES];
 
 /* One certificate that is in use. */
 struct stored {
-	char name[STORE_NAME_MAX + 1];
+	char name[CERTIFICATE_NAME_MAX + 1];
 	char path[STORE_PATH_MAX + 1]; /* of its directory below live/ */
 	char *server; /* of the CA that issued it; NULL: unknown */
 	struct certificate certificate;
 };
-
-/* Whether it can be a certificate's name: letters, digits, "._-:", no dot at the beginning. */
-bool store_name_is_valid(const char *name);
 
 /* Write the directory of `name` below live/. */
 void store_live_path(char ret_path[STORE_PATH_MAX + 1], const struct paths *paths,

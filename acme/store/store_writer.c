@@ -16,7 +16,6 @@
 #include "acme/crypto/certificate.h"
 #include "acme/util/failure.h"
 #include "acme/util/file.h"
-#include "acme/net/http.h"
 #include "acme/crypto/key.h"
 #include "acme/store/store.h"
 
@@ -25,12 +24,12 @@
 #define NEW_CURRENT    "current.new"
 #define REFUSED        "refused"
 #define NEW_LIVE       ".new" /* no certificate's name begins with a dot */
-#define LINK_MAX       (STORE_NAME_MAX + 64)
+#define LINK_MAX       (CERTIFICATE_NAME_MAX + 64)
 #define TOP_MODE       0700 /* of live/ and archive/, as with Certbot */
 #define DIRECTORY_MODE 0755
 
 /* The chain twice, as chain.pem and fullchain.pem, and the rest. */
-#define RESERVE_SIZE (2 * HTTP_BODY_MAX + 65536)
+#define RESERVE_SIZE (2 * STORE_PEM_MAX + 65536)
 
 static const mode_t default_modes[STORE_FILES] = {
 	[STORE_PRIVKEY] = 0600,
@@ -40,7 +39,7 @@ static const mode_t default_modes[STORE_FILES] = {
 };
 
 struct store_writer {
-	char name[STORE_NAME_MAX + 1];
+	char name[CERTIFICATE_NAME_MAX + 1];
 	char path[STORE_PATH_MAX + 1];
 	int live; /* live/ */
 	int archive; /* archive/ */
@@ -460,7 +459,7 @@ static int publish_live(struct store_writer *writer)
 /* The link to the bundle comes and goes with it; the others are always there. */
 static int link_bundle(const struct store_writer *writer)
 {
-	char path[STORE_NAME_MAX + sizeof("/" STORE_BUNDLE_FILE)], target[LINK_MAX];
+	char path[CERTIFICATE_NAME_MAX + sizeof("/" STORE_BUNDLE_FILE)], target[LINK_MAX];
 
 	snprintf(path, sizeof(path), "%s/" STORE_BUNDLE_FILE, writer->name);
 	snprintf(target, sizeof(target), "../../archive/%s/" STORE_CURRENT "/" STORE_BUNDLE_FILE,

@@ -11,7 +11,7 @@
 #include "acme/config/arguments.h"
 #include "acme/util/failure.h"
 #include "acme/config/identifiers.h"
-#include "acme/protocol/order.h"
+#include "acme/crypto/csr.h"
 
 #define WORDS_MAX 32
 
@@ -240,10 +240,10 @@ static void test_too_many_names(void **state)
 	size_t count, used = 0, i;
 
 	(void)state;
-	for (i = 0; i < ORDER_NAMES_MAX; i++)
+	for (i = 0; i < CSR_NAMES_MAX; i++)
 		used += (size_t)sprintf(text + used, "%sn%zu.example", i ? "," : "", i);
 	assert_int_equal(identifiers_parse(&names, &count, &texts, 1, &failure), 0);
-	assert_int_equal(count, ORDER_NAMES_MAX);
+	assert_int_equal(count, CSR_NAMES_MAX);
 	free(names);
 	strcpy(text + used, ",N0.example");
 	assert_int_equal(identifiers_parse(&names, &count, &texts, 1, &failure), 0);

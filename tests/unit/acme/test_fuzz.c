@@ -27,7 +27,7 @@
 #include "acme/util/json.h"
 #include "acme/crypto/key.h"
 #include "acme/protocol/link_header.h"
-#include "acme/protocol/order.h"
+#include "acme/crypto/csr.h"
 #include "acme/store/store.h"
 #include "common/paths.h"
 #include "tests/hello_vectors.h"
@@ -259,8 +259,8 @@ static void test_configuration(void **state)
 static int on_domains_line(void *context, const struct domains_file_line *line)
 {
 	(*(size_t *)context)++;
-	assert_in_range(line->name_count, 1, ORDER_NAMES_MAX);
-	assert_true(store_name_is_valid(line->cert_name));
+	assert_in_range(line->name_count, 1, CSR_NAMES_MAX);
+	assert_true(certificate_name_is_valid(line->cert_name));
 	return 0;
 }
 

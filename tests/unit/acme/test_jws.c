@@ -447,7 +447,7 @@ static void test_key_authorization(void **state)
 	static const char thumbprint_input[] =
 		"{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"" RFC7515_X "\",\"y\":\"" RFC7515_Y
 		"\"}";
-	uint8_t digest[JWS_DIGEST_SIZE], expected[JWS_DIGEST_SIZE];
+	uint8_t digest[DIGEST_SIZE], expected[DIGEST_SIZE];
 	struct key *key = rfc7515();
 	char *hex;
 	int i;
@@ -457,7 +457,7 @@ static void test_key_authorization(void **state)
 			  "printf 'token.%%s' $(printf '%%s' '%s' | openssl dgst -sha256 -binary | "
 			  "base64 | tr '/+' '_-' | tr -d '=') | openssl dgst -sha256 -r",
 			  thumbprint_input);
-	for (i = 0; i < JWS_DIGEST_SIZE; i++)
+	for (i = 0; i < DIGEST_SIZE; i++)
 		assert_int_equal(sscanf(hex + (size_t)2 * i, "%2hhx", &expected[i]), 1);
 	free(hex);
 	assert_int_equal(jws_key_authorization_digest(digest, key, "token"), 0);

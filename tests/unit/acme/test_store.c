@@ -206,12 +206,12 @@ static void test_line_feed_is_added(void **state)
 static void test_longest_name(void **state)
 {
 	struct generation generation = make_generation("leaf\n", "");
-	char name[STORE_NAME_MAX + 1];
+	char name[CERTIFICATE_NAME_MAX + 1];
 
 	(void)state;
-	memset(name, 'a', STORE_NAME_MAX);
-	name[STORE_NAME_MAX] = '\0';
-	assert_true(store_name_is_valid(name));
+	memset(name, 'a', CERTIFICATE_NAME_MAX);
+	name[CERTIFICATE_NAME_MAX] = '\0';
+	assert_true(certificate_name_is_valid(name));
 	write_well(name, &generation);
 	assert_true(is_live(name, &generation));
 	key_free(generation.key);
@@ -529,17 +529,17 @@ static void test_reading_what_is_damaged(void **state)
 static void test_names_of_certificates(void **state)
 {
 	(void)state;
-	assert_true(store_name_is_valid("a.example"));
-	assert_true(store_name_is_valid("2001:db8::1"));
-	assert_true(store_name_is_valid("::1"));
-	assert_false(store_name_is_valid(""));
-	assert_false(store_name_is_valid("."));
-	assert_false(store_name_is_valid(".."));
-	assert_false(store_name_is_valid(".new"));
-	assert_false(store_name_is_valid("-x"));
-	assert_false(store_name_is_valid("a/b"));
-	assert_false(store_name_is_valid("a b"));
-	assert_false(store_name_is_valid("a\n"));
+	assert_true(certificate_name_is_valid("a.example"));
+	assert_true(certificate_name_is_valid("2001:db8::1"));
+	assert_true(certificate_name_is_valid("::1"));
+	assert_false(certificate_name_is_valid(""));
+	assert_false(certificate_name_is_valid("."));
+	assert_false(certificate_name_is_valid(".."));
+	assert_false(certificate_name_is_valid(".new"));
+	assert_false(certificate_name_is_valid("-x"));
+	assert_false(certificate_name_is_valid("a/b"));
+	assert_false(certificate_name_is_valid("a b"));
+	assert_false(certificate_name_is_valid("a\n"));
 }
 
 int main(void)
