@@ -108,18 +108,27 @@ def repeat_c(rows, count, beginning):
     return failures
 
 
-def repeat(rows, options):
-    beginning = "" if options.rows == "all" else options.rows
-    failures = repeat_c(rows, options.repeat, beginning)
+def repeat_network(options, marked, workers):
+    """Run the network tests with or without a mark; whether none failed."""
     tests = subprocess.run(
         [
-            *(sys.executable, "-B", "-m", "pytest", "-q", "--tb=short"),
-            *("-n", str(options.workers), "--count", str(options.repeat)),
+            *(sys.executable, "-B", "-m", "pytest", "-q", "--tb=short", "-m", marked),
+            *("-n", str(workers), "--dist", "loadgroup", "--count", str(options.repeat)),
             *("--rows", options.rows, "tests/net"),
         ],
         cwd=TESTS.parent, env={**os.environ, "O": str(BUILD.resolve())}, check=False,
     )
-    return failures == 0 and tests.returncode in (0, 5)
+    return tests.returncode in (0, 5)  # 5: there are none
+
+
+def repeat(rows, options):
+    beginning = "" if options.rows == "all" else options.rows
+    good = [
+        repeat_c(rows, options.repeat, beginning) == 0,
+        repeat_network(options, "not alone", options.workers),
+        repeat_network(options, "alone", 0),
+    ]
+    return all(good)
 
 
 def main():

@@ -4,8 +4,8 @@
 
 Their ClientHellos are short or, as Chrome's, longer than a segment; in one write or in
 two, with a pause between them or without; and some clients think before they speak.
-What client number N does follows from the seed and N.  Prints one JSON object: how many
-were served, how the others failed, and how long it took.
+What client number N does follows from the seed and N.  Prints a line when it begins, and at
+the end one JSON object: how many were served, how the others failed, and how long it took.
 """
 
 import argparse
@@ -146,6 +146,7 @@ class Tally:
 
 async def run(options):
     tally = Tally()
+    print("begun", flush=True)
     begun = time.monotonic()
     running = []
     for number in range(options.count):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Labs whose wire loses, delays, reorders, duplicates and corrupts, and the loads that cross it."""
 
+import itertools
 import json
 import os
 import sys
@@ -16,6 +17,9 @@ TIMEOUT_S = 10  # as Boulder has for dial and handshake
 CLIENTS = ("192.0.2.3", "2001:db8::3")
 # Receive offload merges what comes within this time: a burst, as on a busy card.
 GRO_FLUSH_NS = 100_000
+# What plays other machines is not to be slow when this one is loaded.
+OF_OTHER_MACHINES = ("chrt", "--fifo", "1")
+STARTS = itertools.count(1)  # each load has a log of its own
 
 
 class Network(hosts.Lab):
@@ -71,7 +75,9 @@ class Network(hosts.Lab):
         directory = os.environ.get("SIDESTEP_TRACES")
         if directory:
             options += ("--trace", f"{directory}/{os.getpid()}-{self.number}-{name}")
-        self.forwarder = self.wire.start(name, FORWARDER, *options, "validator", "server")
+        self.forwarder = self.wire.start(
+            *(name, *OF_OTHER_MACHINES, FORWARDER, *options, "validator", "server")
+        )
         self.forwarder.wait_until(lambda: "ready" in self.forwarder.output(), "being ready")
         return counts
 
@@ -101,7 +107,8 @@ class Validations:
         addresses = [a for a in (lab.server.ipv4, lab.server.ipv6) if a.version in families]
         sources = [a for a in (host.ipv4, host.ipv6) if a.version in families]
         self.process = host.start(
-            "-".join(("validations", str(port), *map(str, families))),
+            f"validations-{next(STARTS)}",
+            *OF_OTHER_MACHINES,
             *(hosts.BUILD / "sidestep-bench", "--json", "--quiet", "--timeout", TIMEOUT_S),
             *("--name", name, "--key-authorization", sidestep.KEY_AUTHORIZATION),
             *("--rate", rate, "--count", count),
@@ -127,17 +134,64 @@ class Visits:
         page.write_bytes(production.BODY)
         addresses = addresses or (lab.server.ipv4, lab.server.ipv6)
         self.process = lab.validator.start(
-            "visits",
-            *(sys.executable, HTTPS_LOAD, "--name", NAME, "--page", page),
+            f"visits-{next(STARTS)}",
+            *(*OF_OTHER_MACHINES, sys.executable, HTTPS_LOAD, "--name", NAME, "--page", page),
             *("--certificate", server.identity.cert_file, "--timeout", TIMEOUT_S),
             *("--rate", rate, "--count", count, "--seed", seed),
             *(word for address in addresses for word in ("--connect", address)),
             *(word for source in sources for word in ("--source", source)),
         )
 
+    def wait_until_begun(self):
+        self.process.wait_until(lambda: "begun" in self.process.output(), "beginning")
+
     def finish(self):
         """Wait for the end; the results of https_load.py."""
         assert self.process.wait(self.count + 60) == 0, self.process.output()
-        result = json.loads(self.process.output())
+        result = json.loads(self.process.output().splitlines()[-1])
         assert result["served"] + result["failed"] == self.count
         return result
+
+
+class Side:
+    """One of several networks beside each other: what is answered in it, and what crosses it.
+
+    Nginx always is; Sidestep with options of its own, unless there are none."""
+
+    def __init__(self, network, *options, port=443):
+        self.network = network
+        self.port = port
+        self.nginx = production.Nginx(network)
+        self.instance = None
+        if options:
+            self.instance = sidestep.Sidestep(network)
+            self.instance.start(*options).publish(NAME)
+        self.loads = {}
+
+    def begin(self, seed, validations=0, visits=0, hellos=HELLOS, duration_s=2):
+        """So many of each, within this time."""
+        if validations:
+            self.loads["validations"] = Validations(
+                self.network, validations, validations / duration_s, self.port, hellos
+            )
+        if visits:
+            self.loads["visits"] = Visits(
+                self.network, self.nginx, visits, visits / duration_s, seed
+            )
+
+    def finish(self):
+        """Wait for the end of the loads; their results by name."""
+        results = {name: load.finish() for name, load in self.loads.items()}
+        self.network.stop_wire()
+        return results
+
+
+def describe(results):
+    """Results of a side in a line."""
+    parts = []
+    for name, result in results.items():
+        done = result["served"] if name == "visits" else result["validated"]
+        p99_ms = result["p99_ms"] if name == "visits" else result["service_us"]["p99"] / 1000
+        count = done + result["failed"]
+        parts.append(f"{result['failed']} of {count} {name} failed, p99 {p99_ms or 0:.0f} ms")
+    return ", ".join(parts)
