@@ -18,7 +18,8 @@
 #include "common/version.h"
 #include "responder/json_file.h"
 
-#define ASSIGN_KFUNC "bpf_sk_assign_tcp_reqsk" /* since 6.9 */
+#define LOCKDOWN_PATH "/sys/kernel/security/lockdown"
+#define ASSIGN_KFUNC  "bpf_sk_assign_tcp_reqsk" /* since 6.9 */
 
 const char *takeover_name(enum takeover takeover)
 {
@@ -98,6 +99,23 @@ void programs_prepare(void)
 	raise_memlock_limit();
 }
 
+/*
+ * Is this kernel locked down so far that no BPF program may read its memory, as the classifier
+ * has to (kernel_lockdown(7))?  The level in force stands in brackets.
+ */
+static bool is_locked_down(void)
+{
+	FILE *file = fopen(LOCKDOWN_PATH, "re");
+	char levels[64];
+	bool locked;
+
+	if (!file)
+		return false;
+	locked = fgets(levels, sizeof(levels), file) && strstr(levels, "[confidentiality]");
+	fclose(file);
+	return locked;
+}
+
 /* Say why loading failed, and what to do about it. */
 static void log_load_failure(enum takeover takeover, int err)
 {
@@ -107,6 +125,10 @@ static void log_load_failure(enum takeover takeover, int err)
 	if (err == -EPERM || err == -EACCES)
 		log_error("the kernel does not let this user load BPF programs: start as root, or "
 			  "with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON");
+	else if (is_locked_down())
+		log_error("this kernel is locked down (confidentiality), so that BPF programs may "
+			  "not read its memory, as steering has to: start it with "
+			  "'lockdown=integrity', or use --standalone where the port is free");
 	else if (kfunc == -EOPNOTSUPP)
 		log_error(
 			"kernel %s has no BTF (/sys/kernel/btf/vmlinux): steering needs one built "
@@ -150,6 +172,9 @@ int programs_check(FILE *out)
 	fprintf(out, "kernel:        %s\n", kernel_release(&name));
 	fprintf(out, "BTF:           %s\n", kfunc == -EOPNOTSUPP ? "missing" : "yes");
 	fprintf(out, "%s(): %s\n", ASSIGN_KFUNC, kfunc ? "missing, needs Linux 6.9" : "yes");
+	if (is_locked_down())
+		fprintf(out, "lockdown:      confidentiality: BPF programs may not read the "
+			     "kernel's memory, as steering has to\n");
 	err = try_takeover(takeover);
 	fprintf(out, "BPF programs:  %s\n", err ? strerror(-err) : "load");
 	if (!err)

@@ -52,6 +52,18 @@ def test_synproxy(lab, speaking, instance):
         assert clients.get(lab.validator, address, NAME).certificate == speaking.certificate
 
 
+def test_lockdown(lab, instance):
+    """Said by --check.  (This kernel is not locked down: only what it says of itself is.)"""
+    levels = lab.directory / "lockdown"
+    levels.write_text("none integrity [confidentiality]\n")
+    security = "/sys/kernel/security"
+    script = f'mount -t tmpfs none {security} && cp {levels} {security} && exec "$@"'
+    command = instance.responder_command("--check")
+    checked = lab.server.run("unshare", "--mount", "sh", "-c", script, "sh", *command)
+    assert "lockdown:      confidentiality" in checked.stdout
+    assert "lockdown" not in instance.run_responder("--check").stdout
+
+
 @pytest.mark.row("S4")
 def test_nothing_hinders(lab, nginx, instance, takeover):
     """Neither address translation nor a macvlan does."""
