@@ -123,7 +123,7 @@ class Attachment:
 
     def attach(self):
         with self.host.entered(), open(self.host.path, "rb") as namespace:
-            self.link(self.programs["choose"], namespace.fileno(), attached.SK_LOOKUP)
+            self.link(self.programs["guard"], namespace.fileno(), attached.SK_LOOKUP)
             self.link(self.classifier, self.interface, attached.TCX_INGRESS)
 
     def detach(self):

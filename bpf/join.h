@@ -6,15 +6,8 @@
 #include <stddef.h>
 #include <bpf/bpf_endian.h>
 
+#include "bpf/checksum.h"
 #include "bpf/segment.h"
-
-INLINE __u32 sum_fold(__u64 sum)
-{
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (sum & 0xffff) + (sum >> 16);
-}
 
 /* The sum of bytes that move to an odd place. */
 INLINE __u32 sum_swap(__u32 sum)

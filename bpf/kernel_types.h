@@ -55,6 +55,31 @@ struct mptcp_subflow_request_sock {
 	__u32 mp_join : 1;
 };
 
+/* include/net/netns/ipv4.h */
+struct netns_ipv4 {
+	__u8 sysctl_tcp_syncookies;
+};
+
+/* include/net/net_namespace.h */
+struct net {
+	struct netns_ipv4 ipv4;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+/* include/linux/netdevice.h */
+struct net_device {
+	possible_net_t nd_net;
+};
+
+/* include/linux/skbuff.h */
+struct sk_buff {
+	struct net_device *dev;
+	__u8 ip_summed : 2;
+};
+
 #pragma clang attribute pop
 
 /* include/linux/tcp.h, since 6.9: what bpf_sk_assign_tcp_reqsk() takes, as it is. */

@@ -35,8 +35,8 @@ struct steer_flow {
 	__u64 taken_ns; /* CLOCK_BOOTTIME */
 	__u32 client_isn;
 	__u32 server_isn;
-	__u32 reentries;
-	__u32 assignments; /* sk_lookup takeover */
+	__u32 is_adopted; /* user space makes the connection: its segments are dropped meanwhile */
+	__u32 reentries, assignments; /* else */
 	__u32 server_window; /* bytes, as production's SYN-ACK announced it */
 	struct bpf_tcp_req_attrs attrs; /* what production's SYN-ACK negotiated */
 };
@@ -54,20 +54,20 @@ struct steer_stash {
 	__u8 bytes[STASH_SIZE];
 };
 
+#define SUM_CHUNK_SIZE 512 /* what bpf_csum_diff() takes on all kernels; a power of two */
+
 /* What is too large for the stack. */
 struct scratch {
 	__u8 payload[CLIENT_HELLO_BUFFER_SIZE];
 	struct steer_stash stash;
+	__u8 chunk[SUM_CHUNK_SIZE];
 	__u8 tcp_header[64]; /* zero behind its end: sums are taken over all of it */
 	__u64 request[REQUEST_SIZE_MAX / 8]; /* a copy of struct tcp_request_sock, or MPTCP's */
 	struct client_hello hello;
 	__u64 name[NAME_BUFFER_SIZE / 8];
 	__u8 tcp_options[TCP_OPTIONS_BUFFER_SIZE];
 	__u32 timestamp, timestamp_echo;
-	__u32 asking; /* sk_lookup takeover: this CPU's classifier asks the dispatcher for the responder */
-#ifdef STEER_BY_REPAIR
 	struct steer_adoption adoption;
-#endif
 };
 
 struct {

@@ -200,6 +200,13 @@ PACKET_INLINE __u16 packet_local_port(const struct packet *packet)
 							 : packet->flow.tuple.ipv6.dport);
 }
 
+/* Network order. */
+PACKET_INLINE __be16 packet_remote_port(const struct packet *packet)
+{
+	return packet->flow.family == STEER_V4 ? packet->flow.tuple.ipv4.sport
+					       : packet->flow.tuple.ipv6.sport;
+}
+
 /* As IPv6, or IPv4 as ::ffff:a.b.c.d. */
 PACKET_INLINE void packet_local_address(const struct packet *packet, __u8 ret_address[16])
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 /*
- * The classifier (tc ingress), the same for both ways of taking a connection
- * from production: takeover_assign.h, with the dispatcher (sk_lookup), and takeover_repair.h.
+ * The classifier (tc ingress), which takes connections from production by takeover.h, and the
+ * guard (sk_lookup) of the responder's listeners.
  *
  * Only while a name is pending, the classifier delays the moment at which the
  * kernel binds a new connection to production's listener: it holds the bare
@@ -15,6 +15,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+#include "bpf/checksum.h"
 #include "bpf/classify.h"
 #include "bpf/join.h"
 #include "bpf/segment.h"
@@ -73,13 +74,13 @@ INLINE int on_first_data(struct segment *segment, const struct bpf_sock *sk,
 	}
 	if (reason != STEER_STEERED)
 		return pass_for_good(segment, reason);
+	if (!segment_is_sound(segment))
+		return PASS; /* to the stack, which drops it */
 	if (!takeover_is_open(segment))
 		return pass_for_good(segment, STEER_PASSED_NO_RESPONDER);
 	attrs_from_request(&flow.attrs, request);
 	flow.server_window = request->req.req.__req_common.skc_rcv_wnd;
 	flow.taken_ns = bpf_ktime_get_boot_ns();
-	if (bpf_map_update_elem(&flows, &segment->packet.flow, &flow, BPF_ANY))
-		return pass_for_good(segment, STEER_PASSED_FAILED);
 	return takeover_take_request(segment, &flow);
 }
 
@@ -137,6 +138,8 @@ INLINE int on_listener(struct segment *segment, struct bpf_sock *sk)
 	reason = classify_segment(segment);
 	if (reason != STEER_STEERED)
 		return pass_for_good(segment, reason);
+	if (!segment_is_sound(segment))
+		return PASS;
 	if (!takeover_is_open(segment))
 		return pass_for_good(segment, STEER_PASSED_NO_RESPONDER);
 	attrs_from_cookie(&flow.attrs, segment->packet.flow.family, segment_timestamps(segment));
@@ -146,7 +149,7 @@ INLINE int on_listener(struct segment *segment, struct bpf_sock *sk)
 /* Rule 4. */
 INLINE int on_established(struct segment *segment, const struct steer_flow *flow)
 {
-	if (flow && takeover_is_in_the_making()) {
+	if (flow && flow->is_adopted) { /* it still is being made */
 		count(STEER_DROPPED);
 		return DROP;
 	}
@@ -164,15 +167,15 @@ INLINE int on_marked(struct segment *segment)
 	flow = bpf_map_lookup_elem(&flows, &segment->packet.flow);
 	if (flow && segment->packet.acknowledgment != flow->server_isn + 1)
 		flow = NULL; /* of an earlier connection between the same ports */
-	sk = flow ? takeover_look_up(segment) : look_up(segment);
-	if (!sk)
-		return PASS;
+	sk = look_up(segment);
+	if (!sk) /* where a packet filter names the listener, there is none to be found */
+		return flow ? takeover_on_taken_listener(segment, flow) : PASS;
 	if (sk->state == BPF_TCP_NEW_SYN_RECV)
 		action = on_request(segment, sk, flow);
 	else if (sk->state != BPF_TCP_LISTEN)
 		action = on_established(segment, flow);
-	else if (flow && takeover_goes_on(segment))
-		action = takeover_on_taken_listener(segment, sk, flow);
+	else if (flow)
+		action = takeover_on_taken_listener(segment, flow);
 	else
 		action = on_listener(segment, sk);
 	bpf_sk_release(sk);
@@ -231,6 +234,22 @@ SEC("tc")
 int steer_ethernet(struct __sk_buff *skb)
 {
 	return steer(skb, ETH_HLEN);
+}
+
+/*
+ * Whoever connects to the responder's own listeners, which are for assigned connections alone,
+ * finds nobody there: it could ask them which names are pending.
+ */
+SEC("sk_lookup")
+int guard(struct bpf_sk_lookup *ctx)
+{
+	__u32 zero = 0, family = ctx->family == 2 /* AF_INET */ ? STEER_V4 : STEER_V6;
+	const struct steer_control *control = bpf_map_lookup_elem(&control_map, &zero);
+
+	if (control && ctx->protocol == IPPROTO_TCP &&
+	    ctx->local_port == control->responder_port[family])
+		return SK_DROP;
+	return SK_PASS;
 }
 
 /* For interfaces without any link-layer header: tun, WireGuard, point-to-point tunnels. */

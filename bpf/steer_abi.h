@@ -12,7 +12,7 @@
  * Maps outlive the programs and the processes that use them: whoever changes a
  * structure here, or a map's value in steer.bpf.c, counts this up.
  */
-#define STEER_ABI_VERSION 6
+#define STEER_ABI_VERSION 7
 
 /* Names armed at once, at most.  Memory is taken as names are armed. */
 #define STEER_CHALLENGES_MAX (1u << 20)
@@ -74,7 +74,7 @@ struct steer_address {
 };
 
 /*
- * Ring buffer "adoptions" (repair takeover only): a connection that production's
+ * Ring buffer "adoptions": a connection that production's
  * listener has lost, with all that is needed to go on with it in user space.
  */
 #define STEER_ADOPTION_BYTES 4096
@@ -92,7 +92,8 @@ struct steer_adoption {
 	__u32 client_window, server_window; /* bytes */
 	__u16 mss;
 	__u8 client_wscale, server_wscale; /* shifts, when wscale_ok */
-	__u8 wscale_ok, sack_ok, timestamps_ok, reserved;
+	__u8 wscale_ok, sack_ok, timestamps_ok;
+	__u8 usec_timestamps; /* production's clock counts microseconds */
 	__u32 size; /* of bytes: the beginning of what the client sent */
 	__u8 bytes[STEER_ADOPTION_BYTES];
 };
@@ -119,6 +120,7 @@ enum steer_counter {
 	STEER_REENTERED, /* segments sent once more through the classifier, behind a RST */
 	STEER_DROPPED, /* segments of a steered connection dropped, to be retransmitted */
 	STEER_COOKIE_STEERED, /* of the steered: production was answering with SYN cookies */
+	STEER_ADOPTED, /* of the steered: user space made the connection, by TCP_REPAIR */
 	STEER_COUNTERS,
 };
 

@@ -1,45 +1,93 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Taking a connection from production, once the rules have decided it: the interface that the
- * rules use, and the two takeovers that stand behind it.
+ * Taking a connection from production, once the rules have decided it.  Two takeovers stand
+ * behind this interface, side by side: the kernel makes the connection on the responder's
+ * listener (takeover_assign.h, Linux 6.9 and newer), or user space makes a socket of it by
+ * TCP_REPAIR (takeover_repair.h).  The second one serves whatever the first one cannot.
  */
 #ifndef TAKEOVER_H
 #define TAKEOVER_H
 
 #include "bpf/segment.h"
+#include "bpf/takeover_repair.h"
 
-/* Does a live responder wait for connections of this segment's family? */
-INLINE bool takeover_is_open(const struct segment *segment);
-
-/* The same, for a connection that is taken already: it goes on without the heartbeat. */
-INLINE bool takeover_goes_on(const struct segment *segment);
-
-/* The socket that gets this segment of a taken connection.  To release. */
-INLINE struct bpf_sock *takeover_look_up(struct segment *segment);
-
-/* Take a connection away from production's request socket.  An action. */
-INLINE int takeover_take_request(struct segment *segment, const struct steer_flow *flow);
-
-/* The end of rule 10: there is no request socket to remove.  An action. */
-INLINE int takeover_take_cookie(struct segment *segment, const struct steer_flow *flow);
-
-/* Rule 5: production's request socket still stands, although the connection is taken.  An action. */
-INLINE int takeover_on_taken_request(struct segment *segment, struct steer_flow *flow);
-
-/* Was the RST in vain, so that the connection is production's still? */
-INLINE bool takeover_has_failed(const struct steer_flow *flow);
-
-/* Rule 9: production's request socket is gone.  An action. */
-INLINE int takeover_on_taken_listener(struct segment *segment, struct bpf_sock *found,
-				      struct steer_flow *flow);
-
-/* Rule 4: is an established socket of a taken connection still being made? */
-INLINE bool takeover_is_in_the_making(void);
+/* A segment waits this often for the RST before it, then for its retransmission. */
+#define REENTRIES_MAX 8
+/* All of that is over by then, and no client has sent anything again yet (RFC 6298, RTO). */
+#define REENTRIES_NS 20000000u
 
 #ifdef STEER_BY_REPAIR
-#include "bpf/takeover_repair.h"
+#include "bpf/takeover_no_assign.h"
 #else
 #include "bpf/takeover_assign.h"
 #endif
+
+/* Does a live responder wait for connections? */
+INLINE bool takeover_is_open(const struct segment *segment)
+{
+	return responder_is_alive(bpf_ktime_get_boot_ns());
+}
+
+/* Take a connection away from production's request socket.  An action. */
+INLINE int takeover_take_request(struct segment *segment, struct steer_flow *flow)
+{
+	if (!assign_is_possible(segment, &flow->attrs))
+		return repair_take(segment, flow);
+	if (bpf_map_update_elem(&flows, &segment->packet.flow, flow, BPF_ANY))
+		return pass_for_good(segment, STEER_PASSED_FAILED);
+	return assign_behind_rst(segment);
+}
+
+/* The end of rule 10: there is no request socket to remove.  An action. */
+INLINE int takeover_take_cookie(struct segment *segment, struct steer_flow *flow)
+{
+	if (assign_is_possible(segment, &flow->attrs) && !assign_now(segment, &flow->attrs))
+		count(STEER_STEERED);
+	else if (repair_tell(segment, flow))
+		return pass_for_good(segment, STEER_PASSED_FAILED);
+	count(STEER_COOKIE_STEERED);
+	return flow->is_adopted ? DROP : PASS;
+}
+
+/* Rule 5: production's request socket still stands, although the connection is taken.  An action. */
+INLINE int takeover_on_taken_request(struct segment *segment, struct steer_flow *flow)
+{
+	if (!flow->is_adopted && flow->reentries++ < REENTRIES_MAX) {
+		count(STEER_REENTERED);
+		return bpf_redirect(segment->skb->ifindex, BPF_F_INGRESS);
+	}
+	/* What comes behind such a beginning must wait until that comes again. */
+	count(STEER_DROPPED);
+	return DROP;
+}
+
+/*
+ * Was the RST in vain, so that the connection is production's still?  The stack may refuse a
+ * RST, and a firewall drop it.  One that went up in the segment itself has had its answer.
+ */
+INLINE bool takeover_has_failed(const struct steer_flow *flow)
+{
+	return flow->is_adopted || (flow->reentries >= REENTRIES_MAX &&
+				    bpf_ktime_get_boot_ns() - flow->taken_ns > REENTRIES_NS);
+}
+
+/* Rule 9: production's request socket is gone.  An action. */
+INLINE int takeover_on_taken_listener(struct segment *segment, struct steer_flow *flow)
+{
+	const struct packet *packet = &segment->packet;
+
+	if (flow->is_adopted || !packet->payload_size || packet->sequence != flow->client_isn + 1) {
+		count(STEER_DROPPED);
+		return DROP;
+	}
+	if (assign_now(segment, &flow->attrs)) {
+		if (repair_tell(segment, flow))
+			count(STEER_DROPPED);
+		return DROP;
+	}
+	if (!flow->assignments++)
+		count(STEER_STEERED);
+	return PASS;
+}
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The repair takeover, for kernels before 6.9: the connection is told to user space,
- * which makes a socket of it by TCP_REPAIR (responder/tcp_repair.c).
+ * The repair takeover: user space hears of the connection and makes a socket of it by
+ * TCP_REPAIR (responder/tcp_repair.c).  It takes whatever takeover_assign.h cannot.
  *
  * From the moment when production's request socket goes until the new socket
  * stands, the client's segments are dropped, and the client sends them again: the
@@ -21,23 +21,6 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 21); /* 500 connections on their way, of 4 KiB each */
 } adoptions SEC(".maps");
-
-/* A live responder has the other end of the ring buffer open. */
-INLINE bool takeover_is_open(const struct segment *segment)
-{
-	return responder_is_alive(bpf_ktime_get_boot_ns());
-}
-
-/* A connection that was taken is waited for, as long as its client does. */
-INLINE bool takeover_goes_on(const struct segment *segment)
-{
-	return true;
-}
-
-INLINE struct bpf_sock *takeover_look_up(struct segment *segment)
-{
-	return look_up(segment);
-}
 
 /* Describe the connection for user space. */
 INLINE void describe(struct segment *segment, const struct steer_flow *flow, __u16 window)
@@ -68,6 +51,7 @@ INLINE void describe(struct segment *segment, const struct steer_flow *flow, __u
 	adoption->wscale_ok = flow->attrs.wscale_ok;
 	adoption->sack_ok = flow->attrs.sack_ok;
 	adoption->timestamps_ok = flow->attrs.tstamp_ok && segment_timestamps(segment);
+	adoption->usec_timestamps = flow->attrs.usec_ts_ok;
 	adoption->timestamp_echo = segment->scratch->timestamp_echo;
 	adoption->client_window = (__u32)window
 				  << (flow->attrs.wscale_ok ? flow->attrs.snd_wscale : 0);
@@ -93,57 +77,30 @@ INLINE int tell(struct segment *segment, const struct steer_flow *flow)
 	return bpf_ringbuf_output(&adoptions, adoption, sizeof(*adoption), 0);
 }
 
-/* The segment itself becomes the RST that removes production's request socket. */
-INLINE int takeover_take_request(struct segment *segment, const struct steer_flow *flow)
-{
-	if (tell(segment, flow)) {
-		bpf_map_delete_elem(&flows, &segment->packet.flow);
-		return pass_for_good(segment, STEER_PASSED_FAILED);
-	}
-	count(STEER_STEERED);
-	return write_rst(segment, true) ? DROP : PASS;
-}
-
-INLINE bool takeover_is_in_the_making(void)
-{
-	return true;
-}
-
 /*
- * The RST went up at once: a request that still stands has not believed it, as the
- * stack does when the client's segment was corrupt, and nobody has got the connection.
+ * Have user space make the connection, and drop its segments meanwhile.  On an error nothing
+ * has happened.
  */
-INLINE bool takeover_has_failed(const struct steer_flow *flow)
+INLINE int repair_tell(struct segment *segment, struct steer_flow *flow)
 {
-	return true;
-}
-
-/* Rule 5: what comes behind such a beginning must wait until that comes again. */
-INLINE int takeover_on_taken_request(struct segment *segment, struct steer_flow *flow)
-{
-	count(STEER_DROPPED);
-	return DROP;
-}
-
-/* Rule 9: the new socket does not stand yet. */
-INLINE int takeover_on_taken_listener(struct segment *segment, struct bpf_sock *found,
-				      struct steer_flow *flow)
-{
-	count(STEER_DROPPED);
-	return DROP;
-}
-
-/* The end of rule 10: there is no request socket to remove. */
-INLINE int takeover_take_cookie(struct segment *segment, const struct steer_flow *flow)
-{
+	flow->is_adopted = 1;
 	if (bpf_map_update_elem(&flows, &segment->packet.flow, flow, BPF_ANY) ||
 	    tell(segment, flow)) {
 		bpf_map_delete_elem(&flows, &segment->packet.flow);
-		return pass_for_good(segment, STEER_PASSED_FAILED);
+		return -1;
 	}
-	count(STEER_COOKIE_STEERED);
-	count(STEER_STEERED);
-	return DROP;
+	count(STEER_ADOPTED);
+	if (!flow->assignments)
+		count(STEER_STEERED);
+	return 0;
+}
+
+/* The same, and the segment itself becomes the RST that removes production's socket. */
+INLINE int repair_take(struct segment *segment, struct steer_flow *flow)
+{
+	if (repair_tell(segment, flow))
+		return pass_for_good(segment, STEER_PASSED_FAILED);
+	return write_rst(segment, true) ? DROP : PASS;
 }
 
 #endif

@@ -42,6 +42,7 @@ static const struct {
 			   "segments of a steered connection dropped, to be retransmitted"},
 	[STEER_COOKIE_STEERED] = {"cookie_steered",
 				  "of the steered: production was answering with SYN cookies"},
+	[STEER_ADOPTED] = {"adopted", "of the steered: taken over by TCP_REPAIR"},
 };
 
 const char *steer_counter_name(enum steer_counter counter)

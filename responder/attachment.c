@@ -25,7 +25,7 @@
 
 #define PROGRAM_ETHERNET "steer_ethernet"
 #define PROGRAM_BARE_IP  "steer_bare_ip"
-#define PROGRAM_LOOKUP   "choose"
+#define PROGRAM_LOOKUP   "guard"
 
 /* What is pinned, some of it with an interface's index behind. */
 #define PIN_PROGRAM     "program_"
@@ -71,7 +71,7 @@ int attachment_programs_put(const struct paths *paths, const struct attachment_p
 	err = pins_put(paths, PIN_PROGRAM PROGRAM_ETHERNET, programs->ethernet_fd);
 	if (!err)
 		err = pins_put(paths, PIN_PROGRAM PROGRAM_BARE_IP, programs->bare_ip_fd);
-	if (!err && programs->lookup_fd >= 0)
+	if (!err)
 		err = pins_put(paths, PIN_PROGRAM PROGRAM_LOOKUP, programs->lookup_fd);
 	return err;
 }
@@ -89,7 +89,7 @@ int attachment_programs_get(const struct paths *paths, struct attachment_program
 		err = programs.ethernet_fd;
 	else if (programs.bare_ip_fd < 0)
 		err = programs.bare_ip_fd;
-	else if (programs.lookup_fd < 0 && programs.lookup_fd != -ENOENT)
+	else if (programs.lookup_fd < 0)
 		err = programs.lookup_fd;
 	if (err) {
 		attachment_programs_close(&programs);
@@ -213,8 +213,6 @@ int attachment_attach_lookup(const struct paths *paths, const struct attachment_
 {
 	int err, netns_fd;
 
-	if (programs->lookup_fd < 0)
-		return drop_link(paths, PIN_LOOKUP_LINK);
 	netns_fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	if (netns_fd < 0)
 		return -errno;
@@ -389,10 +387,8 @@ static int replace_each(const struct paths *paths, const char *prefix,
 
 int attachment_replace_all(const struct paths *paths, const struct attachment_programs *programs)
 {
-	int err = 0, links, filters;
+	int err = update_link(paths, PIN_LOOKUP_LINK, programs->lookup_fd), links, filters;
 
-	if (programs->lookup_fd >= 0)
-		err = update_link(paths, PIN_LOOKUP_LINK, programs->lookup_fd);
 	if (err)
 		log_error("cannot replace the sk_lookup program: %s", strerror(-err));
 	links = replace_each(paths, PIN_LINK, programs);

@@ -16,8 +16,7 @@ struct paths;
 
 /* Descriptors of programs. */
 struct attachment_programs {
-	int ethernet_fd, bare_ip_fd;
-	int lookup_fd; /* -1: the repair takeover needs none */
+	int ethernet_fd, bare_ip_fd, lookup_fd;
 };
 
 /* Those of a loaded object, which keeps them. */
@@ -30,7 +29,7 @@ int attachment_programs_put(const struct paths *paths, const struct attachment_p
 int attachment_programs_get(const struct paths *paths, struct attachment_programs *ret_programs);
 void attachment_programs_close(const struct attachment_programs *programs);
 
-/* Attach to the network namespace, where there is such a program.  0 or -errno. */
+/* Attach the sk_lookup program to the network namespace.  0 or -errno. */
 int attachment_attach_lookup(const struct paths *paths, const struct attachment_programs *programs);
 
 /*

@@ -30,7 +30,7 @@ static bool is_needed(int fd, const struct monitor_options *options, int channel
 	if (fd == STDERR_FILENO || fd == channel_fd || fd == maps->adoptions_fd ||
 	    fd == maps->flows_fd)
 		return true;
-	for (size_t i = 0; maps->adoptions_fd >= 0 && i < options->steer->threads; i++)
+	for (size_t i = 0; i < options->steer->threads; i++)
 		if (fd == options->adoption_fds[i])
 			return true;
 	return false;
@@ -50,16 +50,14 @@ static void close_others(const struct monitor_options *options, int channel_fd)
  * Attaching to interfaces that come takes the rights to administer the network
  * and to use BPF.  TCP_REPAIR takes the first, too, and binds production's port.
  */
-static int keep_only_needed_capabilities(const struct monitor_options *options)
+static int keep_only_needed_capabilities(void)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
 
 	data[CAP_TO_INDEX(CAP_NET_ADMIN)].permitted |= CAP_TO_MASK(CAP_NET_ADMIN);
 	data[CAP_TO_INDEX(CAP_BPF)].permitted |= CAP_TO_MASK(CAP_BPF);
-	if (options->tcp_repair_maps.adoptions_fd >= 0)
-		data[CAP_TO_INDEX(CAP_NET_BIND_SERVICE)].permitted |=
-			CAP_TO_MASK(CAP_NET_BIND_SERVICE);
+	data[CAP_TO_INDEX(CAP_NET_BIND_SERVICE)].permitted |= CAP_TO_MASK(CAP_NET_BIND_SERVICE);
 	for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
 		data[i].effective = data[i].permitted;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || syscall(SYS_capset, &header, data))
@@ -101,14 +99,19 @@ static void say_netns_ended(int channel_fd)
 		log_debug("cannot tell the responder: %s", strerror(errno));
 }
 
-/* Watch and, in the repair takeover, adopt, until the responder ends, and say how it did. */
+static int sooner(int a_ms, int b_ms)
+{
+	return a_ms < b_ms ? a_ms : b_ms;
+}
+
+/* Watch and adopt connections until the responder ends, and say how it did. */
 static enum order work_until_end(struct watch *watch, const struct monitor_options *options,
 				 struct tcp_repair *repair, int channel_fd)
 {
 	struct pollfd polled[] = {
 		{.fd = channel_fd, .events = POLLIN},
 		{.fd = watch_fd(watch), .events = POLLIN},
-		{.fd = repair && !options->waits ? tcp_repair_fd(repair) : -1, .events = POLLIN},
+		{.fd = options->waits ? -1 : tcp_repair_fd(repair), .events = POLLIN},
 	};
 	bool waits = options->waits;
 	enum order order;
@@ -116,9 +119,10 @@ static enum order work_until_end(struct watch *watch, const struct monitor_optio
 	for (;;) {
 		if (watch_work(watch) == WATCH_NETNS_ENDED)
 			return ORDER_NETNS_ENDED;
-		if (poll(polled, sizeof(polled) / sizeof(polled[0]), watch_pause_ms(watch)) < 0)
+		if (poll(polled, sizeof(polled) / sizeof(polled[0]),
+			 sooner(watch_pause_ms(watch), tcp_repair_pause_ms(repair))) < 0)
 			continue; /* a signal that is ignored */
-		if (polled[2].revents)
+		if (!waits)
 			tcp_repair_work(repair);
 		if (!polled[0].revents)
 			continue;
@@ -127,8 +131,7 @@ static enum order work_until_end(struct watch *watch, const struct monitor_optio
 			/* One that dies before its turn has changed nothing. */
 			return order == ORDER_NONE && waits ? ORDER_LEAVE : order;
 		waits = false;
-		if (repair)
-			polled[2].fd = tcp_repair_fd(repair);
+		polled[2].fd = tcp_repair_fd(repair);
 	}
 }
 
@@ -149,11 +152,11 @@ static _Noreturn void keep(struct interfaces *interfaces, const struct monitor_o
 	prctl(PR_SET_NAME, "sidestep-monitor", 0, 0, 0);
 	close_others(options, channel_fd);
 	err = watch_new(&watch, interfaces, options->steer);
-	if (!err && options->tcp_repair_maps.adoptions_fd >= 0)
+	if (!err)
 		err = tcp_repair_new(&repair, &options->tcp_repair_maps, options->adoption_fds,
 				     options->steer->threads);
 	if (!err)
-		err = keep_only_needed_capabilities(options);
+		err = keep_only_needed_capabilities();
 	if (err)
 		log_error("the monitor cannot work: %s", strerror(-err));
 	else

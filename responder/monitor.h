@@ -2,7 +2,7 @@
 /*
  * The monitor: a small process with the privileges to attach to interfaces that
  * come, and to detach when the responder ends, so that the responder itself
- * needs none.  In the repair takeover it also adopts connections (tcp_repair.h).
+ * needs none.  It also adopts connections (tcp_repair.h).
  * It looks at nothing that comes from the network.
  *
  * When the responder dies without a word, the monitor sees to it that all passes
@@ -24,7 +24,7 @@ struct monitor_options {
 	const struct steer_options *steer;
 	uint64_t *heartbeat; /* mapped, shared */
 	bool waits; /* for monitor_take_over(): another monitor is still at work */
-	/* What the repair takeover needs: maps, and a channel a thread. */
+	/* What adopting needs: maps, and a channel a thread. */
 	struct tcp_repair_maps tcp_repair_maps;
 	const int *adoption_fds;
 };

@@ -48,7 +48,7 @@ static const struct pinned_map {
 	{"scratches", "scratches", CONNECTIONS, true, 0600},
 	/* libbpf from 1.6 on maps it when it loads, and could not if it was frozen. */
 	{".bss", "syn_marks", CONNECTIONS, false, 0600},
-	{"adoptions", "adoptions", QUEUE, false, 0600}, /* the repair takeover's */
+	{"adoptions", "adoptions", QUEUE, false, 0600},
 	{"addresses", "addresses", CONFIGURATION, true, 0600},
 	{"listeners", "listeners", CONFIGURATION, true, 0600}, /* the sk_lookup takeover's */
 	/* The last, for it speaks for all of them. */
@@ -214,7 +214,7 @@ int pins_remove(const struct paths *paths)
 
 /* --- maps ------------------------------------------------------------------------ */
 
-/* NULL: the takeover that `object` goes has no such map. */
+/* NULL: the takeover of `object` has no such map. */
 static struct bpf_map *find_map(const struct bpf_object *object, const struct pinned_map *pinned)
 {
 	return bpf_object__find_map_by_name(object, pinned->map);

@@ -245,7 +245,7 @@ int steer_finish_maps(struct steer *steer, const struct steer_options *options)
 	return err;
 }
 
-/* The channels by which the repair takeover hands sockets to the answering threads. */
+/* The channels by which the monitor hands adopted sockets to the answering threads. */
 static int open_adoption_channels(struct steer *steer, unsigned int threads)
 {
 	int err, fds[2];
@@ -272,16 +272,15 @@ static void close_descriptors(const int *fds, unsigned int count)
 		close(fds[i]);
 }
 
-/* The interfaces are the monitor's from now on, and in the repair takeover so is the work of adopting. */
+/* The interfaces are the monitor's from now on, and so is the work of adopting. */
 static int start_monitor(struct steer *steer, const struct steer_options *options)
 {
-	bool adopts = steer->takeover == TAKEOVER_REPAIR;
 	struct monitor_options monitor_options = {
 		.steer = options,
 		.heartbeat = steer->heartbeat,
 		.waits = options->succeeds,
-		.tcp_repair_maps = {.adoptions_fd = adopts ? copy_map_fd(steer, "adoptions") : -1,
-				    .flows_fd = adopts ? copy_map_fd(steer, "flows") : -1},
+		.tcp_repair_maps = {.adoptions_fd = copy_map_fd(steer, "adoptions"),
+				    .flows_fd = copy_map_fd(steer, "flows")},
 		.adoption_fds = steer->send_fds,
 	};
 	const int map_fds[] = {monitor_options.tcp_repair_maps.adoptions_fd,
@@ -358,7 +357,7 @@ int steer_attach(struct steer *steer, const struct steer_options *options,
 		err = map_heartbeat(steer, options->succeeds);
 	if (!err)
 		err = programs_load(steer->object, steer->takeover);
-	if (!err && steer->takeover == TAKEOVER_REPAIR)
+	if (!err)
 		err = open_adoption_channels(steer, options->threads);
 	if (!err)
 		err = attach_and_tell(steer, options);

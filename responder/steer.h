@@ -30,14 +30,14 @@ enum attach_mode { ATTACH_AUTO, ATTACH_TCX, ATTACH_CLSACT };
 enum takeover {
 	TAKEOVER_AUTO,
 	TAKEOVER_SK_LOOKUP, /* the first: sk_lookup and bpf_sk_assign_tcp_reqsk(), Linux 6.9 */
-	TAKEOVER_REPAIR, /* the second: TCP_REPAIR, for older kernels */
+	TAKEOVER_REPAIR, /* TCP_REPAIR alone, for older kernels */
 };
 
 struct steer_options {
 	const struct paths *paths;
 	const struct netns *netns; /* the one we have entered; NULL: we were started in it */
 	enum takeover takeover;
-	unsigned int threads; /* that answer: the repair takeover hands each of them its share */
+	unsigned int threads; /* that answer: each of them gets its share of adopted connections */
 	const char *const *interfaces; /* names */
 	size_t interface_count; /* 0: all that exist */
 	enum attach_mode attach_mode;
@@ -77,7 +77,7 @@ int steer_finish_maps(struct steer *steer, const struct steer_options *options);
 int steer_attach(struct steer *steer, const struct steer_options *options,
 		 const int listener_fds[STEER_FAMILIES]);
 
-/* Where each answering thread receives adopted sockets (tcp_repair.h); NULL: the takeover needs none. */
+/* Where each answering thread receives adopted sockets (tcp_repair.h); NULL before steer_attach(). */
 const int *steer_adoption_fds(const struct steer *steer);
 
 /* The predecessor has let go (steer_leave()): from here on all is this responder's. */

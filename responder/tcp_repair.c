@@ -3,8 +3,10 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,20 +19,33 @@
 #include "bpf/steer_abi.h"
 #include "common/log.h"
 
-/* The RST that frees the addresses is at work in the same moment: a short wait, seldom needed. */
-#define CONNECT_ATTEMPTS 50
-#define CONNECT_PAUSE_NS 200000
+/* The RST that frees the addresses may still be on its way: seldom, and then for a moment. */
+#define RETRY_MS        1
+#define RETRY_FOR_NS    UINT64_C(1000000000)
+#define RETRIES_AT_ONCE 256 /* each holds a record of 4 KiB and a descriptor */
+/* Records read in one round, so that a flood of them leaves the monitor time for the rest. */
+#define RECORDS_A_ROUND 64
 
 #define TCP_OPTION_MSS            2 /* RFC 9293 section 3.2 */
 #define TCP_OPTION_WINDOW_SCALE   3 /* RFC 7323 section 2.2 */
 #define TCP_OPTION_SACK_PERMITTED 4 /* RFC 2018 section 2 */
 #define TCP_OPTION_TIMESTAMP      8 /* RFC 7323 section 3.2 */
 
+/* A connection whose addresses are not free yet. */
+struct retry {
+	struct retry *next;
+	uint64_t until_ns;
+	int fd; /* bound, and not connected */
+	struct steer_adoption adoption;
+};
+
 struct tcp_repair {
 	struct ring_buffer *ring;
 	int flows_fd;
 	const int *send_fds;
 	size_t threads, next_thread;
+	struct retry *retries;
+	size_t retry_count, records; /* the latter of this round */
 };
 
 /* --- a socket in the middle of its life -------------------------------------------- */
@@ -68,25 +83,25 @@ static socklen_t make_address(struct sockaddr_storage *ret_address,
 	return sizeof(*v6);
 }
 
-/* In repair mode nothing is sent: the socket is connected as soon as the addresses are free. */
-static int connect_silently(int fd, const struct steer_adoption *adoption)
+static int bind_silently(int fd, const struct steer_adoption *adoption)
 {
-	const struct timespec pause = {.tv_nsec = CONNECT_PAUSE_NS};
 	struct sockaddr_storage address;
 	socklen_t size;
 
 	size = make_address(&address, adoption, adoption->local_address, adoption->local_port);
-	if (bind(fd, (struct sockaddr *)&address, size))
-		return -errno;
+	return bind(fd, (struct sockaddr *)&address, size) ? -errno : 0;
+}
+
+/* In repair mode nothing is sent.  -EAGAIN as long as the addresses are not free. */
+static int connect_silently(int fd, const struct steer_adoption *adoption)
+{
+	struct sockaddr_storage address;
+	socklen_t size;
+
 	size = make_address(&address, adoption, adoption->remote_address, adoption->remote_port);
-	for (int i = 0; i < CONNECT_ATTEMPTS; i++) {
-		if (!connect(fd, (struct sockaddr *)&address, size))
-			return 0;
-		if (errno != EADDRNOTAVAIL && errno != EADDRINUSE)
-			return -errno;
-		nanosleep(&pause, NULL);
-	}
-	return -EADDRINUSE;
+	if (!connect(fd, (struct sockaddr *)&address, size))
+		return 0;
+	return errno == EADDRNOTAVAIL || errno == EADDRINUSE ? -EAGAIN : -errno;
 }
 
 static int set_sequence(int fd, int queue, __u32 sequence)
@@ -94,6 +109,19 @@ static int set_sequence(int fd, int queue, __u32 sequence)
 	int err = set_number(fd, TCP_REPAIR_QUEUE, queue);
 
 	return err ? err : set_option(fd, TCP_QUEUE_SEQ, &sequence, sizeof(sequence));
+}
+
+/*
+ * Go on from the clock that the client saw last.  Since Linux 6.7 the lowest bit says whether
+ * it counts microseconds; to go back would make the client refuse what follows (RFC 7323 5.3).
+ */
+static int set_clock(int fd, const struct steer_adoption *adoption)
+{
+	__u32 clock = adoption->timestamp_echo;
+
+	if (adoption->usec_timestamps != (clock & 1))
+		clock++;
+	return set_option(fd, TCP_TIMESTAMP, &clock, sizeof(clock));
 }
 
 /* What SYN and SYN-ACK agreed on. */
@@ -112,10 +140,7 @@ static int set_negotiated(int fd, const struct steer_adoption *adoption)
 	if (adoption->timestamps_ok)
 		options[count++] = (struct tcp_repair_opt){TCP_OPTION_TIMESTAMP, 0};
 	err = set_option(fd, TCP_REPAIR_OPTIONS, options, count * sizeof(options[0]));
-	if (!err && adoption->timestamps_ok)
-		err = set_option(fd, TCP_TIMESTAMP, &adoption->timestamp_echo,
-				 sizeof(adoption->timestamp_echo));
-	return err;
+	return err || !adoption->timestamps_ok ? err : set_clock(fd, adoption);
 }
 
 /* The client's first bytes, as if they had just come, and both windows. */
@@ -140,8 +165,8 @@ static int set_received(int fd, const struct steer_adoption *adoption)
 	return set_option(fd, TCP_REPAIR_WINDOW, &window, sizeof(window));
 }
 
-/* The connected socket, or -errno. */
-static int make_socket(const struct steer_adoption *adoption)
+/* A socket in repair mode at the connection's local address, or -errno. */
+static int open_socket(const struct steer_adoption *adoption)
 {
 	int domain = adoption->family == STEER_V4 ? AF_INET : AF_INET6;
 	int err, fd = socket(domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -154,7 +179,20 @@ static int make_socket(const struct steer_adoption *adoption)
 	if (!err)
 		err = set_sequence(fd, TCP_RECV_QUEUE, adoption->client_isn + 1);
 	if (!err)
-		err = connect_silently(fd, adoption);
+		err = bind_silently(fd, adoption);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+/* Make it the connection.  0, -EAGAIN when it is too early for that, or -errno. */
+static int finish_socket(int fd, const struct steer_adoption *adoption)
+{
+	int err = connect_silently(fd, adoption);
+	const int one = 1;
+
 	if (!err)
 		err = set_negotiated(fd, adoption);
 	if (!err)
@@ -164,11 +202,10 @@ static int make_socket(const struct steer_adoption *adoption)
 	/* Leaving repair mode sends a window probe, which acknowledges the client's bytes. */
 	if (!err)
 		err = set_number(fd, TCP_REPAIR, TCP_REPAIR_OFF);
-	if (err) {
-		close(fd);
-		return err;
-	}
-	return fd;
+	/* Production may restart meanwhile, and binds its port. */
+	if (!err && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)))
+		err = -errno;
+	return err;
 }
 
 /* --- handing it over ---------------------------------------------------------------- */
@@ -218,28 +255,91 @@ int tcp_repair_receive(int receive_fd)
 	return fd;
 }
 
-static int adopt(void *context, void *data, size_t size)
+/*
+ * The connection is made, or cannot be.  Also in that case its segments are no longer dropped:
+ * what the client sends again is then judged anew, or refused.
+ */
+static void end_adoption(struct tcp_repair *repair, const struct steer_adoption *adoption, int fd,
+			 int err)
 {
-	const struct steer_adoption *adoption = data;
-	struct tcp_repair *repair = context;
-	int err, fd;
-
-	if (size < sizeof(*adoption))
-		return 0;
-	fd = make_socket(adoption);
-	/* Also without a socket: what the client sends again is then judged anew, or refused. */
 	bpf_map_delete_elem(repair->flows_fd, adoption->flow_key);
-	if (fd < 0) {
-		/* The client's handshake fails, nothing else; a stranger can cause it. */
-		log_debug("cannot adopt a connection: %s", strerror(-fd));
-		return 0;
-	}
-	err = send_descriptor(repair->send_fds[repair->next_thread], fd);
+	/* The client's handshake fails, nothing else; a stranger can cause it. */
 	if (err)
-		log_debug("cannot hand a connection over: %s", strerror(-err));
+		log_debug("cannot take a connection over: %s", strerror(-err));
+	if (fd < 0)
+		return;
+	if (!err)
+		err = send_descriptor(repair->send_fds[repair->next_thread], fd);
+	if (err)
+		log_debug("cannot hand a connection to its thread: %s", strerror(-err));
 	repair->next_thread = (repair->next_thread + 1) % repair->threads;
 	close(fd);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* Try again soon. */
+static int add_retry(struct tcp_repair *repair, const struct steer_adoption *adoption, int fd)
+{
+	struct retry *retry;
+
+	if (repair->retry_count >= RETRIES_AT_ONCE)
+		return -EBUSY;
+	retry = malloc(sizeof(*retry));
+	if (!retry)
+		return -ENOMEM;
+	*retry = (struct retry){.next = repair->retries,
+				.until_ns = now_ns() + RETRY_FOR_NS,
+				.fd = fd,
+				.adoption = *adoption};
+	repair->retries = retry;
+	repair->retry_count++;
 	return 0;
+}
+
+static void adopt(struct tcp_repair *repair, const struct steer_adoption *adoption)
+{
+	int err, fd = open_socket(adoption);
+
+	err = fd < 0 ? fd : finish_socket(fd, adoption);
+	if (err == -EAGAIN && !add_retry(repair, adoption, fd))
+		return;
+	end_adoption(repair, adoption, fd, err);
+}
+
+/* One record; -ECANCELED after the last of a round. */
+static int on_record(void *context, void *data, size_t size)
+{
+	struct tcp_repair *repair = context;
+
+	if (size >= sizeof(struct steer_adoption))
+		adopt(repair, data);
+	return ++repair->records < RECORDS_A_ROUND ? 0 : -ECANCELED;
+}
+
+/* Those whose time has come, or is over; all of them at the `last`. */
+static void work_retries(struct tcp_repair *repair, bool last)
+{
+	struct retry **link = &repair->retries, *retry;
+	int err;
+
+	while ((retry = *link)) {
+		err = finish_socket(retry->fd, &retry->adoption);
+		if (err == -EAGAIN && !last && now_ns() < retry->until_ns) {
+			link = &retry->next;
+			continue;
+		}
+		end_adoption(repair, &retry->adoption, retry->fd, err);
+		*link = retry->next;
+		free(retry);
+		repair->retry_count--;
+	}
 }
 
 /* --- the object ----------------------------------------------------------------------- */
@@ -255,7 +355,7 @@ int tcp_repair_new(struct tcp_repair **ret_repair, const struct tcp_repair_maps 
 	repair->flows_fd = maps->flows_fd;
 	repair->send_fds = send_fds;
 	repair->threads = threads;
-	repair->ring = ring_buffer__new(maps->adoptions_fd, adopt, repair, NULL);
+	repair->ring = ring_buffer__new(maps->adoptions_fd, on_record, repair, NULL);
 	if (!repair->ring) {
 		err = -errno;
 		free(repair);
@@ -269,6 +369,7 @@ void tcp_repair_free(struct tcp_repair *repair)
 {
 	if (!repair)
 		return;
+	work_retries(repair, true);
 	ring_buffer__free(repair->ring);
 	free(repair);
 }
@@ -278,10 +379,18 @@ int tcp_repair_fd(const struct tcp_repair *repair)
 	return ring_buffer__epoll_fd(repair->ring);
 }
 
+int tcp_repair_pause_ms(const struct tcp_repair *repair)
+{
+	return repair->retries ? RETRY_MS : INT_MAX;
+}
+
 void tcp_repair_work(struct tcp_repair *repair)
 {
-	int count = ring_buffer__poll(repair->ring, 0);
+	int count;
 
-	if (count < 0 && count != -EINTR)
+	work_retries(repair, false);
+	repair->records = 0;
+	count = ring_buffer__consume(repair->ring);
+	if (count < 0 && count != -ECANCELED)
 		log_error("cannot read the ring buffer of adoptions: %s", strerror(-count));
 }

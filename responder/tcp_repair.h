@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The repair takeover's user side: makes an ordinary connected socket of each
- * connection that the classifier has taken from production, by TCP_REPAIR
- * (tcp(7); since Linux 3.5), and hands it to an answering thread.  It copies the
+ * connection that the classifier hands to user space (bpf/takeover_repair.h), by TCP_REPAIR
+ * (tcp(7); since Linux 3.5), and gives it to an answering thread.  It copies the
  * client's bytes and never looks at them.  Runs in the monitor, which has the
  * privileges that TCP_REPAIR needs.
  */
@@ -13,9 +13,9 @@
 
 struct tcp_repair;
 
-/* The repair takeover's maps; the descriptors stay the caller's. */
+/* Of the programs; the descriptors stay the caller's. */
 struct tcp_repair_maps {
-	int adoptions_fd; /* what comes; -1: not this takeover */
+	int adoptions_fd; /* what comes */
 	int flows_fd; /* whose segments are held back meanwhile */
 };
 
@@ -30,7 +30,10 @@ void tcp_repair_free(struct tcp_repair *repair);
 /* Readable when there is something to adopt. */
 int tcp_repair_fd(const struct tcp_repair *repair);
 
-/* Adopt what has come, without blocking. */
+/* For how many milliseconds there is nothing to do, unless there is something to adopt. */
+int tcp_repair_pause_ms(const struct tcp_repair *repair);
+
+/* Adopt what has come, some of it at a time, and never wait. */
 void tcp_repair_work(struct tcp_repair *repair);
 
 /*

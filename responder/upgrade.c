@@ -24,10 +24,10 @@ static int require_running(const struct paths *paths)
 	return -ESRCH;
 }
 
-/* The takeover that the running responder goes, by the map that only this takeover has. */
+/* What the running responder loaded, by the map that only its takeover has. */
 static enum takeover running_takeover(const struct paths *paths)
 {
-	return pins_has(paths, "adoptions") ? TAKEOVER_REPAIR : TAKEOVER_SK_LOOKUP;
+	return pins_has(paths, "listeners") ? TAKEOVER_SK_LOOKUP : TAKEOVER_REPAIR;
 }
 
 /* This build's programs, loaded, with the running ones' maps.  NULL: logged, *ret_err set. */

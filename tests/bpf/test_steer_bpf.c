@@ -20,7 +20,7 @@
 #ifdef STEER_BY_REPAIR
 #include "bpf/steer_repair.skel.h"
 #define steer_elf_bytes steer_repair_bpf__elf_bytes
-#define STEER_PROGRAMS  2
+#define STEER_PROGRAMS  3
 #else
 #include "bpf/steer.skel.h"
 #define steer_elf_bytes steer_bpf__elf_bytes

@@ -29,8 +29,8 @@ VERIFIED_MAX = 50_000  # instructions, of each program
 
 TAKEOVERS = {
     # takeover: its programs
-    "sk_lookup": ("steer_ethernet", "steer_bare_ip", "choose"),
-    "repair": ("steer_ethernet", "steer_bare_ip"),
+    "sk_lookup": ("steer_ethernet", "steer_bare_ip", "guard"),
+    "repair": ("steer_ethernet", "steer_bare_ip", "guard"),
 }
 PATHS = ("veth", "loopback", "split", "cookies")
 FAMILIES = ("v4", "v6")
