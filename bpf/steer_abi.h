@@ -120,7 +120,7 @@ enum steer_counter {
 	STEER_REENTERED, /* segments sent once more through the classifier, behind a RST */
 	STEER_DROPPED, /* segments of a steered connection dropped, to be retransmitted */
 	STEER_COOKIE_STEERED, /* of the steered: production was answering with SYN cookies */
-	STEER_ADOPTED, /* of the steered: user space made the connection, by TCP_REPAIR */
+	STEER_ADOPTED, /* of the steered: taken over by TCP_REPAIR */
 	STEER_COUNTERS,
 };
 

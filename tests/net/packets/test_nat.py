@@ -50,6 +50,7 @@ def validate(lab, address, *options):
     return json.loads(output.stdout)
 
 
+@pytest.mark.row("S1")
 @pytest.mark.parametrize("family", ("ipv4", "ipv6"))
 @pytest.mark.parametrize("cookies", (1, 2), ids=("", "cookies"))
 def test_validations_beside_nat(lab, nginx, instance, takeover, family, cookies):
@@ -64,6 +65,7 @@ def test_validations_beside_nat(lab, nginx, instance, takeover, family, cookies)
     assert instance.counters()["steered"] == COUNT
 
 
+@pytest.mark.row("S1")
 def test_loopback_beside_nat(lab, nginx, instance, takeover):
     """A CA on the same host, or this host's own look at its port."""
     translate(lab.server)
