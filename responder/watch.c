@@ -90,7 +90,7 @@ static void read_events(struct watch *watch)
 
 /* --- what is attached ----------------------------------------------------------------- */
 
-/* In the sk_lookup takeover: the dispatcher stays attached to the network namespace. */
+/* The guard stays attached to the network namespace. */
 static void follow_lookup(struct watch *watch)
 {
 	uint64_t now_ns = challenge_clock_ns();
@@ -101,7 +101,7 @@ static void follow_lookup(struct watch *watch)
 	err = attachment_programs_get(paths, &programs);
 	if (err) /* interfaces_follow() logs it */
 		return;
-	if (programs.lookup_fd < 0 || attachment_lookup_is_there(paths) != 0) {
+	if (attachment_lookup_is_there(paths) != 0) {
 		retry_settle(&watch->lookup_retry, now_ns);
 	} else if (retry_is_due(&watch->lookup_retry, now_ns)) {
 		retry_note(&watch->lookup_retry, now_ns);
