@@ -17,6 +17,15 @@ _Static_assert(sizeof(struct steer_challenge) == 16, "map value");
 
 static const __u32 armed_key;
 
+/*
+ * Before Linux 5.19 the system call itself is refused to a process without CAP_BPF (unless
+ * kernel.unprivileged_bpf_disabled is 0), whatever descriptors it has: -EOPNOTSUPP.
+ */
+static int index_error(void)
+{
+	return errno == EPERM ? -EOPNOTSUPP : -errno;
+}
+
 int index_open(struct challenge_index *ret_index, const struct paths *paths,
 	       const uint64_t hash_key[2], bool writable)
 {
@@ -60,7 +69,7 @@ uint64_t index_key(const struct challenge_index *index, const char *server_name,
 
 int index_find(const struct challenge_index *index, uint64_t key, struct steer_challenge *ret_entry)
 {
-	return bpf_map_lookup_elem(index->challenges, &key, ret_entry) ? -errno : 0;
+	return bpf_map_lookup_elem(index->challenges, &key, ret_entry) ? index_error() : 0;
 }
 
 int index_put(const struct challenge_index *index, uint64_t key,
@@ -68,12 +77,12 @@ int index_put(const struct challenge_index *index, uint64_t key,
 {
 	if (bpf_map_update_elem(index->challenges, &key, entry, BPF_ANY) == 0)
 		return 0;
-	return errno == E2BIG ? -ENOSPC : -errno;
+	return errno == E2BIG ? -ENOSPC : index_error();
 }
 
 int index_remove(const struct challenge_index *index, uint64_t key)
 {
-	return bpf_map_delete_elem(index->challenges, &key) && errno != ENOENT ? -errno : 0;
+	return bpf_map_delete_elem(index->challenges, &key) && errno != ENOENT ? index_error() : 0;
 }
 
 /* Whole buckets of the hash at a time (BPF_MAP_LOOKUP_BATCH, Linux 5.6). */
@@ -91,7 +100,7 @@ int index_walk(const struct challenge_index *index,
 		count = BATCH_SIZE;
 		if (bpf_map_lookup_batch(index->challenges, start, &bucket, keys, entries, &count,
 					 NULL))
-			error = -errno;
+			error = index_error();
 		/* The last batch comes with ENOENT. */
 		if (error && error != -ENOENT)
 			return error;
@@ -107,11 +116,12 @@ int index_raise_armed(const struct challenge_index *index, uint64_t until_ns)
 	uint64_t old_ns;
 
 	if (bpf_map_lookup_elem(index->armed, &armed_key, &old_ns))
-		return -errno;
+		return index_error();
 	return old_ns >= until_ns ? 0 : index_set_armed(index, until_ns);
 }
 
 int index_set_armed(const struct challenge_index *index, uint64_t until_ns)
 {
-	return bpf_map_update_elem(index->armed, &armed_key, &until_ns, BPF_ANY) ? -errno : 0;
+	return bpf_map_update_elem(index->armed, &armed_key, &until_ns, BPF_ANY) ? index_error()
+										 : 0;
 }

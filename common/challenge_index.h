@@ -20,7 +20,10 @@ struct challenge_index {
 	int armed; /* -1 for readers */
 };
 
-/* As map_open(). */
+/*
+ * As map_open().  All functions below return -EOPNOTSUPP when the kernel lets this process
+ * use no maps: before Linux 5.19 it takes CAP_BPF.
+ */
 int index_open(struct challenge_index *ret_index, const struct paths *paths,
 	       const uint64_t hash_key[2], bool writable);
 void index_done(struct challenge_index *index);

@@ -167,6 +167,12 @@ static int make_challenge(const struct steer_challenge *entry, const struct slot
 
 /* --- readers ----------------------------------------------------------------------- */
 
+static bool is_for(const struct challenge *challenge, const char *server_name, size_t length)
+{
+	return strlen(challenge->cert.identifier.sni) == length &&
+	       strncasecmp(challenge->cert.identifier.sni, server_name, length) == 0;
+}
+
 /* One attempt.  -EAGAIN: entry and slot do not belong together. */
 static int find_once(const struct challenge_table *table, uint64_t key, const char *server_name,
 		     size_t length, struct challenge *ret_challenge)
@@ -190,11 +196,48 @@ static int find_once(const struct challenge_table *table, uint64_t key, const ch
 	if (error)
 		return error;
 	/* Another name with the same hash is pending, not this one. */
-	if (strlen(challenge.cert.identifier.sni) != length ||
-	    strncasecmp(challenge.cert.identifier.sni, server_name, length) != 0)
+	if (!is_for(&challenge, server_name, length))
 		return -ENOENT;
 	*ret_challenge = challenge;
 	return 0;
+}
+
+/* Can the slot be for this server name?  Addresses have other server names than they are written. */
+static bool may_be_for(const struct slot *slot, const char *server_name, size_t length)
+{
+	static const char arpa[] = ".arpa";
+	const size_t size = sizeof(arpa) - 1;
+
+	return (slot->name_length == length && strncasecmp(slot->name, server_name, length) == 0) ||
+	       (length > size && strncasecmp(server_name + length - size, arpa, size) == 0);
+}
+
+/* Without the map: of all slots that hold the name, the one published last. */
+static int find_by_walk(const struct challenge_table *table, const char *server_name, size_t length,
+			struct challenge *ret_challenge)
+{
+	uint32_t count = slots_high_water(&table->slots);
+	uint64_t now_ns = challenge_clock_ns();
+	struct challenge challenge;
+	int error = -ENOENT;
+	struct slot slot;
+
+	for (uint32_t index = 0; index < count; index++) {
+		struct steer_challenge entry = {.slot = index};
+
+		if (slots_read(&table->slots, index, &slot) || slot.expires_ns <= now_ns ||
+		    !may_be_for(&slot, server_name, length))
+			continue;
+		entry.generation = slot.sequence;
+		entry.expires_ns = slot.expires_ns;
+		if (make_challenge(&entry, &slot, &challenge) ||
+		    !is_for(&challenge, server_name, length))
+			continue;
+		if (error || ret_challenge->published_ns < challenge.published_ns)
+			*ret_challenge = challenge;
+		error = 0;
+	}
+	return error;
 }
 
 int challenge_table_find(struct challenge_table *table, const char *server_name, size_t length,
@@ -211,7 +254,8 @@ int challenge_table_find(struct challenge_table *table, const char *server_name,
 	key = index_key(&table->index, server_name, length);
 	while ((error == -EAGAIN || error == -EBADMSG) && attempts--)
 		error = find_once(table, key, server_name, length, ret_challenge);
-	return error;
+	return error == -EOPNOTSUPP ? find_by_walk(table, server_name, length, ret_challenge)
+				    : error;
 }
 
 int challenge_table_next(struct challenge_table *table, uint32_t *cursor,

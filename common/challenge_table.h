@@ -78,6 +78,7 @@ const struct challenge_key *challenge_table_key(const struct challenge_table *ta
  * CHALLENGE_TTL_MAX_S; -EIO: signing failed; -ESTALE: the table was replaced,
  * open it again; -EBADMSG: it is damaged beyond repair, only a new one helps;
  * -ETIMEDOUT: another process of the group holds the table's lock and does not give it back;
+ * -EOPNOTSUPP: the kernel lets this process use no maps (before Linux 5.19 it takes CAP_BPF);
  * or -errno of the map's update.  Nothing is armed on an error.
  */
 int challenge_table_publish(struct challenge_table *table, const struct identifier *identifier,
@@ -94,7 +95,9 @@ int challenge_table_withdraw(struct challenge_table *table, const struct identif
  * Find the pending challenge for a TLS server name of `length` bytes, any
  * case, with or without the trailing dot.  0, -ENOENT when not pending,
  * -EAGAIN when the slot kept changing or is not the entry's, -EBADMSG when it is
- * damaged.  Cheap enough for every handshake: about two microseconds.
+ * damaged.  Cheap enough for every handshake: about two microseconds.  Where the kernel
+ * lets this process use no maps (-EOPNOTSUPP above) it walks the slots: a fifth of
+ * a microsecond for each that is in use, and a withdrawn name is found until its time is over.
  */
 int challenge_table_find(struct challenge_table *table, const char *server_name, size_t length,
 			 struct challenge *ret_challenge);

@@ -11,6 +11,9 @@
 #define START_IT                                                                          \
 	"start it as root: `systemctl start sidestep-responder`, or `sidestep-responder " \
 	"--foreground`, with the same --root"
+#define HAVE_CAP_BPF                                                                      \
+	"run this as root, or give the service CAP_BPF (AmbientCapabilities=CAP_BPF and " \
+	"CapabilityBoundingSet=CAP_BPF in its unit)"
 #define BE_ALLOWED                                                                              \
 	"run this as root, or as a user in the group that the responder was given (by default " \
 	"sidestep)"
@@ -39,8 +42,13 @@ void responder_explain_open(struct failure *failure, int error, const struct pat
 			    "the responder's challenge table is missing (%s, and the maps in %s)",
 			    paths->table, paths->pins);
 		break;
-	case -EACCES:
 	case -EPERM:
+		/* That is bpf(2): files are refused by EACCES. */
+		failure_set(failure, HAVE_CAP_BPF,
+			    "the kernel lets this process use no BPF maps: before Linux 5.19 it "
+			    "takes CAP_BPF");
+		break;
+	case -EACCES:
 		failure_set(
 			failure, BE_ALLOWED,
 			"no permission for the responder's challenge table (%s, and the maps in "
@@ -107,6 +115,11 @@ void responder_explain_publish(struct failure *failure, int error, const char *n
 			    "stop sidestep-responder, run `sidestep-responder --unload`, start it "
 			    "again",
 			    "the challenge table is damaged");
+		break;
+	case -EOPNOTSUPP:
+		failure_set(failure, HAVE_CAP_BPF,
+			    "a kernel before Linux 5.19 lets only processes with CAP_BPF publish "
+			    "challenges");
 		break;
 	case -EIO:
 		failure_set(failure, NULL, "cannot sign the challenge certificate for %s", name);

@@ -8,11 +8,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -702,6 +706,64 @@ static void test_create_replaces_another_table(void **state)
 	assert_int_equal(bpf_map_get_next_key(fixture->challenges, &key, &key), -ENOENT);
 }
 
+/* --- a kernel before 5.19, which lets nobody without CAP_BPF use maps ------------------- */
+
+/* From here on bpf() fails in this process with EPERM. */
+static int refuse_bpf(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_bpf, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+/* What works without maps; 0, or which step does not. */
+static int without_maps(struct fixture *fixture)
+{
+	struct challenge challenge;
+
+	if (refuse_bpf())
+		return 1;
+	if (find(fixture, "WWW.example.com.", &challenge) || challenge.cert.digest[0] != 3)
+		return 2;
+	if (find(fixture, "7.2.0.192.in-addr.arpa", &challenge) || challenge.cert.digest[0] != 4)
+		return 3;
+	if (find(fixture, "withdrawn.example.com", &challenge) != -ENOENT)
+		return 4;
+	if (find(fixture, "expired.example.com", &challenge) != -ENOENT)
+		return 5;
+	if (find(fixture, "other.example.com", &challenge) != -ENOENT)
+		return 6;
+	/* And whoever would publish hears why it cannot. */
+	return publish(fixture, "x.example.com", 1, 60) == -EOPNOTSUPP ? 0 : 7;
+}
+
+static void test_readers_need_no_map(void **state)
+{
+	struct fixture *fixture = *state;
+	int status;
+	pid_t pid;
+
+	assert_int_equal(publish(fixture, "expired.example.com", 1, 1), 0);
+	assert_int_equal(publish(fixture, "withdrawn.example.com", 1, 60), 0);
+	assert_int_equal(publish(fixture, "www.example.com", 2, 600), 0);
+	assert_int_equal(publish(fixture, "www.example.com", 3, 60), 0);
+	assert_int_equal(publish(fixture, "192.0.2.7", 4, 60), 0);
+	assert_int_equal(withdraw(fixture, "withdrawn.example.com", 0), 0);
+	sleep_ms(1100);
+	pid = fork();
+	if (!pid)
+		_exit(without_maps(fixture));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 static void test_create_errors(void **state)
 {
 	struct fixture *fixture = *state;
@@ -742,6 +804,7 @@ int main(void)
 		table_test(test_create_keeps_a_good_table),
 		table_test(test_create_replaces_another_table),
 		table_test(test_create_errors),
+		table_test(test_readers_need_no_map),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
