@@ -83,6 +83,18 @@ def test_end_detaches_what_came(lab, nginx, instance):
     assert not attached.attachments(lab.server)
 
 
+@pytest.mark.parametrize("attach", ("tcx", "clsact"))
+def test_moves_to_another_host(lab, nginx, instance, attach):
+    """What is attached stays here: in a container's namespace nobody would detach it."""
+    instance.start("--attach", attach)
+    add_wire(lab)
+    wait_until_protected(instance, "lo", "eth0", "late0")
+    elsewhere = lab.add_host("elsewhere", "192.0.2.9", "2001:db8::9")
+    lab.server.run("ip", "link", "set", "late0", "netns", elsewhere.namespace)
+    wait_until_protected(instance, "lo", "eth0")
+    assert not attached.attachments(elsewhere)
+
+
 class Tunnel:
     """A wire of bare IP packets between both hosts: two tun devices, and a thread that carries."""
 
