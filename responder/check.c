@@ -24,7 +24,8 @@ static void add_reason(struct reasons *reasons, const char *reason)
 	reasons->list[reasons->count++] = reason;
 }
 
-int check_syncookies(void)
+/* The setting of this network namespace, or -errno. */
+static int read_syncookies(void)
 {
 	FILE *file = fopen(SYNCOOKIES_PATH, "re");
 	int count, value;
@@ -35,7 +36,20 @@ int check_syncookies(void)
 	fclose(file);
 	if (count != 1)
 		return -EIO;
-	return value ? 0 : -ENOTSUP;
+	return value;
+}
+
+/* With 0 the kernel refuses to make connections on the responder's listeners. */
+static void show_syncookies(FILE *out)
+{
+	int value = read_syncookies();
+
+	if (value < 0)
+		fprintf(out, "tcp_syncookies: cannot be read: %s\n", strerror(-value));
+	else
+		fprintf(out, "tcp_syncookies: %d%s\n", value,
+			value ? ""
+			      : ": connections are taken over by TCP_REPAIR, which costs more");
 }
 
 static void check_kernel(const struct options *options, FILE *out, struct reasons *reasons)
@@ -57,14 +71,7 @@ static void check_kernel(const struct options *options, FILE *out, struct reason
 					    ? "io_uring does not work here, as said above; "
 					      "--engine epoll does without"
 					    : "epoll does not work here");
-	err = check_syncookies();
-	fprintf(out, "tcp_syncookies: %s\n",
-		!err              ? "yes"
-		: err == -ENOTSUP ? "0, off"
-				  : strerror(-err));
-	if (err == -ENOTSUP && !options->standalone)
-		add_reason(reasons, "the kernel would refuse steered connections: "
-				    "'sysctl -w net.ipv4.tcp_syncookies=1'");
+	show_syncookies(out);
 }
 
 /* What would not be steered here, although all else is well. */

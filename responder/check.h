@@ -8,13 +8,6 @@
 struct options;
 
 /*
- * Does the network namespace let the kernel make connections out of SYN
- * cookies, as steering does?  0, -ENOTSUP when net.ipv4.tcp_syncookies is 0, or
- * -errno when that cannot be read.
- */
-int check_syncookies(void);
-
-/*
  * Print facts, a line each, and at last what would be used or what is missing
  * (--check).  0 when a responder with these options would work, else -ENOTSUP.
  */

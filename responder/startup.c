@@ -18,7 +18,6 @@
 #include "common/notify.h"
 #include "common/paths.h"
 #include "common/version.h"
-#include "responder/check.h"
 #include "responder/daemon.h"
 #include "responder/handover.h"
 #include "responder/listener.h"
@@ -68,22 +67,6 @@ static int require_root(void)
 		return 0;
 	log_error("must start as root, to load BPF programs, which it then gives up");
 	return -EPERM;
-}
-
-static int require_syncookies(const struct options *options)
-{
-	int err = options->standalone ? 0 : check_syncookies();
-
-	if (err == -ENOTSUP) {
-		log_error("net.ipv4.tcp_syncookies is 0, with which the kernel refuses every "
-			  "steered connection: 'sysctl -w net.ipv4.tcp_syncookies=1' in this "
-			  "network namespace, then start again");
-		return err;
-	}
-	if (err)
-		log_warning("cannot tell whether net.ipv4.tcp_syncookies is on: %s",
-			    strerror(-err));
-	return 0;
 }
 
 /*
@@ -360,8 +343,6 @@ int startup_prepare(struct responder *responder)
 
 	if (!err)
 		err = find_identity(responder);
-	if (!err)
-		err = require_syncookies(responder->options);
 	if (!err)
 		err = open_signals(responder);
 	if (!err)

@@ -81,6 +81,22 @@ def test_hung_thread(lab, nginx, instance, takeover):
     check_challenge(lab)
 
 
+# --- settings -----------------------------------------------------------------------------------
+
+
+@pytest.mark.row("S4")
+def test_syncookies_switched(lab, nginx, instance, takeover):
+    """The kernel refuses to assign while they are off: connections are adopted meanwhile."""
+    instance.start("--takeover", takeover).publish(NAME)
+    for value in (1, 0, 1, 0):
+        lab.server.run("sysctl", "-qw", f"net.ipv4.tcp_syncookies={value}")
+        before = instance.counters()["adopted"]
+        check_challenge(lab)
+        check_production(lab, nginx)
+        if not value or takeover == "repair":
+            assert instance.counters()["adopted"] == before + 2
+
+
 # --- what is attached ---------------------------------------------------------------------------
 
 REMOVALS = {
