@@ -2,6 +2,7 @@
 #
 #   make            build everything          make setup      install and fetch what is needed (root)
 #   make demo       the main job, shown       make check      all tests (root)
+#   make check-quick     in two minutes: unit, bpf, and some of every kind of network test (root)
 #   make fuzz       a million mutated inputs for each reader of strangers' bytes
 #   make lint       style and static checks   make format     clang-format in place
 #   make check-rows      the tests of tests/rows.txt, many times: ROWS=S N=50; make rows lists them
@@ -19,7 +20,9 @@
 
 SAN ?=
 O ?= $(if $(SAN),build-san,build)
+ifeq ($(origin CC),default)
 CC = gcc
+endif
 CLANG ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/local/sbin/bpftool) bpftool)
 PYTHON ?= /usr/bin/python3
@@ -37,7 +40,8 @@ endif
 comma = ,
 CFLAGS ?= -O2 -g
 SAN_FLAGS = $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
-WOLFSSL_CFLAGS = -isystem $(WOLFSSL_PREFIX)/include -include wolfssl/options.h
+# wolfSSL's headers include its options.h themselves.
+WOLFSSL_CFLAGS = -isystem $(WOLFSSL_PREFIX)/include -DWOLFSSL_USE_OPTIONS_H
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Wvla -Wpointer-arith \
 	-Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
 	$(if $(WERROR),-Werror) -fstack-protector-strong -I. -I$(O) \
@@ -58,20 +62,19 @@ objects = $(patsubst %.c,$(O)/%.o,$(filter-out %/main.c,$(wildcard $(1)/*.c)))
 # The agent's folders, each above those that follow.
 ACME_FOLDERS = cmd import renewal config protocol challenge store net crypto util
 ACME_ARCHIVES = $(ACME_FOLDERS:%=$(O)/libacme_%.a)
-in_any_order = $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group
 PROGRAMS = $(O)/sidestep-responder $(O)/sidestep $(O)/sidestep-bench
-UNIT_SHARED = $(patsubst %.c,$(O)/%.o, \
-	$(filter-out $(wildcard tests/unit/*/test_*.c),$(wildcard tests/unit/*.c tests/unit/*/*.c)))
 UNIT_TESTS = $(patsubst %.c,$(O)/%,$(wildcard tests/unit/*/test_*.c))
 BPF_TESTS = $(patsubst tests/bpf/%.c,$(O)/tests/bpf/%,$(wildcard tests/bpf/test_*.c))
 NET_PROGRAMS = $(O)/tests/lab/other_bpf.bpf.o $(O)/tests/lab/fault_shim.so $(O)/tests/lab/forwarder
+TEST_PROGRAMS = $(O)/tests/lab/forwarder $(O)/tests/kernels/verify
+BENCH_PROGRAMS = $(addprefix $(O)/bench/,answerable arm classifier floor strangers)
 SKELETON = $(O)/bpf/steer.skel.h $(O)/bpf/steer_repair.skel.h
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all man setup fuzz demo demo-run check check-run check-unit check-bpf check-net \
-	check-kernels check-kernels-run check-rows check-networks rows repeat \
-	bench-steering bench-steering-run bench bench-run bench-quick bench-quick-run bench-agent bench-agent-run lint format install clean
+.PHONY: all man setup fuzz demo check check-quick check-unit check-bpf check-net check-kernels \
+	bench-steering bench bench-quick bench-agent lint format install clean \
+	rows check-rows check-networks repeat
 
 all: $(PROGRAMS)
 
@@ -81,7 +84,11 @@ setup:
 	$(Q)deploy/setup/setup.sh $(WOLFSSL_PREFIX) $(PEERS)
 	$(Q)mkdir -p $(O) && touch $(O)/setup.stamp
 
-$(O)/setup.stamp: deploy/setup/setup.sh deploy/setup/build-wolfssl.sh deploy/setup/fetch-peers.sh deploy/setup/suite-apt.sh
+# These goals set up first: make makes what it includes, and then reads this file again.
+ifneq ($(filter check check-quick check-net check-kernels fuzz demo bench%,$(MAKECMDGOALS)),)
+include $(O)/setup.stamp
+endif
+$(O)/setup.stamp: $(addprefix deploy/setup/,setup.sh build-wolfssl.sh fetch-peers.sh suite-apt.sh)
 	$(Q)$(MAKE) --no-print-directory setup
 
 $(WOLFSSL_PREFIX)/lib/libwolfssl.a:
@@ -91,16 +98,17 @@ $(WOLFSSL_PREFIX)/lib/libwolfssl.a:
 # --- programs ---------------------------------------------------------------
 
 $(O)/sidestep-responder: $(O)/responder/main.o $(O)/libresponder.a $(O)/libcommon.a
-	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(RESPONDER_LIBS)
-
+$(O)/sidestep-responder: LIBS = $(RESPONDER_LIBS)
 $(O)/sidestep: $(O)/acme/main.o $(ACME_ARCHIVES) $(O)/libvalidator.a $(O)/libcommon.a
-	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(in_any_order) $(ACME_LIBS)
-
+$(O)/sidestep: LIBS = $(ACME_LIBS)
 $(O)/sidestep-bench: $(O)/bench/validators/main.o $(O)/libbench.a $(O)/libvalidator.a $(O)/libcommon.a
+$(O)/sidestep-bench: LIBS = $(BENCH_LIBS)
+
+# Every program: of its objects, the archives that its rule names, and LIBS.
+$(PROGRAMS) $(UNIT_TESTS) $(BPF_TESTS) $(TEST_PROGRAMS) $(BENCH_PROGRAMS):
 	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(BENCH_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) \
+		-Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
 
 # A judge of what wolfSSL answers does not come near it.
 $(O)/common/validator/%.o $(O)/bench/validators/%.o $(O)/acme/challenge/probe.o: WOLFSSL_CFLAGS =
@@ -138,36 +146,35 @@ $(O)/responder/programs.o: $(SKELETON)
 
 # --- tests ------------------------------------------------------------------
 
-$(O)/tests/unit/%: $(O)/tests/unit/%.o $(UNIT_SHARED) $(O)/libresponder.a $(ACME_ARCHIVES) \
-		$(O)/libbench.a $(O)/libvalidator.a $(O)/libcommon.a
-	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(in_any_order) \
-		$(call pkg_libs,cmocka liburing libssl libcrypto) $(ACME_LIBS)
-
-$(O)/tests/bpf/%: $(O)/tests/bpf/%.o $(O)/libresponder.a $(O)/libcommon.a
-	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pkg_libs,cmocka liburing) $(COMMON_LIBS)
-
+# Each with the archive of its own layer and those below, so that a call upwards is no symbol.
+unit_tests = $(filter $(O)/tests/unit/$(1)/%,$(UNIT_TESTS))
+$(UNIT_TESTS): %: %.o $(O)/tests/unit/fixture.o $(O)/libcommon.a
+$(UNIT_TESTS): LIBS = $(call pkg_libs,cmocka) $(COMMON_LIBS)
+$(call unit_tests,responder): $(O)/tests/unit/responder/tls_client.o $(O)/libresponder.a
+$(call unit_tests,responder): LIBS = $(call pkg_libs,cmocka libssl libcrypto) $(RESPONDER_LIBS)
+$(call unit_tests,acme): $(ACME_ARCHIVES) $(O)/libvalidator.a
+$(call unit_tests,acme): LIBS = $(call pkg_libs,cmocka) $(ACME_LIBS)
+$(call unit_tests,bench): $(O)/libbench.a $(O)/libvalidator.a
+$(call unit_tests,bench): LIBS = $(call pkg_libs,cmocka) $(BENCH_LIBS) $(COMMON_LIBS)
+$(BPF_TESTS): %: %.o $(O)/libresponder.a $(O)/libcommon.a
+$(BPF_TESTS): LIBS = $(call pkg_libs,cmocka) $(RESPONDER_LIBS)
 $(UNIT_TESTS) $(BPF_TESTS): $(call objects,tests)
 $(BPF_TESTS:=.o): $(SKELETON) $(O)/tests/bpf/client_hello.skel.h
 
-check: $(O)/setup.stamp
-	$(Q)$(MAKE) --no-print-directory check-run
-
-check-run: all $(UNIT_TESTS) $(BPF_TESTS) $(NET_PROGRAMS)
+check: all man $(UNIT_TESTS) $(BPF_TESTS) $(NET_PROGRAMS)
 	$(Q)O=$(O) $(PYTHON) -B tests/run.py unit bpf net
-
+check-quick: all man $(UNIT_TESTS) $(BPF_TESTS) $(NET_PROGRAMS)
+	$(Q)O=$(O) $(PYTHON) -B tests/run.py --quick unit bpf net
 check-unit: $(UNIT_TESTS)
 	$(Q)O=$(O) $(PYTHON) -B tests/run.py unit
-# Where a fault shows: with ASan and UBSan.
-fuzz: $(O)/setup.stamp
-	$(Q)$(MAKE) --no-print-directory SAN=1 O=build-san build-san/tests/unit/acme/test_fuzz
-	$(Q)FUZZ_INPUTS=1000000 build-san/tests/unit/acme/test_fuzz
-
 check-bpf: $(BPF_TESTS)
 	$(Q)O=$(O) $(PYTHON) -B tests/run.py bpf
-check-net: all $(NET_PROGRAMS)
+check-net: all man $(NET_PROGRAMS)
 	$(Q)O=$(O) $(PYTHON) -B tests/run.py net
+# Where a fault shows: with ASan and UBSan.
+fuzz:
+	$(Q)$(MAKE) --no-print-directory SAN=1 O=build-san build-san/tests/unit/acme/test_fuzz
+	$(Q)FUZZ_INPUTS=1000000 build-san/tests/unit/acme/test_fuzz
 
 # What once went wrong, and its tests: a list, and every one of them many times on a loaded machine.
 rows:
@@ -182,80 +189,47 @@ check-networks: all $(NET_PROGRAMS)
 	$(Q)O=$(abspath $(O)) SIDESTEP_LONGER=4 $(PYTHON) -B -m pytest -q --tb=short -n 3 \
 		--count $(or $(N),10) tests/net/networks
 
-$(O)/tests/lab/forwarder: $(O)/tests/lab/forwarder.o
-	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
-
+$(O)/tests/lab/forwarder: %: %.o
 $(O)/tests/lab/fault_shim.so: tests/lab/fault_shim.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra $(if $(WERROR),-Werror) -O2 -fPIC -shared -o $@ $<
 
-$(O)/tests/kernels/verify: $(O)/tests/kernels/verify.o
-	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pkg_libs,libbpf)
-
+$(O)/tests/kernels/verify: %: %.o
+$(O)/tests/kernels/verify: LIBS = $(call pkg_libs,libbpf)
 $(O)/tests/kernels/verify.o: $(SKELETON)
 
-check-kernels: $(O)/setup.stamp
+check-kernels: all $(BPF_TESTS) $(O)/tests/kernels/verify
 	$(Q)deploy/setup/fetch-kernels.sh $(KERNELS)
-	$(Q)$(MAKE) --no-print-directory check-kernels-run
-check-kernels-run: all $(BPF_TESTS) $(O)/tests/kernels/verify
 	$(Q)O=$(O) $(PYTHON) -B tests/kernels/run.py $(KERNELS)
 
 # --- measurements -----------------------------------------------------------
 
 STEERING_BENCH = $(O)/bench/classifier $(O)/bench/arm
-
-$(O)/bench/classifier: $(O)/bench/classifier.o $(O)/bench/subject.o $(O)/bench/wire.o \
-		$(O)/tests/hello_vectors.o
-	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pkg_libs,libbpf)
-
-$(O)/bench/arm: $(O)/bench/arm.o $(O)/libcommon.a
-	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(COMMON_LIBS)
-
-$(O)/bench/answerable: $(O)/bench/answerable.o $(O)/libcommon.a
-	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(COMMON_LIBS)
-
-$(O)/bench/floor: $(O)/bench/floor.o
-	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(WOLFSSL_LIBS)
-
-$(O)/bench/subject.o: $(SKELETON)
-
-bench-steering: $(O)/setup.stamp
-	$(Q)$(MAKE) --no-print-directory bench-steering-run
-bench-steering-run: all $(STEERING_BENCH)
-	$(Q)O=$(O) PYTHONPATH=tests $(PYTHON) -B bench/steering.py
-
-$(O)/bench/strangers: $(O)/bench/strangers.o
-	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
-
 COMPARISON = $(STEERING_BENCH) $(O)/bench/answerable $(O)/bench/floor $(O)/bench/strangers
 
-bench bench-quick: $(O)/setup.stamp
-	$(Q)deploy/setup/setup.sh $(WOLFSSL_PREFIX) $(PEERS) bench
-	$(Q)$(MAKE) --no-print-directory $@-run
-bench-run bench-quick-run: all $(COMPARISON)
-	$(Q)O=$(O) PYTHONPATH=tests $(PYTHON) -B bench/compare.py $(if $(findstring quick,$@),--quick)
+$(BENCH_PROGRAMS): %: %.o
+$(O)/bench/classifier: $(O)/bench/subject.o $(O)/bench/wire.o $(O)/tests/hello_vectors.o
+$(O)/bench/classifier: LIBS = $(call pkg_libs,libbpf)
+$(O)/bench/arm $(O)/bench/answerable: $(O)/libcommon.a
+$(O)/bench/arm $(O)/bench/answerable: LIBS = $(COMMON_LIBS)
+$(O)/bench/floor: LIBS = $(WOLFSSL_LIBS)
+$(O)/bench/subject.o: $(SKELETON)
 
-bench-agent: $(O)/setup.stamp
+bench-steering: all $(STEERING_BENCH)
+	$(Q)O=$(O) PYTHONPATH=tests $(PYTHON) -B bench/steering.py
+bench bench-quick: all $(COMPARISON)
+	$(Q)deploy/setup/setup.sh $(WOLFSSL_PREFIX) $(PEERS) bench
+	$(Q)O=$(O) PYTHONPATH=tests $(PYTHON) -B bench/compare.py $(if $(findstring quick,$@),--quick)
+bench-agent: all
 	$(Q)deploy/setup/setup.sh $(WOLFSSL_PREFIX) $(PEERS) bench
 	$(Q)deploy/setup/fetch-peers.sh $(PEERS) bench
-	$(Q)$(MAKE) --no-print-directory bench-agent-run
-bench-agent-run: all
 	$(Q)mkdir -p $(O)/bench
 	$(Q)O=$(O) PYTHONPATH=tests $(PYTHON) -B bench/agent.py
 
 # --- the demonstration ------------------------------------------------------
 
-demo: $(O)/setup.stamp
-	$(Q)$(MAKE) --no-print-directory demo-run
-demo-run: all
+demo: all
 	$(Q)O=$(O) PYTHON=$(PYTHON) deploy/demo/demo.sh
 
 # --- manual pages -----------------------------------------------------------

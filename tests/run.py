@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run tests and count: run.py [--quick] KIND...   (unit, bpf, net)
 
-Several run at once: JOBS programs (one a processor), or LABS network tests (two a processor,
+Several run at once: JOBS programs (one a processor), or LABS network tests (three a processor,
 because they mostly wait).  Each program and pytest write JUnit reports to $O/junit.
 
 The last line says "N passed, N failed"; the exit status is 0 only when tests ran and none
@@ -24,7 +24,7 @@ BUILD = pathlib.Path(os.environ.get("O", SOURCE / "build")).resolve()
 REPORTS = BUILD / "junit"
 PROCESSORS = len(os.sched_getaffinity(0))
 JOBS = int(os.environ.get("JOBS", PROCESSORS))
-LABS = int(os.environ.get("LABS", 2 * PROCESSORS))
+LABS = int(os.environ.get("LABS", 3 * PROCESSORS))
 
 PROGRAM_LIMIT_S = 300
 NETWORK_LIMIT_S = 1800

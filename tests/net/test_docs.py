@@ -9,6 +9,8 @@ import pytest
 
 from lab import hosts
 
+pytestmark = pytest.mark.quick
+
 DEPLOY = hosts.SOURCE / "deploy"
 PAGES = ("sidestep.1", "sidestep-bench.1", "sidestep-responder.8")
 

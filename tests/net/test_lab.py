@@ -7,6 +7,7 @@ from lab import clients, production
 
 
 @pytest.mark.parametrize("family", ("ipv4", "ipv6"))
+@pytest.mark.quick
 def test_production_alone(lab, any_production, family):
     address = getattr(lab.server, family)
     answer = clients.get(lab.validator, address, "www.example.org")

@@ -131,6 +131,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.slow
 def test_hostile_answers(stocked, proxy, name):
     """The CA does what it is asked, and answers nonsense, at each kind of URL in turn."""
     old = serial(stocked)
@@ -203,6 +204,7 @@ def forget_certificate(instance):
         instance.agent("delete", NAME)
 
 
+@pytest.mark.slow
 def test_cut(ready, proxy):
     """The CA hears a request and its answer is cut off, whichever: one account, one certificate."""
     for number in range(1, REQUESTS_MAX):
@@ -231,6 +233,7 @@ def test_cut(ready, proxy):
 
 
 @pytest.mark.parametrize("moment", ("before", "after"))
+@pytest.mark.slow
 def test_killed_at_request(ready, proxy, moment):
     """kill -9 while the CA is asked something: gone on with, with the same account and order.
 
@@ -294,6 +297,7 @@ def moments(lab, stocked, proxy):
     return range(1, count + 1, STEP)
 
 
+@pytest.mark.slow
 def test_killed_at_write(lab, stocked, proxy, remark):
     """kill -9 instead of one write, whichever: old or new, whole, and one order."""
     numbers = moments(lab, stocked, proxy)
@@ -313,6 +317,7 @@ def test_killed_at_write(lab, stocked, proxy, remark):
     remark(f"killed at {len(numbers)} of {numbers[-1]} writes")
 
 
+@pytest.mark.slow
 def test_disk_fails(lab, stocked, proxy, remark):
     """From one write on nothing can be written: told, the old certificate whole, and then got."""
     numbers = moments(lab, stocked, proxy)

@@ -230,6 +230,7 @@ def test_preflight_doubt(lab, dns, ready, zone, pebble):
     assert f"{NAME} has no address in the DNS" in run.stderr
 
 
+@pytest.mark.slow
 def test_renewal_looks_ahead(lab, dns, ready, zone, pebble):
     """What has failed before and is certain to fail again does not reach the CA."""
     configuration = ready.root / "etc/sidestep"

@@ -39,6 +39,7 @@ def addresses(lab, families):
 
 
 @pytest.mark.parametrize("families", (("ipv4",), ("ipv6",), ("ipv4", "ipv6")), ids="+".join)
+@pytest.mark.quick
 def test_each_authority(lab, dns, any_authority, nginx, instance, takeover, families):
     dns.set(NAME, *addresses(lab, families))
     instance.start("--takeover", takeover)

@@ -70,6 +70,7 @@ def test_nothing_due(lab, stocked, pebble):
     assert not hooks(lab)
 
 
+@pytest.mark.quick
 def test_one_due(lab, stocked, pebble):
     before = serials(stocked)
     stocked.set_due(NAMES[1])
@@ -130,6 +131,7 @@ def test_named(stocked, pebble):
     assert "there is no certificate called unknown.example.org" in output.stderr
 
 
+@pytest.mark.slow
 def test_one_bad_name(lab, dns, stocked, pebble):
     """One bad name among many: it is backed off alone, and the others are renewed."""
     dns.set(BAD, lab.server.ipv4)
@@ -420,6 +422,7 @@ MANY = 150
 ATTEMPTS = 6
 
 
+@pytest.mark.slow
 def test_many_at_once(lab, dns, nginx, instance):
     """More orders than are taken at once: each gets its one certificate.
 

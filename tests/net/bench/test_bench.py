@@ -79,6 +79,7 @@ def test_split_hello_is_joined(lab, steered):
     assert steered.counters()["joined"] == before + 8
 
 
+@pytest.mark.quick
 def test_closed_loop_standalone(lab, standalone):
     result = bench_json(
         lab,

@@ -26,6 +26,7 @@ def visit(network, server, **options):
     return result
 
 
+@pytest.mark.quick
 def test_whole(make_network):
     network = make_network()
     server = production.Nginx(network)

@@ -165,6 +165,7 @@ def test_fragments(stage, hello):
 
 @over_both
 @each_hello
+@pytest.mark.quick
 def test_bad_checksum(stage, hello):
     """Bad checksum: the stack refuses the segment, and the client's next copy counts."""
     data = HELLOS[hello]()

@@ -295,6 +295,7 @@ def test_what_is_no_tls(bench):
     assert bench.run([Trial(repr(data[:8]), data, [(0, data)]) for data in beginnings * 2]) == 0
 
 
+@pytest.mark.slow
 def test_bit_flips(bench, remark):
     """Bit flips: a bent hello is production's, byte for byte, if it is not still a challenge."""
     generator = random.Random(SEED)

@@ -219,6 +219,7 @@ def check(splitter, cuts, pause_s, addresses, remark):
 
 
 @pytest.mark.parametrize("pause_s", (0, PAUSE_S))
+@pytest.mark.slow
 def test_two_segments(lab, hellos, takeover, pause_s, remark):
     """ClientHello, SNI and ALPN across every boundary."""
     vectors, splitter = hellos

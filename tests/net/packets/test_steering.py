@@ -34,6 +34,7 @@ def check_challenge(lab, family="ipv4", name=NAME, **options):
 @pytest.mark.each_engine
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("version", VERSIONS, ids=("tls12", "tls13"))
+@pytest.mark.quick
 def test_armed_name_is_answered(lab, nginx, armed, family, version):
     before = armed.counters()["steered"]
     check_challenge(lab, family, version=version)

@@ -48,6 +48,7 @@ def check_challenge(lab):
     certificates.check_challenge(answer.certificate, NAME, sidestep.DIGEST)
 
 
+@pytest.mark.slow
 def test_under_load(lab, nginx, instance, takeover, remark):
     """Twenty times; no validation fails, and no connection of production's."""
     instance.start("--takeover", takeover).publish(NAME)
@@ -76,6 +77,7 @@ def test_from_engine_to_engine(lab, nginx, instance, takeover):
 
 
 @pytest.mark.each_engine
+@pytest.mark.slow
 def test_standalone(lab, instance, remark):
     instance.start("--standalone").publish(NAME)
     validators = Validators(lab)

@@ -28,6 +28,7 @@ def wait_until_detached(lab):
     hosts.wait_for(lambda: not attached.attachments(lab.server), "everything to be detached")
 
 
+@pytest.mark.quick
 def test_attaches_everywhere(lab, nginx, instance, takeover):
     assert not attached.attachments(lab.server)
     instance.start("--takeover", takeover)
@@ -36,6 +37,7 @@ def test_attaches_everywhere(lab, nginx, instance, takeover):
 
 
 @pytest.mark.parametrize("attach", ("tcx", "clsact"))
+@pytest.mark.quick
 def test_end_detaches(lab, nginx, instance, takeover, attach):
     """SIGTERM, with a name armed and clients coming."""
     instance.start("--takeover", takeover, "--attach", attach).publish(NAME)
