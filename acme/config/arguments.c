@@ -191,12 +191,14 @@ static const struct option_row rows[] = {
 	 .verbs = RENEWAL_VERBS,
 	 .help = "What the certificate is called on disk. Default for certonly: the "
 		 "first name."},
-	CERTIFICATE_SETTINGS(CERTIFICATE_ROW){
-		.name = "force-renewal",
-		.kind = OPTION_FLAG,
-		FIELD(arguments.force_renewal),
-		.verbs = RENEWAL_VERBS,
-		.help = "Get a new certificate even if the present one is not due."},
+	/* clang-format off */
+	CERTIFICATE_SETTINGS(CERTIFICATE_ROW)
+	/* clang-format on */
+	{.name = "force-renewal",
+	 .kind = OPTION_FLAG,
+	 FIELD(arguments.force_renewal),
+	 .verbs = RENEWAL_VERBS,
+	 .help = "Get a new certificate even if the present one is not due."},
 	{.name = "issued-after",
 	 .kind = OPTION_TEXT,
 	 FIELD(arguments.issued_after),
@@ -468,8 +470,8 @@ static void take_verb(struct parsing *parsing, int argc, char **argv,
 		return;
 	parsing->arguments.verb = verb;
 	if (argc > (verbs[verb].operand ? 2 : 1))
-		failure_set(failure, "names of a certificate are given with -d",
-			    "'%s' is too much for %s", argv[argc - 1], argv[0]);
+		failure_set(failure, "give the names of a certificate with -d",
+			    "%s does not take the argument '%s'", argv[0], argv[argc - 1]);
 	if (verbs[verb].operand && verbs[verb].operand[0] != '[' && argc < 2 && !parsing->help)
 		failure_set(failure, NULL, "%s needs a %s", argv[0], verbs[verb].operand);
 	else if (verbs[verb].operand && argc > 1)
@@ -496,13 +498,12 @@ static void conclude(struct parsing *parsing, struct failure *failure)
 		failure_set(failure, KEY_TYPE_NAMES, "there is no key type '%s'",
 			    arguments->certificate.key_type);
 	if (paths_init(&arguments->paths, parsing->root))
-		failure_set(failure, NULL, "the directory of --root has too long a name");
+		failure_set(failure, NULL, "the path given with --root is too long");
 	if (parsing->eab_hmac_key)
 		failure_set(failure,
 			    "write it into a file that only you can read, and give "
 			    "--eab-hmac-key-file",
-			    "an HMAC key on the command line can be read by every user of this "
-			    "host");
+			    "every user of this host can read an HMAC key on the command line");
 	if (!arguments->ca.eab_kid != !arguments->ca.eab_hmac_key_file)
 		failure_set(failure, NULL, "--eab-kid and --eab-hmac-key-file go together");
 	if (arguments->server && parsing->staging)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <glob.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +31,7 @@ struct config {
 	size_t text_count;
 };
 
-/* --- what may be said where -------------------------------------------------------------------- */
+/* --- which setting belongs where -------------------------------------------------------------------- */
 
 static const struct {
 	const char *word; /* what a section's name begins with */
@@ -58,6 +59,10 @@ static bool is_list(enum setting_form form)
 	return form == FORM_WORDS || form == FORM_NAMES;
 }
 
+#define ONLY_CA                              IN(CONFIG_CA)
+#define ALSO_DEFAULT                         (IN(CONFIG_CA) | IN(CONFIG_SIDESTEP))
+#define ALSO_ANYWHERE                        (IN(CONFIG_CA) | EVERY)
+#define CA_ROW(kind, member, name, sections) {name, sections, FORM_##kind, FIELD(ca.member)},
 #define CERTIFICATE_ROW(kind, member, name, ...) \
 	{name, EVERY, FORM_##kind, FIELD(certificate.member)},
 
@@ -67,29 +72,27 @@ static const struct {
 	enum setting_form form;
 	size_t field; /* offset in struct config_section */
 } settings[] = {
-	CERTIFICATE_SETTINGS(CERTIFICATE_ROW){"server", IN(CONFIG_CA), FORM_TEXT, FIELD(server)},
-	{"cacert", IN(CONFIG_CA) | IN(CONFIG_SIDESTEP), FORM_TEXT, FIELD(ca.cacert)},
-	{"email", IN(CONFIG_CA) | IN(CONFIG_SIDESTEP), FORM_TEXT, FIELD(ca.email)},
-	{"agree-tos", IN(CONFIG_CA) | IN(CONFIG_SIDESTEP), FORM_FLAG, FIELD(ca.agree_tos)},
-	{"eab-kid", IN(CONFIG_CA), FORM_TEXT, FIELD(ca.eab_kid)},
-	{"eab-hmac-key-file", IN(CONFIG_CA), FORM_TEXT, FIELD(ca.eab_hmac_key_file)},
+	{"server", IN(CONFIG_CA), FORM_TEXT, FIELD(server)},
 	{"orders-limit", IN(CONFIG_CA), FORM_TEXT, FIELD(orders_limit)},
 	{"domain-limit", IN(CONFIG_CA), FORM_TEXT, FIELD(domain_limit)},
 	{"set-limit", IN(CONFIG_CA), FORM_TEXT, FIELD(set_limit)},
-	{"account", EVERY | IN(CONFIG_CA), FORM_TEXT, FIELD(ca.account)},
 	{"ca", EVERY, FORM_WORDS, FIELD(cas)},
 	{"names", IN(CONFIG_CERTIFICATE), FORM_NAMES, FIELD(names)},
 	{"cert-name", IN(CONFIG_CERTIFICATE), FORM_TEXT, FIELD(cert_name)},
 	{"file", IN(CONFIG_DOMAINS), FORM_TEXT, FIELD(file)},
 	{"tenant", IN(CONFIG_CERTIFICATE) | IN(CONFIG_DOMAINS), FORM_TEXT, FIELD(tenant)},
 	{"resolver", IN(CONFIG_SIDESTEP), FORM_TEXT, FIELD(resolver)},
+	/* clang-format off */
+	CA_SETTINGS(CA_ROW)
+	CERTIFICATE_SETTINGS(CERTIFICATE_ROW)
+	/* clang-format on */
 };
 
 #define SETTING_COUNT (sizeof(settings) / sizeof(*settings))
 
 /* --- texts and sections ------------------------------------------------------------------------- */
 
-/* Keep a string that is the configuration's from here on; NULL is passed on. */
+/* Let the configuration own a string.  Returns it; NULL: `text` is NULL, or out of memory. */
 static const char *keep(struct config *config, char *text)
 {
 	char **texts;
@@ -164,11 +167,17 @@ struct reading {
 	struct failure *failure;
 };
 
-static void fail(struct reading *reading, const char *next_step, const char *what,
-		 const char *which)
+static void __attribute__((format(printf, 3, 4)))
+fail(struct reading *reading, const char *next_step, const char *format, ...)
 {
-	failure_set(reading->failure, next_step, "%s:%u: %s '%s'", reading->path,
-		    reading->setting->line, what, which);
+	char cause[512];
+	va_list list;
+
+	va_start(list, format);
+	vsnprintf(cause, sizeof(cause), format, list);
+	va_end(list);
+	failure_set(reading->failure, next_step, "%s:%u: %s", reading->path, reading->setting->line,
+		    cause);
 }
 
 static void fail_for_memory(struct reading *reading)
@@ -176,7 +185,7 @@ static void fail_for_memory(struct reading *reading)
 	failure_set_errno(reading->failure, ENOMEM, "reading %s", reading->path);
 }
 
-/* The section that the setting is in, which may begin somewhere before; NULL: the failure tells. */
+/* Find or add the section that the setting is in.  NULL: the failure says why. */
 static struct config_section *enter(struct reading *reading)
 {
 	const char *name = reading->setting->section;
@@ -194,7 +203,9 @@ static struct config_section *enter(struct reading *reading)
 	if (kind == CONFIG_KINDS) {
 		fail(reading,
 		     "sections are [sidestep], [ca NAME], [certificate NAME] and [domains NAME]",
-		     *name ? "there is no section like" : "a section is missing before this", name);
+		     *name ? "there is no section like [%s]"
+			   : "a section is missing before this setting%s",
+		     name);
 		return NULL;
 	}
 	section = find_section(reading->config, kind, label);
@@ -224,10 +235,10 @@ static void set_answer(struct reading *reading, enum setting_flag *answer, const
 			continue;
 		return;
 	}
-	fail(reading, NULL, "this takes yes or no, not", value);
+	fail(reading, NULL, "%s takes yes or no, not '%s'", reading->setting->name, value);
 }
 
-/* Whether the section says it already. */
+/* Whether the section has it already. */
 static bool is_said(const struct config_section *section, size_t setting)
 {
 	const void *field = (const char *)section + settings[setting].field;
@@ -250,12 +261,12 @@ static void set(struct reading *reading, struct config_section *section, size_t 
 	enum setting_form form = settings[setting].form;
 
 	if (is_said(section, setting) && !(is_list(form) && reading->setting->is_continued)) {
-		fail(reading, "leave one of them out; an indented line continues the one above it",
-		     "the section has this setting already:", settings[setting].name);
+		fail(reading, "remove one of them; an indented line continues the setting above it",
+		     "the section has this setting already: %s", settings[setting].name);
 	} else if (form == FORM_FLAG) {
 		set_answer(reading, field, value);
 	} else if (!*value) {
-		fail(reading, "give it a value, or leave it out", "there is nothing behind",
+		fail(reading, "give it a value, or remove the line", "the setting %s has no value",
 		     settings[setting].name);
 	} else if (is_list(form)) {
 		if (string_list_split(field, value, form == FORM_NAMES ? " \t," : " \t"))
@@ -267,7 +278,7 @@ static void set(struct reading *reading, struct config_section *section, size_t 
 	}
 }
 
-/* One setting, or one more line of it.  0, or -1: the failure tells. */
+/* A setting, or one more line of it.  0, or -1: the failure says why. */
 static int on_setting(void *context, const struct ini_setting *ini_setting)
 {
 	struct reading *reading = context;
@@ -282,17 +293,18 @@ static int on_setting(void *context, const struct ini_setting *ini_setting)
 		if (strcmp(settings[setting].name, ini_setting->name) == 0)
 			break;
 	if (setting == SETTING_COUNT)
-		fail(reading, "`man sidestep.conf` lists them", "there is no setting",
+		fail(reading, "`man sidestep.conf` lists all settings", "there is no setting '%s'",
 		     ini_setting->name);
 	else if (!(settings[setting].kinds & IN(section->kind)))
-		fail(reading, "`man sidestep.conf` tells where it belongs",
-		     "this does not belong into this section:", ini_setting->name);
+		fail(reading, "`man sidestep.conf` says where it belongs",
+		     "the setting %s does not belong in a [%s] section", ini_setting->name,
+		     kinds[section->kind].word);
 	else
 		set(reading, section, setting);
 	return failure_is_set(reading->failure) ? -1 : 0;
 }
 
-/* -1: the failure tells. */
+/* -1: the failure says why. */
 static int read_file(struct config *config, const char *path, struct failure *failure)
 {
 	struct reading reading = {.config = config, .path = path, .failure = failure};
@@ -311,7 +323,7 @@ static int read_file(struct config *config, const char *path, struct failure *fa
 	}
 	err = ini_read(file, on_setting, &reading, &wrong);
 	if (err == -EBADMSG)
-		failure_set(failure, "a setting is written as name = value, a section as [name]",
+		failure_set(failure, "write a setting as name = value, a section as [name]",
 			    "%s:%u: %s", path, wrong.line, wrong.cause);
 	else if (err)
 		failure_set_errno(failure, -err, "reading %s", path);
@@ -330,8 +342,10 @@ static void read_directory(struct config *config, const char *pattern, struct fa
 	if (glob(pattern, 0, NULL, &found) == GLOB_NOSPACE)
 		failure_set_errno(failure, ENOMEM, "looking for %s", pattern);
 	if (found.gl_pathc > FILES_MAX)
-		failure_set(failure, "long lists of names go into a file of a [domains] section",
-			    "%s: more than %d files", pattern, FILES_MAX);
+		failure_set(
+			failure,
+			"put long lists of names into a file, and name it in a [domains] section",
+			"%s: more than %d files", pattern, FILES_MAX);
 	for (i = 0; i < found.gl_pathc && !failure_is_set(failure); i++)
 		read_file(config, found.gl_pathv[i], failure);
 	globfree(&found);
@@ -343,11 +357,11 @@ static void check_limit(const struct config_section *section, const char *text,
 	struct token_bucket bucket;
 
 	if (text && !token_bucket_parse(&bucket, text))
-		failure_set(failure, "a limit is written as 300/3h (s, m, h, d or w), or none",
-			    "%s: '%s' is no limit", section->place, text);
+		failure_set(failure, "write a limit as 300/3h (s, m, h, d or w), or none",
+			    "%s: '%s' is not a limit", section->place, text);
 }
 
-/* What a section cannot be without, and what can be judged without the others. */
+/* What a section needs, and what can be checked without the other sections. */
 static void check_section(const struct config_section *section, struct failure *failure)
 {
 	const char *missing = NULL;
@@ -360,13 +374,13 @@ static void check_section(const struct config_section *section, struct failure *
 	else if (section->kind == CONFIG_DOMAINS && !section->file)
 		missing = "file";
 	if (missing)
-		failure_set(failure, NULL, "%s: the section [%s %s] does not say its '%s'",
+		failure_set(failure, NULL, "%s: the section [%s %s] needs the setting '%s'",
 			    section->place, kinds[section->kind].word, section->label, missing);
 	if (section->certificate.key_type && key_type_parse(&type, section->certificate.key_type))
 		failure_set(failure, KEY_TYPE_NAMES, "%s: there is no key type '%s'",
 			    section->place, section->certificate.key_type);
 	if (section->ca.account && !account_name_is_valid(section->ca.account))
-		failure_set(failure, "letters, digits, hyphens and underscores",
+		failure_set(failure, "use letters, digits, hyphens and underscores",
 			    "%s: an account cannot be called '%s'", section->place,
 			    section->ca.account);
 	check_limit(section, section->orders_limit, failure);
@@ -378,7 +392,7 @@ static void check_section(const struct config_section *section, struct failure *
 			    section->place, kinds[section->kind].word, section->label);
 }
 
-/* The list that is there without being named. */
+/* The list that needs no section. */
 static void add_default_list(struct config *config, const char *path, struct failure *failure)
 {
 	struct config_section *section;
@@ -403,7 +417,7 @@ int config_read(struct config **ret_config, const struct paths *paths, struct fa
 		return -1;
 	}
 	config->defaults.label = "";
-	/* As a pattern, too: it need not be there. */
+	/* As a pattern, because it is optional. */
 	snprintf(path, sizeof(path), "%s/sidestep.conf", paths->conf);
 	read_directory(config, path, failure);
 	snprintf(path, sizeof(path), "%s/conf.d/*.conf", paths->conf);
@@ -464,7 +478,7 @@ static void print_stamp(FILE *out, const char *path)
 {
 	struct stat status = {0};
 
-	/* One that is not there is told apart by its size and times, too. */
+	/* A file that is missing has a stamp, too. */
 	if (stat(path, &status))
 		status.st_size = -1;
 	fprintf(out, "%s %lld %llu %lld.%09ld\n", path, (long long)status.st_size,

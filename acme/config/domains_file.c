@@ -13,7 +13,7 @@
 
 #define BLANKS " \t\r\n\v\f"
 
-/* What stands behind ">", a new string; NULL: the failure tells. */
+/* The name behind ">", a new string.  NULL: the failure says why. */
 static char *read_cert_name(const char *text, struct failure *failure)
 {
 	struct string_list words = {0};
@@ -22,15 +22,16 @@ static char *read_cert_name(const char *text, struct failure *failure)
 	if (string_list_split(&words, text, BLANKS))
 		failure_set_errno(failure, ENOMEM, "reading the line");
 	else if (words.count != 1 || !certificate_name_is_valid(words.items[0]))
-		failure_set(failure, "letters, digits and \"._-:\", with no dot at the beginning",
-			    "behind > belongs what the certificate is called, one word");
+		failure_set(failure,
+			    "use letters, digits and \"._-:\", with no dot at the beginning",
+			    "one word must follow '>': the certificate's name on disk");
 	else if (!(name = strdup(words.items[0])))
 		failure_set_errno(failure, ENOMEM, "reading the line");
 	string_list_done(&words);
 	return name;
 }
 
-/* The names before ">", a new array; NULL: the failure tells. */
+/* The names before ">", a new array.  NULL: the failure says why. */
 static struct identifier *read_names(const char *text, size_t *ret_count, struct failure *failure)
 {
 	struct identifier *names = NULL;
@@ -39,7 +40,7 @@ static struct identifier *read_names(const char *text, size_t *ret_count, struct
 	if (string_list_split(&words, text, BLANKS))
 		failure_set_errno(failure, ENOMEM, "reading the line");
 	else if (!words.count)
-		failure_set(failure, NULL, "no name stands before >");
+		failure_set(failure, NULL, "there is no name before '>'");
 	else if (identifiers_parse(&names, ret_count, (const char *const *)words.items, words.count,
 				   failure))
 		names = NULL;
@@ -89,7 +90,7 @@ int domains_file_read(FILE *file, int (*each)(void *context, const struct domain
 		number++;
 		begin = text + strspn(text, BLANKS);
 		if (strlen(text) != (size_t)length)
-			failure_set(&failure, NULL, "there is a zero byte in it");
+			failure_set(&failure, NULL, "there is a zero byte in the line");
 		else if (*begin && *begin != '#')
 			result = read_line(number, begin, each, context, &failure);
 		if (failure_is_set(&failure))

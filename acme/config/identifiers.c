@@ -36,7 +36,7 @@ int identifiers_parse_one(struct identifier *ret_name, const char *text, struct 
 		result = idn2_lookup_u8((const uint8_t *)text, &a_label,
 					IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
 		if (result) {
-			failure_set(failure, NULL, "'%s': this is no internationalized name: %s",
+			failure_set(failure, NULL, "'%s' is not a valid internationalized name: %s",
 				    text, idn2_strerror(result));
 			return -1;
 		}

@@ -87,7 +87,7 @@ static int ini_take_section(struct ini_reader *reader, char *text)
 		return ini_wrong(reader, "the section's name has no ']' at its end");
 	rest = end + 1 + strspn(end + 1, BLANKS);
 	if (*rest && *rest != '#' && *rest != ';')
-		return ini_wrong(reader, "something stands behind the section's ']'");
+		return ini_wrong(reader, "there is text behind the section's ']'");
 	*end = '\0';
 	ini_trim(text);
 	free(reader->name);
@@ -105,7 +105,7 @@ static int ini_take_setting(struct ini_reader *reader, char *text)
 	*sign = '\0';
 	ini_trim(text);
 	if (!*text)
-		return ini_wrong(reader, "a setting's name is missing before the sign");
+		return ini_wrong(reader, "the setting has no name before its sign");
 	err = ini_keep(&reader->name, text);
 	return err ? err : ini_tell(reader, ini_value(sign + 1), false);
 }

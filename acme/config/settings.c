@@ -108,7 +108,7 @@ const struct config_section *settings_ca_section(const struct settings *settings
 	return settings->config ? config_ca(settings->config, server) : NULL;
 }
 
-/* The directory URL of a label or a URL; NULL: `failure` tells. */
+/* The directory URL of a name or a URL.  NULL: `failure` says why. */
 static const char *find_server(const struct settings *settings, const char *name, const char *place,
 			       struct failure *failure)
 {
@@ -138,7 +138,7 @@ static const char *find_server(const struct settings *settings, const char *name
 
 /*
  * The directory URLs of `cas`, as in config_section.cas; of an empty list those of [sidestep], or
- * Let's Encrypt's.  0, or -1 with `failure` filled in, which begins with `place`.
+ * Let's Encrypt's.  0, or -1 with `failure` filled in, which begins with `place` or that of [sidestep].
  */
 static int find_servers(struct string_list *ret_servers, const struct settings *settings,
 			const struct string_list *cas, const char *place, struct failure *failure)
@@ -147,8 +147,10 @@ static int find_servers(struct string_list *ret_servers, const struct settings *
 	const char *server;
 	size_t i;
 
-	if (!cas->count)
+	if (!cas->count) {
 		cas = &config_defaults(settings->config)->cas;
+		place = config_defaults(settings->config)->place;
+	}
 	if (!cas->count)
 		cas = &fallback;
 	*ret_servers = (struct string_list){0};

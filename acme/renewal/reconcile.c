@@ -57,7 +57,7 @@ static int set_spec(const struct taking *taking, const char *cert_name,
 
 static void refuse_twice(struct failure *failure, const char *cert_name)
 {
-	failure_set(failure, "leave one of them out, or give it another name of its own",
+	failure_set(failure, "remove one of them, or give it another name",
 		    "the configuration has another certificate called %s", cert_name);
 }
 
@@ -79,7 +79,8 @@ static int take_certificate(struct taking *taking)
 	int error = 0;
 
 	if (!certificate_name_is_valid(cert_name))
-		failure_set(&failure, "letters, digits and \"._-:\", with no dot at the beginning",
+		failure_set(&failure,
+			    "use letters, digits and \"._-:\", with no dot at the beginning",
 			    "a certificate cannot be called '%s'", cert_name);
 	if (!failure_is_set(&failure) &&
 	    !identifiers_parse(&names, &count, (const char *const *)section->names.items,
@@ -135,8 +136,8 @@ static int take_domains(struct taking *taking)
 	fclose(file);
 	if (taking->wrong_lines)
 		failure_set(taking->failure,
-			    "mend them, then let it be read again (SIGHUP): until then all is "
-			    "renewed as before",
+			    "correct them, then reload (systemctl reload sidestep); until then the "
+			    "previous configuration stays in use",
 			    "%u line%s of %s cannot be used", taking->wrong_lines,
 			    taking->wrong_lines == 1 ? "" : "s", path);
 	return error;
@@ -172,10 +173,10 @@ static int reconcile_all(struct taking *taking, const char *fingerprint)
 	if (!error)
 		error = state_fingerprint_write(taking->state, FINGERPRINT_OF, fingerprint);
 	if (!error && !failure_is_set(taking->failure) && retired)
-		output_warning("%lld certificate%s of before %s no longer in the configuration: "
-			       "kept, and not renewed",
-			       (long long)retired, retired == 1 ? "" : "s",
-			       retired == 1 ? "is" : "are");
+		output_warning(
+			"%lld certificate%s %s no longer in the configuration: kept on disk, "
+			"not renewed",
+			(long long)retired, retired == 1 ? "" : "s", retired == 1 ? "is" : "are");
 	return error;
 }
 

@@ -65,7 +65,10 @@ static const size_t texts[] = {
 	offsetof(struct state_lineage, spec.account),
 	offsetof(struct state_lineage, spec.tenant),
 	offsetof(struct state_lineage, spec.source),
-	CERTIFICATE_SETTINGS(SETTING_TEXT_AT) offsetof(struct state_lineage, server),
+	/* clang-format off */
+	CERTIFICATE_SETTINGS(SETTING_TEXT_AT)
+	/* clang-format on */
+	offsetof(struct state_lineage, server),
 	offsetof(struct state_lineage, ari_id),
 	offsetof(struct state_lineage, explanation_url),
 	offsetof(struct state_lineage, ca),
@@ -188,24 +191,27 @@ int state_lineage_delete(struct state *state, int64_t id)
 		spec->source CERTIFICATE_SETTINGS(SETTING_BOUND)
 #define SETTING_UPDATE(kind, member, ...) #member " = excluded." #member ", "
 
-/* The first of a list with blanks between. */
-#define FIRST_OF(list) "substr(" list ", 1, instr(" list " || ' ', ' ') - 1)"
+/* The first of the CAs, which have blanks between. */
+#define FIRST_CA "substr(?3, 1, instr(?3 || ' ', ' ') - 1)"
 
 /*
- * On the left the row as it is, on the right (excluded) as it is wanted.  What failed for
- * other names, or at other CAs, says nothing of these.
+ * On the left the row as it is, on the right (excluded) as it is wanted.  What failed for other names,
+ * or at other CAs, says nothing of these.
  */
-#define SPEC_UPSERT                                                                                              \
-	"INSERT INTO lineage (" STATE_SPEC_COLUMNS ", ca) VALUES (" SPEC_PARAMETERS ", " FIRST_OF(               \
-		"?3") ") ON CONFLICT (name) DO UPDATE SET "                                                      \
-		      "renew_at = iif(identifiers = excluded.identifiers, renew_at, 0), "                        \
-		      "next_attempt = iif((identifiers, cas) = (excluded.identifiers, excluded.cas), "           \
-		      "	next_attempt, 0), "                                                                      \
-		      "failures = iif((identifiers, cas) = (excluded.identifiers, excluded.cas), failures, 0), " \
-		      "ca = iif(cas = excluded.cas, ca, excluded.ca), "                                          \
-		      "identifiers = excluded.identifiers, cas = excluded.cas, account = excluded.account, "     \
-		      "tenant = excluded.tenant, source = excluded.source, " CERTIFICATE_SETTINGS(               \
-			      SETTING_UPDATE) "retired = 0 RETURNING id"
+static const char spec_upsert[] =
+	"INSERT INTO lineage (" STATE_SPEC_COLUMNS ", ca) "
+	"VALUES (" SPEC_PARAMETERS ", " FIRST_CA ") ON CONFLICT (name) DO UPDATE SET "
+	"renew_at = iif(identifiers = excluded.identifiers, renew_at, 0), "
+	"next_attempt = iif((identifiers, cas) = (excluded.identifiers, excluded.cas), "
+	"	next_attempt, 0), "
+	"failures = iif((identifiers, cas) = (excluded.identifiers, excluded.cas), failures, 0), "
+	"ca = iif(cas = excluded.cas, ca, excluded.ca), "
+	"identifiers = excluded.identifiers, cas = excluded.cas, account = excluded.account, "
+	"tenant = excluded.tenant, source = excluded.source, "
+	/* clang-format off */
+	CERTIFICATE_SETTINGS(SETTING_UPDATE)
+	/* clang-format on */
+	"retired = 0 RETURNING id";
 
 /* Mostly nothing has changed, and a list may be long: then nothing is written. */
 static int write_spec(struct state *state, const struct certificate_spec *spec,
@@ -222,7 +228,7 @@ static int write_spec(struct state *state, const struct certificate_spec *spec,
 	error = state_enter(state);
 	if (error)
 		return error;
-	error = state_number(state, ret_id, SPEC_UPSERT, SPEC_TYPES, SPEC_BOUND(identifiers, cas));
+	error = state_number(state, ret_id, spec_upsert, SPEC_TYPES, SPEC_BOUND(identifiers, cas));
 	return state_leave(state, error);
 }
 

@@ -13,7 +13,8 @@
  *
  *	X(KIND, member, "name", "VALUE" in help, Certbot's name or NULL, verbs, "help")
  *
- * `verbs` is ORDER for `certonly`, or ORDER_OR_IMPORT.
+ * `verbs` is ORDER for `certonly`, or ORDER_OR_IMPORT.  The member's name is its column's, too: not
+ * that of another column of the table lineage.
  */
 #define CERTIFICATE_SETTINGS(X)                                                                 \
 	X(TEXT, key_type, "key-type", "TYPE", NULL, ORDER,                                      \

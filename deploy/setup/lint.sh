@@ -66,6 +66,11 @@ complain "$(grep -L 'SPDX-License-Identifier: GPL-3.0-or-later' "${files[@]}" |
 	grep -vE '\.(png|svg|json)$' | sed 's/$/: no SPDX line/')"
 complain "$(grep -nIE '[[:blank:]]+$' "${files[@]}" | sed 's/$/: white space at the end/')"
 
+# What the command line says reaches others as settings.
+complain "$(tracked 'acme/*.[ch]' | grep -vE '^acme/(cmd/|config/|main\.c)' |
+	xargs grep -n '"acme/config/arguments\.h"' |
+	sed 's/$/: only cmd, config and main know the command line/')"
+
 mapfile -t scripts < <(tracked | xargs grep -lE -m 1 '^#!.*\b(ba)?sh$|^# shellcheck shell=')
 [ ${#scripts[@]} = 0 ] || shellcheck --severity=warning "${scripts[@]}" || failed=1
 mapfile -t scripts < <(tracked '*.py')

@@ -82,7 +82,7 @@ def test_reload(configuration, instance):
     instance.set_due(SECOND)
     daemon.popen.send_signal(signal.SIGHUP)
     daemon.wait_until(lambda: f"{SECOND}: renewed" in daemon.output(), "a renewal")
-    assert "1 certificate of before is no longer in the configuration" in daemon.output()
+    assert "1 certificate is no longer in the configuration" in daemon.output()
     assert daemon.stop() == 0
     assert f"{FIRST}: renewed" not in daemon.output()
     assert "stopped: 3 renewed, 0 failed" in daemon.output()

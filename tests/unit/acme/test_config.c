@@ -125,22 +125,23 @@ static void test_refusals(void **state)
 		{"[sidesteps]\nemail = a\n", "sidestep.conf:2: there is no section like"},
 		{"[ca]\nserver = a\n", "there is no section like"},
 		{"[sidestep x]\nemail = a\n", "there is no section like"},
-		{"[sidestep]\nserver = " EXAMPLE "\n", "does not belong into this section"},
+		{"[sidestep]\nserver = " EXAMPLE "\n",
+		 "the setting server does not belong in a [sidestep] section"},
 		{"[sidestep]\nemail\n", "sidestep.conf:2: this is neither"},
 		{"[sidestep]\nemail = a\nemail = b\n", "sidestep.conf:3: the section has this"},
 		{"[sidestep]\nemail = a\n  b\n", "sidestep.conf:3: the section has this"},
-		{"[sidestep]\nemail =\n", "nothing behind"},
+		{"[sidestep]\nemail =\n", "sidestep.conf:2: the setting email has no value"},
 		{"[sidestep]\nagree-tos = maybe\n", "takes yes or no, not 'maybe'"},
 		{"[sidestep]\nkey-type = rsa1024\n", "no key type 'rsa1024'"},
 		{"[sidestep]\naccount = ../x\n", "cannot be called '../x'"},
-		{"[ca a]\nemail = b\n", "does not say its 'server'"},
+		{"[ca a]\nemail = b\n", "needs the setting 'server'"},
 		{"[ca a]\nserver = " EXAMPLE "\neab-kid = k\n", "go together"},
-		{"[ca a]\nserver = " EXAMPLE "\norders-limit = many\n", "'many' is no limit"},
-		{"[certificate a]\nreuse-key = yes\n", "does not say its 'names'"},
-		{"[domains a]\ntenant = b\n", "does not say its 'file'"},
+		{"[ca a]\nserver = " EXAMPLE "\norders-limit = many\n", "'many' is not a limit"},
+		{"[certificate a]\nreuse-key = yes\n", "needs the setting 'names'"},
+		{"[domains a]\ntenant = b\n", "needs the setting 'file'"},
 		{"[certificate a\nnames = a.example\n", "sidestep.conf:1: the section's name has"},
-		{"[certificate a] names = a.example\n", "sidestep.conf:1: something stands behind"},
-		{"[sidestep]\n = a\n", "sidestep.conf:2: a setting's name is missing"},
+		{"[certificate a] names = a.example\n", "sidestep.conf:1: there is text behind"},
+		{"[sidestep]\n = a\n", "sidestep.conf:2: the setting has no name"},
 	};
 	struct failure failure = {0};
 	struct config *config;
@@ -266,6 +267,20 @@ static void test_settings(void **state)
 	assert_string_equal(ca.email, "a@b.example");
 	assert_null(ca.account);
 	settings_free(settings);
+}
+
+/* A CA that [sidestep] names wrongly is told where it stands. */
+static void test_place_of_a_wrong_ca(void **state)
+{
+	const struct arguments arguments = {.paths = paths, .verb = VERB_RUN};
+	struct failure failure = {0};
+	struct settings *settings;
+
+	(void)state;
+	put("sidestep.conf", "# a comment\n[sidestep]\nca = tset\n");
+	assert_int_equal(settings_load(&settings, &arguments, &failure), -1);
+	assert_non_null(strstr(failure.cause, "sidestep.conf:3: no CA is called 'tset'"));
+	failure_done(&failure);
 }
 
 /* The strongest place that gives a setting wins, also where it says no. */
@@ -415,18 +430,19 @@ static void test_domains(void **state)
 	assert_int_equal(read_domains(text, sizeof(text) - 1), 0);
 	assert_string_equal(told, "3: a.example www.a.example > a.example\n"
 				  "5: b.example > shop\n"
-				  "6! behind > belongs what the certificate is\n"
+				  "6! one word must follow '>': the certificat\n"
 				  "7! '*.e.example': TLS-ALPN-01 cannot valida\n"
-				  "8! no name stands before >\n"
-				  "9! behind > belongs what the certificate is\n"
+				  "8! there is no name before '>'\n"
+				  "9! one word must follow '>': the certificat\n"
 				  "10: 192.0.2.1 2001:db8::1 > 192.0.2.1\n"
 				  "11: xn--bcher-kva.example > xn--bcher-kva.example\n"
 				  "12: xn--bcher-kva.example > xn--bcher-kva.example\n"
-				  "13! 'xn--zz--.example': this is no internati\n"
+				  "13! 'xn--zz--.example' is not a valid intern\n"
 				  "14: h.example > h.example\n"
 				  "15: i.example > i.example\n");
 	assert_int_equal(read_domains("a.example\0b.example\nc.example\n", 30), 0);
-	assert_string_equal(told, "1! there is a zero byte in it\n2: c.example > c.example\n");
+	assert_string_equal(told,
+			    "1! there is a zero byte in the line\n2: c.example > c.example\n");
 }
 
 /* --- what the state makes of it ----------------------------------------------------------------- */
@@ -529,6 +545,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_spellings, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_settings, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_precedence, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_place_of_a_wrong_ca, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dry_run, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_servers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_domains, setup, teardown),
