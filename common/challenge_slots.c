@@ -121,8 +121,8 @@ static int read_constants(int fd, struct slots_constants *ret_constants)
 	return 0;
 }
 
-/* Whether a table of the right size is there already; if so, give it to `group`. */
-static int keep(const char *path, gid_t group, uint32_t slot_count, uint64_t ret_hash_key[2])
+/* A table of the right size, open; or -errno: -ENOENT there is none, -EPROTO it is another. */
+static int open_fitting(const char *path, uint32_t slot_count, uint64_t ret_hash_key[2])
 {
 	struct slots_constants constants;
 	int fd, error;
@@ -133,10 +133,32 @@ static int keep(const char *path, gid_t group, uint32_t slot_count, uint64_t ret
 	error = read_constants(fd, &constants);
 	if (!error && constants.slot_count != slot_count)
 		error = -EPROTO;
-	if (!error)
-		error = shared_file_give(fd, group, FILE_MODE);
-	if (!error)
-		memcpy(ret_hash_key, constants.hash_key, sizeof(constants.hash_key));
+	if (error) {
+		close(fd);
+		return error;
+	}
+	memcpy(ret_hash_key, constants.hash_key, sizeof(constants.hash_key));
+	return fd;
+}
+
+int slots_check(const char *path, uint32_t slot_count, uint64_t ret_hash_key[2])
+{
+	int fd = open_fitting(path, slot_count, ret_hash_key);
+
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return 0;
+}
+
+/* Whether a table of the right size is there already; if so, give it to `group`. */
+static int keep(const char *path, gid_t group, uint32_t slot_count, uint64_t ret_hash_key[2])
+{
+	int error, fd = open_fitting(path, slot_count, ret_hash_key);
+
+	if (fd < 0)
+		return fd;
+	error = shared_file_give(fd, group, FILE_MODE);
 	close(fd);
 	return error;
 }

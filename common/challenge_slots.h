@@ -84,6 +84,9 @@ struct slots {
 /* As challenge_table_create(). */
 int slots_create(const char *path, gid_t group, uint32_t slot_count, uint64_t ret_hash_key[2]);
 
+/* As challenge_table_check(). */
+int slots_check(const char *path, uint32_t slot_count, uint64_t ret_hash_key[2]);
+
 /* 0, -EPROTO when the file is not a table of this version, or -errno. */
 int slots_open(struct slots *slots, const char *path, bool writable);
 void slots_done(struct slots *slots);

@@ -54,6 +54,11 @@ int challenge_table_create(const char *path, gid_t group, uint32_t slots, uint64
 	return slots_create(path, group, slots, ret_hash_key);
 }
 
+int challenge_table_check(const char *path, uint32_t slots, uint64_t ret_hash_key[2])
+{
+	return slots_check(path, slots, ret_hash_key);
+}
+
 int challenge_table_open(struct challenge_table **ret_table, const struct paths *paths,
 			 enum challenge_table_mode mode)
 {

@@ -55,6 +55,12 @@ struct challenge {
 int challenge_table_create(const char *path, gid_t group, uint32_t slots, uint64_t ret_hash_key[2]);
 
 /*
+ * Would challenge_table_create() keep the table at `path`?  0: it would, and this is its hash key;
+ * -ENOENT, -EPROTO: it would make a new one; or -errno.  Changes nothing.
+ */
+int challenge_table_check(const char *path, uint32_t slots, uint64_t ret_hash_key[2]);
+
+/*
  * Open the table and its maps.  Errors: -ENOENT no table or no maps (no
  * responder has run), -EACCES not in the group, -EPROTO another version or a
  * damaged header, or -errno.  An open table may be read by several threads at

@@ -131,8 +131,8 @@ static int open_closed_buckets(int fd)
 	return 0;
 }
 
-/* 0 when a file of this layout is there. */
-static int keep(const char *path, gid_t group, bool alone)
+/* A file of this layout, open; or -errno: -ENOENT there is none, -EPROTO it is of another. */
+static int open_fitting(const char *path)
 {
 	struct header header;
 	int fd, error;
@@ -141,7 +141,31 @@ static int keep(const char *path, gid_t group, bool alone)
 	if (fd < 0)
 		return -errno;
 	error = read_header(fd, &header);
-	if (!error && alone)
+	if (error) {
+		close(fd);
+		return error;
+	}
+	return fd;
+}
+
+int evidence_check(const char *path)
+{
+	int fd = open_fitting(path);
+
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return 0;
+}
+
+/* 0 when a file of this layout is there. */
+static int keep(const char *path, gid_t group, bool alone)
+{
+	int error = 0, fd = open_fitting(path);
+
+	if (fd < 0)
+		return fd;
+	if (alone)
 		error = open_closed_buckets(fd);
 	if (!error)
 		error = shared_file_give(fd, group, FILE_MODE);

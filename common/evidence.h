@@ -92,6 +92,9 @@ struct evidence_of_name {
  */
 int evidence_create(const char *path, gid_t group, bool alone);
 
+/* Would that keep the file?  0: yes, -ENOENT or -EPROTO: no; or -errno.  Changes nothing. */
+int evidence_check(const char *path);
+
 /*
  * Open the file; a writer may be used by all threads at once.  -ENOENT: there is
  * none; -EACCES: not in the group; -EPROTO: of another version or damaged; or -errno.

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/file_lock.h"
@@ -14,6 +15,9 @@
 
 /* Programs are loaded and attached to all interfaces in less. */
 #define PROGRAMS_PATIENCE_MS 30000
+/* The monitor of a responder that was killed holds the lock for a moment longer. */
+#define LOCK_PAUSE_NS 10000000
+#define LOCK_ATTEMPTS 100
 
 /* A file in the private directory, which is made when it is missing. */
 static int open_lock_file(const struct paths *paths, const char *path)
@@ -28,15 +32,20 @@ static int open_lock_file(const struct paths *paths, const char *path)
 
 int instance_lock(const struct paths *paths)
 {
+	const struct timespec pause = {.tv_nsec = LOCK_PAUSE_NS};
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	int err, fd = open_lock_file(paths, paths->lock);
 
 	if (fd < 0)
 		return fd;
-	if (fcntl(fd, F_OFD_SETLK, &lock)) {
-		err = errno == EAGAIN || errno == EACCES ? EBUSY : errno;
+	for (int attempt = 0; fcntl(fd, F_OFD_SETLK, &lock); attempt++) {
+		err = errno == EAGAIN || errno == EACCES ? -EBUSY : -errno;
+		if (err == -EBUSY && attempt < LOCK_ATTEMPTS) {
+			nanosleep(&pause, NULL);
+			continue;
+		}
 		close(fd);
-		return -err;
+		return err;
 	}
 	return fd;
 }

@@ -11,7 +11,8 @@ struct paths;
 
 /*
  * Become the instance's responder; makes the private directory.  Returns the descriptor whose
- * closing gives the lock back, -EBUSY when another responder runs, or -errno.  Close-on-exec.
+ * closing gives the lock back, -EBUSY when another responder runs (and still does after a second),
+ * or -errno.  Close-on-exec.
  */
 int instance_lock(const struct paths *paths);
 

@@ -10,12 +10,20 @@
 #include "common/local_socket.h"
 #include "common/paths.h"
 
-#define PROTOCOL_VERSION 2
+#define PROTOCOL_VERSION 3
 #define PATIENCE_MS      10000
 #define DESCRIPTORS_MAX  3
 #define OWN_DESCRIPTORS  3 /* that the first message carries */
 
-/* The first message, which carries the lock, the socket for successors, and that for who asks. */
+/* Not root: to claim to be somebody else takes CAP_SETUID, see is_privileged(). */
+#define PROOF_ID 1
+
+/* The successor asks. */
+struct claim {
+	uint32_t version;
+};
+
+/* The answer, which carries the lock, the socket for successors, and that for who asks. */
 struct greeting {
 	uint32_t version;
 	uint32_t threads; /* so many messages follow, each of a thread's listeners */
@@ -34,6 +42,11 @@ enum word { WORD_RETIRE = 'r', WORD_RETIRED = 'd' };
 union control_buffer {
 	struct cmsghdr header;
 	char bytes[CMSG_SPACE(sizeof(int) * DESCRIPTORS_MAX)];
+};
+
+union credentials_buffer {
+	struct cmsghdr header;
+	char bytes[CMSG_SPACE(sizeof(struct ucred))];
 };
 
 static int send_message(int channel_fd, const void *data, size_t size, const int *fds,
@@ -82,7 +95,8 @@ static int receive_message(int channel_fd, void *data, size_t size, int *ret_fds
 		.msg_iov = &part,
 		.msg_iovlen = 1,
 		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes),
+		/* Not what alignment adds: it would be room for one descriptor more. */
+		.msg_controllen = CMSG_LEN(sizeof(int) * DESCRIPTORS_MAX),
 	};
 	const struct cmsghdr *header;
 	ssize_t received;
@@ -135,7 +149,61 @@ static int offer_listeners(int channel_fd, const struct listeners *listeners)
 	return 0;
 }
 
-int handover_offer(const struct handover *handover)
+int handover_accept(int control_fd)
+{
+	int err, on = 1, channel_fd = accept4(control_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (channel_fd < 0)
+		return -errno;
+	if (!setsockopt(channel_fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)))
+		return channel_fd;
+	err = -errno;
+	close(channel_fd);
+	return err;
+}
+
+/*
+ * Has the other side root's rights?  A process may be root by name alone, without a capability,
+ * as in a sandbox, and the socket's owner is root.  But the kernel lets nobody send credentials
+ * of another user without CAP_SETUID, which every responder that starts has.
+ */
+static bool is_privileged(int channel_fd, const struct msghdr *message)
+{
+	const struct cmsghdr *header = CMSG_FIRSTHDR(message);
+	struct ucred peer, sent;
+	socklen_t size = sizeof(peer);
+
+	if (getsockopt(channel_fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) || peer.uid)
+		return false;
+	if (!header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_CREDENTIALS ||
+	    header->cmsg_len != CMSG_LEN(sizeof(sent)))
+		return false;
+	memcpy(&sent, CMSG_DATA(header), sizeof(sent));
+	return sent.uid == PROOF_ID;
+}
+
+/* 0, -EPERM, -EPROTO or -errno. */
+static int receive_claim(int channel_fd)
+{
+	struct claim claim;
+	struct iovec part = {.iov_base = &claim, .iov_len = sizeof(claim)};
+	union credentials_buffer control = {0};
+	struct msghdr message = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
+	};
+	ssize_t size = recvmsg(channel_fd, &message, MSG_CMSG_CLOEXEC);
+
+	if (size < 0)
+		return -errno;
+	if (!is_privileged(channel_fd, &message))
+		return -EPERM;
+	return size == sizeof(claim) && claim.version == PROTOCOL_VERSION ? 0 : -EPROTO;
+}
+
+int handover_offer(int channel_fd, const struct handover *handover)
 {
 	const int fds[OWN_DESCRIPTORS] = {handover->lock_fd, handover->control_fd,
 					  handover->alive_fd};
@@ -144,24 +212,11 @@ int handover_offer(const struct handover *handover)
 		.threads = handover->listeners.threads,
 		.standalone_port = handover->standalone_port,
 	};
-	socklen_t size = sizeof(struct ucred);
-	struct ucred peer;
-	int channel_fd, err = 0;
+	int err = receive_claim(channel_fd);
 
-	channel_fd = accept4(handover->control_fd, NULL, NULL, SOCK_CLOEXEC);
-	if (channel_fd < 0)
-		return -errno;
-	if (getsockopt(channel_fd, SOL_SOCKET, SO_PEERCRED, &peer, &size))
-		err = -errno;
-	else if (peer.uid)
-		err = -EPERM;
 	if (!err)
 		err = send_message(channel_fd, &greeting, sizeof(greeting), fds, OWN_DESCRIPTORS);
-	if (!err)
-		err = offer_listeners(channel_fd, &handover->listeners);
-	if (err)
-		close(channel_fd);
-	return err ? err : channel_fd;
+	return err ? err : offer_listeners(channel_fd, &handover->listeners);
 }
 
 int handover_hear(int channel_fd)
@@ -203,6 +258,26 @@ static int claim_listeners(int channel_fd, struct listeners *listeners)
 	return 0;
 }
 
+/* Ask, and prove to be who may. */
+static int send_claim(int channel_fd)
+{
+	const struct ucred proof = {.pid = getpid(), .uid = PROOF_ID, .gid = PROOF_ID};
+	struct claim claim = {.version = PROTOCOL_VERSION};
+	struct iovec part = {.iov_base = &claim, .iov_len = sizeof(claim)};
+	union credentials_buffer control = {.header = {.cmsg_level = SOL_SOCKET,
+						       .cmsg_type = SCM_CREDENTIALS,
+						       .cmsg_len = CMSG_LEN(sizeof(proof))}};
+	const struct msghdr message = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
+	};
+
+	memcpy(CMSG_DATA(&control.header), &proof, sizeof(proof));
+	return sendmsg(channel_fd, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
 static int claim(int channel_fd, struct handover *ret_handover)
 {
 	struct handover handover = {0};
@@ -210,10 +285,14 @@ static int claim(int channel_fd, struct handover *ret_handover)
 	int err, fds[DESCRIPTORS_MAX];
 	size_t count;
 
+	err = send_claim(channel_fd);
+	if (err)
+		return err;
 	err = receive_message(channel_fd, &greeting, sizeof(greeting), fds, &count);
 	if (err)
 		return err;
-	if (count != OWN_DESCRIPTORS || greeting.version != PROTOCOL_VERSION) {
+	if (count != OWN_DESCRIPTORS || greeting.version != PROTOCOL_VERSION || !greeting.threads ||
+	    greeting.threads > THREADS_MAX || greeting.standalone_port > UINT16_MAX) {
 		close_all(fds, count);
 		return -EPROTO;
 	}
@@ -259,4 +338,15 @@ int handover_complete(int channel_fd)
 	if (!err && word != WORD_RETIRED)
 		err = -EPROTO;
 	return err;
+}
+
+void handover_close(struct handover *handover)
+{
+	int *const fds[] = {&handover->lock_fd, &handover->control_fd, &handover->alive_fd};
+
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+		*fds[i] = -1;
+	}
 }

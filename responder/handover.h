@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * One responder after another without a gap: the successor (--replace) gets the
- * instance's lock and the listening sockets from the one that runs, which then
- * answers what it has accepted and ends.  They talk over a Unix socket at
- * paths->control that only root may use.
+ * One responder after another without a gap: the successor (--replace) gets the instance's lock
+ * and the listening sockets from the monitor of the one that runs, which then answers what it
+ * has accepted and ends.  They talk over a Unix socket at paths->control, in messages of fixed
+ * size.  Who only is root by name, without a capability, gets nothing.
  *
- *	successor			predecessor
- *	connects		->
+ *	successor			predecessor's monitor
+ *	connects, asks		->
  *				<-	the lock, both sockets, the listeners
  *	attaches, answers
- *	"retire"		->
+ *	"retire"		->	has its responder retire
  *				<-	"retired": accepts and adopts no more
  *
  * Whichever dies in between, the other goes on as if nothing had been.
- * Used by service.c.
  */
 #ifndef HANDOVER_H
 #define HANDOVER_H
@@ -34,16 +33,23 @@ struct handover {
 	uint16_t standalone_port; /* 0: it steers */
 };
 
+/* Close lock and sockets, but not the listeners; what is not open is -1. */
+void handover_close(struct handover *handover);
+
 /* --- the predecessor's side --- */
 
 /* As root: listen for a successor.  The descriptor, or -errno. */
 int handover_listen(const struct paths *paths);
 
+/* Somebody has connected: the channel, which is readable when he has asked; or -errno. */
+int handover_accept(int control_fd);
+
 /*
- * One has connected: give it the handover, which stays ours, too.  Returns the channel to it,
- * which is readable when it has something to say; or -errno (-EPERM: it is not root).
+ * He has: give him the handover, which stays ours, too.  The channel is then readable when he
+ * has something to say.  0, -EPERM: he has not root's rights, -EPROTO: his version is
+ * another, or -errno.
  */
-int handover_offer(const struct handover *handover);
+int handover_offer(int channel_fd, const struct handover *handover);
 
 /* What it says: 1: to retire, 0: nothing yet, -EPIPE: it is gone, or -errno. */
 int handover_hear(int channel_fd);

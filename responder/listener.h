@@ -11,6 +11,9 @@
 
 #include "bpf/steer_abi.h"
 
+/* A number beyond this is a mistake. */
+#define THREADS_MAX 1024
+
 struct listeners {
 	int (*fds)[STEER_FAMILIES]; /* [thread]; -1 for a family that is not there */
 	unsigned int threads;

@@ -5,6 +5,7 @@
 #include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -15,11 +16,24 @@
 #include "common/log.h"
 #include "common/paths.h"
 #include "responder/attachment.h"
+#include "responder/handover.h"
+#include "responder/listener.h"
 #include "responder/netns.h"
 #include "responder/steer.h"
 #include "responder/watch.h"
 
 /* --- what it needs, and no more ---------------------------------------------------- */
+
+static bool is_handed_over(int fd, const struct handover *handover)
+{
+	if (fd == handover->lock_fd || fd == handover->control_fd || fd == handover->alive_fd)
+		return true;
+	for (unsigned int thread = 0; thread < handover->listeners.threads; thread++)
+		for (int family = 0; family < STEER_FAMILIES; family++)
+			if (fd == handover->listeners.fds[thread][family])
+				return true;
+	return false;
+}
 
 static bool is_needed(int fd, const struct monitor_options *options, int channel_fd)
 {
@@ -28,15 +42,14 @@ static bool is_needed(int fd, const struct monitor_options *options, int channel
 	if (options->steer->netns && fd == options->steer->netns->pidfd)
 		return true;
 	if (fd == STDERR_FILENO || fd == channel_fd || fd == maps->adoptions_fd ||
-	    fd == maps->flows_fd)
+	    fd == maps->flows_fd || fd == options->predecessor_fd)
 		return true;
-	for (size_t i = 0; i < options->steer->threads; i++)
+	for (size_t i = 0; maps->adoptions_fd >= 0 && i < options->steer->threads; i++)
 		if (fd == options->adoption_fds[i])
 			return true;
-	return false;
+	return is_handed_over(fd, options->handover);
 }
 
-/* The responder's sockets above all must not outlive it here. */
 static void close_others(const struct monitor_options *options, int channel_fd)
 {
 	int last = sysconf(_SC_OPEN_MAX) > 65536 ? 65536 : (int)sysconf(_SC_OPEN_MAX);
@@ -47,17 +60,20 @@ static void close_others(const struct monitor_options *options, int channel_fd)
 }
 
 /*
- * Attaching to interfaces that come takes the rights to administer the network
- * and to use BPF.  TCP_REPAIR takes the first, too, and binds production's port.
+ * Without steering it needs none.  Attaching to interfaces that come takes the rights to
+ * administer the network and to use BPF.  TCP_REPAIR takes the first, too, and binds production's port.
  */
-static int keep_only_needed_capabilities(void)
+static int keep_only_needed_capabilities(const struct monitor_options *options)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
 
-	data[CAP_TO_INDEX(CAP_NET_ADMIN)].permitted |= CAP_TO_MASK(CAP_NET_ADMIN);
-	data[CAP_TO_INDEX(CAP_BPF)].permitted |= CAP_TO_MASK(CAP_BPF);
-	data[CAP_TO_INDEX(CAP_NET_BIND_SERVICE)].permitted |= CAP_TO_MASK(CAP_NET_BIND_SERVICE);
+	if (options->heartbeat) {
+		data[CAP_TO_INDEX(CAP_NET_ADMIN)].permitted |= CAP_TO_MASK(CAP_NET_ADMIN);
+		data[CAP_TO_INDEX(CAP_BPF)].permitted |= CAP_TO_MASK(CAP_BPF);
+		data[CAP_TO_INDEX(CAP_NET_BIND_SERVICE)].permitted |=
+			CAP_TO_MASK(CAP_NET_BIND_SERVICE);
+	}
 	for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
 		data[i].effective = data[i].permitted;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || syscall(SYS_capset, &header, data))
@@ -65,83 +81,276 @@ static int keep_only_needed_capabilities(void)
 	return 0;
 }
 
-/* --- its life ------------------------------------------------------------------------ */
+/* --- the channel -------------------------------------------------------------------- */
 
-/*
- * What the responder tells its monitor, a byte each, and what the monitor sees by itself: that
- * the channel ends without such a byte (the responder is dead), or that the namespace has ended.
- */
-enum order {
-	ORDER_TAKE_OVER = 't',
-	ORDER_DETACH = 'd',
-	ORDER_LEAVE = 'l',
-	ORDER_NONE = 0,
-	ORDER_NETNS_ENDED = 1,
+/* Every message is one of these. */
+enum word {
+	WORD_NONE, /* the channel has ended, or carries what no responder says */
+	/* the responder's: */
+	WORD_ANSWERS,
+	WORD_RETIRED,
+	WORD_DETACH,
+	/* the monitor's: */
+	WORD_RETIRE,
+	WORD_NETNS_ENDED,
+	WORDS,
 };
 
-/* What the monitor says to the responder, a byte. */
-#define SAY_NETNS_ENDED 'e'
+struct message {
+	uint32_t word;
+};
 
-static enum order read_order(int channel_fd)
+/* A dead one hears nothing, and whoever comes later clears up. */
+static void say(int channel_fd, enum word word)
 {
-	char byte;
+	const struct message message = {.word = word};
 
-	return read(channel_fd, &byte, sizeof(byte)) > 0 ? (enum order)byte : ORDER_NONE;
+	if (send(channel_fd, &message, sizeof(message), MSG_NOSIGNAL) < 0)
+		log_debug("the other process is gone already: %s", strerror(errno));
 }
 
-/* The responder is in the namespace, too, and has to end. */
-static void say_netns_ended(int channel_fd)
+static enum word hear(int channel_fd)
 {
-	const char byte = SAY_NETNS_ENDED;
+	struct message message;
+	ssize_t size;
 
-	/* The end of the channel says enough, though less. */
-	if (send(channel_fd, &byte, sizeof(byte), MSG_NOSIGNAL) < 0)
-		log_debug("cannot tell the responder: %s", strerror(errno));
+	do
+		size = recv(channel_fd, &message, sizeof(message), 0);
+	while (size < 0 && errno == EINTR);
+	return size == sizeof(message) && message.word < WORDS ? (enum word)message.word
+							       : WORD_NONE;
 }
 
-static int sooner(int a_ms, int b_ms)
+/* --- its life ------------------------------------------------------------------------ */
+
+/* Why it ends. */
+enum end {
+	END_NOT_YET,
+	END_DETACH, /* the responder says so */
+	END_LEAVE, /* another responder is at work */
+	END_DEATH, /* the responder is dead */
+	END_NETNS, /* the namespace has ended */
+};
+
+struct watchman {
+	const struct monitor_options *options;
+	struct handover *handover;
+	struct watch *watch; /* NULL: nothing is steered */
+	struct tcp_repair *repair; /* NULL: the same */
+	int channel_fd; /* to the responder */
+	int predecessor_fd; /* to its monitor, until it has retired; -1: none */
+	int visitor_fd; /* who has connected and not asked yet; -1: nobody */
+	int successor_fd; /* who has got the handover; -1: nobody */
+	bool retiring; /* the successor answers, and the responder is told so */
+};
+
+static void close_channel(int *fd)
 {
-	return a_ms < b_ms ? a_ms : b_ms;
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
 }
 
-/* Watch and adopt connections until the responder ends, and say how it did. */
-static enum order work_until_end(struct watch *watch, const struct monitor_options *options,
-				 struct tcp_repair *repair, int channel_fd)
+/* Until then the predecessor's monitor is at work. */
+static bool has_taken_over(const struct watchman *watchman)
 {
-	struct pollfd polled[] = {
-		{.fd = channel_fd, .events = POLLIN},
-		{.fd = watch_fd(watch), .events = POLLIN},
-		{.fd = options->waits ? -1 : tcp_repair_fd(repair), .events = POLLIN},
-	};
-	bool waits = options->waits;
-	enum order order;
+	return watchman->predecessor_fd < 0;
+}
 
-	for (;;) {
-		if (watch_work(watch) == WATCH_NETNS_ENDED)
-			return ORDER_NETNS_ENDED;
-		if (poll(polled, sizeof(polled) / sizeof(polled[0]),
-			 sooner(watch_pause_ms(watch), tcp_repair_pause_ms(repair))) < 0)
-			continue; /* a signal that is ignored */
-		if (!waits)
-			tcp_repair_work(repair);
-		if (!polled[0].revents)
-			continue;
-		order = read_order(channel_fd);
-		if (order != ORDER_TAKE_OVER)
-			/* One that dies before its turn has changed nothing. */
-			return order == ORDER_NONE && waits ? ORDER_LEAVE : order;
-		waits = false;
-		polled[2].fd = tcp_repair_fd(repair);
+static void take_over(struct watchman *watchman)
+{
+	int err;
+
+	if (has_taken_over(watchman))
+		return;
+	err = handover_complete(watchman->predecessor_fd);
+	/* The lock and all else is ours in any case. */
+	if (err)
+		log_warning("the responder before did not say that it retires: %s", strerror(-err));
+	close_channel(&watchman->predecessor_fd);
+}
+
+static enum end hear_responder(struct watchman *watchman)
+{
+	bool leaves = watchman->retiring || !has_taken_over(watchman);
+
+	switch (hear(watchman->channel_fd)) {
+	case WORD_ANSWERS:
+		take_over(watchman);
+		return END_NOT_YET;
+	case WORD_RETIRED:
+		return watchman->retiring ? END_LEAVE : END_NOT_YET;
+	case WORD_DETACH:
+		return leaves ? END_LEAVE : END_DETACH;
+	default:
+		/* One that dies before its turn, or after it, changes nothing. */
+		return leaves ? END_LEAVE : END_DEATH;
 	}
+}
+
+/* Whoever connects later than somebody who does not ask gets his place. */
+static void meet_visitor(struct watchman *watchman)
+{
+	close_channel(&watchman->visitor_fd);
+	watchman->visitor_fd = handover_accept(watchman->handover->control_fd);
+}
+
+static void hear_visitor(struct watchman *watchman)
+{
+	int err = handover_offer(watchman->visitor_fd, watchman->handover);
+
+	if (!err) {
+		watchman->successor_fd = watchman->visitor_fd;
+		watchman->visitor_fd = -1;
+		return;
+	}
+	log_warning("did not hand over to a process that asked for it: %s", strerror(-err));
+	close_channel(&watchman->visitor_fd);
+}
+
+static void hear_successor(struct watchman *watchman)
+{
+	int heard = handover_hear(watchman->successor_fd);
+
+	if (heard > 0) {
+		watchman->retiring = true;
+		say(watchman->channel_fd, WORD_RETIRE);
+	} else if (heard < 0 && !watchman->retiring) {
+		log_warning("the responder that was to take over is gone: going on");
+		close_channel(&watchman->successor_fd);
+	}
+}
+
+static bool adopts(const struct watchman *watchman)
+{
+	return watchman->repair && has_taken_over(watchman);
+}
+
+/* For how long there is nothing to do unless something comes; -1: for ever. */
+static int pause_ms(const struct watchman *watchman)
+{
+	int watch_ms, repair_ms;
+
+	if (!watchman->watch)
+		return -1;
+	watch_ms = watch_pause_ms(watchman->watch);
+	repair_ms = tcp_repair_pause_ms(watchman->repair);
+	return watch_ms < repair_ms ? watch_ms : repair_ms;
+}
+
+enum {
+	POLLED_RESPONDER,
+	POLLED_WATCH,
+	POLLED_ADOPTIONS,
+	POLLED_CONTROL,
+	POLLED_VISITOR,
+	POLLED_SUCCESSOR,
+	POLLED
+};
+
+static void set_polled(const struct watchman *watchman, struct pollfd polled[POLLED])
+{
+	bool meets = watchman->successor_fd < 0 && has_taken_over(watchman);
+	const int fds[POLLED] = {
+		[POLLED_RESPONDER] = watchman->channel_fd,
+		[POLLED_WATCH] = watchman->watch ? watch_fd(watchman->watch) : -1,
+		[POLLED_ADOPTIONS] = adopts(watchman) ? tcp_repair_fd(watchman->repair) : -1,
+		[POLLED_CONTROL] = meets ? watchman->handover->control_fd : -1,
+		[POLLED_VISITOR] = meets ? watchman->visitor_fd : -1,
+		/* Nothing more is heard of it once the responder is told to retire. */
+		[POLLED_SUCCESSOR] = watchman->retiring ? -1 : watchman->successor_fd,
+	};
+
+	for (int i = 0; i < POLLED; i++)
+		polled[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
+}
+
+static enum end work_once(struct watchman *watchman)
+{
+	struct pollfd polled[POLLED];
+
+	set_polled(watchman, polled);
+	if (poll(polled, POLLED, pause_ms(watchman)) < 0)
+		return END_NOT_YET; /* a signal that is ignored */
+	if (adopts(watchman))
+		tcp_repair_work(watchman->repair);
+	/* The visitor first: there may be one more. */
+	if (polled[POLLED_VISITOR].revents)
+		hear_visitor(watchman);
+	else if (polled[POLLED_CONTROL].revents)
+		meet_visitor(watchman);
+	if (polled[POLLED_SUCCESSOR].revents)
+		hear_successor(watchman);
+	return polled[POLLED_RESPONDER].revents ? hear_responder(watchman) : END_NOT_YET;
+}
+
+/* Watch, hand over and adopt until the responder ends; how it did. */
+static enum end work_until_end(struct watchman *watchman)
+{
+	enum end end = END_NOT_YET;
+
+	while (end == END_NOT_YET) {
+		if (watchman->watch && watch_work(watchman->watch) == WATCH_NETNS_ENDED)
+			return END_NETNS;
+		end = work_once(watchman);
+	}
+	return end;
+}
+
+/* The successor is the only one from here on. */
+static void leave_to_successor(struct watchman *watchman)
+{
+	int err;
+
+	handover_close(watchman->handover);
+	listeners_leave(&watchman->handover->listeners);
+	err = handover_say_retired(watchman->successor_fd);
+	if (err)
+		log_warning("cannot tell the successor: %s", strerror(-err));
+}
+
+static void finish(struct watchman *watchman, enum end end)
+{
+	bool steers = watchman->options->heartbeat;
+
+	if (steers && end != END_LEAVE)
+		__atomic_store_n(watchman->options->heartbeat, 0, __ATOMIC_RELAXED);
+	if (steers && (end == END_DETACH || end == END_NETNS))
+		attachment_detach_all(watchman->options->steer->paths);
+	if (end == END_NETNS)
+		say(watchman->channel_fd, WORD_NETNS_ENDED);
+	/* Nobody accepts any more: the port is free at once. */
+	if (end == END_DEATH)
+		listeners_close(&watchman->handover->listeners);
+	if (watchman->retiring)
+		leave_to_successor(watchman);
+}
+
+static int open_work(struct watchman *watchman, struct interfaces *interfaces)
+{
+	const struct monitor_options *options = watchman->options;
+	int err = 0;
+
+	if (options->heartbeat)
+		err = watch_new(&watchman->watch, interfaces, options->steer);
+	if (!err && options->heartbeat)
+		err = tcp_repair_new(&watchman->repair, &options->tcp_repair_maps,
+				     options->adoption_fds, options->steer->threads);
+	return err ? err : keep_only_needed_capabilities(options);
 }
 
 /* The monitor's whole life. */
 static _Noreturn void keep(struct interfaces *interfaces, const struct monitor_options *options,
 			   int channel_fd)
 {
-	struct tcp_repair *repair = NULL;
-	enum order order = ORDER_DETACH;
-	struct watch *watch = NULL;
+	struct watchman watchman = {
+		.options = options,
+		.handover = options->handover,
+		.channel_fd = channel_fd,
+		.predecessor_fd = options->predecessor_fd,
+		.visitor_fd = -1,
+		.successor_fd = -1,
+	};
 	int err;
 
 	/* It ends with the responder, not with a signal that was meant for the responder. */
@@ -151,26 +360,17 @@ static _Noreturn void keep(struct interfaces *interfaces, const struct monitor_o
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_NAME, "sidestep-monitor", 0, 0, 0);
 	close_others(options, channel_fd);
-	err = watch_new(&watch, interfaces, options->steer);
-	if (!err)
-		err = tcp_repair_new(&repair, &options->tcp_repair_maps, options->adoption_fds,
-				     options->steer->threads);
-	if (!err)
-		err = keep_only_needed_capabilities();
+	err = open_work(&watchman, interfaces);
 	if (err)
 		log_error("the monitor cannot work: %s", strerror(-err));
 	else
-		order = work_until_end(watch, options, repair, channel_fd);
-	if (order != ORDER_LEAVE)
-		__atomic_store_n(options->heartbeat, 0, __ATOMIC_RELAXED);
-	if (order == ORDER_DETACH || order == ORDER_NETNS_ENDED)
-		attachment_detach_all(options->steer->paths);
-	if (order == ORDER_NETNS_ENDED)
-		say_netns_ended(channel_fd);
-	tcp_repair_free(repair);
-	watch_free(watch);
+		finish(&watchman, work_until_end(&watchman));
+	tcp_repair_free(watchman.repair);
+	watch_free(watchman.watch);
 	_exit(err ? 1 : 0);
 }
+
+/* --- the responder's side --------------------------------------------------------------- */
 
 int monitor_start(struct monitor *ret_monitor, struct interfaces *interfaces,
 		  const struct monitor_options *options)
@@ -178,7 +378,7 @@ int monitor_start(struct monitor *ret_monitor, struct interfaces *interfaces,
 	int err, fds[2];
 	pid_t pid;
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds))
 		return -errno;
 	pid = fork();
 	if (pid < 0) {
@@ -194,39 +394,39 @@ int monitor_start(struct monitor *ret_monitor, struct interfaces *interfaces,
 	return 0;
 }
 
-static void give_order(const struct monitor *monitor, enum order order)
+enum monitor_word monitor_hear(const struct monitor *monitor)
 {
-	const char byte = (char)order;
-
-	/* A dead monitor hears nothing: the next responder, or --unload, clears up then. */
-	if (send(monitor->channel_fd, &byte, sizeof(byte), MSG_NOSIGNAL) < 0)
-		log_debug("the monitor is gone already: %s", strerror(errno));
-}
-
-enum monitor_end monitor_hear(const struct monitor *monitor)
-{
-	char byte;
-
-	return read(monitor->channel_fd, &byte, 1) == 1 && byte == SAY_NETNS_ENDED
-		       ? MONITOR_NETNS_ENDED
-		       : MONITOR_DIED;
+	switch (hear(monitor->channel_fd)) {
+	case WORD_RETIRE:
+		return MONITOR_RETIRE;
+	case WORD_NETNS_ENDED:
+		return MONITOR_NETNS_ENDED;
+	default:
+		return MONITOR_DIED;
+	}
 }
 
 void monitor_take_over(const struct monitor *monitor)
 {
-	give_order(monitor, ORDER_TAKE_OVER);
+	say(monitor->channel_fd, WORD_ANSWERS);
 }
 
-void monitor_stop(struct monitor *monitor, bool detach)
+static void end_with(struct monitor *monitor, enum word word)
 {
-	ssize_t size;
-	char byte;
-
-	give_order(monitor, detach ? ORDER_DETACH : ORDER_LEAVE);
+	say(monitor->channel_fd, word);
 	/* Its end of the channel closes when it exits, which may be as another process's child. */
-	do
-		size = read(monitor->channel_fd, &byte, 1);
-	while (size > 0 || (size < 0 && errno == EINTR));
+	while (hear(monitor->channel_fd) != WORD_NONE)
+		;
 	close(monitor->channel_fd);
 	waitpid(monitor->pid, NULL, 0);
+}
+
+void monitor_retire(struct monitor *monitor)
+{
+	end_with(monitor, WORD_RETIRED);
+}
+
+void monitor_stop(struct monitor *monitor)
+{
+	end_with(monitor, WORD_DETACH);
 }

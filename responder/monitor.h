@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The monitor: a small process with the privileges to attach to interfaces that
- * come, and to detach when the responder ends, so that the responder itself
- * needs none.  It also adopts connections (tcp_repair.h).
- * It looks at nothing that comes from the network.
+ * The monitor: a small process that keeps what the responder must not have, so that whoever takes
+ * over the process that strangers talk to gains little.  It holds the instance's lock and hands
+ * over to successors (handover.h).  With steering it has the privileges to attach to interfaces that
+ * come (watch.h) and to detach when the responder ends; it also adopts connections (tcp_repair.h).  It looks at nothing that comes from the network.
  *
  * When the responder dies without a word, the monitor sees to it that all passes
  * to production, and leaves what is attached to the next responder.
+ *
+ * They talk over a socket pair, in messages of one fixed size.
  */
 #ifndef MONITOR_H
 #define MONITOR_H
@@ -17,40 +19,54 @@
 
 #include "responder/tcp_repair.h"
 
+struct handover;
 struct interfaces;
 struct steer_options;
 
 struct monitor_options {
 	const struct steer_options *steer;
-	uint64_t *heartbeat; /* mapped, shared */
-	bool waits; /* for monitor_take_over(): another monitor is still at work */
-	/* What adopting needs: maps, and a channel a thread. */
+	struct handover *handover;
+	int predecessor_fd; /* the channel to its monitor, for monitor_take_over(); -1: there is none */
+	uint64_t *heartbeat; /* mapped, shared; NULL: nothing is steered */
+	/* What adopting needs, when there is steering: maps, and a channel a thread. */
 	struct tcp_repair_maps tcp_repair_maps;
 	const int *adoption_fds;
 };
 
 struct monitor {
 	pid_t pid;
-	int channel_fd; /* readable when the monitor has ended by itself */
+	int channel_fd; /* readable when the monitor has something to say, or has ended */
 };
 
-/* Why it has. */
-enum monitor_end {
+/* What it says. */
+enum monitor_word {
 	MONITOR_DIED,
+	MONITOR_RETIRE, /* a successor answers: to be followed by monitor_retire() */
 	MONITOR_NETNS_ENDED, /* the namespace has: it has detached everything */
 };
 
-/* Fork the monitor.  To be called before the process has threads.  0 or -errno. */
+/*
+ * Fork the monitor, which takes over all descriptors of the handover but leaves the caller's
+ * open.  To be called before the process has threads.  0 or -errno.
+ */
 int monitor_start(struct monitor *ret_monitor, struct interfaces *interfaces,
 		  const struct monitor_options *options);
 
 /* Why `channel_fd` is readable. */
-enum monitor_end monitor_hear(const struct monitor *monitor);
+enum monitor_word monitor_hear(const struct monitor *monitor);
 
-/* The other monitor has stopped: adopt from now on, and clear up should the responder die. */
+/*
+ * This responder answers: have the predecessor retire, and clear up from then on should this
+ * one die.
+ */
 void monitor_take_over(const struct monitor *monitor);
 
-/* Have it detach everything, or leave all to another responder, and wait until it has ended. */
-void monitor_stop(struct monitor *monitor, bool detach);
+/* This responder has retired: have the monitor leave all to the successor, and wait for its end. */
+void monitor_retire(struct monitor *monitor);
+
+/*
+ * Have it detach everything, unless it has not taken over yet, and wait until it has ended.
+ */
+void monitor_stop(struct monitor *monitor);
 
 #endif

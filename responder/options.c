@@ -11,12 +11,12 @@
 #include "common/option_table.h"
 #include "common/version.h"
 #include "responder/limits.h"
+#include "responder/listener.h"
 
 #define PROGRAM       "sidestep-responder"
 #define DEFAULT_USER  "sidestep-responder"
 #define DEFAULT_GROUP "sidestep"
 #define DEFAULT_PORT  443
-#define THREADS_MAX   1024 /* a mistake beyond this */
 
 /* What is being filled in. */
 struct parsing {

@@ -82,68 +82,13 @@ static void heartbeat(const struct responder *responder)
 
 /* --- handover -------------------------------------------------------------------- */
 
-/* We answer: the predecessor, if there is one, is to retire. */
-static void succeed(struct responder *responder)
-{
-	int err;
-
-	if (responder->predecessor_fd < 0)
-		return;
-	err = handover_complete(responder->predecessor_fd);
-	close(responder->predecessor_fd);
-	responder->predecessor_fd = -1;
-	/* The lock and all else is ours in any case. */
-	if (err)
-		log_warning("the responder before did not say that it retires: %s", strerror(-err));
-	steer_take_over(responder->steer);
-}
-
 /* A successor answers already: finish what we have begun. */
 static void retire(struct responder *responder)
 {
-	int err;
-
 	log_info("another responder takes over: ending when the open connections have");
-	steer_leave(responder->steer);
 	server_retire(responder->server);
 	responder->retired = true;
-	close(responder->handover.lock_fd);
-	responder->handover.lock_fd = -1;
-	close(responder->handover.alive_fd);
-	responder->handover.alive_fd = -1;
-	err = handover_say_retired(responder->successor_fd);
-	if (err)
-		log_warning("cannot tell the successor: %s", strerror(-err));
-}
-
-static void leave_successor(struct responder *responder)
-{
-	close(responder->successor_fd);
-	responder->successor_fd = -1;
-}
-
-/* It wants the handover. */
-static void meet_successor(struct responder *responder)
-{
-	int channel_fd = handover_offer(&responder->handover);
-
-	if (channel_fd >= 0)
-		responder->successor_fd = channel_fd;
-	else
-		log_warning("could not hand over to another responder: %s", strerror(-channel_fd));
-}
-
-/* It says something, or is gone. */
-static void hear_successor(struct responder *responder)
-{
-	int heard = handover_hear(responder->successor_fd);
-
-	if (heard > 0)
-		retire(responder);
-	else if (heard < 0)
-		log_warning("the responder that was to take over is gone: going on");
-	if (heard)
-		leave_successor(responder);
+	steer_retire(responder->steer);
 }
 
 /* Has a retired one nothing left to do?  Accepted connections may still be on their way: twice. */
@@ -157,50 +102,50 @@ static bool has_finished(struct responder *responder)
 
 /* --- until the end ----------------------------------------------------------------- */
 
-enum { POLLED_SIGNALS, POLLED_MONITOR, POLLED_FAILURE, POLLED_CONTROL, POLLED_SUCCESSOR, POLLED };
+enum { POLLED_SIGNALS, POLLED_MONITOR, POLLED_FAILURE, POLLED };
 
 static void set_polled(const struct responder *responder, struct pollfd polled[POLLED])
 {
-	bool meets = responder->successor_fd < 0 && !responder->retired;
 	const int fds[POLLED] = {
 		[POLLED_SIGNALS] = responder->signal_fd,
 		[POLLED_MONITOR] = steer_monitor_fd(responder->steer),
 		[POLLED_FAILURE] = server_failure_fd(responder->server),
-		[POLLED_CONTROL] = meets ? responder->handover.control_fd : -1,
-		[POLLED_SUCCESSOR] = responder->successor_fd,
 	};
 
 	for (int i = 0; i < POLLED; i++)
 		polled[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
 }
 
-/* The monitor has ended, or is about to: so does the responder.  -errno, logged. */
-static int hear_monitor(const struct responder *responder)
+/* The monitor says something, or has ended, and then the responder does, too: -errno, logged. */
+static int hear_monitor(struct responder *responder)
 {
-	if (!steer_netns_has_ended(responder->steer)) {
+	switch (steer_hear_monitor(responder->steer)) {
+	case MONITOR_RETIRE:
+		retire(responder);
+		return 0;
+	case MONITOR_NETNS_ENDED:
+		log_error("the network namespace %s has ended: nobody else is left who listens "
+			  "there. Ending, too, for who stays in it keeps its addresses. When the "
+			  "container runs again, start again with the --netns that it has then",
+			  responder->netns->path);
+		return -ENONET;
+	default:
 		log_error("the monitor was killed, and with it the steering: ending; start again");
 		return -ECHILD;
 	}
-	log_error("the network namespace %s has ended: nobody else is left who listens there. "
-		  "Ending, too, for who stays in it keeps its addresses. When the container runs "
-		  "again, start again with the --netns that it has then",
-		  responder->netns->path);
-	return -ENONET;
 }
 
 /* 0 when it is to go on, 1 when it is to end, or -errno, logged. */
 static int handle_polled(struct responder *responder, const struct pollfd polled[POLLED])
 {
-	if (polled[POLLED_MONITOR].revents)
-		return hear_monitor(responder);
+	int err = polled[POLLED_MONITOR].revents ? hear_monitor(responder) : 0;
+
+	if (err)
+		return err;
 	if (polled[POLLED_FAILURE].revents) {
 		log_error("a thread has ended, as said above: ending; start again");
 		return -EIO;
 	}
-	if (polled[POLLED_CONTROL].revents)
-		meet_successor(responder);
-	if (polled[POLLED_SUCCESSOR].revents)
-		hear_successor(responder);
 	return (polled[POLLED_SIGNALS].revents && handle_signals(responder)) ||
 	       has_finished(responder);
 }
@@ -233,18 +178,14 @@ static int wait_for_end(struct responder *responder)
 /* Whether another responder listens on the same sockets. */
 static bool shares_listeners(const struct responder *responder)
 {
-	return responder->retired || responder->predecessor_fd >= 0;
+	return responder->retired || responder->waits;
 }
 
 /* Detach first: while the server still answers what came before, new ones are production's. */
 static void close_all(struct responder *responder)
 {
-	const int fds[] = {
-		responder->signal_fd,           responder->predecessor_fd,
-		responder->successor_fd,        responder->handover.lock_fd,
-		responder->handover.control_fd, responder->handover.alive_fd,
-		responder->conn_stats_fd,
-	};
+	const int fds[] = {responder->signal_fd, responder->predecessor_fd,
+			   responder->conn_stats_fd};
 
 	steer_free(responder->steer);
 	server_free(responder->server);
@@ -252,6 +193,7 @@ static void close_all(struct responder *responder)
 		listeners_leave(&responder->handover.listeners);
 	else
 		listeners_close(&responder->handover.listeners);
+	handover_close(&responder->handover);
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
@@ -273,13 +215,11 @@ int responder_run(const struct options *options, const struct paths *paths,
 		.options = options,
 		.paths = paths,
 		.netns = netns,
-		.handover.lock_fd = -1,
 		.signal_fd = -1,
 		.conn_stats_fd = -1,
-		.handover.control_fd = -1,
-		.handover.alive_fd = -1,
 		.predecessor_fd = -1,
-		.successor_fd = -1,
+		.handover = {.lock_fd = -1, .control_fd = -1, .alive_fd = -1},
+		.waits = options->replace,
 	};
 	bool background = !options->foreground && !notify_is_wanted();
 	int err;
@@ -296,7 +236,9 @@ int responder_run(const struct options *options, const struct paths *paths,
 	if (!err)
 		err = startup_say_ready(&responder, background);
 	if (!err) {
-		succeed(&responder);
+		if (responder.waits)
+			steer_take_over(responder.steer);
+		responder.waits = false;
 		err = wait_for_end(&responder);
 		say_ending(&responder);
 	}

@@ -31,12 +31,13 @@ struct responder {
 	const struct netns *netns; /* the one of --netns, or NULL */
 	struct identity identity;
 	int signal_fd;
-	struct handover handover; /* the lock and the sockets */
+	struct handover handover; /* the listeners, and until the monitor has it the rest */
 	struct steer *steer;
 	struct server *server;
 	int conn_stats_fd; /* the file that status reads */
 	bool conn_stats_failed; /* to be written, the last time */
-	int predecessor_fd, successor_fd; /* channels to them; -1: none */
+	int predecessor_fd; /* the channel to the one before, until the monitor has it; -1: none */
+	bool waits; /* another responder answers beside this one, as long as this one is not ready */
 	bool retired;
 	unsigned int idle_rounds; /* since it is retired and has no connection open */
 };

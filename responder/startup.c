@@ -145,42 +145,57 @@ int startup_lock_instance(const struct paths *paths)
 	return fd;
 }
 
-static int open_feed(struct responder *responder, const struct steer_options *steer_options)
+/*
+ * The table and the evidence, which agents and responders share: made, or kept when they fit.  Those
+ * of a responder that runs must fit, and nothing is changed here.
+ */
+static int open_shared(struct responder *responder, uint64_t ret_hash_key[2])
 {
-	uint64_t hash_key[2];
+	const struct paths *paths = responder->paths;
+	gid_t group = responder->identity.shared_gid;
+	bool replace = responder->options->replace;
 	int err;
 
-	err = challenge_table_create(responder->paths->table, responder->identity.shared_gid,
-				     STEER_CHALLENGES_MAX, hash_key);
-	if (err) {
-		log_error("cannot make the challenge table %s: %s", responder->paths->table,
+	err = replace ? challenge_table_check(paths->table, STEER_CHALLENGES_MAX, ret_hash_key)
+		      : challenge_table_create(paths->table, group, STEER_CHALLENGES_MAX,
+					       ret_hash_key);
+	if (!err)
+		err = replace ? evidence_check(paths->evidence)
+			      : evidence_create(paths->evidence, group, true);
+	if (err && replace)
+		log_error("cannot take over the challenge table and the evidence of the responder "
+			  "that runs (%s, %s): %s; end that one, and start without --replace",
+			  paths->table, paths->evidence,
+			  err == -EPROTO ? "they are of another version" : strerror(-err));
+	else if (err)
+		log_error("cannot make %s and %s: %s", paths->table, paths->evidence,
 			  strerror(-err));
-		return err;
-	}
-	/* Beside a predecessor there are two that write. */
-	err = evidence_create(responder->paths->evidence, responder->identity.shared_gid,
-			      !responder->options->replace);
-	if (err) {
-		log_error("cannot make %s: %s", responder->paths->evidence, strerror(-err));
-		return err;
-	}
-	responder->conn_stats_fd =
-		conn_stats_create(responder->paths->conn_stats, responder->identity.shared_gid);
-	if (responder->conn_stats_fd < 0) {
-		log_error("cannot make %s: %s", responder->paths->conn_stats,
-			  strerror(-responder->conn_stats_fd));
-		return responder->conn_stats_fd;
-	}
-	return steer_open_maps(steer_options, hash_key, &responder->steer);
+	return err;
 }
 
-static int write_status(const struct responder *responder)
+/* Everything works: now the files become this responder's. */
+static int write_files(struct responder *responder)
 {
-	int err = status_file_write(responder->paths, responder->options,
-				    server_engine(responder->server));
+	const struct paths *paths = responder->paths;
+	gid_t group = responder->identity.shared_gid;
+	uint64_t hash_key[2];
+	int err = 0;
 
+	if (responder->options->replace) {
+		err = challenge_table_create(paths->table, group, STEER_CHALLENGES_MAX, hash_key);
+		/* Beside a predecessor there are two that write. */
+		if (!err)
+			err = evidence_create(paths->evidence, group, false);
+	}
+	if (!err) {
+		responder->conn_stats_fd = conn_stats_create(paths->conn_stats, group);
+		err = responder->conn_stats_fd < 0 ? responder->conn_stats_fd : 0;
+	}
+	if (!err)
+		err = status_file_write(paths, responder->options,
+					server_engine(responder->server));
 	if (err)
-		log_error("cannot write %s: %s", responder->paths->status, strerror(-err));
+		log_error("cannot write the files in %s: %s", paths->run, strerror(-err));
 	return err;
 }
 
@@ -271,20 +286,32 @@ static int open_all(struct responder *responder)
 		.address_count = options->address_count,
 		.group = responder->identity.shared_gid,
 		.succeeds = options->replace,
+		.handover = &responder->handover,
 	};
+	uint64_t hash_key[2];
 	int err;
 
 	err = make_run_directory(responder->paths);
 	if (!err)
 		err = options->replace ? inherit_handover(responder) : open_handover(responder);
+	steer_options.predecessor_fd = responder->predecessor_fd;
 	if (!err)
-		err = open_feed(responder, &steer_options);
+		err = open_shared(responder, hash_key);
+	if (!err)
+		err = steer_open_maps(&steer_options, hash_key, &responder->steer);
 	if (!err && !options->standalone)
 		err = steer_attach(responder->steer, &steer_options,
 				   responder->handover.listeners.fds[0]);
 	else if (!err)
-		err = steer_finish_maps(responder->steer, &steer_options);
-	return err;
+		err = steer_not(responder->steer, &steer_options);
+	if (err)
+		return err;
+	/* The monitor has all that now. */
+	handover_close(&responder->handover);
+	if (responder->predecessor_fd >= 0)
+		close(responder->predecessor_fd);
+	responder->predecessor_fd = -1;
+	return 0;
 }
 
 static int start_server(struct responder *responder)
@@ -303,7 +330,7 @@ static int start_server(struct responder *responder)
 
 	err = server_new(&server_options, &responder->server);
 	if (!err)
-		err = write_status(responder);
+		err = write_files(responder);
 	if (!err)
 		err = drop_privileges(responder);
 	if (!err)

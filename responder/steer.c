@@ -35,7 +35,7 @@ struct steer {
 		*receive_fds; /* of adopted sockets, one pair a thread; NULL: not this takeover */
 	struct monitor monitor;
 	struct interfaces interfaces; /* as they were at the start: the monitor's count */
-	bool attached, succeeds;
+	bool monitored, succeeds;
 };
 
 static int map_fd(const struct steer *steer, const char *name)
@@ -226,25 +226,6 @@ static int map_heartbeat(struct steer *steer, bool running)
 	return 0;
 }
 
-/* Without steering the maps of the agent are all there is, and the control map to know them by. */
-int steer_finish_maps(struct steer *steer, const struct steer_options *options)
-{
-	const struct steer_control control = {
-		.abi_version = STEER_ABI_VERSION,
-		.hash_key = {steer->hash_key[0], steer->hash_key[1]},
-	};
-	int err = pins_make_configuration(options->paths, steer->object);
-
-	if (!err)
-		err = set_control(steer, &control);
-	if (!err)
-		err = pins_freeze_configuration(steer->object);
-	if (!err)
-		err = pins_put_configuration(options->paths, steer->object, options->group);
-	close_object(steer);
-	return err;
-}
-
 /* The channels by which the monitor hands adopted sockets to the answering threads. */
 static int open_adoption_channels(struct steer *steer, unsigned int threads)
 {
@@ -272,15 +253,17 @@ static void close_descriptors(const int *fds, unsigned int count)
 		close(fds[i]);
 }
 
-/* The interfaces are the monitor's from now on, and so is the work of adopting. */
+/* Everything but the answering is the monitor's from now on. */
 static int start_monitor(struct steer *steer, const struct steer_options *options)
 {
+	bool adopts = steer->send_fds;
 	struct monitor_options monitor_options = {
 		.steer = options,
+		.handover = options->handover,
+		.predecessor_fd = options->predecessor_fd,
 		.heartbeat = steer->heartbeat,
-		.waits = options->succeeds,
-		.tcp_repair_maps = {.adoptions_fd = copy_map_fd(steer, "adoptions"),
-				    .flows_fd = copy_map_fd(steer, "flows")},
+		.tcp_repair_maps = {.adoptions_fd = adopts ? copy_map_fd(steer, "adoptions") : -1,
+				    .flows_fd = adopts ? copy_map_fd(steer, "flows") : -1},
 		.adoption_fds = steer->send_fds,
 	};
 	const int map_fds[] = {monitor_options.tcp_repair_maps.adoptions_fd,
@@ -301,7 +284,8 @@ static int start_monitor(struct steer *steer, const struct steer_options *option
 	close_descriptors(steer->send_fds, steer->threads);
 	free(steer->send_fds);
 	steer->send_fds = NULL;
-	steer->attached = true;
+	steer->monitored = true;
+	steer->succeeds = options->succeeds;
 	return 0;
 }
 
@@ -366,22 +350,37 @@ int steer_attach(struct steer *steer, const struct steer_options *options,
 	/* A predecessor can go on with this build's programs, as all maps are its own. */
 	if (err && !options->succeeds)
 		attachment_detach_all(options->paths);
-	steer->succeeds = options->succeeds;
 	return err;
+}
+
+/* The maps of the agent are all there is, and the control map by which they are known. */
+int steer_not(struct steer *steer, const struct steer_options *options)
+{
+	const struct steer_control control = {
+		.abi_version = STEER_ABI_VERSION,
+		.hash_key = {steer->hash_key[0], steer->hash_key[1]},
+	};
+	int err = pins_make_configuration(options->paths, steer->object);
+
+	if (!err)
+		err = set_control(steer, &control);
+	if (!err)
+		err = pins_freeze_configuration(steer->object);
+	if (!err)
+		err = pins_put_configuration(options->paths, steer->object, options->group);
+	return err ? err : start_monitor(steer, options);
 }
 
 void steer_take_over(struct steer *steer)
 {
 	steer->succeeds = false;
-	if (steer->attached)
-		monitor_take_over(&steer->monitor);
+	monitor_take_over(&steer->monitor);
 }
 
-void steer_leave(struct steer *steer)
+void steer_retire(struct steer *steer)
 {
-	if (steer->attached)
-		monitor_stop(&steer->monitor, false);
-	steer->attached = false;
+	monitor_retire(&steer->monitor);
+	steer->monitored = false;
 }
 
 const int *steer_adoption_fds(const struct steer *steer)
@@ -391,18 +390,18 @@ const int *steer_adoption_fds(const struct steer *steer)
 
 void steer_heartbeat(struct steer *steer, uint64_t until_ns)
 {
-	if (steer->attached)
+	if (steer->monitored && steer->heartbeat)
 		__atomic_store_n(steer->heartbeat, until_ns, __ATOMIC_RELAXED);
 }
 
-bool steer_netns_has_ended(struct steer *steer)
+enum monitor_word steer_hear_monitor(const struct steer *steer)
 {
-	return monitor_hear(&steer->monitor) == MONITOR_NETNS_ENDED;
+	return monitor_hear(&steer->monitor);
 }
 
 int steer_monitor_fd(const struct steer *steer)
 {
-	return steer->attached ? steer->monitor.channel_fd : -1;
+	return steer->monitored ? steer->monitor.channel_fd : -1;
 }
 
 void steer_free(struct steer *steer)
@@ -410,10 +409,10 @@ void steer_free(struct steer *steer)
 	if (!steer)
 		return;
 	/* Should the monitor be dead, nothing is detached: then this makes everything pass. */
-	if (steer->attached && !steer->succeeds)
+	if (steer->monitored && steer->heartbeat && !steer->succeeds)
 		__atomic_store_n(steer->heartbeat, 0, __ATOMIC_RELAXED);
-	if (steer->attached)
-		monitor_stop(&steer->monitor, !steer->succeeds);
+	if (steer->monitored)
+		monitor_stop(&steer->monitor);
 	interfaces_done(&steer->interfaces);
 	if (steer->heartbeat)
 		munmap(steer->heartbeat, sizeof(*steer->heartbeat));

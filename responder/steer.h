@@ -6,8 +6,7 @@
  * Everything is pinned, and outlives a responder that is killed: it changes
  * nothing then, as its heartbeat has ended, and the next
  * one takes it over.  A responder that ends in good order detaches.  That is
- * the monitor's work, a small process forked by steer_attach() that alone keeps
- * privileges and reads nothing from the network.
+ * the monitor's work (monitor.h), which is started here.
  */
 #ifndef STEER_H
 #define STEER_H
@@ -19,7 +18,9 @@
 #include <sys/types.h>
 
 #include "bpf/steer_abi.h"
+#include "responder/monitor.h"
 
+struct handover;
 struct netns;
 struct paths;
 struct steer;
@@ -47,6 +48,8 @@ struct steer_options {
 	size_t address_count; /* at most STEER_ADDRESSES_MAX; 0: all */
 	gid_t group; /* may write the maps that the agent needs */
 	bool succeeds; /* another responder runs, and goes on until steer_take_over() */
+	struct handover *handover; /* for the monitor; stays the caller's */
+	int predecessor_fd; /* the channel to the other responder's monitor; -1: there is none */
 };
 
 /*
@@ -59,18 +62,21 @@ int steer_check(FILE *out);
 /*
  * Mount the instance's bpffs when it is missing, and make and pin the maps that the agent uses,
  * or reuse pinned ones; hash_key is the challenge table's.  steer_attach() comes next, or
- * steer_finish_maps().  Errors are logged here, with their next step; returns -errno.
+ * steer_not().  Errors are logged here, with their next step; returns -errno.
  */
 int steer_open_maps(const struct steer_options *options, const uint64_t hash_key[2],
 		    struct steer **ret_steer);
 
-/* All that a responder without steering (--standalone) needs of them.  0 or -errno, logged. */
-int steer_finish_maps(struct steer *steer, const struct steer_options *options);
+/*
+ * What a responder without steering (--standalone) needs beside those maps: starts the monitor.
+ * 0 or -errno, logged.
+ */
+int steer_not(struct steer *steer, const struct steer_options *options);
 
 /*
  * Load the programs, with `listener_fds` (an fd or -1 for STEER_V4 and
  * STEER_V6) as the sockets to steer to in the sk_lookup takeover, and attach them: from here on armed
- * names are steered.  What an earlier responder left attached is replaced in place.  Forks
+ * names are steered.  What an earlier responder left attached is replaced in place.  Starts
  * the monitor.  All or nothing; errors are logged.  Afterwards this process has no descriptor of
  * a map or a program, and the heartbeat as its only memory that programs read.
  */
@@ -80,11 +86,11 @@ int steer_attach(struct steer *steer, const struct steer_options *options,
 /* Where each answering thread receives adopted sockets (tcp_repair.h); NULL before steer_attach(). */
 const int *steer_adoption_fds(const struct steer *steer);
 
-/* The predecessor has let go (steer_leave()): from here on all is this responder's. */
+/* This responder answers: the predecessor is to retire, and all is this one's from then on. */
 void steer_take_over(struct steer *steer);
 
-/* Leave all that is attached to a successor, which answers already. */
-void steer_leave(struct steer *steer);
+/* This responder has retired: leave all that is attached to the successor. */
+void steer_retire(struct steer *steer);
 
 /*
  * Say that the responder works, which the classifier believes until `until_ns` of
@@ -93,13 +99,10 @@ void steer_leave(struct steer *steer);
  */
 void steer_heartbeat(struct steer *steer, uint64_t until_ns);
 
-/*
- * What has made steer_monitor_fd() readable: has the namespace of the options ended, so that
- * the monitor has detached everything?  Else it has died.
- */
-bool steer_netns_has_ended(struct steer *steer);
+/* What has made steer_monitor_fd() readable. */
+enum monitor_word steer_hear_monitor(const struct steer *steer);
 
-/* Readable when the monitor has died, or has something to say; -1 before steer_attach() and after steer_leave(). */
+/* Readable when the monitor has died, or has something to say; -1: there is none. */
 int steer_monitor_fd(const struct steer *steer);
 
 /* Detach everything, wait for the monitor to have done so, free.  Pinned maps stay.  NULL is fine. */

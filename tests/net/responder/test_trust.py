@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who may do what on the host: strangers, members of the group, and parts of ours that are taken over."""
 
+import hashlib
 import pathlib
+import signal
 import sys
 import textwrap
 
@@ -34,6 +36,25 @@ HOLD_LOCKS = textwrap.dedent("""
                     pass
     print("holding", held, flush=True)
     time.sleep(600)
+""")
+
+
+# Connects to a Unix socket and counts the descriptors that come.
+RECEIVE_DESCRIPTORS = textwrap.dedent("""
+    import array, socket, sys
+    channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    channel.settimeout(5)
+    channel.connect(sys.argv[1])
+    count = 0
+    try:
+        while True:
+            data, ancillary, _, _ = channel.recvmsg(4096, 4096)
+            if not data:
+                break
+            count += sum(len(part[2]) for part in ancillary)
+    except OSError:
+        pass
+    print("received", count)
 """)
 
 
@@ -132,6 +153,21 @@ def test_its_own_group_may_not_be_the_one_that_publishes(lab, nginx, instance):
     assert group in run.stderr and "--group" in run.stderr
 
 
+@pytest.mark.row("W4")
+def test_root_without_capabilities_gets_no_listeners(lab, nginx, instance):
+    """As an agent in a sandbox may be: root by name, and taken over."""
+    instance.start().publish(NAME)
+    words = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-c")
+    for path in (instance.root / "run/sidestep").rglob("*.sock"):
+        run = lab.server.run(*words, RECEIVE_DESCRIPTORS, path, check=False)
+        assert "received 0" in run.stdout or "Error" in run.stderr, run.stdout + run.stderr
+    check_challenge(lab)
+    before = instance.responder
+    instance.start("--replace")
+    assert before.wait() == 0
+    check_challenge(lab)
+
+
 # --- descriptors ------------------------------------------------------------------------------
 
 
@@ -159,3 +195,45 @@ def test_closed_standard_descriptors(lab, nginx, instance, arguments):
     assert (table.stat().st_size, table.read_bytes()[:256]) == before
     assert NAME in instance.pending()
     check_challenge(lab)
+
+
+# --- a responder that is refused ----------------------------------------------------------------
+
+
+def contents(instance):
+    """What each file of the instance is: its inode, and what is in it where that does not change."""
+    found = {}
+    for path in sorted((instance.root / "run/sidestep").rglob("*")):
+        if path.is_file() and "bpf" not in path.parts:
+            size = 4096 if path.name in ("challenges", "evidence") else 0
+            kept = hashlib.sha256(path.read_bytes()[:size] if size else b"").hexdigest()
+            found[str(path)] = path.stat().st_ino, path.stat().st_gid, kept
+        elif path.is_file():
+            found[str(path)] = path.stat().st_ino, path.stat().st_gid
+    return found
+
+
+def spoil(path):
+    """As of another version."""
+    with open(path, "r+b") as file:
+        file.seek(8)
+        file.write(b"\xff")
+
+
+@pytest.mark.row("W6")
+@pytest.mark.parametrize("spoiled", ("challenges", "evidence", ""))
+def test_refused_replacement_changes_nothing(lab, nginx, instance, spoiled):
+    """Not the files, not the maps, not the programs: what is armed stays so, and is answered."""
+    instance.start("--threads", "2").publish(NAME)
+    if spoiled:
+        spoil(instance.root / "run/sidestep" / spoiled)
+    before = contents(instance)
+    places, links = attached.attachments(lab.server), instance.links()
+    words = ("--threads", "2") if spoiled else ("--threads", "3")
+    run = instance.run_responder("--replace", *words, "--group", sidestep.OTHER_GROUP)
+    assert run.returncode == 1
+    assert contents(instance) == before
+    assert (attached.attachments(lab.server), instance.links()) == (places, links)
+    check_challenge(lab)
+    instance.responder.popen.send_signal(signal.SIGUSR1)
+    assert instance.responder.stop() == 0

@@ -12,6 +12,7 @@
 #include <bpf/bpf.h>
 
 #include "bpf/steer_abi.h"
+#include "responder/handover.h"
 #include "responder/steer.h"
 #include "tests/unit/fixture.h"
 
@@ -38,11 +39,15 @@ static int teardown(void **state)
 /* As a responder does it when it starts. */
 static void open_maps(gid_t group, const uint64_t key[2])
 {
-	const struct steer_options options = {.paths = &fixture.paths, .group = group};
+	struct handover handover = {.lock_fd = -1, .control_fd = -1, .alive_fd = -1};
+	const struct steer_options options = {.paths = &fixture.paths,
+					      .group = group,
+					      .handover = &handover,
+					      .predecessor_fd = -1};
 	struct steer *steer;
 
 	assert_int_equal(steer_open_maps(&options, key, &steer), 0);
-	assert_int_equal(steer_finish_maps(steer, &options), 0);
+	assert_int_equal(steer_not(steer, &options), 0);
 	steer_free(steer);
 }
 
