@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The command line of `sidestep`: its verbs, its options, its help. */
+/* The command line of `sidestep`: verbs, options, help.  Others use settings.h. */
 #ifndef ACME_CONFIG_ARGUMENTS_H
 #define ACME_CONFIG_ARGUMENTS_H
 
@@ -14,7 +14,7 @@
 
 struct failure;
 
-/* CAs that are known without a configuration: settings.c. */
+/* CAs that need no section: settings.c has their URLs. */
 #define CA_DEFAULT "letsencrypt"
 #define CA_STAGING "letsencrypt-staging"
 
@@ -40,7 +40,7 @@ enum verb {
 	VERBS,
 };
 
-/* Strings are those of argv; NULL: not given. */
+/* As given; the texts are argv's.  NULL or zero: not given. */
 struct arguments {
 	enum verb verb;
 	const char *name; /* the operand: a certificate's or domain's name, or import's directory */
@@ -49,15 +49,15 @@ struct arguments {
 	struct ca_settings_given ca;
 	struct certificate_settings_given certificate;
 	const char *reason; /* of revoke */
-	const char *issued_after, *issued_before; /* of renew; they come with force_renewal */
+	const char *issued_after, *issued_before; /* of renew, with force_renewal */
 	const char *cert_name;
 	const char *resolver; /* ADDRESS or ADDRESS:PORT */
 	const char *digest;
 	const char *key_authorization;
-	struct option_texts domains; /* as given, a comma perhaps inside */
+	struct option_texts domains; /* each a name, or several with commas between */
 	uint32_t ttl_s;
 	uint32_t timeout_s;
-	bool server_given; /* `server` is not the default */
+	bool server_given; /* by --server or --staging */
 	bool deactivate;
 	bool dry_run;
 	bool force_renewal;
@@ -70,17 +70,18 @@ struct arguments {
 
 enum arguments_result {
 	ARGUMENTS_RUN,
-	ARGUMENTS_SHOWN, /* help or version was asked for, and is on standard output */
+	ARGUMENTS_SHOWN, /* help or version is on standard output */
 	ARGUMENTS_WRONG, /* `failure` says what */
 };
 
 /*
- * Understand the command line.  After RUN the caller calls arguments_done().
- * ret_arguments->json is set whatever the result, when --json is there.
+ * Parse the command line.  After ARGUMENTS_RUN the caller calls arguments_done().
+ * ret_arguments->json is always set if --json is there, so that errors can be JSON, too.
  */
 enum arguments_result arguments_parse(struct arguments *ret_arguments, int argc, char **argv,
 				      struct failure *failure);
-/* Whether the verb is one that reads the configuration. */
+
+/* Whether the verb reads the configuration. */
 bool arguments_use_configuration(const struct arguments *arguments);
 
 void arguments_done(struct arguments *arguments);

@@ -351,6 +351,8 @@ static void read_directory(struct config *config, const char *pattern, struct fa
 	globfree(&found);
 }
 
+/* --- checks ----------------------------------------------------------------------------------------- */
+
 static void check_limit(const struct config_section *section, const char *text,
 			struct failure *failure)
 {
@@ -391,6 +393,8 @@ static void check_section(const struct config_section *section, struct failure *
 			    "%s: eab-kid and eab-hmac-key-file go together in [%s %s]",
 			    section->place, kinds[section->kind].word, section->label);
 }
+
+/* --- the whole configuration ------------------------------------------------------------------------ */
 
 /* The list that needs no section. */
 static void add_default_list(struct config *config, const char *path, struct failure *failure)

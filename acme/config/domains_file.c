@@ -48,7 +48,7 @@ static struct identifier *read_names(const char *text, size_t *ret_count, struct
 	return names;
 }
 
-/* A line that is no comment, without its end. */
+/* Read a line that is not empty and not a comment; it is cut. */
 static int read_line(unsigned int number, char *text,
 		     int (*each)(void *context, const struct domains_file_line *line),
 		     void *context, struct failure *failure)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A long list of certificates, as dehydrated has it in its domains.txt: one a line,
+ * A list of many certificates, like dehydrated's domains.txt.  Each line is one:
  *
  *	name [name]... [> what the certificate is called]
  *
- * which without ">" is called as its first name.  '#' at a line's beginning makes it a comment.
+ * Without ">" it is called as its first name.  Lines that begin with '#' are comments.
  */
 #ifndef ACME_CONFIG_DOMAINS_FILE_H
 #define ACME_CONFIG_DOMAINS_FILE_H
@@ -23,10 +23,9 @@ struct domains_file_line {
 };
 
 /*
- * Read to the end.  A line that is wrong is told by `wrong`, which may be called for many, and the
- * others are read all the same; `each` returns 0 to go on, anything else to end, which is
- * returned then.  What a line points to lives until the callback returns.  0, `each`'s, or
- * -ENOMEM, -EIO.
+ * Read `file` to its end.  `each` gets every line and returns 0 to go on; anything else ends the
+ * reading and is returned.  `wrong` gets every line that cannot be used; the others are read all the
+ * same.  What a line points to lives until the callback returns.  0, `each`'s value, -ENOMEM or -EIO.
  */
 int domains_file_read(FILE *file, int (*each)(void *context, const struct domains_file_line *line),
 		      void (*wrong)(void *context, unsigned int number,

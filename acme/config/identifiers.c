@@ -62,7 +62,7 @@ static bool has_name(const struct identifier *names, size_t count, const char *v
 	return false;
 }
 
-/* Add the names of one text, which is cut up. */
+/* Add the names of a text, which is cut at its commas. */
 static int add_names(struct identifier *names, size_t *count, char *text, struct failure *failure)
 {
 	struct identifier name;

@@ -13,7 +13,7 @@
 
 #define DRY_RUN_DIRECTORY "/dry-run" /* below the state directory */
 
-/* Known without a configuration. */
+/* CAs that need no section. */
 enum known_ca { KNOWN_PRODUCTION, KNOWN_STAGING, KNOWN_CAS };
 static const struct {
 	const char *name, *server;
@@ -24,15 +24,15 @@ static const struct {
 
 /* --- precedence ---------------------------------------------------------------------------------- */
 
-/* Who may give a setting, the strongest first. */
+/* The places that may give a setting, the strongest first. */
 enum place { PLACE_COMMAND_LINE, PLACE_SECTION, PLACE_SIDESTEP, PLACES };
 
 enum setting_kind { KIND_TEXT, KIND_FLAG };
 
 struct setting_row {
 	enum setting_kind kind;
-	size_t given,
-		value; /* where it is in the struct of what is given, and in that of the values */
+	size_t given; /* offset in the struct of what a place gives */
+	size_t value; /* offset in the struct of the values */
 };
 
 #define ROW(type, kind, member) \
@@ -43,7 +43,7 @@ struct setting_row {
 static const struct setting_row ca_rows[] = {CA_SETTINGS(CA_ROW)};
 static const struct setting_row certificate_rows[] = {CERTIFICATE_SETTINGS(CERTIFICATE_ROW)};
 
-/* Take the value from what a place gives; false: it gives none. */
+/* Take the value that a place gives.  False: it gives none. */
 static bool take_given(enum setting_kind kind, const void *given, void *value)
 {
 	if (kind == KIND_FLAG) {
@@ -56,7 +56,7 @@ static bool take_given(enum setting_kind kind, const void *given, void *value)
 	return *(const char *const *)given;
 }
 
-/* Each value is what the strongest place gives that gives one; places that are not there are NULL. */
+/* Each value is that of the strongest place that gives one.  `places` may have NULLs. */
 static void resolve(void *values, const struct setting_row *rows, size_t count,
 		    const void *const places[PLACES])
 {
@@ -84,7 +84,7 @@ void settings_of_ca(struct ca_settings *ret_ca, const struct settings *settings,
 	resolve(ret_ca, ca_rows, sizeof(ca_rows) / sizeof(*ca_rows), places);
 }
 
-/* `command_line` or `section` are NULL where there is none. */
+/* `command_line` and `section` may be NULL. */
 static void resolve_certificate(struct certificate_settings *ret_certificate,
 				const struct certificate_settings_given *command_line,
 				const struct config_section *section, const struct config *config)
