@@ -19,16 +19,19 @@ settings="--enable-static --disable-shared --disable-examples --disable-crypttes
 	--enable-tls13 --disable-oldtls --disable-psk --disable-dh
 	--enable-ecc --enable-curve25519 --enable-mlkem
 	--enable-alpn --enable-sni --enable-certgen --enable-certreq --enable-certext
-	--enable-keygen"
+	--enable-keygen --disable-hashdrbg"
 case $(uname -m) in
 x86_64) ;;
 aarch64) settings=$(echo "$settings" | sed 's/--enable-intelasm/--enable-armasm/') ;;
 *) settings=$(echo "$settings" | sed 's/--enable-intelasm//; s/--enable-sp-asm//') ;;
 esac
 # NO_ERROR_QUEUE: errors are returned, never kept per thread.
+# WOLFSSL_TLS13_MIDDLEBOX_COMPAT: the change_cipher_spec of RFC 8446 appendix D.4.
 defines="-DWOLFSSL_ALT_NAMES -DWOLFSSL_CUSTOM_OID -DHAVE_OID_ENCODING -DNO_ERROR_QUEUE
-	-DKEEP_PEER_CERT -DWC_RSA_BLINDING"
-stamp="$minimum $settings $defines"
+	-DKEEP_PEER_CERT -DWC_RSA_BLINDING -DWOLFSSL_TLS13_MIDDLEBOX_COMPAT
+	-DCUSTOM_RAND_GENERATE_BLOCK=wolfssl_build_random"
+hooks=$here/wolfssl_build.h
+stamp="$minimum $settings $defines $(cksum <"$hooks")"
 
 if [ -f "$prefix/lib/libwolfssl.a" ] && [ "$(cat "$prefix/settings" 2>/dev/null)" = "$stamp" ]; then
 	exit 0
@@ -60,7 +63,8 @@ tar -xf "$tarball" -C "$work/source" --strip-components=1
 	cd "$work/source"
 	[ -x configure ] || autoreconf -fi
 	# shellcheck disable=SC2086 # the settings are words
-	./configure --prefix="$prefix" $settings CFLAGS="-O3 -g $(echo $defines)"
+	./configure --prefix="$prefix" $settings \
+		CFLAGS="-O3 -g -include $hooks $(echo $defines)"
 	make -j"$(nproc)" src/libwolfssl.la
 ) >"$log" 2>&1 || { tail -n 30 "$log" >&2; echo "setup: wolfSSL did not build" >&2; exit 1; }
 

@@ -169,6 +169,21 @@ static void test_answers(void **state)
 			}
 }
 
+/* Clients that offer one group alone, also those that no known validator sends. */
+static void test_answers_every_group(void **state)
+{
+	static const int groups[] = {WOLFSSL_ECC_SECP384R1, WOLFSSL_ECC_SECP521R1,
+				     WOLFSSL_X25519MLKEM768};
+
+	(void)state;
+	for (size_t group = 0; group < sizeof(groups) / sizeof(groups[0]); group++) {
+		const struct tls_client_options options = {
+			.server_name = NAME, .protocols = ACME, .group = groups[group]};
+
+		check_answered(&options, TLS_CLIENT_BUFFER_SIZE, FLIGHT_SIZE);
+	}
+}
+
 static void test_answers_byte_by_byte(void **state)
 {
 	struct tls_client_options options = {.server_name = NAME, .protocols = ACME};
@@ -301,6 +316,37 @@ static void test_agrees_with_the_classifier(void **state)
 	hello_vectors_free(&vectors);
 }
 
+/*
+ * The flight that answers a validator of Go 1.26, which offers X25519MLKEM768 and X25519: what is
+ * fastest, and a change_cipher_spec for middleboxes.
+ */
+static void test_first_flight(void **state)
+{
+	static const uint8_t change_cipher_spec[] = {20, 3, 3, 0, 1, 1};
+	static const uint8_t suite[] = {0x13, 0x01}; /* TLS_AES_128_GCM_SHA256 */
+	static const uint8_t share[] = {0, 51, 0, 36, 0, 29, 0, 32}; /* key_share: X25519 */
+	const struct hello_vector *hello;
+	struct hello_vectors vectors;
+	struct server server;
+	const uint8_t *end;
+
+	(void)state;
+	hello_vectors_load(&vectors);
+	hello = hello_vectors_find(&vectors, "pebble-dns");
+	publish(hello->server_name);
+	server_begin(&server, FLIGHT_SIZE);
+	server.status = tls_step(&server.tls, hello->data, hello->size);
+	assert_true(is_server_hello(&server.output));
+	/* Behind record header, handshake header, version, random and the client's session id. */
+	assert_memory_equal(server.bytes + 5 + 4 + 2 + 32 + 1 + 32, suite, sizeof(suite));
+	end = server.bytes + 5 + (server.bytes[3] << 8 | server.bytes[4]);
+	assert_non_null(memmem(server.bytes, (size_t)(end - server.bytes), share, sizeof(share)));
+	/* RFC 8446 appendix D.4: directly behind the ServerHello. */
+	assert_memory_equal(end, change_cipher_spec, sizeof(change_cipher_spec));
+	tls_end(&server.tls);
+	hello_vectors_free(&vectors);
+}
+
 static void test_survives_damage(void **state)
 {
 	const struct hello_vector *vector;
@@ -329,12 +375,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_answers),
+		cmocka_unit_test(test_answers_every_group),
 		cmocka_unit_test(test_answers_byte_by_byte),
 		cmocka_unit_test(test_answers_through_a_small_output),
 		cmocka_unit_test(test_refuses_names_that_are_not_pending),
 		cmocka_unit_test(test_refuses_withdrawn_names_at_once),
 		cmocka_unit_test(test_refuses_other_protocols),
 		cmocka_unit_test(test_agrees_with_the_classifier),
+		cmocka_unit_test(test_first_flight), /* arms a name of those before */
 		cmocka_unit_test(test_survives_damage),
 	};
 
