@@ -206,7 +206,8 @@ check-kernels: all $(BPF_TESTS) $(O)/tests/kernels/verify
 # --- measurements -----------------------------------------------------------
 
 STEERING_BENCH = $(O)/bench/classifier $(O)/bench/arm
-COMPARISON = $(STEERING_BENCH) $(O)/bench/answerable $(O)/bench/floor $(O)/bench/strangers
+COMPARISON = $(STEERING_BENCH) $(O)/bench/answerable $(O)/bench/floor $(O)/bench/tcp_floor \
+	$(O)/bench/strangers
 
 $(BENCH_PROGRAMS): %: %.o
 $(O)/bench/classifier: $(O)/bench/subject.o $(O)/bench/wire.o $(O)/tests/hello_vectors.o
@@ -214,6 +215,7 @@ $(O)/bench/classifier: LIBS = $(call pkg_libs,libbpf)
 $(O)/bench/arm $(O)/bench/answerable: $(O)/libcommon.a
 $(O)/bench/arm $(O)/bench/answerable: LIBS = $(COMMON_LIBS)
 $(O)/bench/floor: LIBS = $(WOLFSSL_LIBS)
+$(O)/bench/tcp_floor: LIBS = $(call pkg_libs,liburing libcrypto)
 $(O)/bench/subject.o: $(SKELETON)
 
 bench-steering: all $(STEERING_BENCH)

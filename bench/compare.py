@@ -87,17 +87,23 @@ def table(head, rows):
 
 
 def handshake_lines(handshake):
-    head = ("who", "cpu µs a handshake", "of the floor", "handshakes/s", "p99 ms", "bytes open")
+    head = ("who", "saturated cpu µs", "of nginx", "of both floors", "low load cpu µs", "of nginx",
+            "handshakes/s", "p99 ms", "bytes open")
     rows = [
         (
-            *(name, cell(of_name["cpu_us"], 0), cell(of_name["cpu_over_floor"], 2)),
+            *(name, cell(of_name["saturated_cpu_us"], 0), cell(of_name["saturated_over_nginx"], 2)),
+            *(cell(of_name["saturated_over_floors"], 2), cell(of_name["cpu_us"], 0)),
+            cell(of_name["cpu_over_nginx"], 2),
             *(cell(of_name.get("per_s"), 0), cell(of_name.get("p99_ms"), 1)),
             str(of_name.get("bytes_per_open_handshake", "")),
         )
         for name, of_name in handshake.items()
-        if name != "crypto_floor_us"
+        if name not in handshakes.FLOORS
     ]
-    yield f"The crypto floor: {cell(handshake['crypto_floor_us'], 1)} µs.\n"
+    yield (
+        f"Processor time of a handshake.  The crypto floor: {cell(handshake['crypto_floor_us'], 1)}"
+        f" µs; the TCP floor, saturated: {cell(handshake['tcp_floor_us'], 1)} µs.\n"
+    )
     yield from table(head, rows)
 
 

@@ -15,6 +15,7 @@
 #include <wolfssl/wolfcrypt/hmac.h>
 #include <wolfssl/wolfcrypt/random.h>
 #include <wolfssl/wolfcrypt/sha256.h>
+#include <wolfssl/wolfcrypt/wc_port.h>
 
 #define ROUNDS 2000
 /* Section 4.4.1: ClientHello to Finished, of which a hash is taken at four points. */
@@ -140,6 +141,7 @@ int main(void)
 	struct floor floor;
 	double sum_us;
 
+	require(wolfCrypt_Init());
 	require(wc_InitRng(&floor.rng));
 	require(wc_curve25519_init(&floor.ephemeral));
 	require(wc_curve25519_init(&floor.peer));

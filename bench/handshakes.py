@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a validator's handshake costs the one who answers it.
 
-Each answerer has one worker on one core, the validators (sidestep-bench) have the other.
-A round gives every answerer one block of time, in random order, so that what else the
-machine does falls on all of them.
+Each answerer has one worker on one core.  It is measured under two loads:
+- low: the validators (sidestep-bench) have the other core, and cost more than the answerer, so
+  that the answerer sleeps between handshakes and pays for waking up;
+- saturated: the validators share the answerer's core and have priority over it.  They run until
+  each of them waits for the answerer, so that it always finds work and never sleeps.  The
+  processor time of one handshake is then what its capacity is planned by.
+A round gives every answerer one block of time under each load, in random order, so that what
+else the machine does falls on all of them.
 """
 
+import concurrent.futures
 import ipaddress
 import json
 import pathlib
@@ -19,8 +25,15 @@ import fronts
 import spread
 from lab import clients, hosts, production, sidestep
 
-VALIDATORS = 16  # at once
 SERVER_CPU, CLIENT_CPU = "0", "1"
+# How a load's clients run, and how many there are at once.
+LOADS = {
+    "low": (("taskset", "-c", CLIENT_CPU), 16),
+    "saturated": (("chrt", "--fifo", "10", "taskset", "-c", SERVER_CPU), 64),
+}
+FLOORS = ("crypto_floor_us", "tcp_floor_us")  # what no answerer can go below
+CPU_KEYS = {"low": "cpu_us", "saturated": "saturated_cpu_us"}
+PLAIN_CLIENTS = 8  # at once, where a client makes one handshake after the other
 OPEN_CONNECTIONS = 500  # for the memory of an open handshake
 PATIENCE_S = 60
 SETTLE_S = 0.5
@@ -52,6 +65,15 @@ class Responder:
         return {self.instance.responder.pid}
 
 
+class TcpFloor(fronts.Front):
+    """Moves the bytes of a handshake without TLS: what is left is the kernel's part."""
+
+    name = "tcp_floor"
+
+    def command(self):
+        return (hosts.BUILD / "bench/tcp_floor", "serve", self.address, "443")
+
+
 def add_wire(lab, host, validator_address):
     """Another wire from the validator host, to a host that has none yet."""
     name = f"eth-{host.name}"
@@ -72,20 +94,24 @@ def make_answerers(lab):
     """All of them, running; the contenders on addresses of their own of the server host."""
     alone = lab.add_host("alone", "198.51.100.2", "2001:db8:2::2")
     add_wire(lab, alone, "198.51.100.1")
+    alone_epoll = lab.add_host("alone2", "203.0.113.2", "2001:db8:3::2")
+    add_wire(lab, alone_epoll, "203.0.113.1")
     production.Nginx(lab, addresses=(lab.server.ipv4,))
     # Validators close first, and their ports must be free again at once.
     lab.validator.run("sysctl", "-qw", "net.ipv4.tcp_tw_reuse=1")
     lab.validator.run("sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65535")
     answerers = [
-        Responder(lab, alone, "sidestep", "--standalone"),
+        Responder(lab, alone, "sidestep", "--standalone", "--engine", "io_uring"),
+        Responder(lab, alone_epoll, "sidestep_epoll", "--standalone", "--engine", "epoll"),
         # The others have addresses of the same host: theirs it must leave alone.
         Responder(lab, lab.server, "sidestep_steered", "--address", lab.server.ipv4),
     ]
     contenders = (fronts.NginxStream, fronts.Ualpn, fronts.Caddy, fronts.OpensslServer)
-    for number, contender in enumerate(contenders, start=10):
+    for number, contender in enumerate((*contenders, TcpFloor), start=10):
         address = ipaddress.ip_address(f"192.0.2.{number}")
         lab.server.run("ip", "address", "add", f"{address}/24", "dev", "eth0")
-        answerers.append(contender(lab, address, sidestep.DIGEST))
+        digest = () if contender is TcpFloor else (sidestep.DIGEST,)
+        answerers.append(contender(lab, address, *digest))
     for answerer in answerers:
         for pid in answerer.start().pids():
             hosts.run("taskset", "--all-tasks", "-cp", SERVER_CPU, pid)
@@ -104,16 +130,17 @@ def resident_bytes(pids):
     )
 
 
-def validate(lab, address, seconds):
+def validate(lab, address, load, seconds):
     """Let the validators come; what sidestep-bench says of it.
 
     A certificate that the strictest validator would refuse (ualpn's has an extension too
     many) was a handshake all the same.
     """
+    prefix, validators = LOADS[load]
     run = lab.validator.run(
-        *("taskset", "-c", CLIENT_CPU, hosts.BUILD / "sidestep-bench", "--json", "--quiet"),
+        *(*prefix, hosts.BUILD / "sidestep-bench", "--json", "--quiet"),
         *("--name", fronts.NAME, "--key-authorization", sidestep.KEY_AUTHORIZATION),
-        *("--concurrency", VALIDATORS, "--duration", seconds, "--max-rate", 1_000_000),
+        *("--concurrency", validators, "--duration", seconds, "--max-rate", 1_000_000),
         *("--hello", "small", f"{address}:443"),
         check=False,
         timeout=seconds + PATIENCE_S,
@@ -128,27 +155,49 @@ def validate(lab, address, seconds):
     return result
 
 
-def shake_hands(lab, address, seconds):
-    """Plain handshakes, one after the other: how many there were."""
-    output = lab.validator.run(
-        *("taskset", "-c", CLIENT_CPU, "openssl", "s_time", "-new", "-time", seconds),
-        *("-connect", f"{address}:443"),
-        timeout=seconds + PATIENCE_S,
-    ).stdout
-    return int(re.search(r"(\d+) connections in \d+ real seconds", output).group(1))
+def shake_hands(lab, address, load, seconds):
+    """Plain handshakes, each client one after the other: how many there were."""
+    prefix, _ = LOADS[load]
+    clients_at_once = PLAIN_CLIENTS if load == "saturated" else 1
+    command = (*prefix, "openssl", "s_time", "-new", "-time", seconds, "-connect", f"{address}:443")
+    with concurrent.futures.ThreadPoolExecutor(clients_at_once) as pool:
+        runs = [
+            pool.submit(lab.validator.run, *command, timeout=seconds + PATIENCE_S)
+            for _ in range(clients_at_once)
+        ]
+    outputs = (run.result().stdout for run in runs)
+    return sum(
+        int(re.search(r"(\d+) connections in \d+ real seconds", output).group(1))
+        for output in outputs
+    )
 
 
-def measure_block(lab, answerer, seconds):
+def converse(lab, address, load, seconds):
+    """Conversations with the TCP floor's server: how many there were."""
+    prefix, validators = LOADS[load]
+    return int(
+        lab.validator.run(
+            *(*prefix, hosts.BUILD / "bench/tcp_floor", "load", address, "443"),
+            *(validators, seconds),
+            timeout=seconds + PATIENCE_S,
+        ).stdout
+    )
+
+
+def measure_block(lab, answerer, load, seconds):
     pids = answerer.pids()
     before = cpu_ns(pids)
+    if answerer.name == TcpFloor.name:
+        count = converse(lab, answerer.address, load, seconds)
+        return {CPU_KEYS[load]: (cpu_ns(pids) - before) / count / 1000}
     if not answerer.answers_acme:
-        count = shake_hands(lab, answerer.address, seconds)
-        return {"cpu_us": (cpu_ns(pids) - before) / count / 1000}
-    result = validate(lab, answerer.address, seconds)
-    block = {
-        "cpu_us": (cpu_ns(pids) - before) / result["handshakes"] / 1000,
-        "per_s": result["handshakes"] / result["elapsed_s"],
-    }
+        count = shake_hands(lab, answerer.address, load, seconds)
+        return {CPU_KEYS[load]: (cpu_ns(pids) - before) / count / 1000}
+    result = validate(lab, answerer.address, load, seconds)
+    block = {CPU_KEYS[load]: (cpu_ns(pids) - before) / result["handshakes"] / 1000}
+    if load == "saturated":
+        return block
+    block["per_s"] = result["handshakes"] / result["elapsed_s"]
     # Latencies are of what was validated.
     return block | ({"p99_ms": result["latency_us"]["p99"] / 1000} if result["validated"] else {})
 
@@ -186,6 +235,26 @@ def crypto_floor_us(rounds):
     return [float(hosts.run(*program).stdout.split()[-1]) for _ in range(rounds)]
 
 
+def describe_answerer(series, floors, tcp_floors, nginx):
+    """One answerer's members, of its blocks and those of the same rounds that they are held to."""
+    member = {
+        key: spread.describe([block[key] for block in series], 2)
+        for key in series[0]
+    }
+    ratios = {
+        "cpu_over_floor": [block["cpu_us"] / floor for block, floor in zip(series, floors)],
+        "cpu_over_nginx": [block["cpu_us"] / of["cpu_us"] for block, of in zip(series, nginx)],
+        "saturated_over_nginx": [
+            block["saturated_cpu_us"] / of["saturated_cpu_us"] for block, of in zip(series, nginx)
+        ],
+        "saturated_over_floors": [
+            block["saturated_cpu_us"] / (floor + tcp_floor)
+            for block, floor, tcp_floor in zip(series, floors, tcp_floors)
+        ],
+    }
+    return member | {key: spread.describe(values, 3) for key, values in ratios.items()}
+
+
 def measure(rounds, seconds):
     """The members of results.json's "handshake"."""
     order = random.Random(1)
@@ -197,24 +266,28 @@ def measure(rounds, seconds):
         for _ in range(rounds):
             floors += crypto_floor_us(1)
             for answerer in order.sample(answerers, len(answerers)):
-                blocks[answerer.name].append(measure_block(lab, answerer, seconds))
+                block = {}
+                for load in order.sample(list(LOADS), len(LOADS)):
+                    block |= measure_block(lab, answerer, load, seconds)
+                blocks[answerer.name].append(block)
         memory = {
             answerer.name: measure_memory(lab, answerer)
             for answerer in answerers
-            if answerer.answers_acme and answerer.holds_connections
+            if answerer.name != TcpFloor.name
+            and answerer.answers_acme
+            and answerer.holds_connections
         }
     finally:
         problems = lab.close()
     if problems:
         raise RuntimeError("; ".join(problems))
-    members = {"crypto_floor_us": spread.describe(floors, 2)}
+    tcp_floors = [block["saturated_cpu_us"] for block in blocks.pop(TcpFloor.name)]
+    members = {
+        "crypto_floor_us": spread.describe(floors, 2),
+        "tcp_floor_us": spread.describe(tcp_floors, 2),
+    }
     for name, series in blocks.items():
-        members[name] = {
-            key: spread.describe([block[key] for block in series], 2) for key in series[0]
-        }
-        members[name]["cpu_over_floor"] = spread.describe(
-            [block["cpu_us"] / floor for block, floor in zip(series, floors)], 2
-        )
+        members[name] = describe_answerer(series, floors, tcp_floors, blocks["nginx"])
         if name in memory:
             members[name]["bytes_per_open_handshake"] = memory[name]
     return members

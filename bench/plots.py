@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The bars of `make bench`, drawn by gnuplot."""
 
+import handshakes
 from lab import hosts
 
 HEAD = """
@@ -30,18 +31,18 @@ def run(directory, name, script, lines):
 
 
 def draw_handshakes(handshake, directory):
-    rows = {name: of for name, of in handshake.items() if name != "crypto_floor_us"}
-    floor = handshake["crypto_floor_us"]["median"]
+    rows = {name: of for name, of in handshake.items() if name not in handshakes.FLOORS}
+    floor = sum(handshake[key]["median"] for key in handshakes.FLOORS)
     script = HEAD.format(
         output=directory / "handshake.svg",
-        title="server processor time a handshake, µs; the line is the crypto floor",
+        title="server processor time a handshake, saturated, µs; the line: both floors",
         key="off",
     )
     script += f"""
 plot '{directory}/handshake.dat' using 2:3:4:xtic(1) linecolor rgb '#3366aa', \\
 	{floor} with lines linewidth 2 linecolor rgb '#aa3333'
 """
-    run(directory, "handshake", script, [f"{name} {bars(of['cpu_us'])}" for name, of in rows.items()])
+    run(directory, "handshake", script, [f"{name} {bars(of['saturated_cpu_us'])}" for name, of in rows.items()])
 
 
 def draw_production(production, directory):
