@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sidestep beside what people would use instead: `make bench` or `make bench-quick`, as root.
 
-Measures handshakes (handshakes.py), production (front_load.py) and publishing (publishing.py) in
-one run, and writes results.json, RESULTS.md and plots to build/bench; bench/README.md
+Measures handshakes (handshakes.py), production (front_load.py, ratios.py) and publishing
+(publishing.py) in one run, and writes results.json, RESULTS.md and plots to build/bench; bench/README.md
 explains the keys.
 """
 
@@ -19,12 +19,14 @@ import entry
 import handshakes
 import plots
 import publishing
+import ratios
 import storm
 from lab import hosts
 
-# Rounds of handshakes, of production, of storms and of publishing, and the seconds of a block.
-FULL = {"handshakes": (12, 2), "fronts": (10, 2), "storm": (5, 5), "publishing": 5}
-QUICK = {"handshakes": (3, 1), "fronts": (3, 1), "storm": (2, 2), "publishing": 2}
+# Rounds of handshakes, of production, of storms and of publishing, and the seconds of a block;
+# and how many seconds each load beside Sidestep lasts.
+FULL = {"handshakes": (12, 2), "fronts": (10, 2), "beside": 55, "storm": (5, 5), "publishing": 5}
+QUICK = {"handshakes": (3, 1), "fronts": (3, 1), "beside": 10, "storm": (2, 2), "publishing": 2}
 
 VERSIONS = {
     "nginx": ("nginx", "-v"),
@@ -53,6 +55,7 @@ def measure(plan):
     result = {
         "handshake": handshakes.measure(*plan["handshakes"]),
         "production": front_load.measure(*plan["fronts"]),
+        "beside": ratios.measure(plan["beside"]),
         "storm": storm.measure(*plan["storm"]),
         "publish": publishing.measure(plan["publishing"]),
     }
@@ -125,6 +128,20 @@ def production_lines(production):
     yield from table(head, rows)
 
 
+def beside_lines(beside):
+    head = ("load", "armed, of direct", "95 %", "idle", "control")
+    rows = []
+    for load in ratios.LOADS:
+        armed = beside[f"{load.key}_cpu_ratio"]
+        idle, control = (
+            f"{beside[f'{load.key}_{state}_cpu_ratio']['median']:.3f}" for state in ("idle", "control")
+        )
+        surely = f"{armed['median_low']:.3f} .. {armed['median_high']:.3f}"
+        rows.append((load.key, f"{armed['median']:.3f}", surely, idle, control))
+    yield f"{beside['armed_names']} names armed; work done for a second of processor time.\n"
+    yield from table(head, rows)
+
+
 STORMS = {
     "none": "no storm",
     "not_pending": "for a name that is not pending: production's",
@@ -183,7 +200,9 @@ def document(result):
     yield from handshake_lines(result["handshake"])
     yield "\n![handshakes](handshake.svg)\n\n## Production, by each front\n"
     yield from production_lines(result["production"])
-    yield "\n![production](production.svg)\n\n## In a storm\n"
+    yield "\n![production](production.svg)\n\n## Production beside Sidestep, by processor time\n"
+    yield from beside_lines(result["beside"])
+    yield "\n## In a storm\n"
     yield from storm_lines(result["storm"])
     yield "\n## Publishing\n"
     yield from publish_lines(result["publish"])

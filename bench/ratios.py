@@ -220,13 +220,13 @@ class Bench:
             blocks[state] = meter.measure(BLOCK_S)
         return blocks
 
-    def measure(self, load):
-        """Under this load: the rounds' blocks, and what the classifier itself takes."""
+    def measure(self, load, seconds):
+        """Under this load, for so long: the rounds' blocks, and what the classifier itself takes."""
         wrk = load.start(self.lab)
         time.sleep(WARM_UP_S)
         meter = Meter(self.lab, wrk)
         try:
-            end = time.monotonic() + LOAD_S
+            end = time.monotonic() + seconds
             blocks = []
             while len(blocks) < ROUNDS_MIN or time.monotonic() < end:
                 blocks.append(self.run_round(meter))
@@ -322,14 +322,14 @@ def describe(load, blocks):
     return members
 
 
-def measure():
-    """The members of steering.json's "production"."""
+def measure(seconds=LOAD_S):
+    """The members of steering.json's "production", and of results.json's "beside"."""
     members = {"armed_names": NAMES}
     lab = hosts.Lab()
     try:
         bench = Bench(lab)
         for load in LOADS:
-            blocks, own = bench.measure(load)
+            blocks, own = bench.measure(load, seconds)
             members |= describe(load, blocks)
             members |= {f"{load.key}_classifier_{key}": value for key, value in own.items()}
         bench.check()
