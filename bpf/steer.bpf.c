@@ -56,8 +56,9 @@ INLINE int on_first_data(struct segment *segment, const struct bpf_sock *sk,
 
 	if (is_mptcp(segment, sk, request))
 		return pass_for_good(segment, STEER_PASSED_MPTCP);
-	if (segment->packet.acknowledgment != flow.server_isn + 1 ||
-	    (offset && (!kept || offset > kept->size)))
+	if (segment->packet.acknowledgment != flow.server_isn + 1)
+		return pass_for_good(segment, STEER_PASSED_OTHER_SYNACK);
+	if (offset && (!kept || offset > kept->size))
 		return pass_for_good(segment, STEER_PASSED_UNDECIDED);
 	/* What is kept already and comes again, or what cannot be joined, is not needed. */
 	if (offset && (offset != kept->size || join(segment, kept))) {
@@ -168,8 +169,12 @@ INLINE int on_marked(struct segment *segment)
 	if (flow && segment->packet.acknowledgment != flow->server_isn + 1)
 		flow = NULL; /* of an earlier connection between the same ports */
 	sk = look_up(segment);
-	if (!sk) /* where a packet filter names the listener, there is none to be found */
-		return flow ? takeover_on_taken_listener(segment, flow) : PASS;
+	if (!sk && flow) /* where a packet filter names the listener, there is none to be found */
+		return takeover_on_taken_listener(segment, flow);
+	if (!sk) {
+		count(STEER_PASSED_NO_SOCKET);
+		return PASS;
+	}
 	if (sk->state == BPF_TCP_NEW_SYN_RECV)
 		action = on_request(segment, sk, flow);
 	else if (sk->state != BPF_TCP_LISTEN)

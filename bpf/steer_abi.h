@@ -121,6 +121,8 @@ enum steer_counter {
 	STEER_DROPPED, /* segments of a steered connection dropped, to be retransmitted */
 	STEER_COOKIE_STEERED, /* of the steered: production was answering with SYN cookies */
 	STEER_ADOPTED, /* of the steered: taken over by TCP_REPAIR */
+	STEER_PASSED_OTHER_SYNACK, /* first data passed: it answers a SYN-ACK that is not production's, as with SYNPROXY */
+	STEER_PASSED_NO_SOCKET, /* segments passed: no socket here has the connection (address translation, forwarding) */
 	STEER_COUNTERS,
 };
 

@@ -43,6 +43,12 @@ static const struct {
 	[STEER_COOKIE_STEERED] = {"cookie_steered",
 				  "of the steered: production was answering with SYN cookies"},
 	[STEER_ADOPTED] = {"adopted", "of the steered: taken over by TCP_REPAIR"},
+	[STEER_PASSED_OTHER_SYNACK] = {"passed_other_synack",
+				       "first data passed: it answers a SYN-ACK that is not "
+				       "production's, as with SYNPROXY"},
+	[STEER_PASSED_NO_SOCKET] = {"passed_no_socket",
+				    "segments passed: no socket here has the connection (address "
+				    "translation, forwarding)"},
 };
 
 const char *steer_counter_name(enum steer_counter counter)

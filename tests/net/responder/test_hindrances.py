@@ -45,11 +45,28 @@ def test_synproxy(lab, speaking, instance):
     hosts.wait_for(lambda: hindrances(instance) == [("synproxy", "shield")], "status to tell")
     hosts.wait_for(lambda: "SYNPROXY" in instance.responder.output(), "a warning")
     assert "not steered" in instance.agent("status").stdout
+    before = instance.counters()
     for address in (lab.server.ipv4, lab.server.ipv6):
         # As README says: these are production's, all of them.
         answer = clients.validate(lab.validator, address, NAME)
         assert answer.certificate == speaking.certificate
         assert clients.get(lab.validator, address, NAME).certificate == speaking.certificate
+    after = instance.counters()
+    assert after["passed_other_synack"] == before["passed_other_synack"] + 4
+    assert after["passed_undecided"] == before["passed_undecided"]
+
+
+def test_address_translation(lab, instance):
+    """To another port of this host: what comes is no connection of a socket here, and counted."""
+    server = production.HaproxyWithAcme(lab, ports=(8443,))
+    lab.server.run("nft", "add table ip nat")
+    lab.server.run("nft", "add chain ip nat pre { type nat hook prerouting priority -100; }")
+    lab.server.run("nft", "add rule ip nat pre tcp dport 443 redirect to :8443")
+    instance.start().publish(NAME)
+    assert not instance.counters()["passed_no_socket"]
+    answer = clients.validate(lab.validator, lab.server.ipv4, NAME)
+    assert answer.certificate == server.certificate
+    assert instance.counters()["passed_no_socket"]
 
 
 def test_lockdown(lab, instance):
