@@ -57,13 +57,21 @@ RESPONDER_LIBS = $(call pkg_libs,liburing) $(COMMON_LIBS)
 ACME_LIBS = $(call pkg_libs,libcurl jansson sqlite3 libcares libidn2 libpsl libssl libcrypto) $(COMMON_LIBS)
 BENCH_LIBS = $(call pkg_libs,libssl libcrypto jansson) -lm -lpthread
 
-# One archive a directory; a program is its main.o and the archives below it.
-objects = $(patsubst %.c,$(O)/%.o,$(filter-out %/main.c,$(wildcard $(1)/*.c)))
-# The agent's folders, each above those that follow.
-ACME_FOLDERS = cmd import renewal config protocol challenge store net crypto util
-ACME_ARCHIVES = $(ACME_FOLDERS:%=$(O)/libacme_%.a)
+# One archive a folder; a program is its main.o and the archives below it, and a unit test is linked
+# with its own folder's archive and those below: deploy/setup/layers has the order.
+LAYERS = deploy/setup/layers
+objects = $(patsubst %.c,$(O)/%.o,$(filter-out %/main.c %.bpf.c,$(wildcard $(1)/*.c)))
+archive = $(O)/lib$(subst /,_,$(1)).a
+$(foreach line,$(shell awk -v mode=below -f $(LAYERS).awk $(LAYERS)),$(eval $(line)))
+FOLDERS = $(foreach folder,$(subst $(comma), ,$(below_acme)) responder bench/validators, \
+	$(if $(call objects,$(folder)),$(folder)))
+below = $(foreach folder,$(filter $(FOLDERS),$(subst $(comma), ,$(below_$(1)))),$(call archive,$(folder)))
+# What the folders of tests/unit are called otherwise.
+below_bpf := $(below_common)
+below_bench := $(below_bench/validators)
 PROGRAMS = $(O)/sidestep-responder $(O)/sidestep $(O)/sidestep-bench
-UNIT_TESTS = $(patsubst %.c,$(O)/%,$(wildcard tests/unit/*/test_*.c))
+UNIT_TESTS = $(patsubst %.c,$(O)/%,$(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c))
+unit_helpers = $(filter-out $(O)/tests/unit/$(1)/test_%,$(call objects,tests/unit/$(1)))
 BPF_TESTS = $(patsubst tests/bpf/%.c,$(O)/tests/bpf/%,$(wildcard tests/bpf/test_*.c))
 NET_PROGRAMS = $(O)/tests/lab/other_bpf.bpf.o $(O)/tests/lab/fault_shim.so $(O)/tests/lab/forwarder
 TEST_PROGRAMS = $(O)/tests/lab/forwarder $(O)/tests/kernels/verify
@@ -97,18 +105,17 @@ $(WOLFSSL_PREFIX)/lib/libwolfssl.a:
 
 # --- programs ---------------------------------------------------------------
 
-$(O)/sidestep-responder: $(O)/responder/main.o $(O)/libresponder.a $(O)/libcommon.a
+$(O)/sidestep-responder: $(O)/responder/main.o $(call below,responder)
 $(O)/sidestep-responder: LIBS = $(RESPONDER_LIBS)
-$(O)/sidestep: $(O)/acme/main.o $(ACME_ARCHIVES) $(O)/libvalidator.a $(O)/libcommon.a
+$(O)/sidestep: $(O)/acme/main.o $(call below,acme)
 $(O)/sidestep: LIBS = $(ACME_LIBS)
-$(O)/sidestep-bench: $(O)/bench/validators/main.o $(O)/libbench.a $(O)/libvalidator.a $(O)/libcommon.a
+$(O)/sidestep-bench: $(O)/bench/validators/main.o $(call below,bench/validators)
 $(O)/sidestep-bench: LIBS = $(BENCH_LIBS)
 
-# Every program: of its objects, the archives that its rule names, and LIBS.
+# Every program: of its objects, the archives that its rule names, in their order, and LIBS.
 $(PROGRAMS) $(UNIT_TESTS) $(BPF_TESTS) $(TEST_PROGRAMS) $(BENCH_PROGRAMS):
 	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) \
-		-Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 
 # A judge of what wolfSSL answers does not come near it.
 $(O)/common/validator/%.o $(O)/bench/validators/%.o $(O)/acme/challenge/probe.o: WOLFSSL_CFLAGS =
@@ -116,11 +123,7 @@ $(O)/common/validator/%.o $(O)/bench/validators/%.o $(O)/acme/challenge/probe.o:
 $(O)/lib%.a:
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
-$(O)/libcommon.a: $(call objects,common)
-$(O)/libresponder.a: $(call objects,responder)
-$(foreach folder,$(ACME_FOLDERS),$(eval $(O)/libacme_$(folder).a: $(call objects,acme/$(folder))))
-$(O)/libvalidator.a: $(call objects,common/validator)
-$(O)/libbench.a: $(call objects,bench/validators)
+$(foreach folder,$(FOLDERS),$(eval $(call archive,$(folder)): $(call objects,$(folder))))
 
 $(O)/%.o: %.c $(WOLFSSL_PREFIX)/lib/libwolfssl.a
 	@mkdir -p $(@D)
@@ -146,19 +149,18 @@ $(O)/responder/programs.o: $(SKELETON)
 
 # --- tests ------------------------------------------------------------------
 
-# Each with the archive of its own layer and those below, so that a call upwards is no symbol.
+# Each with the helpers and the archive of its own folder and the archives below, so that a call
+# upwards is no symbol.
 unit_tests = $(filter $(O)/tests/unit/$(1)/%,$(UNIT_TESTS))
-$(UNIT_TESTS): %: %.o $(O)/tests/unit/fixture.o $(O)/libcommon.a
+.SECONDEXPANSION:
+$(UNIT_TESTS): $(O)/tests/unit/%: $(O)/tests/unit/%.o $(call objects,tests/unit) $(call objects,tests) \
+		$$(call unit_helpers,$$(*D)) $$(call below,$$(*D))
 $(UNIT_TESTS): LIBS = $(call pkg_libs,cmocka) $(COMMON_LIBS)
-$(call unit_tests,responder): $(O)/tests/unit/responder/tls_client.o $(O)/libresponder.a
 $(call unit_tests,responder): LIBS = $(call pkg_libs,cmocka libssl libcrypto) $(RESPONDER_LIBS)
-$(call unit_tests,acme): $(ACME_ARCHIVES) $(O)/libvalidator.a
 $(call unit_tests,acme): LIBS = $(call pkg_libs,cmocka) $(ACME_LIBS)
-$(call unit_tests,bench): $(O)/libbench.a $(O)/libvalidator.a
 $(call unit_tests,bench): LIBS = $(call pkg_libs,cmocka) $(BENCH_LIBS) $(COMMON_LIBS)
-$(BPF_TESTS): %: %.o $(O)/libresponder.a $(O)/libcommon.a
+$(BPF_TESTS): %: %.o $(call objects,tests) $(call below,responder)
 $(BPF_TESTS): LIBS = $(call pkg_libs,cmocka) $(RESPONDER_LIBS)
-$(UNIT_TESTS) $(BPF_TESTS): $(call objects,tests)
 $(BPF_TESTS:=.o): $(SKELETON) $(O)/tests/bpf/client_hello.skel.h
 
 check: all man $(UNIT_TESTS) $(BPF_TESTS) $(NET_PROGRAMS)
@@ -256,7 +258,7 @@ $(O)/man/sidestep.conf.5: deploy/man/sidestep.conf.5.in $(O)/sidestep
 # --- upkeep -----------------------------------------------------------------
 
 C_FILES = $(wildcard bpf/*.[ch] common/*.[ch] common/*/*.[ch] responder/*.[ch] acme/*.[ch] acme/*/*.[ch] bench/*.[ch] bench/*/*.[ch] \
-	tests/*.[ch] tests/*/*.[ch] tests/*/*/*.[ch])
+	tests/*.[ch] tests/*/*.[ch] tests/*/*/*.[ch] tests/*/*/*/*.[ch])
 
 install: all man
 	install -D -m 755 $(O)/sidestep-responder $(DESTDIR)$(PREFIX)/sbin/sidestep-responder

@@ -54,6 +54,7 @@ done
 if [ $# -gt 0 ]; then
 	clang-format --dry-run -Werror "$@" || failed=1
 	complain "$(long_functions "$@")"
+	complain "$(awk -f deploy/setup/layers.awk deploy/setup/layers "$@")"
 	# Without the system's headers it must be told of the macros that look like no C.
 	cppcheck --quiet --error-exitcode=1 --std=c11 --language=c --inline-suppr \
 		--enable=warning --suppress=missingInclude --suppress=uninitvar \
