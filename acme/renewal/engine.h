@@ -33,7 +33,7 @@ struct engine_result {
 };
 
 struct engine_options {
-	const struct settings *settings; /* paths, and what is said to the CAs */
+	const struct settings *settings; /* at the start; see engine_settings_changed() */
 	struct net *net;
 	struct state *state;
 	struct challenge_table *table;
