@@ -75,7 +75,7 @@ unit_helpers = $(filter-out $(O)/tests/unit/$(1)/test_%,$(call objects,tests/uni
 BPF_TESTS = $(patsubst tests/bpf/%.c,$(O)/tests/bpf/%,$(wildcard tests/bpf/test_*.c))
 NET_PROGRAMS = $(O)/tests/lab/other_bpf.bpf.o $(O)/tests/lab/fault_shim.so $(O)/tests/lab/forwarder
 TEST_PROGRAMS = $(O)/tests/lab/forwarder $(O)/tests/kernels/verify
-BENCH_PROGRAMS = $(addprefix $(O)/bench/,answerable arm classifier floor strangers)
+BENCH_PROGRAMS = $(addprefix $(O)/bench/,answerable arm classifier floor strangers tcp_floor)
 SKELETON = $(O)/bpf/steer.skel.h $(O)/bpf/steer_repair.skel.h
 
 .DELETE_ON_ERROR:
