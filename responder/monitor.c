@@ -135,8 +135,8 @@ enum end {
 struct watchman {
 	const struct monitor_options *options;
 	struct handover *handover;
-	struct watch *watch; /* NULL: nothing is steered */
-	struct tcp_repair *repair; /* NULL: the same */
+	struct watch *watch; /* NULL: nothing is steered, and no namespace was named */
+	struct tcp_repair *repair; /* NULL: nothing is steered */
 	int channel_fd; /* to the responder */
 	int predecessor_fd; /* to its monitor, until it has retired; -1: none */
 	int visitor_fd; /* who has connected and not asked yet; -1: nobody */
@@ -234,6 +234,8 @@ static int pause_ms(const struct watchman *watchman)
 	if (!watchman->watch)
 		return -1;
 	watch_ms = watch_pause_ms(watchman->watch);
+	if (!watchman->repair)
+		return watch_ms;
 	repair_ms = tcp_repair_pause_ms(watchman->repair);
 	return watch_ms < repair_ms ? watch_ms : repair_ms;
 }
@@ -331,8 +333,9 @@ static int open_work(struct watchman *watchman, struct interfaces *interfaces)
 	const struct monitor_options *options = watchman->options;
 	int err = 0;
 
-	if (options->heartbeat)
-		err = watch_new(&watchman->watch, interfaces, options->steer);
+	if (options->heartbeat || options->steer->netns)
+		err = watch_new(&watchman->watch, options->heartbeat ? interfaces : NULL,
+				options->steer);
 	if (!err && options->heartbeat)
 		err = tcp_repair_new(&watchman->repair, &options->tcp_repair_maps,
 				     options->adoption_fds, options->steer->threads);

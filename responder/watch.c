@@ -37,7 +37,7 @@
 #define NS_PER_MS      UINT64_C(1000000)
 
 struct watch {
-	struct interfaces *interfaces;
+	struct interfaces *interfaces; /* NULL: nothing is steered */
 	const struct steer_options *options;
 	int events_fd;
 	bool changed; /* since the last look at what is attached */
@@ -190,7 +190,8 @@ static bool netns_is_abandoned(struct watch *watch)
 
 	if (!options->netns || netns_is_named(options->netns))
 		return false;
-	listening = listening_at(options->ports, options->port_count);
+	/* Without steering the server would be the responder itself. */
+	listening = watch->interfaces ? listening_at(options->ports, options->port_count) : 0;
 	if (listening && !watch->netns_unnamed_logged)
 		log_warning("network namespace %s can no longer be found by this name%s%s: going "
 			    "on as long as a server listens in it",
@@ -255,7 +256,7 @@ static uint64_t attached_pause_ms(const struct watch *watch)
 
 int watch_pause_ms(const struct watch *watch)
 {
-	uint64_t pause_ms = attached_pause_ms(watch);
+	uint64_t pause_ms = watch->interfaces ? attached_pause_ms(watch) : ATTACHED_LATEST_MS;
 
 	if (watch->options->netns && pause_ms > NETNS_MS)
 		pause_ms = NETNS_MS;
@@ -267,6 +268,8 @@ enum watch_result watch_work(struct watch *watch)
 	read_events(watch);
 	if (netns_has_ended(watch))
 		return WATCH_NETNS_ENDED;
+	if (!watch->interfaces)
+		return WATCH_GOES_ON;
 	if (!attached_pause_ms(watch))
 		follow_attached(watch);
 	/* No timer of its own: the looks at what is attached come often enough. */

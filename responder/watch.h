@@ -12,7 +12,8 @@ struct watch;
 
 /*
  * Open what is needed; before privileges are dropped.  `interfaces` and `options` stay the
- * caller's, and are used until watch_free().  0 or -errno.
+ * caller's, and are used until watch_free().  Without interfaces nothing is steered, and only
+ * the namespace is watched.  0 or -errno.
  */
 int watch_new(struct watch **ret_watch, struct interfaces *interfaces,
 	      const struct steer_options *options);

@@ -263,8 +263,8 @@ static const char *next_step_of(const struct target *target)
 		       "443 on, with its TLS untouched";
 	switch (target->result.kind) {
 	case PROBE_PRODUCTION:
-		return "see in `sidestep status` whether the interface is attached and the "
-		       "address watched";
+		return "see in `sidestep status` whether the interface is attached, the address "
+		       "is watched, and what it says is not steered";
 	case PROBE_REFUSED:
 		return "let the production server listen on this address too, or remove it from "
 		       "the DNS";

@@ -63,6 +63,17 @@ def test_restarts(lab, instance, takeover):
     check_pages(lab, container, server)
 
 
+@pytest.mark.row("P1")
+def test_standalone(lab, instance):
+    """Where the responder is the only server, it leaves with the container all the same."""
+    container = lab.adopt(containers.Container(lab, "first", *ADDRESSES))
+    instance.start("--standalone", "--netns", container.path).publish(NAME)
+    check_challenge(lab, container)
+    container.end()
+    assert instance.responder.wait() == ENDED
+    hosts.wait_for(lambda: not answers(lab), "the dead container's address to be free")
+
+
 @pytest.mark.row("S5")
 def test_name_is_gone(lab, nginx, instance):
     """A namespace without its name lives on as long as production listens in it."""
