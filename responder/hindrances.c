@@ -216,6 +216,8 @@ static int find_synproxy(struct hindrances *hindrances)
 	answered = has_answered(statistics);
 	fclose(statistics);
 	err = find_in_rules(hindrances);
+	if (err == -EPROTONOSUPPORT || err == -EINVAL) /* the kernel has no nf_tables */
+		err = 0;
 	if (answered && hindrances->count == before)
 		add(hindrances, HINDRANCE_SYNPROXY, "iptables", sizeof("iptables"));
 	return err;
