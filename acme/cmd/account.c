@@ -79,10 +79,12 @@ static void visit_enter(struct visit *visit)
 	if (net_open(&visit->net, visit->settings->timeout_s, &visit->failure))
 		return;
 	if (session_open(&visit->session, &visit->net, visit->settings, visit->settings->server,
-			 arguments->ca.account, &visit->failure)) {
+			 &visit->failure)) {
 		net_close(&visit->net);
 		return;
 	}
+	if (session_open_account(&visit->session, arguments->ca.account, &visit->failure))
+		return;
 	visit->session.options.must_exist = true;
 	session_start(&visit->session, on_account_ready, visit);
 	net_run(&visit->net, &visit->failure);
@@ -294,7 +296,7 @@ int verb_rollover(const struct arguments *arguments, const struct settings *sett
 			      .compose = compose_rollover};
 
 	visit_enter(&visit);
-	if (visit.session.ca)
+	if (visit.session.account)
 		conclude_rollover(&visit);
 	if (!failure_is_set(&visit.failure))
 		account_report(&visit, "Account with a new key");

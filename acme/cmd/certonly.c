@@ -22,6 +22,7 @@
 #include "acme/net/net.h"
 #include "acme/protocol/order.h"
 #include "acme/util/output.h"
+#include "acme/renewal/ca_pool.h"
 #include "acme/renewal/preflight.h"
 #include "acme/store/state.h"
 #include "acme/store/store.h"
@@ -38,6 +39,7 @@ struct certonly {
 	struct state *state;
 	int64_t lineage;
 	struct net net;
+	struct ca_pool *ca_pool;
 	struct deploy *deploy;
 	struct failure failure;
 	struct failure hook; /* of the first that failed; the certificate is there */
@@ -262,7 +264,8 @@ static int certonly_preflight(struct certonly *certonly)
 		.settings = certonly->settings,
 		.server = certonly->settings->server,
 		.account = certonly->arguments->ca.account,
-		.net = &certonly->net,
+		.ca_pool = certonly->ca_pool,
+		.loop = certonly->net.loop,
 		.names = certonly->names,
 		.name_count = certonly->name_count,
 		.deadline_ms = PREFLIGHT_DEADLINE_MS,
@@ -284,9 +287,8 @@ static int certonly_preflight(struct certonly *certonly)
 
 static void certonly_order(struct certonly *certonly)
 {
-	const struct engine_options options = {
+	struct engine_options options = {
 		.settings = certonly->settings,
-		.net = &certonly->net,
 		.state = certonly->state,
 		.table = certonly->table,
 		.shows_progress = true,
@@ -305,10 +307,17 @@ static void certonly_order(struct certonly *certonly)
 
 	if (net_open(&certonly->net, certonly->settings->timeout_s, &certonly->failure))
 		return;
-	if (certonly_preflight(certonly)) {
+	if (ca_pool_new(&certonly->ca_pool, certonly->settings, &certonly->net))
+		failure_set_errno(&certonly->failure, ENOMEM, "preparing the order");
+	else
+		certonly_preflight(certonly);
+	if (failure_is_set(&certonly->failure)) {
+		ca_pool_free(certonly->ca_pool);
 		net_close(&certonly->net);
 		return;
 	}
+	options.ca_pool = certonly->ca_pool;
+	options.loop = certonly->net.loop;
 	deploy_options.loop = certonly->net.loop;
 	if (deploy_new(&certonly->deploy, &deploy_options) || engine_new(&engine, &options)) {
 		failure_set_errno(&certonly->failure, ENOMEM, "preparing the order");
@@ -320,6 +329,7 @@ static void certonly_order(struct certonly *certonly)
 		engine_free(engine);
 	}
 	deploy_free(certonly->deploy);
+	ca_pool_free(certonly->ca_pool);
 	net_close(&certonly->net);
 }
 

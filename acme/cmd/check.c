@@ -19,6 +19,7 @@
 #include "acme/config/identifiers.h"
 #include "acme/net/net.h"
 #include "acme/util/output.h"
+#include "acme/renewal/ca_pool.h"
 #include "acme/renewal/preflight.h"
 #include "acme/challenge/probe.h"
 #include "acme/cmd/verbs.h"
@@ -420,11 +421,10 @@ static int check_examine(struct check *check, struct failure *failure)
 
 static int check_run(struct check *check, struct failure *failure)
 {
-	const struct preflight_options options = {
+	struct preflight_options options = {
 		.settings = check->settings,
 		.server = check->settings->server,
 		.account = check->arguments->ca.account,
-		.net = &check->net,
 		.names = &check->name,
 		.name_count = 1,
 		.deadline_ms = LOOKUP_DEADLINE_MS,
@@ -435,7 +435,12 @@ static int check_run(struct check *check, struct failure *failure)
 
 	if (net_open(&check->net, check->settings->timeout_s, failure))
 		return -1;
-	error = preflight_new(&check->preflight, &options, failure);
+	error = ca_pool_new(&options.ca_pool, check->settings, &check->net);
+	if (error)
+		failure_set_errno(failure, -error, "preparing the checks");
+	options.loop = check->net.loop;
+	if (!error)
+		error = preflight_new(&check->preflight, &options, failure);
 	if (!error) {
 		output_step("looking %s up", check->name.value);
 		error = net_run(&check->net, failure);
@@ -443,6 +448,7 @@ static int check_run(struct check *check, struct failure *failure)
 			error = check_examine(check, failure);
 		preflight_free(check->preflight);
 	}
+	ca_pool_free(options.ca_pool);
 	net_close(&check->net);
 	return error;
 }

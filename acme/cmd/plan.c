@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "acme/renewal/rate_limit.h"
 #include "acme/config/arguments.h"
 #include "acme/config/settings.h"
 #include "acme/renewal/scheduler.h"
@@ -105,8 +104,7 @@ static int show_one(struct state *state, const char *name, json_t *array, json_t
 /* --- what the CAs allow ------------------------------------------------------------------------- */
 
 struct authorities {
-	const struct settings *settings;
-	struct rate_limit *rate_limit;
+	struct scheduler *scheduler;
 	json_t *servers; /* their URLs */
 	json_t *limits;
 };
@@ -126,9 +124,8 @@ static int64_t json_number(const json_t *object, const char *member)
 /* One that neither limits nor asks to wait is nothing to talk of. */
 static void show_limit(struct authorities *authorities, const char *server)
 {
-	const char *account = scheduler_usual_account(authorities->settings, server);
 	int64_t now_s = time(NULL), hours;
-	json_t *limit = rate_limit_to_json(authorities->rate_limit, server, account, now_s);
+	json_t *limit = scheduler_limits_to_json(authorities->scheduler, server, now_s);
 
 	hours = json_number(limit, "window") / 3600;
 	if (json_number(limit, "held_until"))
@@ -147,17 +144,16 @@ static void show_limit(struct authorities *authorities, const char *server)
 
 static int show_limits(struct state *state, const struct settings *settings, json_t *limits)
 {
-	struct authorities authorities = {
-		.settings = settings, .servers = json_array(), .limits = limits};
+	struct authorities authorities = {.servers = json_array(), .limits = limits};
 	size_t i;
 	int error;
 
-	error = rate_limit_new(&authorities.rate_limit, state, settings);
+	error = scheduler_new(&authorities.scheduler, state, settings);
 	if (!error)
 		error = state_cas(state, add_server, &authorities);
 	for (i = 0; !error && i < json_array_size(authorities.servers); i++)
 		show_limit(&authorities, json_string_value(json_array_get(authorities.servers, i)));
-	rate_limit_free(authorities.rate_limit);
+	scheduler_free(authorities.scheduler);
 	json_decref(authorities.servers);
 	return error;
 }

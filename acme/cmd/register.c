@@ -49,8 +49,10 @@ int verb_register(const struct arguments *arguments, const struct settings *sett
 	if (net_open(&registering.net, settings->timeout_s, &registering.failure))
 		goto out;
 	if (session_open(&registering.session, &registering.net, settings, settings->server,
-			 arguments->ca.account, &registering.failure))
+			 &registering.failure))
 		goto out_net;
+	if (session_open_account(&registering.session, arguments->ca.account, &registering.failure))
+		goto out_session;
 	registering.session.options.ask_ca = true;
 	session_start(&registering.session, on_registered, &registering);
 	net_run(&registering.net, &registering.failure);
@@ -58,6 +60,7 @@ int verb_register(const struct arguments *arguments, const struct settings *sett
 		register_report(&registering, arguments, settings);
 		status = EXIT_DONE;
 	}
+out_session:
 	session_close(&registering.session);
 out_net:
 	net_close(&registering.net);

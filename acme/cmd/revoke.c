@@ -148,10 +148,13 @@ static void ask_revocation(struct revoking *revoking)
 	if (net_open(&revoking->net, revoking->settings->timeout_s, &revoking->failure))
 		return;
 	if (!session_open(&revoking->session, &revoking->net, revoking->settings,
-			  revoking->stored.server, arguments->ca.account, &revoking->failure)) {
-		session_start(&revoking->session, on_revoking_ready, revoking);
-		net_run(&revoking->net, &revoking->failure);
-		ca_cancel(revoking->request);
+			  revoking->stored.server, &revoking->failure)) {
+		if (!session_open_account(&revoking->session, arguments->ca.account,
+					  &revoking->failure)) {
+			session_start(&revoking->session, on_revoking_ready, revoking);
+			net_run(&revoking->net, &revoking->failure);
+			ca_cancel(revoking->request);
+		}
 		session_close(&revoking->session);
 	}
 	net_close(&revoking->net);

@@ -8,6 +8,7 @@
 
 #include "acme/config/arguments.h"
 #include "acme/config/config.h"
+#include "acme/util/name.h"
 #include "acme/util/failure.h"
 #include "acme/util/json.h"
 
@@ -82,6 +83,16 @@ void settings_of_ca(struct ca_settings *ret_ca, const struct settings *settings,
 
 	*ret_ca = (struct ca_settings){0};
 	resolve(ret_ca, ca_rows, sizeof(ca_rows) / sizeof(*ca_rows), places);
+}
+
+const char *settings_account(const struct settings *settings, const char *server, const char *named)
+{
+	struct ca_settings ca;
+
+	if (named)
+		return named;
+	settings_of_ca(&ca, settings, server);
+	return ca.account ? ca.account : ACCOUNT_DEFAULT;
 }
 
 /* `command_line` and `section` may be NULL. */

@@ -55,6 +55,13 @@ void settings_free(struct settings *settings);
 void settings_of_ca(struct ca_settings *ret_ca, const struct settings *settings,
 		    const char *server);
 
+/*
+ * Our account at the CA: `named` where it is not NULL, or the one of the settings, or
+ * ACCOUNT_DEFAULT.  Never NULL; the text is the settings' or `named`.
+ */
+const char *settings_account(const struct settings *settings, const char *server,
+			     const char *named);
+
 /* The [ca] section of this CA; NULL: there is none. */
 const struct config_section *settings_ca_section(const struct settings *settings,
 						 const char *server);

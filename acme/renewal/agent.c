@@ -21,6 +21,7 @@
 #include "acme/store/store.h"
 #include "acme/renewal/reconcile.h"
 #include "acme/renewal/ari_poll.h"
+#include "acme/renewal/ca_pool.h"
 #include "common/challenge_table.h"
 #include "common/identifier.h"
 
@@ -153,10 +154,11 @@ static int open_deploy(struct agent *agent, struct failure *failure)
 static int open_engine(struct agent *agent, struct failure *failure)
 {
 	agent->options = calloc(1, sizeof(*agent->options));
-	if (agent->options) {
+	if (agent->options && !ca_pool_new(&agent->ca_pool, agent->settings, &agent->net)) {
 		*agent->options = (struct engine_options){
 			.settings = agent->settings,
-			.net = &agent->net,
+			.loop = agent->net.loop,
+			.ca_pool = agent->ca_pool,
 			.state = agent->state,
 			.table = agent->table,
 			.finished = on_agent_finished,
@@ -164,7 +166,7 @@ static int open_engine(struct agent *agent, struct failure *failure)
 			.context = agent,
 		};
 		if (!engine_new(&agent->engine, agent->options) &&
-		    !ari_poll_new(&agent->ari_poll, agent->settings, &agent->net, agent->state,
+		    !ari_poll_new(&agent->ari_poll, agent->ca_pool, agent->net.loop, agent->state,
 				  on_agent_polled, agent))
 			return 0;
 	}
@@ -220,13 +222,15 @@ void agent_settings_changed(struct agent *agent, const struct settings *settings
 {
 	agent->settings = settings;
 	engine_settings_changed(agent->engine, settings);
-	ari_poll_settings_changed(agent->ari_poll, settings);
+	ari_poll_settings_changed(agent->ari_poll);
+	ca_pool_settings_changed(agent->ca_pool, settings);
 }
 
 void agent_close(struct agent *agent)
 {
 	ari_poll_free(agent->ari_poll);
 	engine_free(agent->engine);
+	ca_pool_free(agent->ca_pool);
 	free(agent->options);
 	deploy_free(agent->deploy);
 	free(agent->deploy_options);

@@ -12,6 +12,7 @@
 #include "acme/net/net.h"
 
 struct settings;
+struct ca_pool;
 struct challenge_table;
 struct deploy;
 struct deploy_options;
@@ -29,6 +30,7 @@ struct agent {
 	struct net net;
 	struct engine_options *options;
 	struct engine *engine;
+	struct ca_pool *ca_pool;
 	struct ari_poll *ari_poll;
 	struct deploy_options *deploy_options;
 	struct deploy *deploy;

@@ -9,11 +9,10 @@
 
 #include "acme/protocol/ari.h"
 #include "acme/protocol/client.h"
-#include "acme/config/settings.h"
+#include "acme/renewal/ca_pool.h"
 #include "acme/protocol/directory.h"
 #include "acme/util/failure.h"
 #include "acme/net/loop.h"
-#include "acme/net/net.h"
 #include "acme/util/output.h"
 #include "acme/renewal/renewal_time.h"
 #include "acme/store/state.h"
@@ -34,14 +33,15 @@ TAILQ_HEAD(queries, query);
 struct ca_entry {
 	TAILQ_ENTRY(ca_entry) link;
 	struct ari_poll *poll;
-	struct ca *ca;
-	bool is_known, is_asked;
+	char *server;
+	struct ca_lease lease;
+	struct ca *ca; /* NULL: its directory is not known */
 	struct queries queries;
 };
 
 struct ari_poll {
-	const struct settings *settings;
-	struct net *net;
+	struct ca_pool *ca_pool;
+	struct loop *loop;
 	struct state *state;
 	void (*idle)(void *context);
 	void *context;
@@ -69,7 +69,7 @@ static void query_end(struct query *query)
 	free(query);
 	/* There may be more than were asked at once. */
 	if (!--poll->count)
-		loop_timer_start(poll->net->loop, &poll->timer, 0, on_poll_timer, poll);
+		loop_timer_start(poll->loop, &poll->timer, 0, on_poll_timer, poll);
 }
 
 /* What the CA says becomes the moment of renewal. */
@@ -145,53 +145,69 @@ static void query_give_up(struct query *query)
 
 static void query_send(struct query *query)
 {
-	const struct ca_entry *ca_entry = query->ca_entry;
-	const char *url = ca_directory(ca_entry->ca)->renewal_info;
+	struct ca *ca = query->ca_entry->ca;
+	const char *url = ca_directory(ca)->renewal_info;
 
 	if (!url) {
 		query_give_up(query);
 		return;
 	}
-	query->request = ari_ask(ca_entry->ca, url, query->certificate_id, on_query_answer, query);
+	query->request = ari_ask(ca, url, query->certificate_id, on_query_answer, query);
 	if (!query->request)
 		on_query_answer(query, &(struct ari_answer){.has_window = false});
 }
 
-static void ca_send_queries(struct ca_entry *ca_entry);
-
-static void on_ca_connected(void *context, struct failure *failure)
+static void fail_queries(struct ca_entry *ca_entry)
 {
-	struct ca_entry *ca_entry = context;
 	struct query *query, *next;
 
-	ca_entry->is_asked = false;
-	ca_entry->is_known = !failure_is_set(failure);
-	if (ca_entry->is_known) {
-		ca_send_queries(ca_entry);
-		return;
-	}
 	for (query = TAILQ_FIRST(&ca_entry->queries); query; query = next) {
 		next = TAILQ_NEXT(query, link);
 		on_query_answer(query, &(struct ari_answer){.has_window = false});
 	}
 }
 
+static void send_queries(struct ca_entry *ca_entry)
+{
+	struct query *query, *next;
+
+	for (query = TAILQ_FIRST(&ca_entry->queries); query; query = next) {
+		next = TAILQ_NEXT(query, link);
+		if (!query->request)
+			query_send(query);
+	}
+}
+
+static void on_ca_connected(void *context, struct ca *ca, const struct failure *failure)
+{
+	struct ca_entry *ca_entry = context;
+
+	(void)failure;
+	ca_entry->ca = ca;
+	if (ca)
+		send_queries(ca_entry);
+	else
+		fail_queries(ca_entry);
+}
+
 static struct ca_entry *find_ca(struct ari_poll *poll, const char *server)
 {
 	struct ca_entry *ca_entry = TAILQ_FIRST(&poll->ca_entries);
-	struct ca_settings ca;
 
-	while (ca_entry && strcmp(ca_server(ca_entry->ca), server) != 0)
+	while (ca_entry && strcmp(ca_entry->server, server) != 0)
 		ca_entry = TAILQ_NEXT(ca_entry, link);
 	if (ca_entry)
 		return ca_entry;
 	ca_entry = calloc(1, sizeof(*ca_entry));
-	settings_of_ca(&ca, poll->settings, server);
-	if (!ca_entry || ca_new(&ca_entry->ca, poll->net->http, server, ca.cacert)) {
+	if (ca_entry)
+		ca_entry->server = strdup(server);
+	if (!ca_entry || !ca_entry->server) {
 		free(ca_entry);
 		return NULL;
 	}
 	ca_entry->poll = poll;
+	ca_entry->lease.ready = on_ca_connected;
+	ca_entry->lease.context = ca_entry;
 	TAILQ_INIT(&ca_entry->queries);
 	TAILQ_INSERT_TAIL(&poll->ca_entries, ca_entry, link);
 	return ca_entry;
@@ -217,22 +233,22 @@ static int query_add(void *context, const struct state_due *due)
 	return 0;
 }
 
-static void ca_send_queries(struct ca_entry *ca_entry)
+/* A CA that could not be reached is leased again. */
+static void start_queries(struct ca_entry *ca_entry)
 {
-	struct query *query, *next;
+	struct failure failure = {0};
 
-	if (TAILQ_EMPTY(&ca_entry->queries) || ca_entry->is_asked)
+	if (TAILQ_EMPTY(&ca_entry->queries) || ca_entry->lease.is_waiting)
 		return;
-	if (!ca_entry->is_known) {
-		ca_entry->is_asked = true;
-		ca_connect(ca_entry->ca, on_ca_connected, ca_entry);
+	if (ca_entry->ca) {
+		send_queries(ca_entry);
 		return;
 	}
-	for (query = TAILQ_FIRST(&ca_entry->queries); query; query = next) {
-		next = TAILQ_NEXT(query, link);
-		if (!query->request)
-			query_send(query);
-	}
+	ca_lease_end(&ca_entry->lease);
+	if (ca_pool_lease_directory(ca_entry->poll->ca_pool, ca_entry->server, &ca_entry->lease,
+				    &failure))
+		fail_queries(ca_entry);
+	failure_done(&failure);
 }
 
 bool ari_poll_start(struct ari_poll *poll)
@@ -248,21 +264,21 @@ bool ari_poll_start(struct ari_poll *poll)
 			       strerror(error < 0 ? -error : EIO));
 	ca_entry = TAILQ_FIRST(&poll->ca_entries);
 	for (; ca_entry; ca_entry = TAILQ_NEXT(ca_entry, link))
-		ca_send_queries(ca_entry);
+		start_queries(ca_entry);
 	return poll->count || poll->timer.running;
 }
 
 /* --- as a whole ------------------------------------------------------------------------------- */
 
-int ari_poll_new(struct ari_poll **ret_poll, const struct settings *settings, struct net *net,
+int ari_poll_new(struct ari_poll **ret_poll, struct ca_pool *ca_pool, struct loop *loop,
 		 struct state *state, void (*idle)(void *context), void *context)
 {
 	struct ari_poll *poll = calloc(1, sizeof(*poll));
 
 	if (!poll)
 		return -ENOMEM;
-	poll->settings = settings;
-	poll->net = net;
+	poll->ca_pool = ca_pool;
+	poll->loop = loop;
 	poll->state = state;
 	poll->idle = idle;
 	poll->context = context;
@@ -281,7 +297,8 @@ static void ca_entry_free(struct ca_entry *ca_entry)
 		free(query->certificate_id);
 		free(query);
 	}
-	ca_free(ca_entry->ca);
+	ca_lease_end(&ca_entry->lease);
+	free(ca_entry->server);
 	free(ca_entry);
 }
 
@@ -290,7 +307,7 @@ static void ari_poll_clear(struct ari_poll *poll)
 {
 	struct ca_entry *ca_entry;
 
-	loop_timer_stop(poll->net->loop, &poll->timer);
+	loop_timer_stop(poll->loop, &poll->timer);
 	poll->count = 0;
 	while ((ca_entry = TAILQ_FIRST(&poll->ca_entries))) {
 		TAILQ_REMOVE(&poll->ca_entries, ca_entry, link);
@@ -298,10 +315,9 @@ static void ari_poll_clear(struct ari_poll *poll)
 	}
 }
 
-void ari_poll_settings_changed(struct ari_poll *poll, const struct settings *settings)
+void ari_poll_settings_changed(struct ari_poll *poll)
 {
 	ari_poll_clear(poll);
-	poll->settings = settings;
 }
 
 void ari_poll_free(struct ari_poll *poll)

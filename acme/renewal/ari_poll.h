@@ -9,14 +9,14 @@
 
 #include <stdbool.h>
 
-struct settings;
-struct net;
-struct state;
 struct ari_poll;
+struct ca_pool;
+struct loop;
+struct state;
 
 /* What it is given must outlive it.  `idle` is called whenever all queries
  * are answered.  0 or -ENOMEM. */
-int ari_poll_new(struct ari_poll **ret_poll, const struct settings *settings, struct net *net,
+int ari_poll_new(struct ari_poll **ret_poll, struct ca_pool *ca_pool, struct loop *loop,
 		 struct state *state, void (*idle)(void *context), void *context);
 
 /* Queries under way are dropped. */
@@ -26,6 +26,6 @@ void ari_poll_free(struct ari_poll *poll);
 bool ari_poll_start(struct ari_poll *poll);
 
 /* The CAs' settings have changed: ari_poll_start() sends queries that are under way again. */
-void ari_poll_settings_changed(struct ari_poll *poll, const struct settings *settings);
+void ari_poll_settings_changed(struct ari_poll *poll);
 
 #endif

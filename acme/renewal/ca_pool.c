@@ -2,20 +2,12 @@
 #include "acme/renewal/ca_pool.h"
 
 #include <errno.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "acme/protocol/problem.h"
-#include "acme/util/failure.h"
-#include "acme/util/output.h"
+#include "acme/config/settings.h"
 #include "acme/renewal/session.h"
-#include "acme/store/state.h"
-
-/* For how long all orders wait when one has met a limit, at first. */
-#define PAUSE_BEGIN_S       INT64_C(60)
-#define PAUSE_DOUBLINGS_MAX 10
+#include "acme/util/failure.h"
 
 struct ca_connection {
 	TAILQ_ENTRY(ca_connection) link;
@@ -23,9 +15,9 @@ struct ca_connection {
 	char *server;
 	char *account; /* of ours there */
 	struct session session;
-	bool is_ready;
+	bool is_starting;
+	bool has_account; /* the CA knows the account */
 	bool is_stale; /* ends with its last lease */
-	unsigned int refusals; /* in a row: the CA's limits were met */
 	size_t lease_count;
 	TAILQ_HEAD(ca_leases, ca_lease) waiting;
 };
@@ -33,11 +25,10 @@ struct ca_connection {
 struct ca_pool {
 	const struct settings *settings;
 	const struct net *net;
-	struct state *state;
-	TAILQ_HEAD(ca_connections, ca_connection) list;
+	TAILQ_HEAD(ca_connections, ca_connection) connections;
 };
 
-/* --- one ---------------------------------------------------------------------------------------- */
+/* --- connections -------------------------------------------------------------------------------- */
 
 static void connection_free(struct ca_connection *connection)
 {
@@ -49,24 +40,24 @@ static void connection_free(struct ca_connection *connection)
 
 static void connection_remove(struct ca_connection *connection)
 {
-	TAILQ_REMOVE(&connection->pool->list, connection, link);
+	TAILQ_REMOVE(&connection->pool->connections, connection, link);
 	connection_free(connection);
 }
 
+/* `account` NULL: any. */
 static struct ca_connection *connection_find(const struct ca_pool *pool, const char *server,
 					     const char *account)
 {
-	struct ca_connection *connection;
+	struct ca_connection *connection = TAILQ_FIRST(&pool->connections);
 
-	for (connection = TAILQ_FIRST(&pool->list); connection;
-	     connection = TAILQ_NEXT(connection, link))
+	for (; connection; connection = TAILQ_NEXT(connection, link))
 		if (!connection->is_stale && strcmp(connection->server, server) == 0 &&
-		    strcmp(connection->account, account) == 0)
+		    (!account || strcmp(connection->account, account) == 0))
 			return connection;
 	return NULL;
 }
 
-/* NULL: `failure` tells. */
+/* NULL: `failure` says why. */
 static struct ca_connection *connection_open(struct ca_pool *pool, const char *server,
 					     const char *account, struct failure *failure)
 {
@@ -83,53 +74,114 @@ static struct ca_connection *connection_open(struct ca_pool *pool, const char *s
 	if (!connection->server || !connection->account)
 		failure_set_errno(failure, ENOMEM, "preparing to talk to the CA");
 	else
-		session_open(&connection->session, pool->net, pool->settings, server, account,
-			     failure);
+		session_open(&connection->session, pool->net, pool->settings, server, failure);
 	if (failure_is_set(failure)) {
 		connection_free(connection);
 		return NULL;
 	}
-	TAILQ_INSERT_TAIL(&pool->list, connection, link);
+	TAILQ_INSERT_TAIL(&pool->connections, connection, link);
 	return connection;
+}
+
+static void connection_release(struct ca_connection *connection)
+{
+	if (!--connection->lease_count && connection->is_stale)
+		connection_remove(connection);
+}
+
+static struct ca_lease *next_waiting(const struct ca_connection *connection, bool with_account)
+{
+	struct ca_lease *lease = TAILQ_FIRST(&connection->waiting);
+
+	while (lease && lease->needs_account && !with_account)
+		lease = TAILQ_NEXT(lease, link);
+	return lease;
+}
+
+/* Tell the leases that wait for the directory, or all; each may end in its callback. */
+static void serve_waiting(struct ca_connection *connection, bool all, const struct failure *failure)
+{
+	struct ca_lease *lease;
+	bool has;
+
+	while ((lease = next_waiting(connection, all))) {
+		TAILQ_REMOVE(&connection->waiting, lease, link);
+		lease->is_waiting = false;
+		has = lease->needs_account ? connection->has_account
+					   : connection->session.is_connected;
+		lease->ready(lease->context, has ? connection->session.ca : NULL, failure);
+	}
+}
+
+static void on_connected(void *context)
+{
+	struct ca_connection *connection = context;
+
+	connection->lease_count++;
+	serve_waiting(connection, false, NULL);
+	connection->lease_count--;
 }
 
 static void on_session_ready(void *context, struct failure *failure)
 {
 	struct ca_connection *connection = context;
-	struct ca_lease *lease;
 
-	/* If it is not, the next who comes tries again. */
-	connection->is_ready = !failure_is_set(failure);
-	while ((lease = TAILQ_FIRST(&connection->waiting))) {
-		TAILQ_REMOVE(&connection->waiting, lease, link);
-		lease->is_waiting = false;
-		lease->ready(lease->context, connection->is_ready ? connection->session.ca : NULL,
-			     failure);
-	}
+	/* After a failure the next lease tries again. */
+	connection->is_starting = false;
+	connection->has_account = connection->session.account && !failure_is_set(failure);
+	connection->lease_count++;
+	serve_waiting(connection, true, failure);
 	failure_done(failure);
+	connection_release(connection);
 }
 
-int ca_pool_lease(struct ca_pool *pool, const char *server, const char *account,
-		  struct ca_lease *lease, struct failure *failure)
-{
-	struct ca_connection *connection = connection_find(pool, server, account);
-	bool is_first;
+/* --- leases ------------------------------------------------------------------------------------- */
 
-	if (!connection)
-		connection = connection_open(pool, server, account, failure);
-	if (!connection)
-		return -1;
+static void connection_lease(struct ca_connection *connection, struct ca_lease *lease)
+{
 	lease->connection = connection;
 	connection->lease_count++;
-	if (connection->is_ready) {
+	if (lease->needs_account ? connection->has_account : connection->session.is_connected) {
 		lease->ready(lease->context, connection->session.ca, NULL);
-		return 0;
+		return;
 	}
-	is_first = TAILQ_EMPTY(&connection->waiting);
 	lease->is_waiting = true;
 	TAILQ_INSERT_TAIL(&connection->waiting, lease, link);
-	if (is_first)
-		session_start(&connection->session, on_session_ready, connection);
+	if (connection->is_starting)
+		return;
+	connection->is_starting = true;
+	connection->session.connected = on_connected;
+	session_start(&connection->session, on_session_ready, connection);
+}
+
+int ca_pool_lease_account(struct ca_pool *pool, const char *server, const char *account,
+			  struct ca_lease *lease, struct failure *failure)
+{
+	const char *name = settings_account(pool->settings, server, account);
+	struct ca_connection *connection = connection_find(pool, server, name);
+
+	if (!connection)
+		connection = connection_open(pool, server, name, failure);
+	if (!connection || (!connection->session.account &&
+			    session_open_account(&connection->session, name, failure)))
+		return -1;
+	lease->needs_account = true;
+	connection_lease(connection, lease);
+	return 0;
+}
+
+int ca_pool_lease_directory(struct ca_pool *pool, const char *server, struct ca_lease *lease,
+			    struct failure *failure)
+{
+	struct ca_connection *connection = connection_find(pool, server, NULL);
+
+	if (!connection)
+		connection = connection_open(
+			pool, server, settings_account(pool->settings, server, NULL), failure);
+	if (!connection)
+		return -1;
+	lease->needs_account = false;
+	connection_lease(connection, lease);
 	return 0;
 }
 
@@ -143,49 +195,12 @@ void ca_lease_end(struct ca_lease *lease)
 		TAILQ_REMOVE(&connection->waiting, lease, link);
 	lease->is_waiting = false;
 	lease->connection = NULL;
-	if (!--connection->lease_count && connection->is_stale)
-		connection_remove(connection);
+	connection_release(connection);
 }
 
-/* --- pauses ------------------------------------------------------------------------------------- */
+/* --- the pool ----------------------------------------------------------------------------------- */
 
-void ca_lease_note_success(const struct ca_lease *lease)
-{
-	if (lease->connection)
-		lease->connection->refusals = 0;
-}
-
-void ca_lease_note_pause(const struct ca_lease *lease, const struct failure *failure)
-{
-	struct ca_connection *connection = lease->connection;
-	int64_t now_s = time(NULL), wait_s = failure->retry_after_s, until_s = 0;
-	struct state *state;
-	int error;
-
-	if (!connection)
-		return;
-	state = connection->pool->state;
-	error = state_hold_read(state, connection->server, connection->account, &until_s);
-	/* Those that were under way meet the same limit: they count as one. */
-	if (!error && until_s > now_s)
-		return;
-	if (problem_is(failure->problem, "rateLimited")) {
-		if (!wait_s || wait_s > PAUSE_BEGIN_S << connection->refusals)
-			wait_s = PAUSE_BEGIN_S << connection->refusals;
-		connection->refusals += connection->refusals < PAUSE_DOUBLINGS_MAX;
-	}
-	if (!error && wait_s)
-		error = state_hold_write(state, connection->server, connection->account,
-					 now_s + wait_s);
-	if (error)
-		output_warning("that %s asks to wait could not be written down: %s",
-			       connection->server, strerror(-error));
-}
-
-/* --- all ---------------------------------------------------------------------------------------- */
-
-int ca_pool_new(struct ca_pool **ret_pool, const struct settings *settings, const struct net *net,
-		struct state *state)
+int ca_pool_new(struct ca_pool **ret_pool, const struct settings *settings, const struct net *net)
 {
 	struct ca_pool *pool = calloc(1, sizeof(*pool));
 
@@ -193,8 +208,7 @@ int ca_pool_new(struct ca_pool **ret_pool, const struct settings *settings, cons
 		return -ENOMEM;
 	pool->settings = settings;
 	pool->net = net;
-	pool->state = state;
-	TAILQ_INIT(&pool->list);
+	TAILQ_INIT(&pool->connections);
 	*ret_pool = pool;
 	return 0;
 }
@@ -204,7 +218,7 @@ void ca_pool_settings_changed(struct ca_pool *pool, const struct settings *setti
 	struct ca_connection *connection, *next;
 
 	pool->settings = settings;
-	for (connection = TAILQ_FIRST(&pool->list); connection; connection = next) {
+	for (connection = TAILQ_FIRST(&pool->connections); connection; connection = next) {
 		next = TAILQ_NEXT(connection, link);
 		connection->is_stale = true;
 		if (!connection->lease_count)
@@ -218,7 +232,7 @@ void ca_pool_free(struct ca_pool *pool)
 
 	if (!pool)
 		return;
-	while ((connection = TAILQ_FIRST(&pool->list)))
+	while ((connection = TAILQ_FIRST(&pool->connections)))
 		connection_remove(connection);
 	free(pool);
 }

@@ -8,7 +8,6 @@
 #include <sys/queue.h>
 #include <time.h>
 
-#include "acme/renewal/rate_limit.h"
 #include "acme/challenge/selfcheck.h"
 #include "acme/renewal/order_outcome.h"
 #include "acme/renewal/ca_pool.h"
@@ -17,7 +16,6 @@
 #include "acme/renewal/issue.h"
 #include "acme/net/loop.h"
 #include "acme/config/identifiers.h"
-#include "acme/net/net.h"
 #include "acme/protocol/order.h"
 #include "acme/util/output.h"
 #include "acme/renewal/preflight.h"
@@ -27,6 +25,9 @@
 /* A clock that is further than this behind the newest certificate is wrong. */
 #define CLOCK_SLACK_S 86400
 #define BUSY_PAUSE_S  60 /* after finding another process at work */
+
+/* An order that is older, and that no process is at work on, has lost its process. */
+#define IN_FLIGHT_AGE_S 300
 
 struct job {
 	TAILQ_ENTRY(job) link;
@@ -49,12 +50,12 @@ struct engine {
 	const struct engine_options *options;
 	const struct settings *settings; /* those of now */
 	struct selfcheck *selfcheck; /* NULL: none */
-	struct rate_limit *rate_limit;
-	struct ca_pool *ca_pool;
+	struct scheduler *scheduler;
 	struct jobs jobs; /* waiting for their CA, or under way */
 	struct jobs ended; /* to be freed, outside of their own callbacks */
 	size_t count; /* waiting or under way */
 	bool takes_due;
+	bool has_resumed; /* all that was in flight when the last process died */
 	bool is_limited; /* the CAs' limits or pauses leave no order, or fewer than could be made */
 	bool is_stuck; /* the state could not be written: what it says is due may be done already */
 	struct timer timer;
@@ -95,7 +96,7 @@ static void job_succeed(struct job *job)
 
 	if (job->issue)
 		result.order = issue_order(job->issue);
-	ca_lease_note_success(&job->lease);
+	scheduler_note_success(job->engine->scheduler, &job->lineage);
 	order_outcome_success(options->state, job->engine->settings->paths, &job->lineage,
 			      &failure);
 	job->engine->is_stuck |= failure_is_set(&failure);
@@ -119,7 +120,7 @@ static void job_fail(struct job *job, const struct failure *failure)
 			       job->lineage.spec.name, strerror(-error));
 	}
 	if (outcome.is_postponed)
-		ca_lease_note_pause(&job->lease, failure);
+		scheduler_note_pause(job->engine->scheduler, &job->lineage, failure);
 	result.is_postponed = outcome.is_postponed;
 	result.next_attempt_s = outcome.next_attempt_s;
 	job_end(job, &result);
@@ -179,7 +180,7 @@ static int parse_identifiers(struct job *job, struct failure *failure)
 
 struct in_flight {
 	const struct state_lineage *lineage; /* asked for */
-	char *url; /* found; NULL: none that can be gone on with */
+	char *url; /* found; NULL: none that can be resumed */
 	int error;
 };
 
@@ -215,64 +216,12 @@ static int job_resume(struct job *job)
 	return 0;
 }
 
-static struct rate_limit_order job_limits(const struct job *job)
-{
-	const char *account = job->lineage.spec.account;
-
-	return (struct rate_limit_order){
-		.server = job->lineage.ca,
-		.account =
-			account ? account
-				: scheduler_usual_account(job->engine->settings, job->lineage.ca),
-		.identifiers = &job->lineage.spec.identifiers,
-	};
-}
-
 /* Only a CA that issued it knows it. */
 static const char *replaced_certificate(const struct state_lineage *lineage)
 {
 	bool same = lineage->server && strcmp(lineage->server, lineage->ca) == 0;
 
 	return same ? lineage->ari_id : NULL;
-}
-
-/* One of before, which nobody will go on with. */
-static int drop_old_order(struct state *state, int64_t lineage)
-{
-	int error = state_order_drop(state, lineage);
-
-	return error == -ENOENT ? 0 : error;
-}
-
-/* Write down that an order is about to be made, and what it takes of the CA's limits. */
-static int job_reserve(struct job *job)
-{
-	const struct state_order order = {
-		.lineage = job->lineage.id,
-		.ca = job->lineage.ca,
-		.server = job->lineage.ca,
-		.account = job->lineage.spec.account,
-		.identifiers = job->lineage.spec.identifiers,
-		.made_at_s = time(NULL),
-	};
-	const struct rate_limit_order taken = job_limits(job);
-	struct state *state = job->engine->options->state;
-	int error;
-
-	if (job->resume_url)
-		return 0;
-	error = drop_old_order(state, job->lineage.id);
-	if (!error)
-		error = state_begin(state);
-	if (error)
-		return error;
-	error = state_order_begin(state, &order);
-	if (!error && !scheduler_is_exempt(&job->lineage))
-		error = rate_limit_take(job->engine->rate_limit, &taken, order.made_at_s);
-	if (!error)
-		return state_commit(state);
-	state_rollback(state);
-	return error;
 }
 
 /* It cannot be made now, for no fault of its own. */
@@ -292,14 +241,13 @@ static void job_wait(struct job *job, const struct failure *failure, int64_t unt
 /* Whether a limit or a pause of the CA's stands in the way; then the job has ended. */
 static bool job_must_wait(struct job *job)
 {
-	const struct rate_limit_order order = job_limits(job);
 	struct failure failure = {0};
 	int64_t at_s = 0;
 	int error;
 
-	if (job->is_chosen || job->resume_url || scheduler_is_exempt(&job->lineage))
+	if (job->is_chosen || job->resume_url)
 		return false;
-	error = rate_limit_when(job->engine->rate_limit, &order, time(NULL), &at_s, &failure);
+	error = scheduler_wait_until(job->engine->scheduler, &job->lineage, &at_s, &failure);
 	if (error)
 		output_warning("%s: the CA's limits are not known: %s", job->lineage.spec.name,
 			       strerror(-error));
@@ -313,7 +261,6 @@ static bool job_must_wait(struct job *job)
 static void job_order(struct job *job)
 {
 	const struct engine_options *options = job->engine->options;
-	const struct rate_limit_order place = job_limits(job);
 	struct failure failure = {0};
 	enum issue_prepared prepared;
 	int error;
@@ -338,12 +285,14 @@ static void job_order(struct job *job)
 		job_succeed(job);
 		return;
 	}
-	error = prepared == ISSUE_READY ? job_reserve(job) : 0;
+	error = prepared == ISSUE_READY && !job->resume_url
+			? scheduler_reserve(job->engine->scheduler, &job->lineage)
+			: 0;
 	if (error)
 		state_explain(options->state, error, &failure);
 	if (!failure_is_set(&failure))
-		ca_pool_lease(job->engine->ca_pool, place.server, place.account, &job->lease,
-			      &failure);
+		ca_pool_lease_account(options->ca_pool, job->lineage.ca, job->lineage.spec.account,
+				      &job->lease, &failure);
 	if (prepared == ISSUE_BUSY)
 		job_wait(job, &failure, time(NULL) + BUSY_PAUSE_S);
 	else if (failure_is_set(&failure))
@@ -380,7 +329,8 @@ static bool job_preflights(struct job *job)
 		.settings = job->engine->settings,
 		.server = job->lineage.ca,
 		.account = job->lineage.spec.account,
-		.net = options->net,
+		.ca_pool = options->ca_pool,
+		.loop = options->loop,
 		.names = job->identifiers,
 		.name_count = job->identifier_count,
 		.deadline_ms = PREFLIGHT_DEADLINE_MS,
@@ -436,61 +386,65 @@ int engine_take(struct engine *engine, int64_t lineage, struct failure *failure)
 
 /* --- what is due ------------------------------------------------------------------------------ */
 
-/* Those that were in flight when the last process died. */
-struct found {
-	int64_t ids[ENGINE_ORDERS_MAX];
-	size_t count;
-};
-
-static int add_in_flight(void *context, const struct state_order *order)
-{
-	struct found *found = context;
-
-	found->ids[found->count++] = order->lineage;
-	return found->count == ENGINE_ORDERS_MAX;
-}
-
 _Static_assert(ENGINE_ORDERS_MAX <= SCHEDULER_MAX, "as many as there are places");
-
-static struct scheduler make_due(const struct engine *engine)
-{
-	return (struct scheduler){.state = engine->options->state,
-				  .rate_limit = engine->rate_limit,
-				  .settings = engine->settings,
-				  .max = ENGINE_ORDERS_MAX - engine->count};
-}
 
 int64_t engine_next_order_s(struct engine *engine)
 {
-	const struct scheduler due = make_due(engine);
-
-	return engine->is_stuck ? 0 : scheduler_next_s(&due);
+	return engine->is_stuck ? 0 : scheduler_next_s(engine->scheduler);
 }
 
-static int take_list(struct engine *engine, const int64_t *ids, size_t count,
+static int take_list(struct engine *engine, const struct scheduler_list *list,
 		     struct failure *failure)
 {
 	size_t i;
 
-	for (i = 0; i < count; i++)
-		if (!has_job(engine, ids[i]) && job_take(engine, ids[i], false, failure))
+	for (i = 0; i < list->count; i++)
+		if (!has_job(engine, list->ids[i]) &&
+		    job_take(engine, list->ids[i], false, failure))
 			return -1;
 	return 0;
 }
 
 static int take_due_now(struct engine *engine, struct failure *failure)
 {
-	struct scheduler due = make_due(engine);
+	const size_t room = ENGINE_ORDERS_MAX - engine->count;
+	struct scheduler_list list;
 	int error;
 
-	if (!due.max)
+	if (!room)
 		return 0;
-	error = scheduler_find(&due);
-	engine->is_limited = due.is_limited;
+	error = scheduler_next(engine->scheduler, room, &list, &engine->is_limited);
 	if (!error)
-		return take_list(engine, due.ids, due.count, failure);
+		return take_list(engine, &list, failure);
 	state_explain(engine->options->state, error, failure);
 	return -1;
+}
+
+static bool is_taken(void *context, int64_t lineage)
+{
+	return has_job(context, lineage);
+}
+
+/*
+ * At first all orders in flight, as the last process died over them: at each look until one has
+ * succeeded.  Then those that a process which lived beside this one has left, once they are old.
+ */
+static int resume_in_flight(struct engine *engine, struct failure *failure)
+{
+	const int64_t age_s = engine->has_resumed ? IN_FLIGHT_AGE_S : -1;
+	struct scheduler_list list;
+	int error;
+
+	error = scheduler_in_flight(engine->scheduler, time(NULL) - age_s,
+				    ENGINE_ORDERS_MAX - engine->count, is_taken, engine, &list);
+	if (error) {
+		state_explain(engine->options->state, error, failure);
+		return -1;
+	}
+	if (take_list(engine, &list, failure))
+		return -1;
+	engine->has_resumed = engine->count < ENGINE_ORDERS_MAX;
+	return 0;
 }
 
 /* A clock that runs behind would renew nothing, one that is years ahead everything. */
@@ -510,22 +464,12 @@ static int check_clock(const struct engine *engine, struct failure *failure)
 
 int engine_take_due(struct engine *engine, struct failure *failure)
 {
-	struct found found = {0};
-	int error;
-
 	if (check_clock(engine, failure))
 		return -1;
 	engine->is_stuck = false;
-	if (!engine->takes_due) {
-		engine->takes_due = true;
-		error = state_orders(engine->options->state, add_in_flight, &found);
-		if (error < 0) {
-			state_explain(engine->options->state, error, failure);
-			return -1;
-		}
-		if (take_list(engine, found.ids, found.count, failure))
-			return -1;
-	}
+	engine->takes_due = true;
+	if (resume_in_flight(engine, failure))
+		return -1;
 	return take_due_now(engine, failure);
 }
 
@@ -544,8 +488,7 @@ static void free_ended(struct engine *engine)
 void engine_settings_changed(struct engine *engine, const struct settings *settings)
 {
 	engine->settings = settings;
-	rate_limit_settings_changed(engine->rate_limit, settings);
-	ca_pool_settings_changed(engine->ca_pool, settings);
+	scheduler_settings_changed(engine->scheduler, settings);
 }
 
 /* After an end, outside of the callback that brought it. */
@@ -564,7 +507,7 @@ static void on_engine_timer(void *context)
 
 static void look_again(struct engine *engine)
 {
-	loop_timer_start(engine->options->net->loop, &engine->timer, 0, on_engine_timer, engine);
+	loop_timer_start(engine->options->loop, &engine->timer, 0, on_engine_timer, engine);
 }
 
 int engine_new(struct engine **ret_engine, const struct engine_options *options)
@@ -578,14 +521,12 @@ int engine_new(struct engine **ret_engine, const struct engine_options *options)
 	engine->settings = options->settings;
 	TAILQ_INIT(&engine->jobs);
 	TAILQ_INIT(&engine->ended);
-	if (rate_limit_new(&engine->rate_limit, options->state, options->settings) ||
-	    ca_pool_new(&engine->ca_pool, options->settings, options->net, options->state)) {
-		rate_limit_free(engine->rate_limit);
+	if (scheduler_new(&engine->scheduler, options->state, options->settings)) {
 		free(engine);
 		return -ENOMEM;
 	}
 	if (!options->settings->no_probe)
-		error = selfcheck_new(&engine->selfcheck, options->net->loop);
+		error = selfcheck_new(&engine->selfcheck, options->loop);
 	/* Certificates are got without it, too. */
 	if (error)
 		output_warning("this host's own port 443 cannot be asked before the CA asks: %s",
@@ -600,7 +541,7 @@ void engine_free(struct engine *engine)
 
 	if (!engine)
 		return;
-	loop_timer_stop(engine->options->net->loop, &engine->timer);
+	loop_timer_stop(engine->options->loop, &engine->timer);
 	free_ended(engine);
 	while ((job = TAILQ_FIRST(&engine->jobs))) {
 		TAILQ_REMOVE(&engine->jobs, job, link);
@@ -608,9 +549,8 @@ void engine_free(struct engine *engine)
 		job->issue = NULL;
 		job_free(job);
 	}
-	ca_pool_free(engine->ca_pool);
 	selfcheck_free(engine->selfcheck);
-	rate_limit_free(engine->rate_limit);
+	scheduler_free(engine->scheduler);
 	free(engine);
 }
 

@@ -12,10 +12,11 @@
 #include <stdint.h>
 
 struct settings;
+struct ca_pool;
 struct challenge_table;
 struct engine;
 struct failure;
-struct net;
+struct loop;
 struct order;
 struct state;
 struct state_lineage;
@@ -34,7 +35,8 @@ struct engine_result {
 
 struct engine_options {
 	const struct settings *settings; /* at the start; see engine_settings_changed() */
-	struct net *net;
+	struct loop *loop;
+	struct ca_pool *ca_pool;
 	struct state *state;
 	struct challenge_table *table;
 	bool shows_progress; /* of the steps of a single order */

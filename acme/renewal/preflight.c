@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "acme/protocol/account.h"
 #include "acme/protocol/client.h"
 #include "acme/config/settings.h"
 #include "acme/protocol/directory.h"
@@ -15,7 +14,7 @@
 #include "acme/store/account_files.h"
 #include "acme/util/failure.h"
 #include "acme/net/loop.h"
-#include "acme/net/net.h"
+#include "acme/renewal/ca_pool.h"
 #include "acme/util/output.h"
 #include "common/identifier.h"
 
@@ -34,7 +33,8 @@ struct item {
 struct preflight {
 	const struct preflight_options *options;
 	struct dns *dns;
-	struct ca *ca; /* for its directory only */
+	struct ca_lease lease;
+	struct ca *ca; /* for its directory only; NULL: not known */
 	struct account_files *account; /* NULL: it cannot be read */
 	bool ca_has_told; /* or failed, which whoever orders will hear about */
 	bool is_over;
@@ -47,7 +47,8 @@ struct preflight {
 
 static void judge_caa(const struct preflight *preflight, struct preflight_name *name)
 {
-	const struct directory *directory = ca_directory(preflight->ca);
+	const struct directory none = {0};
+	const struct directory *directory = preflight->ca ? ca_directory(preflight->ca) : &none;
 	const struct caa_question question = {
 		.issuers = (const char *const *)directory->caa_identities,
 		.issuer_count = directory->caa_identity_count,
@@ -85,7 +86,7 @@ static void preflight_finish_if_done(struct preflight *preflight)
 	if (!preflight->ca_has_told || preflight->is_over)
 		return;
 	preflight->is_over = true;
-	loop_timer_start(preflight->options->net->loop, &preflight->timer, 0, preflight_finish,
+	loop_timer_start(preflight->options->loop, &preflight->timer, 0, preflight_finish,
 			 preflight);
 }
 
@@ -106,9 +107,13 @@ static void on_preflight_deadline(void *context)
 	preflight_finish_if_done(preflight);
 }
 
-static void on_preflight_connected(void *context, struct failure *failure)
+static void on_preflight_connected(void *context, struct ca *ca, const struct failure *failure)
 {
-	failure_done(failure);
+	struct preflight *preflight = context;
+
+	/* A failure is the order's to report. */
+	(void)failure;
+	preflight->ca = ca;
 	on_preflight_deadline(context);
 }
 
@@ -119,31 +124,28 @@ static int preflight_prepare(struct preflight *preflight, struct failure *failur
 	const struct preflight_options *options = preflight->options;
 	const struct settings *settings = options->settings;
 	struct failure no_account = {0};
-	struct ca_settings ca;
 	int error;
 
-	settings_of_ca(&ca, settings, options->server);
-	error = dns_new(&preflight->dns, options->net->loop, settings->resolver);
+	error = dns_new(&preflight->dns, options->loop, settings->resolver);
 	if (error == -EINVAL) {
 		failure_set(failure, NULL, "--resolver takes ADDRESS or ADDRESS:PORT, not '%s'",
 			    settings->resolver);
 		return -1;
 	}
-	if (!error)
-		error = ca_new(&preflight->ca, options->net->http, options->server, ca.cacert);
 	if (error) {
 		failure_set_errno(failure, -error, "preparing the checks");
 		return -1;
 	}
-	/* Who may not read the account still learns the rest. */
+	/* A user that may not read the account still learns the rest. */
 	if (account_files_open(&preflight->account, settings->paths, options->server,
-			       options->account ? options->account : ca.account, &no_account))
+			       settings_account(settings, options->server, options->account),
+			       &no_account))
 		preflight->account = NULL;
 	failure_done(&no_account);
 	return 0;
 }
 
-static int preflight_start(struct preflight *preflight)
+static int preflight_start(struct preflight *preflight, struct failure *failure)
 {
 	const struct preflight_options *options = preflight->options;
 	const struct identifier *identifier;
@@ -156,16 +158,19 @@ static int preflight_start(struct preflight *preflight)
 		*item = (struct item){.preflight = preflight, .name.identifier = identifier};
 		if (identifier->type != IDENTIFIER_DNS)
 			continue;
-		item->lookup =
-			dns_lookup_start(options->net->loop, preflight->dns, identifier->value,
-					 options->deadline_ms, on_name_looked_up, item);
-		if (!item->lookup)
-			return -ENOMEM;
+		item->lookup = dns_lookup_start(options->loop, preflight->dns, identifier->value,
+						options->deadline_ms, on_name_looked_up, item);
+		if (!item->lookup) {
+			failure_set_errno(failure, ENOMEM, "preparing the checks");
+			return -1;
+		}
 	}
-	loop_timer_start(options->net->loop, &preflight->timer, options->deadline_ms,
+	loop_timer_start(options->loop, &preflight->timer, options->deadline_ms,
 			 on_preflight_deadline, preflight);
-	ca_connect(preflight->ca, on_preflight_connected, preflight);
-	return 0;
+	preflight->lease.ready = on_preflight_connected;
+	preflight->lease.context = preflight;
+	return ca_pool_lease_directory(options->ca_pool, options->server, &preflight->lease,
+				       failure);
 }
 
 int preflight_new(struct preflight **ret_preflight, const struct preflight_options *options,
@@ -181,10 +186,8 @@ int preflight_new(struct preflight **ret_preflight, const struct preflight_optio
 	}
 	preflight->options = options;
 	error = preflight_prepare(preflight, failure);
-	if (!error && preflight_start(preflight)) {
-		failure_set_errno(failure, ENOMEM, "preparing the checks");
-		error = -1;
-	}
+	if (!error)
+		error = preflight_start(preflight, failure);
 	if (error)
 		preflight_free(preflight);
 	else
@@ -202,9 +205,9 @@ void preflight_free(struct preflight *preflight)
 		dns_lookup_cancel(preflight->items[i].lookup);
 		dns_lookup_result_done(&preflight->items[i].name.lookup);
 	}
-	loop_timer_stop(preflight->options->net->loop, &preflight->timer);
+	loop_timer_stop(preflight->options->loop, &preflight->timer);
 	account_files_free(preflight->account);
-	ca_free(preflight->ca);
+	ca_lease_end(&preflight->lease);
 	dns_free(preflight->dns);
 	free(preflight);
 }

@@ -13,11 +13,12 @@
 #include "acme/net/caa.h"
 #include "acme/net/dns_lookup.h"
 
-struct settings;
+struct ca_pool;
 struct failure;
 struct identifier;
-struct net;
+struct loop;
 struct preflight;
+struct settings;
 
 /* What an order is kept waiting at most. */
 #define PREFLIGHT_DEADLINE_MS 2000
@@ -25,10 +26,11 @@ struct preflight;
 #define PREFLIGHT_DOUBT_MAX 512
 
 struct preflight_options {
-	const struct settings *settings; /* paths, resolver, what is said of the CA */
+	const struct settings *settings; /* paths, resolver, the account */
 	const char *server; /* directory URL of the CA */
 	const char *account; /* ours there; NULL: the usual one */
-	const struct net *net;
+	struct ca_pool *ca_pool;
+	struct loop *loop;
 	const struct identifier *names;
 	size_t name_count;
 	uint32_t deadline_ms;

@@ -4,17 +4,97 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <time.h>
 
-#include "acme/util/name.h"
-#include "acme/renewal/rate_limit.h"
 #include "acme/config/settings.h"
+#include "acme/protocol/problem.h"
 #include "acme/renewal/order_outcome.h"
+#include "acme/renewal/rate_limit.h"
 #include "acme/store/state.h"
+#include "acme/util/failure.h"
+#include "acme/util/output.h"
 
 #define CAS_MAX 100
 
-/* What a list of the state tells, for after its callback: which may not call the state. */
+/* How long an account's other orders wait when one has met a limit, at first. */
+#define PAUSE_BEGIN_S       INT64_C(60)
+#define PAUSE_DOUBLINGS_MAX 10
+
+/* An account at a CA whose limits were met by the last orders. */
+struct refusals {
+	SLIST_ENTRY(refusals) link;
+	char *server;
+	char *account;
+	unsigned int count; /* in a row */
+};
+
+struct scheduler {
+	struct state *state;
+	const struct settings *settings;
+	struct rate_limit *rate_limit;
+	SLIST_HEAD(refusals_list, refusals) refusals;
+};
+
+/* What scheduler_next() gathers. */
+struct gathering {
+	struct scheduler *scheduler;
+	struct scheduler_list *list;
+	size_t max;
+	size_t told; /* by the state, those that were in the list already included */
+	bool is_limited;
+};
+
+/* --- as a whole --------------------------------------------------------------------------------- */
+
+int scheduler_new(struct scheduler **ret_scheduler, struct state *state,
+		  const struct settings *settings)
+{
+	struct scheduler *scheduler = calloc(1, sizeof(*scheduler));
+
+	if (!scheduler)
+		return -ENOMEM;
+	scheduler->state = state;
+	scheduler->settings = settings;
+	SLIST_INIT(&scheduler->refusals);
+	if (rate_limit_new(&scheduler->rate_limit, state, settings)) {
+		free(scheduler);
+		return -ENOMEM;
+	}
+	*ret_scheduler = scheduler;
+	return 0;
+}
+
+static void refusals_free(struct refusals *refusals)
+{
+	free(refusals->account);
+	free(refusals->server);
+	free(refusals);
+}
+
+void scheduler_free(struct scheduler *scheduler)
+{
+	struct refusals *refusals;
+
+	if (!scheduler)
+		return;
+	while ((refusals = SLIST_FIRST(&scheduler->refusals))) {
+		SLIST_REMOVE_HEAD(&scheduler->refusals, link);
+		refusals_free(refusals);
+	}
+	rate_limit_free(scheduler->rate_limit);
+	free(scheduler);
+}
+
+void scheduler_settings_changed(struct scheduler *scheduler, const struct settings *settings)
+{
+	scheduler->settings = settings;
+	rate_limit_settings_changed(scheduler->rate_limit, settings);
+}
+
+/* --- what is due -------------------------------------------------------------------------------- */
+
+/* Copies what a list of the state tells: a callback must not call the state. */
 struct cas {
 	char *servers[CAS_MAX];
 	size_t count;
@@ -39,28 +119,28 @@ static void free_cas(struct cas *cas)
 		free(cas->servers[--cas->count]);
 }
 
-static int add_due(void *context, const struct state_due *found)
+static bool list_has(const struct scheduler_list *list, int64_t id)
 {
-	struct scheduler *scheduler = context;
 	size_t i;
 
-	scheduler->told++;
-	for (i = 0; i < scheduler->count; i++)
-		if (scheduler->ids[i] == found->id)
-			return 0;
-	scheduler->ids[scheduler->count++] = found->id;
+	for (i = 0; i < list->count; i++)
+		if (list->ids[i] == id)
+			return true;
+	return false;
+}
+
+static int add_due(void *context, const struct state_due *found)
+{
+	struct gathering *gathering = context;
+
+	gathering->told++;
+	if (!list_has(gathering->list, found->id))
+		gathering->list->ids[gathering->list->count++] = found->id;
 	return 0;
 }
 
-const char *scheduler_usual_account(const struct settings *settings, const char *server)
-{
-	struct ca_settings ca;
-
-	settings_of_ca(&ca, settings, server);
-	return ca.account ? ca.account : ACCOUNT_DEFAULT;
-}
-
-bool scheduler_is_exempt(const struct state_lineage *lineage)
+/* Whether the CA does not count the lineage's next order. */
+static bool is_exempt(const struct state_lineage *lineage)
 {
 	/* A CA without renewal information is not asked for any: check_at is 0. */
 	return lineage->ari_id && lineage->check_at_s && lineage->server &&
@@ -68,39 +148,40 @@ bool scheduler_is_exempt(const struct state_lineage *lineage)
 }
 
 /* More is due than was given. */
-static int note_limit(struct scheduler *scheduler, const char *server, size_t given, int64_t now_s)
+static int note_limit(struct gathering *gathering, const char *server, size_t given, int64_t now_s)
 {
 	int64_t at_s = 0;
-	int error = given ? 0 : state_next_order(scheduler->state, server, &at_s);
+	int error = given ? 0 : state_next_order(gathering->scheduler->state, server, &at_s);
 
-	scheduler->is_limited |= given || (at_s && at_s <= now_s);
+	gathering->is_limited |= given || (at_s && at_s <= now_s);
 	return error;
 }
 
-/* Whether the CA has an order left for its usual account. */
-static bool has_order_left(const struct scheduler *scheduler, const char *server, int64_t now_s)
+/* How many orders the CA allows the usual account now. */
+static int orders_left(const struct scheduler *scheduler, const char *server, int64_t now_s,
+		       size_t *ret_count, bool *ret_is_held)
 {
-	const char *account = scheduler_usual_account(scheduler->settings, server);
-	size_t allowed = 0;
 	int64_t next_s;
-	bool is_held;
 
-	return !rate_limit_orders(scheduler->rate_limit, server, account, now_s, &allowed, &is_held,
-				  &next_s) &&
-	       allowed;
+	return rate_limit_orders(scheduler->rate_limit, server,
+				 settings_account(scheduler->settings, server, NULL), now_s,
+				 ret_count, ret_is_held, &next_s);
 }
 
 /* Let a lineage go to its next CA, if it has one that is not at its limits, too. */
 static int move_lineage(struct scheduler *scheduler, int64_t id, int64_t now_s)
 {
 	struct state_lineage lineage;
+	size_t allowed = 0;
+	bool is_held;
 	char *ca;
 	int error = state_lineage_read(scheduler->state, id, &lineage);
 
 	if (error)
 		return error == -ENOENT ? 0 : error;
 	ca = order_outcome_next_ca(&lineage);
-	if (ca && strcmp(ca, lineage.ca) != 0 && has_order_left(scheduler, ca, now_s))
+	if (ca && strcmp(ca, lineage.ca) != 0 &&
+	    !orders_left(scheduler, ca, now_s, &allowed, &is_held) && allowed)
 		error = state_postpone(scheduler->state, id, now_s, ca);
 	free(ca);
 	state_lineage_done(&lineage);
@@ -110,63 +191,112 @@ static int move_lineage(struct scheduler *scheduler, int64_t id, int64_t now_s)
 /* At one CA nothing is left for what is due there. */
 static int move_all(struct scheduler *scheduler, const char *server, int64_t now_s)
 {
-	struct scheduler stuck = {.max = SCHEDULER_MAX};
+	struct scheduler_list stuck = {0};
+	struct gathering gathering = {.scheduler = scheduler, .list = &stuck};
 	int error;
 	size_t i;
 
-	error = state_due_orders(scheduler->state, server, now_s, stuck.max, add_due, &stuck);
+	error = state_due_orders(scheduler->state, server, now_s, SCHEDULER_MAX, add_due,
+				 &gathering);
 	for (i = 0; !error && i < stuck.count; i++)
 		error = move_lineage(scheduler, stuck.ids[i], now_s);
 	return error;
 }
 
-static int find_at_ca(struct scheduler *scheduler, const char *server)
+static int gather_at_ca(struct gathering *gathering, const char *server)
 {
-	const char *account = scheduler_usual_account(scheduler->settings, server);
-	size_t places = scheduler->max - scheduler->count, allowed = 0;
-	int64_t now_s = time(NULL), next_s;
+	struct state *state = gathering->scheduler->state;
+	size_t places = gathering->max - gathering->list->count, allowed = 0;
+	int64_t now_s = time(NULL);
 	bool is_held;
 	int error;
 
-	error = rate_limit_orders(scheduler->rate_limit, server, account, now_s, &allowed, &is_held,
-				  &next_s);
+	error = orders_left(gathering->scheduler, server, now_s, &allowed, &is_held);
 	if (!error && allowed >= places)
-		return state_due_orders(scheduler->state, server, now_s, places, add_due,
-					scheduler);
+		return state_due_orders(state, server, now_s, places, add_due, gathering);
 	if (!error && !is_held)
-		error = state_due_replacements(scheduler->state, server, now_s, places, add_due,
-					       scheduler);
-	places = scheduler->max - scheduler->count;
-	scheduler->told = 0;
+		error = state_due_replacements(state, server, now_s, places, add_due, gathering);
+	places = gathering->max - gathering->list->count;
+	gathering->told = 0;
 	if (!error && allowed && places)
-		error = state_due_orders(scheduler->state, server, now_s,
-					 allowed < places ? allowed : places, add_due, scheduler);
-	if (!error && scheduler->told == allowed)
-		error = note_limit(scheduler, server, allowed, now_s);
+		error = state_due_orders(state, server, now_s, allowed < places ? allowed : places,
+					 add_due, gathering);
+	if (!error && gathering->told == allowed)
+		error = note_limit(gathering, server, allowed, now_s);
 	if (!error && !allowed)
-		error = move_all(scheduler, server, now_s);
+		error = move_all(gathering->scheduler, server, now_s);
 	return error;
 }
 
-int scheduler_find(struct scheduler *scheduler)
+int scheduler_next(struct scheduler *scheduler, size_t max, struct scheduler_list *ret_list,
+		   bool *ret_is_limited)
 {
+	struct gathering gathering = {.scheduler = scheduler,
+				      .list = ret_list,
+				      .max = max < SCHEDULER_MAX ? max : SCHEDULER_MAX};
 	struct cas cas = {0};
 	int error;
 	size_t i;
 
-	scheduler->count = 0;
-	scheduler->is_limited = false;
+	ret_list->count = 0;
 	error = state_cas(scheduler->state, add_ca, &cas);
-	for (i = 0; error >= 0 && i < cas.count && scheduler->count < scheduler->max; i++)
-		error = find_at_ca(scheduler, cas.servers[i]);
+	for (i = 0; error >= 0 && i < cas.count && ret_list->count < gathering.max; i++)
+		error = gather_at_ca(&gathering, cas.servers[i]);
 	free_cas(&cas);
+	*ret_is_limited = gathering.is_limited;
 	return error < 0 ? error : 0;
 }
 
-/* The same for one CA. */
+/* --- what is in flight -------------------------------------------------------------------------- */
+
+struct in_flight {
+	int64_t made_before_s;
+	bool (*is_taken)(void *context, int64_t lineage);
+	void *context;
+	size_t max;
+	int64_t now_s;
+	struct scheduler_list *list;
+};
+
+static int add_in_flight(void *context, const struct state_order *order)
+{
+	struct in_flight *in_flight = context;
+
+	if (order->made_at_s >= in_flight->made_before_s ||
+	    order->next_attempt_s > in_flight->now_s ||
+	    in_flight->is_taken(in_flight->context, order->lineage))
+		return 0;
+	in_flight->list->ids[in_flight->list->count++] = order->lineage;
+	return in_flight->list->count == in_flight->max;
+}
+
+int scheduler_in_flight(struct scheduler *scheduler, int64_t made_before_s, size_t max,
+			bool (*is_taken)(void *context, int64_t lineage), void *context,
+			struct scheduler_list *ret_list)
+{
+	struct in_flight in_flight = {
+		.made_before_s = made_before_s,
+		.is_taken = is_taken,
+		.context = context,
+		.max = max < SCHEDULER_MAX ? max : SCHEDULER_MAX,
+		.now_s = time(NULL),
+		.list = ret_list,
+	};
+	int error;
+
+	ret_list->count = 0;
+	if (!max)
+		return 0;
+	error = state_orders(scheduler->state, add_in_flight, &in_flight);
+	return error < 0 ? error : 0;
+}
+
+/* --- when --------------------------------------------------------------------------------------- */
+
+/* scheduler_next_s() for one CA. */
 static int64_t next_at_s(const struct scheduler *scheduler, const char *server)
 {
-	const char *account = scheduler_usual_account(scheduler->settings, server);
+	const char *account = settings_account(scheduler->settings, server, NULL);
 	int64_t now_s = time(NULL), at_s = 0, allowed_s = 0;
 	size_t allowed = 1;
 	bool is_held;
@@ -178,7 +308,7 @@ static int64_t next_at_s(const struct scheduler *scheduler, const char *server)
 	return !allowed && at_s < allowed_s ? allowed_s : at_s;
 }
 
-int64_t scheduler_next_s(const struct scheduler *scheduler)
+int64_t scheduler_next_s(struct scheduler *scheduler)
 {
 	int64_t next_s = 0, at_s;
 	struct cas cas = {0};
@@ -193,4 +323,144 @@ int64_t scheduler_next_s(const struct scheduler *scheduler)
 	}
 	free_cas(&cas);
 	return next_s;
+}
+
+/* --- one order ---------------------------------------------------------------------------------- */
+
+static struct rate_limit_order limits_of(const struct scheduler *scheduler,
+					 const struct state_lineage *lineage)
+{
+	return (struct rate_limit_order){
+		.server = lineage->ca,
+		.account =
+			settings_account(scheduler->settings, lineage->ca, lineage->spec.account),
+		.identifiers = &lineage->spec.identifiers,
+	};
+}
+
+int scheduler_wait_until(struct scheduler *scheduler, const struct state_lineage *lineage,
+			 int64_t *ret_at_s, struct failure *failure)
+{
+	const struct rate_limit_order order = limits_of(scheduler, lineage);
+
+	*ret_at_s = 0;
+	if (is_exempt(lineage))
+		return 0;
+	return rate_limit_when(scheduler->rate_limit, &order, time(NULL), ret_at_s, failure);
+}
+
+int scheduler_reserve(struct scheduler *scheduler, const struct state_lineage *lineage)
+{
+	const struct state_order order = {
+		.lineage = lineage->id,
+		.ca = lineage->ca,
+		.server = lineage->ca,
+		.account = lineage->spec.account,
+		.identifiers = lineage->spec.identifiers,
+		.made_at_s = time(NULL),
+	};
+	const struct rate_limit_order taken = limits_of(scheduler, lineage);
+	struct state *state = scheduler->state;
+	int error;
+
+	/* A failed write ends a batch, and mostly there is no earlier order: so this is outside. */
+	error = state_order_drop(state, lineage->id);
+	if (!error || error == -ENOENT)
+		error = state_begin(state);
+	if (error)
+		return error;
+	error = state_order_begin(state, &order);
+	if (!error && !is_exempt(lineage))
+		error = rate_limit_take(scheduler->rate_limit, &taken, order.made_at_s);
+	if (!error)
+		return state_commit(state);
+	state_rollback(state);
+	return error;
+}
+
+/* --- pauses ------------------------------------------------------------------------------------- */
+
+static struct refusals *refusals_find(const struct scheduler *scheduler, const char *server,
+				      const char *account)
+{
+	struct refusals *refusals;
+
+	for (refusals = SLIST_FIRST(&scheduler->refusals); refusals;
+	     refusals = SLIST_NEXT(refusals, link))
+		if (strcmp(refusals->server, server) == 0 &&
+		    strcmp(refusals->account, account) == 0)
+			return refusals;
+	return NULL;
+}
+
+/* NULL: out of memory. */
+static struct refusals *refusals_find_or_add(struct scheduler *scheduler, const char *server,
+					     const char *account)
+{
+	struct refusals *refusals = refusals_find(scheduler, server, account);
+
+	if (refusals)
+		return refusals;
+	refusals = calloc(1, sizeof(*refusals));
+	if (!refusals)
+		return NULL;
+	refusals->server = strdup(server);
+	refusals->account = strdup(account);
+	if (!refusals->server || !refusals->account) {
+		refusals_free(refusals);
+		return NULL;
+	}
+	SLIST_INSERT_HEAD(&scheduler->refusals, refusals, link);
+	return refusals;
+}
+
+void scheduler_note_success(struct scheduler *scheduler, const struct state_lineage *lineage)
+{
+	const char *account =
+		settings_account(scheduler->settings, lineage->ca, lineage->spec.account);
+	struct refusals *refusals = refusals_find(scheduler, lineage->ca, account);
+
+	if (refusals)
+		refusals->count = 0;
+}
+
+/* How long the account's other orders wait after a limit, at most `wait_s` (0: the CA did not say). */
+static int64_t next_pause_s(struct scheduler *scheduler, const char *server, const char *account,
+			    int64_t wait_s)
+{
+	struct refusals *refusals = refusals_find_or_add(scheduler, server, account);
+	int64_t pause_s = PAUSE_BEGIN_S;
+
+	if (refusals) {
+		pause_s <<= refusals->count;
+		refusals->count += refusals->count < PAUSE_DOUBLINGS_MAX;
+	}
+	return wait_s && wait_s < pause_s ? wait_s : pause_s;
+}
+
+void scheduler_note_pause(struct scheduler *scheduler, const struct state_lineage *lineage,
+			  const struct failure *failure)
+{
+	const char *server = lineage->ca;
+	const char *account = settings_account(scheduler->settings, server, lineage->spec.account);
+	int64_t now_s = time(NULL), wait_s = failure->retry_after_s, until_s = 0;
+	int error = state_hold_read(scheduler->state, server, account, &until_s);
+
+	/* Those that were under way meet the same limit: they count as one. */
+	if (!error && until_s > now_s)
+		return;
+	if (problem_is(failure->problem, "rateLimited"))
+		wait_s = next_pause_s(scheduler, server, account, wait_s);
+	if (!error && wait_s)
+		error = state_hold_write(scheduler->state, server, account, now_s + wait_s);
+	if (error)
+		output_warning("that %s asks to wait could not be written down: %s", server,
+			       strerror(-error));
+}
+
+struct json_t *scheduler_limits_to_json(struct scheduler *scheduler, const char *server,
+					int64_t now_s)
+{
+	return rate_limit_to_json(scheduler->rate_limit, server,
+				  settings_account(scheduler->settings, server, NULL), now_s);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Decides which orders are made now: those that the state says are due, as far as the CAs allow.
+ * Nobody else knows of limits (rate_limit.h) and of the pauses that CAs ask for.
+ *
  * A CA that has renewal information does not count the replacement of a certificate (RFC 9773
  * section 5): replacements go first and never wait for a limit.  An order that would wait for one
  * CA's limit goes to the certificate's next CA, if it has one.
@@ -12,37 +14,74 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct rate_limit;
+struct failure;
+struct json_t;
+struct scheduler;
 struct settings;
 struct state;
 struct state_lineage;
 
-/* Most that are found at once. */
 #define SCHEDULER_MAX 100
 
-struct scheduler {
-	/* To be set; all must outlive it. */
-	struct state *state;
-	struct rate_limit *rate_limit;
-	const struct settings *settings;
-	size_t max; /* at most SCHEDULER_MAX */
-	/* Found. */
+/* Lineages, none of them twice. */
+struct scheduler_list {
 	int64_t ids[SCHEDULER_MAX];
 	size_t count;
-	size_t told; /* by the state, also those that were there already */
-	bool is_limited; /* more is due than the CAs allow */
 };
 
-/* 0 or -errno of the state. */
-int scheduler_find(struct scheduler *scheduler);
+/* What it is given must outlive it.  0 or -ENOMEM. */
+int scheduler_new(struct scheduler **ret_scheduler, struct state *state,
+		  const struct settings *settings);
+void scheduler_free(struct scheduler *scheduler);
+
+/* The limits of the new settings hold from now on. */
+void scheduler_settings_changed(struct scheduler *scheduler, const struct settings *settings);
+
+/*
+ * The lineages to order for now, at most `max` (which SCHEDULER_MAX bounds).  *ret_is_limited: more
+ * are due than the CAs allow.  0 or -errno of the state.
+ */
+int scheduler_next(struct scheduler *scheduler, size_t max, struct scheduler_list *ret_list,
+		   bool *ret_is_limited);
+
+/*
+ * The lineages whose order began before `made_before_s` and did not end, at most `max`: a process
+ * may have died over them.  Left out are those that `is_taken` says this process is at work on,
+ * and those that another living process was found to be at work on a moment ago.  0 or -errno.
+ */
+int scheduler_in_flight(struct scheduler *scheduler, int64_t made_before_s, size_t max,
+			bool (*is_taken)(void *context, int64_t lineage), void *context,
+			struct scheduler_list *ret_list);
 
 /* When the next order can be made, perhaps in the past; 0: never, or that cannot be known. */
-int64_t scheduler_next_s(const struct scheduler *scheduler);
+int64_t scheduler_next_s(struct scheduler *scheduler);
 
-/* Whether the CA does not count the lineage's next order. */
-bool scheduler_is_exempt(const struct state_lineage *lineage);
+/*
+ * When the lineage's next order may be made by all limits and pauses of the CA; *ret_at_s is 0 when
+ * that is now.  Otherwise `failure` says which of them stands in the way.  0 or -errno.
+ */
+int scheduler_wait_until(struct scheduler *scheduler, const struct state_lineage *lineage,
+			 int64_t *ret_at_s, struct failure *failure);
 
-/* Our account at a CA where a lineage names none. */
-const char *scheduler_usual_account(const struct settings *settings, const char *server);
+/*
+ * Write that an order for the lineage is about to be made, and take it from the CA's limits, in one
+ * transaction; an earlier order that did not end is forgotten.  0 or -errno of the state.
+ */
+int scheduler_reserve(struct scheduler *scheduler, const struct state_lineage *lineage);
+
+/* The lineage's order succeeded: a limit that others met is not the account's. */
+void scheduler_note_success(struct scheduler *scheduler, const struct state_lineage *lineage);
+
+/*
+ * The lineage's CA has asked to wait.  A CA that is overloaded means everybody.  A CA that limits
+ * does not say whether the limit is the account's or one name's: so the account's other orders wait
+ * for a minute, then for two, and so on, as long as every order meets the limit.
+ */
+void scheduler_note_pause(struct scheduler *scheduler, const struct state_lineage *lineage,
+			  const struct failure *failure);
+
+/* rate_limit_to_json() for the account that is usual at this CA. */
+struct json_t *scheduler_limits_to_json(struct scheduler *scheduler, const char *server,
+					int64_t now_s);
 
 #endif

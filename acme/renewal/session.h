@@ -1,34 +1,49 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* One CA and our account there, on the process's net. */
+/* One CA, and our account there where one is needed, on the process's net. */
 #ifndef ACME_RENEWAL_SESSION_H
 #define ACME_RENEWAL_SESSION_H
 
+#include <stdbool.h>
+
 #include "acme/protocol/account.h"
 
-struct settings;
+struct account_files;
 struct ca;
 struct failure;
 struct net;
+struct settings;
 
 struct session {
-	char *email; /* NULL: none */
+	const struct settings *settings;
 	struct ca *ca;
+	bool is_connected; /* the CA's directory is known */
+	/* NULL before session_open_account(). */
 	struct account_files *files;
 	struct account *account;
-	struct account_options options;
+	char *email; /* NULL: none */
+	struct account_options options; /* may be changed before session_start() */
+	void (*connected)(void *context); /* is_connected was set; NULL: nobody asks */
 	void (*ready)(void *context, struct failure *failure);
 	void *context;
 };
 
 /*
- * Prepare for the CA whose directory is at `server` and our account `name`
- * there (NULL: as settings_of_ca() says); nothing is sent yet.  `net` must outlive it.
- * 0, or -1 with `failure` filled in: closed again.
+ * Prepare for the CA whose directory is at `server`; nothing is sent yet.  `net` must outlive it, and
+ * `settings` the call of session_open_account().  0, or -1 with `failure` filled in: closed again.
  */
 int session_open(struct session *session, const struct net *net, const struct settings *settings,
-		 const char *server, const char *name, struct failure *failure);
+		 const char *server, struct failure *failure);
 
-/* Fetch the directory and see to the account; `ready` is called once, from the loop. */
+/*
+ * Prepare for our account `name` there (NULL: as settings_account() says), also while the session
+ * starts.  0, or -1 with `failure` filled in: the session has no account.
+ */
+int session_open_account(struct session *session, const char *name, struct failure *failure);
+
+/*
+ * Fetch the directory where it is not known, then see to the account where there is one.  `ready` is
+ * called once, perhaps before this returns.  It may be started again when it is ready.
+ */
 void session_start(struct session *session, void (*ready)(void *context, struct failure *failure),
 		   void *context);
 

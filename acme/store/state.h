@@ -259,6 +259,7 @@ struct state_order {
 	struct string_list identifiers; /* as ordered: the spec may have changed since */
 	const char *url; /* NULL: the CA had not told it when the process died, if it ever heard */
 	int64_t made_at_s;
+	int64_t next_attempt_s; /* the lineage's; of state_orders() */
 };
 
 /*

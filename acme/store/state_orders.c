@@ -140,11 +140,12 @@ int state_orders(struct state *state, int (*each)(void *context, const struct st
 	struct state_order order;
 	int result;
 
-	result = state_query(state, &statement,
-			     "SELECT lineage, name, o.ca, o.server, o.account, o.identifiers, url, "
-			     "made_at FROM order_in_flight AS o JOIN lineage ON id = lineage "
-			     "ORDER BY made_at, lineage",
-			     "");
+	result = state_query(
+		state, &statement,
+		"SELECT lineage, name, o.ca, o.server, o.account, o.identifiers, url, "
+		"made_at, next_attempt FROM order_in_flight AS o JOIN lineage ON id = lineage "
+		"ORDER BY made_at, lineage",
+		"");
 	if (result)
 		return result;
 	while ((result = state_step(state, statement)) > 0) {
@@ -156,6 +157,7 @@ int state_orders(struct state *state, int (*each)(void *context, const struct st
 			.account = state_text(statement, 4),
 			.url = state_text(statement, 6),
 			.made_at_s = sqlite3_column_int64(statement, 7),
+			.next_attempt_s = sqlite3_column_int64(statement, 8),
 		};
 		result = state_list(statement, 5, &order.identifiers);
 		if (!result)

@@ -75,6 +75,7 @@ struct limits_test {
 	struct settings *settings;
 	struct state *state;
 	struct rate_limit *rate_limit;
+	struct scheduler *scheduler;
 };
 
 static int open_test(void **context)
@@ -96,13 +97,15 @@ static int open_test(void **context)
 	test->arguments.verb = VERB_RUN;
 	return settings_load(&test->settings, &test->arguments, &failure) ||
 	       state_open(&test->state, &test->arguments.paths, &failure) ||
-	       rate_limit_new(&test->rate_limit, test->state, test->settings);
+	       rate_limit_new(&test->rate_limit, test->state, test->settings) ||
+	       scheduler_new(&test->scheduler, test->state, test->settings);
 }
 
 static int close_test(void **context)
 {
 	struct limits_test *test = *context;
 
+	scheduler_free(test->scheduler);
 	rate_limit_free(test->rate_limit);
 	state_free(test->state);
 	settings_free(test->settings);
@@ -203,7 +206,7 @@ static void test_orders_and_pauses(void **context)
 	assert_int_equal(count, UINT32_MAX);
 }
 
-/* --- what is scheduler, as far as it is allowed --------------------------------------------------------- */
+/* --- what is due, as far as it is allowed ------------------------------------------------------ */
 
 static int64_t want(struct limits_test *test, const char *name, const char *tenant)
 {
@@ -218,14 +221,10 @@ static int64_t want(struct limits_test *test, const char *name, const char *tena
 	return id;
 }
 
-static size_t find(struct limits_test *test, struct scheduler *scheduler)
+static size_t find(struct limits_test *test, struct scheduler_list *list, bool *ret_is_limited)
 {
-	*scheduler = (struct scheduler){.state = test->state,
-					.rate_limit = test->rate_limit,
-					.settings = test->settings,
-					.max = SCHEDULER_MAX};
-	assert_int_equal(scheduler_find(scheduler), 0);
-	return scheduler->count;
+	assert_int_equal(scheduler_next(test->scheduler, SCHEDULER_MAX, list, ret_is_limited), 0);
+	return list->count;
 }
 
 static void test_due(void **context)
@@ -237,32 +236,33 @@ static void test_due(void **context)
 						      .check_at_s = 1};
 	struct limits_test *test = *context;
 	int64_t replaced, now_s = time(NULL);
-	struct scheduler scheduler;
+	struct scheduler_list list;
+	bool is_limited;
 
 	want(test, "a1.example", "a");
-	assert_int_equal(find(test, &scheduler), 1);
-	assert_false(scheduler.is_limited);
+	assert_int_equal(find(test, &list, &is_limited), 1);
+	assert_false(is_limited);
 	want(test, "a2.example", "a");
 	want(test, "a3.example", "a");
 	want(test, "b1.example", "b");
 	replaced = want(test, "old.example", "c");
 	assert_int_equal(state_set_certificate(test->state, replaced, &certificate), 0);
 	/* What replaces another comes beside the three that are allowed, of which each tenant has one. */
-	assert_in_range(find(test, &scheduler), 3, 4);
-	assert_true(scheduler.is_limited);
-	assert_int_equal(scheduler.ids[0], replaced);
+	assert_in_range(find(test, &list, &is_limited), 3, 4);
+	assert_true(is_limited);
+	assert_int_equal(list.ids[0], replaced);
 	take(test, "x.example", now_s);
 	take(test, "y.example", now_s);
 	take(test, "z.example", now_s);
-	assert_int_equal(find(test, &scheduler), 1);
-	assert_int_equal(scheduler.ids[0], replaced);
-	assert_true(scheduler.is_limited);
-	assert_in_range(scheduler_next_s(&scheduler), now_s + 3500, now_s + 3700);
+	assert_int_equal(find(test, &list, &is_limited), 1);
+	assert_int_equal(list.ids[0], replaced);
+	assert_true(is_limited);
+	assert_in_range(scheduler_next_s(test->scheduler), now_s + 3500, now_s + 3700);
 	/* Whoever is asked to wait makes no order at all. */
 	assert_int_equal(state_hold_write(test->state, CA, "default", now_s + 7200), 0);
-	assert_int_equal(find(test, &scheduler), 0);
-	assert_true(scheduler.is_limited);
-	assert_int_equal(scheduler_next_s(&scheduler), now_s + 7200);
+	assert_int_equal(find(test, &list, &is_limited), 0);
+	assert_true(is_limited);
+	assert_int_equal(scheduler_next_s(test->scheduler), now_s + 7200);
 }
 
 /* With another CA nothing waits: it is found there the next time. */
@@ -275,24 +275,25 @@ static void test_moves_on(void **context)
 	struct state_lineage lineage;
 	struct limits_test *test = *context;
 	int64_t id, now_s = time(NULL);
-	struct scheduler scheduler;
+	struct scheduler_list list;
+	bool is_limited;
 
 	assert_int_equal(state_set_spec(test->state, &wish, &id), 0);
 	take(test, "x.example", now_s);
 	take(test, "y.example", now_s);
 	take(test, "z.example", now_s);
 	want(test, "one.example", NULL);
-	find(test, &scheduler);
-	assert_int_equal(find(test, &scheduler), 1);
-	assert_int_equal(scheduler.ids[0], id);
+	find(test, &list, &is_limited);
+	assert_int_equal(find(test, &list, &is_limited), 1);
+	assert_int_equal(list.ids[0], id);
 	assert_int_equal(state_lineage_read(test->state, id, &lineage), 0);
 	assert_string_equal(lineage.ca, "https://b.example/d");
 	state_lineage_done(&lineage);
 	/* Where neither allows any it stays. */
 	assert_int_equal(
 		state_hold_write(test->state, "https://b.example/d", "default", now_s + 60), 0);
-	assert_int_equal(find(test, &scheduler), 0);
-	assert_int_equal(find(test, &scheduler), 0);
+	assert_int_equal(find(test, &list, &is_limited), 0);
+	assert_int_equal(find(test, &list, &is_limited), 0);
 	assert_int_equal(state_lineage_read(test->state, id, &lineage), 0);
 	assert_string_equal(lineage.ca, "https://b.example/d");
 	state_lineage_done(&lineage);
