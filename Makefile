@@ -53,7 +53,7 @@ BPF_CFLAGS = -target bpf -mcpu=v2 -O2 -g -Wall -Wextra -Wno-unused-parameter $(i
 pkg_libs = $(shell pkg-config --libs $(1) 2>/dev/null)
 WOLFSSL_LIBS = $(WOLFSSL_PREFIX)/lib/libwolfssl.a -lm -lpthread
 COMMON_LIBS = $(call pkg_libs,libbpf) $(WOLFSSL_LIBS)
-RESPONDER_LIBS = $(call pkg_libs,liburing) $(COMMON_LIBS)
+RESPONDER_LIBS = $(call pkg_libs,liburing libseccomp) $(COMMON_LIBS)
 ACME_LIBS = $(call pkg_libs,libcurl jansson sqlite3 libcares libidn2 libpsl libssl libcrypto) $(COMMON_LIBS)
 BENCH_LIBS = $(call pkg_libs,libssl libcrypto jansson) -lm -lpthread
 

@@ -22,29 +22,54 @@ bool notify_is_wanted(void)
 	return notify_address() != NULL;
 }
 
-int notify_send(const char *state)
-{
-	const char *address = notify_address();
-	struct sockaddr_un name = {.sun_family = AF_UNIX};
-	size_t length;
-	int err = 0, fd;
+/* Connected to whoever listens; -1: not yet, or nobody does. */
+static int notify_fd = -1;
 
-	if (!address)
-		return 0;
+static int make_name(const char *address, struct sockaddr_un *ret_name, socklen_t *ret_size)
+{
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	size_t length = strlen(address);
+
 	if (*address != '/' && *address != '@')
 		return -EAFNOSUPPORT;
-	length = strlen(address);
 	if (length >= sizeof(name.sun_path))
 		return -ENAMETOOLONG;
 	memcpy(name.sun_path, address, length);
 	if (*address == '@') /* the abstract namespace, unix(7) */
 		name.sun_path[0] = '\0';
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
+	*ret_name = name;
+	*ret_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
+	return 0;
+}
+
+int notify_open(void)
+{
+	const char *address = notify_address();
+	struct sockaddr_un name;
+	socklen_t size;
+	int err;
+
+	if (!address || notify_fd >= 0)
+		return 0;
+	err = make_name(address, &name, &size);
+	if (err)
+		return err;
+	notify_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (notify_fd < 0)
 		return -errno;
-	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&name,
-		   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)) < 0)
-		err = -errno;
-	close(fd);
+	if (!connect(notify_fd, (const struct sockaddr *)&name, size))
+		return 0;
+	err = -errno;
+	close(notify_fd);
+	notify_fd = -1;
 	return err;
+}
+
+int notify_send(const char *state)
+{
+	int err = notify_open();
+
+	if (err || notify_fd < 0)
+		return err;
+	return send(notify_fd, state, strlen(state), MSG_NOSIGNAL) < 0 ? -errno : 0;
 }

@@ -9,6 +9,12 @@
 bool notify_is_wanted(void);
 
 /*
+ * Open what notify_send() needs, for a process that soon cannot open anything.  Kept open until the
+ * end.  0 or -errno, as there.
+ */
+int notify_open(void);
+
+/*
  * Send `state`, such as "READY=1".  0 also when nobody wants to know;
  * -EAFNOSUPPORT when NOTIFY_SOCKET is no Unix socket's address, or -errno.
  */

@@ -43,24 +43,11 @@ static int wait_until_ready(pid_t pid, int pipe_fd)
 	return WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : 1;
 }
 
-/* Let `fds` be /dev/null. */
-static int silence(const int *fds, size_t count)
-{
-	int err = 0, null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	if (null_fd < 0)
-		return -errno;
-	for (size_t i = 0; i < count; i++)
-		if (dup2(null_fd, fds[i]) < 0)
-			err = -errno;
-	if (null_fd > STDERR_FILENO)
-		close(null_fd);
-	return err;
-}
+/* /dev/null, opened while the process still can. */
+static int null_fd = -1;
 
 int daemon_start(void)
 {
-	static const int both[] = {STDIN_FILENO, STDOUT_FILENO};
 	int err, fds[2];
 	pid_t pid;
 
@@ -78,19 +65,26 @@ int daemon_start(void)
 		_exit(wait_until_ready(pid, fds[0]));
 	}
 	setsid();
+	if (chdir("/"))
+		return -errno;
 	if (dup2(fds[1], STDERR_FILENO) < 0)
 		return -errno;
 	for (int i = 0; i < 2; i++)
 		if (fds[i] > STDERR_FILENO)
 			close(fds[i]);
-	return silence(both, 2);
+	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	return null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(null_fd, STDOUT_FILENO) < 0
+		       ? -errno
+		       : 0;
 }
 
 int daemon_ready(void)
 {
-	static const int last[] = {STDERR_FILENO};
+	int err;
 
-	if (write(STDERR_FILENO, &ready_mark, 1) != 1 || chdir("/"))
+	if (write(STDERR_FILENO, &ready_mark, 1) != 1)
 		return -errno;
-	return silence(last, 1);
+	err = dup2(null_fd, STDERR_FILENO) < 0 ? -errno : 0;
+	close(null_fd);
+	return err;
 }

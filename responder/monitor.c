@@ -19,6 +19,7 @@
 #include "responder/handover.h"
 #include "responder/listener.h"
 #include "responder/netns.h"
+#include "responder/sandbox.h"
 #include "responder/steer.h"
 #include "responder/watch.h"
 
@@ -339,7 +340,9 @@ static int open_work(struct watchman *watchman, struct interfaces *interfaces)
 	if (!err && options->heartbeat)
 		err = tcp_repair_new(&watchman->repair, &options->tcp_repair_maps,
 				     options->adoption_fds, options->steer->threads);
-	return err ? err : keep_only_needed_capabilities(options);
+	if (!err)
+		err = keep_only_needed_capabilities(options);
+	return err ? err : sandbox_enter(SANDBOX_MONITOR);
 }
 
 /* The monitor's whole life. */

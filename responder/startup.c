@@ -24,6 +24,7 @@
 #include "responder/options.h"
 #include "responder/privileges.h"
 #include "responder/responder.h"
+#include "responder/sandbox.h"
 #include "responder/server.h"
 #include "responder/status_file.h"
 #include "responder/steer.h"
@@ -210,6 +211,27 @@ static int drop_privileges(const struct responder *responder)
 	return err;
 }
 
+static int enter_sandbox(void)
+{
+	int err = sandbox_enter(SANDBOX_RESPONDER);
+
+	if (err)
+		log_error("cannot limit the system calls (seccomp): %s; the kernel needs "
+			  "CONFIG_SECCOMP_FILTER",
+			  strerror(-err));
+	return err;
+}
+
+static int open_notify(void)
+{
+	int err = notify_open();
+
+	if (err)
+		log_error("cannot open NOTIFY_SOCKET, to tell the service manager: %s",
+			  strerror(-err));
+	return err;
+}
+
 /* --- opening ----------------------------------------------------------------------- */
 
 /* What the one who goes leaves, or what a first one opens. */
@@ -332,7 +354,11 @@ static int start_server(struct responder *responder)
 	if (!err)
 		err = write_files(responder);
 	if (!err)
+		err = open_notify();
+	if (!err)
 		err = drop_privileges(responder);
+	if (!err)
+		err = enter_sandbox();
 	if (!err)
 		err = server_start(responder->server);
 	/* The threads have not gone round yet, and whoever hears of readiness may arm at once. */

@@ -11,7 +11,7 @@ peers_dir=${2:?usage: setup.sh WOLFSSL_PREFIX PEERS_DIR [bench]}
 here=$(cd "$(dirname "$0")" && pwd)
 
 build_packages="gcc make clang llvm pkg-config libc6-dev linux-libc-dev bpftool
-	libbpf-dev libelf-dev zlib1g-dev liburing-dev libcurl4-openssl-dev libjansson-dev libssl-dev
+	libbpf-dev libelf-dev zlib1g-dev liburing-dev libseccomp-dev libcurl4-openssl-dev libjansson-dev libssl-dev
 	libsqlite3-dev libc-ares-dev libidn2-dev libpsl-dev
 	autoconf automake libtool debian-archive-keyring ca-certificates"
 test_packages="libcmocka-dev clang-format cppcheck shellcheck iproute2 iputils-ping nftables iptables ethtool procps
