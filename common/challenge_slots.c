@@ -227,11 +227,12 @@ int slots_open(struct slots *slots, const char *path, bool writable)
 	if (!error)
 		error = mapping_init(&slots->mapping, fd, slot_offset(slots->constants.slot_count),
 				     writable);
-	if (error) {
+	/* A reader needs none afterwards, with which it could lock the table, too. */
+	if (error || !writable)
 		close(fd);
+	if (error)
 		return error;
-	}
-	slots->fd = fd;
+	slots->fd = writable ? fd : -1;
 	slots->state = (struct slots_state *)((char *)slots->mapping.base + SLOTS_STATE_OFFSET);
 	return 0;
 }
@@ -239,7 +240,8 @@ int slots_open(struct slots *slots, const char *path, bool writable)
 void slots_done(struct slots *slots)
 {
 	mapping_done(&slots->mapping);
-	close(slots->fd);
+	if (slots->fd >= 0)
+		close(slots->fd);
 }
 
 /* --- the lock ------------------------------------------------------------------ */

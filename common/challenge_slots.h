@@ -75,7 +75,7 @@ struct slots_state {
 };
 
 struct slots {
-	int fd;
+	int fd; /* the lock's; -1 for readers */
 	struct slots_constants constants; /* copied and checked when opening */
 	struct slots_state *state;
 	struct mapping mapping;

@@ -2,6 +2,7 @@
 #include "responder/monitor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
@@ -19,6 +20,7 @@
 #include "responder/handover.h"
 #include "responder/listener.h"
 #include "responder/netns.h"
+#include "responder/privileges.h"
 #include "responder/sandbox.h"
 #include "responder/steer.h"
 #include "responder/watch.h"
@@ -42,7 +44,7 @@ static bool is_needed(int fd, const struct monitor_options *options, int channel
 
 	if (options->steer->netns && fd == options->steer->netns->pidfd)
 		return true;
-	if (fd == STDERR_FILENO || fd == channel_fd || fd == maps->adoptions_fd ||
+	if (fd <= STDERR_FILENO || fd == channel_fd || fd == maps->adoptions_fd ||
 	    fd == maps->flows_fd || fd == options->predecessor_fd)
 		return true;
 	for (size_t i = 0; maps->adoptions_fd >= 0 && i < options->steer->threads; i++)
@@ -51,35 +53,30 @@ static bool is_needed(int fd, const struct monitor_options *options, int channel
 	return is_handed_over(fd, options->handover);
 }
 
-static void close_others(const struct monitor_options *options, int channel_fd)
+/* Of the standard descriptors only the log stays. */
+static int close_others(const struct monitor_options *options, int channel_fd)
 {
 	int last = sysconf(_SC_OPEN_MAX) > 65536 ? 65536 : (int)sysconf(_SC_OPEN_MAX);
+	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 
+	if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(null_fd, STDOUT_FILENO) < 0)
+		return -errno;
 	for (int fd = 0; fd < last; fd++)
 		if (!is_needed(fd, options, channel_fd))
 			close(fd);
+	return 0;
 }
 
 /*
  * Without steering it needs none.  Attaching to interfaces that come takes the rights to
- * administer the network and to use BPF.  TCP_REPAIR takes the first, too, and binds production's port.
+ * administer the network and to use BPF.  TCP_REPAIR takes the first, too, and binds
+ * production's port.
  */
 static int keep_only_needed_capabilities(const struct monitor_options *options)
 {
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
-
-	if (options->heartbeat) {
-		data[CAP_TO_INDEX(CAP_NET_ADMIN)].permitted |= CAP_TO_MASK(CAP_NET_ADMIN);
-		data[CAP_TO_INDEX(CAP_BPF)].permitted |= CAP_TO_MASK(CAP_BPF);
-		data[CAP_TO_INDEX(CAP_NET_BIND_SERVICE)].permitted |=
-			CAP_TO_MASK(CAP_NET_BIND_SERVICE);
-	}
-	for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
-		data[i].effective = data[i].permitted;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || syscall(SYS_capset, &header, data))
-		return -errno;
-	return 0;
+	return privileges_keep(options->heartbeat ? PRIVILEGE(CAP_NET_ADMIN) | PRIVILEGE(CAP_BPF) |
+							    PRIVILEGE(CAP_NET_BIND_SERVICE)
+						  : 0);
 }
 
 /* --- the channel -------------------------------------------------------------------- */
@@ -139,6 +136,7 @@ struct watchman {
 	struct watch *watch; /* NULL: nothing is steered, and no namespace was named */
 	struct tcp_repair *repair; /* NULL: nothing is steered */
 	int channel_fd; /* to the responder */
+	int responder_pidfd; /* its end, whoever else may have a copy of the channel */
 	int predecessor_fd; /* to its monitor, until it has retired; -1: none */
 	int visitor_fd; /* who has connected and not asked yet; -1: nobody */
 	int successor_fd; /* who has got the handover; -1: nobody */
@@ -171,11 +169,11 @@ static void take_over(struct watchman *watchman)
 	close_channel(&watchman->predecessor_fd);
 }
 
-static enum end hear_responder(struct watchman *watchman)
+static enum end hear_responder(struct watchman *watchman, enum word word)
 {
 	bool leaves = watchman->retiring || !has_taken_over(watchman);
 
-	switch (hear(watchman->channel_fd)) {
+	switch (word) {
 	case WORD_ANSWERS:
 		take_over(watchman);
 		return END_NOT_YET;
@@ -243,6 +241,7 @@ static int pause_ms(const struct watchman *watchman)
 
 enum {
 	POLLED_RESPONDER,
+	POLLED_DEATH,
 	POLLED_WATCH,
 	POLLED_ADOPTIONS,
 	POLLED_CONTROL,
@@ -256,6 +255,7 @@ static void set_polled(const struct watchman *watchman, struct pollfd polled[POL
 	bool meets = watchman->successor_fd < 0 && has_taken_over(watchman);
 	const int fds[POLLED] = {
 		[POLLED_RESPONDER] = watchman->channel_fd,
+		[POLLED_DEATH] = watchman->responder_pidfd,
 		[POLLED_WATCH] = watchman->watch ? watch_fd(watchman->watch) : -1,
 		[POLLED_ADOPTIONS] = adopts(watchman) ? tcp_repair_fd(watchman->repair) : -1,
 		[POLLED_CONTROL] = meets ? watchman->handover->control_fd : -1,
@@ -284,7 +284,9 @@ static enum end work_once(struct watchman *watchman)
 		meet_visitor(watchman);
 	if (polled[POLLED_SUCCESSOR].revents)
 		hear_successor(watchman);
-	return polled[POLLED_RESPONDER].revents ? hear_responder(watchman) : END_NOT_YET;
+	if (polled[POLLED_RESPONDER].revents)
+		return hear_responder(watchman, hear(watchman->channel_fd));
+	return polled[POLLED_DEATH].revents ? hear_responder(watchman, WORD_NONE) : END_NOT_YET;
 }
 
 /* Watch, hand over and adopt until the responder ends; how it did. */
@@ -329,11 +331,14 @@ static void finish(struct watchman *watchman, enum end end)
 		leave_to_successor(watchman);
 }
 
-static int open_work(struct watchman *watchman, struct interfaces *interfaces)
+static int open_work(struct watchman *watchman, struct interfaces *interfaces, pid_t responder)
 {
 	const struct monitor_options *options = watchman->options;
 	int err = 0;
 
+	watchman->responder_pidfd = (int)syscall(SYS_pidfd_open, responder, 0);
+	if (watchman->responder_pidfd < 0)
+		return -errno;
 	if (options->heartbeat || options->steer->netns)
 		err = watch_new(&watchman->watch, options->heartbeat ? interfaces : NULL,
 				options->steer);
@@ -347,7 +352,7 @@ static int open_work(struct watchman *watchman, struct interfaces *interfaces)
 
 /* The monitor's whole life. */
 static _Noreturn void keep(struct interfaces *interfaces, const struct monitor_options *options,
-			   int channel_fd)
+			   int channel_fd, pid_t responder)
 {
 	struct watchman watchman = {
 		.options = options,
@@ -365,8 +370,9 @@ static _Noreturn void keep(struct interfaces *interfaces, const struct monitor_o
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_NAME, "sidestep-monitor", 0, 0, 0);
-	close_others(options, channel_fd);
-	err = open_work(&watchman, interfaces);
+	err = close_others(options, channel_fd);
+	if (!err)
+		err = open_work(&watchman, interfaces, responder);
 	if (err)
 		log_error("the monitor cannot work: %s", strerror(-err));
 	else
@@ -381,8 +387,8 @@ static _Noreturn void keep(struct interfaces *interfaces, const struct monitor_o
 int monitor_start(struct monitor *ret_monitor, struct interfaces *interfaces,
 		  const struct monitor_options *options)
 {
+	pid_t pid, responder = getpid();
 	int err, fds[2];
-	pid_t pid;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds))
 		return -errno;
@@ -394,7 +400,7 @@ int monitor_start(struct monitor *ret_monitor, struct interfaces *interfaces,
 		return err;
 	}
 	if (!pid)
-		keep(interfaces, options, fds[1]);
+		keep(interfaces, options, fds[1], responder);
 	close(fds[1]);
 	*ret_monitor = (struct monitor){.pid = pid, .channel_fd = fds[0]};
 	return 0;

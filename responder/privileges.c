@@ -54,13 +54,13 @@ const char *privileges_objection(const struct identity *identity)
 	return NULL;
 }
 
-static int set_capabilities(uint32_t low_bits)
+static int set_capabilities(uint64_t capabilities)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
 
-	data[0].effective = low_bits;
-	data[0].permitted = low_bits;
+	for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
+		data[i].effective = data[i].permitted = (uint32_t)(capabilities >> 32 * i);
 	return syscall(SYS_capset, &header, data) ? -errno : 0;
 }
 
@@ -98,7 +98,7 @@ static int close_doors(void)
 static int verify(const struct identity *identity)
 {
 	if (!setuid(0) || (identity->gid && !setgid(0)) || !setgroups(0, NULL) ||
-	    !set_capabilities(1u << CAP_SETUID))
+	    !set_capabilities(PRIVILEGE(CAP_SETUID)))
 		return -ENOTRECOVERABLE;
 	return 0;
 }
@@ -117,4 +117,16 @@ int privileges_drop(const struct identity *identity)
 	if (!err)
 		err = verify(identity);
 	return err;
+}
+
+int privileges_keep(uint64_t capabilities)
+{
+	int err;
+
+	err = empty_inheritance();
+	if (!err)
+		err = setgroups(0, NULL) ? -errno : 0;
+	if (!err)
+		err = set_capabilities(capabilities);
+	return err ? err : close_doors();
 }

@@ -6,6 +6,7 @@
 #ifndef PRIVILEGES_H
 #define PRIVILEGES_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 struct identity {
@@ -33,5 +34,14 @@ const char *privileges_objection(const struct identity *identity);
  * after an error the process must end.
  */
 int privileges_drop(const struct identity *identity);
+
+/* A capability, CAP_..., as a bit. */
+#define PRIVILEGE(capability) (UINT64_C(1) << (capability))
+
+/*
+ * Stay who we are, in no other group, with these capabilities and no way to gain one; else as
+ * privileges_drop().  0 or -errno.
+ */
+int privileges_keep(uint64_t capabilities);
 
 #endif
