@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* `sidestep`, the agent and command line: from the arguments to the verb. */
+/* `sidestep`, the agent and command line: reads the arguments and calls the verb. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,11 +38,11 @@ static void prepare_process(void)
 {
 	const struct rlimit no_core = {0};
 
-	/* Account keys and certificate keys are in memory. */
+	/* The memory of this process holds account keys and certificate keys: dump no core. */
 	setrlimit(RLIMIT_CORE, &no_core);
-	/* libcurl writes to sockets that the peer may have closed. */
+	/* libcurl may write to a socket that the peer has closed. */
 	signal(SIGPIPE, SIG_IGN);
-	/* Files are given their modes explicitly; directories are not to be narrowed. */
+	/* The code sets each file's mode itself; the user's umask shall not narrow directories. */
 	umask(022);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * `sidestep show_account`, `update_account` and `rollover`: what is done with an
- * account that is there.  RFC 8555 sections 7.3.2 to 7.3.6.
+ * `sidestep show_account`, `update_account` and `rollover`: show, change and end an existing
+ * account, and replace its key.  RFC 8555 sections 7.3.2 to 7.3.6.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -23,18 +23,18 @@
 #include "acme/store/account_files.h"
 #include "acme/cmd/verbs.h"
 
-/* One request to the CA about the account, and what it answers. */
+/* One request to the CA about the account, and the CA's answer. */
 struct visit {
 	const struct arguments *arguments;
 	const struct settings *settings;
 	const char *step; /* for the user */
-	/* The request: NULL with the failure filled in. */
+	/* Fills in the request; on an error it leaves call->payload NULL and sets the failure. */
 	void (*compose)(struct visit *visit, struct ca_call *call);
 	struct net net;
 	struct session session;
 	struct ca_request *request;
-	bool may_pass; /* the failure may: the CA has perhaps done it all the same */
-	json_t *object; /* the account, as the CA has it afterwards; NULL: it did not tell */
+	bool may_pass; /* the failure may pass; the CA may have made the change nevertheless */
+	json_t *object; /* the account as the CA has it now; NULL: the CA did not send it */
 	struct failure failure;
 };
 
@@ -107,9 +107,9 @@ static int visit_leave(struct visit *visit)
 	return failed ? EXIT_FAILED : EXIT_DONE;
 }
 
-/* --- what is told ----------------------------------------------------------------------------- */
+/* --- the report ------------------------------------------------------------------------------- */
 
-/* What the CA sends goes to a terminal only if it is printable ASCII. */
+/* Only printable ASCII from the CA goes to a terminal. */
 static const char *printable_text(const char *text)
 {
 	const char *c;
@@ -179,15 +179,15 @@ static void compose_update(struct visit *visit, struct ca_call *call)
 		failure_set(&visit->failure, NULL, "--email must be UTF-8");
 }
 
-/* RFC 8555 section 7.3.6: there is no way back, so the next account gets a key of its own. */
+/* Deactivation is final (RFC 8555 section 7.3.6): the next account needs a new key. */
 static void account_key_retire(struct visit *visit)
 {
 	int error = account_files_retire(visit->session.files);
 
 	if (error)
 		failure_set_errno(&visit->failure, -error,
-				  "the account is deactivated, but its key cannot be put aside in "
-				  "%s",
+				  "the account is deactivated, but its key in %s cannot be moved "
+				  "aside",
 				  account_files_place(visit->session.files));
 }
 
@@ -201,7 +201,7 @@ int verb_update_account(const struct arguments *arguments, const struct settings
 	if (!arguments->deactivate == !arguments->ca.email) {
 		failure_set(&visit.failure,
 			    "give --email ADDRESS, or --deactivate to end the account",
-			    "it must be said what is to change");
+			    "update_account needs one change: --email or --deactivate");
 		visit_leave(&visit);
 		return EXIT_USAGE;
 	}
@@ -214,9 +214,9 @@ int verb_update_account(const struct arguments *arguments, const struct settings
 	return visit_leave(&visit);
 }
 
-/* --- rollover ----------------------------------------------------------------------------------- */
+/* --- rollover --------------------------------------------------------------------------------- */
 
-/* RFC 8555 section 7.3.5: signed by the new key, within what the old one signs. */
+/* RFC 8555 section 7.3.5: the new key signs the inner message, the old key the outer one. */
 static json_t *key_change(struct visit *visit, struct key *next, const char *url)
 {
 	char *jwk = NULL, *payload = NULL, *inner = NULL;
@@ -242,21 +242,23 @@ static void compose_rollover(struct visit *visit, struct ca_call *call)
 	int error;
 
 	if (!ca_directory(ca)->key_change) {
-		failure_set(&visit->failure, "use update_account --deactivate, and a new account",
-			    "%s does not replace account keys", ca_server(ca));
+		failure_set(&visit->failure,
+			    "end this account with update_account --deactivate, then "
+			    "register a new one",
+			    "the CA %s cannot replace account keys", ca_server(ca));
 		return;
 	}
 	error = account_files_lock(files);
 	if (error == -EWOULDBLOCK) {
-		failure_set(&visit->failure, "wait until it is done",
-			    "another sidestep is replacing the key in %s",
+		failure_set(&visit->failure, "wait until it has finished, then run this again",
+			    "another sidestep process is replacing the key in %s",
 			    account_files_place(files));
 		return;
 	}
 	if (!error)
 		error = account_files_make_next_key(files);
 	if (error) {
-		failure_set_errno(&visit->failure, -error, "cannot make the next key in %s",
+		failure_set_errno(&visit->failure, -error, "cannot create the next key in %s",
 				  account_files_place(files));
 		return;
 	}
@@ -267,7 +269,7 @@ static void compose_rollover(struct visit *visit, struct ca_call *call)
 		failure_set_errno(&visit->failure, ENOMEM, "signing with the next key");
 }
 
-/* Whatever the CA answers: on the disk stays what it may know. */
+/* Keep every key on the disk that the CA may know. */
 static void conclude_rollover(struct visit *visit)
 {
 	struct account_files *files = visit->session.files;
@@ -277,14 +279,15 @@ static void conclude_rollover(struct visit *visit)
 		error = account_take_next_key(visit->session.account);
 		if (error)
 			failure_set_errno(&visit->failure, -error,
-					  "the CA has the new key, which is still called "
-					  "key.next.pem in %s",
+					  "the CA uses the new key, but key.next.pem in %s cannot "
+					  "be renamed to key.pem",
 					  account_files_place(files));
 	} else if (visit->failure.problem && !visit->may_pass) {
 		error = account_files_drop_next_key(files);
 		if (error)
-			output_warning("the refused key stays in %s: %s",
-				       account_files_place(files), strerror(-error));
+			output_warning(
+				"cannot remove the key that the CA refused, key.next.pem in %s: %s",
+				account_files_place(files), strerror(-error));
 	}
 }
 
@@ -299,6 +302,6 @@ int verb_rollover(const struct arguments *arguments, const struct settings *sett
 	if (visit.session.account)
 		conclude_rollover(&visit);
 	if (!failure_is_set(&visit.failure))
-		account_report(&visit, "Account with a new key");
+		account_report(&visit, "Account key replaced");
 	return visit_leave(&visit);
 }

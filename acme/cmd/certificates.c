@@ -17,16 +17,16 @@
 static void explain_unreadable(struct failure *failure, int error, const char *path)
 {
 	if (error == -EBADMSG)
-		failure_set(failure, "restore it from archive/, or get it again with certonly",
-			    "%s has no certificate that can be understood", path);
+		failure_set(failure, "restore it from archive/, or get a new one with certonly",
+			    "%s contains no certificate that sidestep can read", path);
 	else if (error == -ENOENT)
-		failure_set(failure, "remove it, or get it again with certonly",
-			    "%s leads to no certificate", path);
+		failure_set(failure, "remove it, or get a new certificate with certonly",
+			    "%s is a link that leads to no certificate", path);
 	else
 		failure_set_errno(failure, -error, "cannot read %s", path);
 }
 
-/* Show one, and append it to the array; false when it cannot be read. */
+/* Show one certificate and append it to the array; false: it cannot be read. */
 static bool show_certificate(const struct settings *settings, const char *name, json_t *array)
 {
 	char path[STORE_PATH_MAX + 1];

@@ -42,25 +42,25 @@ struct certonly {
 	struct ca_pool *ca_pool;
 	struct deploy *deploy;
 	struct failure failure;
-	struct failure hook; /* of the first that failed; the certificate is there */
-	json_t *authorizations; /* how each went, for --json */
+	struct failure hook; /* of the first hook that failed; the certificate is stored */
+	json_t *authorizations; /* the result of each, for --json */
 };
 
-/* --- is there anything to do? ---------------------------------------------------------------- */
+/* --- is a new certificate needed? ------------------------------------------------------------ */
 
 static void refuse_taken_name(struct certonly *certonly, const struct stored *stored)
 {
-	failure_set(&certonly->failure,
-		    "say --cert-name with that name to replace it, or with another to have both",
-		    "there is a certificate called %s already, for other names (%s%s)",
-		    stored->name,
-		    stored->certificate.name_count ? stored->certificate.names[0].value : "none",
-		    stored->certificate.name_count > 1 ? ", ..." : "");
+	failure_set(
+		&certonly->failure,
+		"give --cert-name with that name to replace it, or with another name to keep both",
+		"a certificate called %s exists already, for other names (%s%s)", stored->name,
+		stored->certificate.name_count ? stored->certificate.names[0].value : "none",
+		stored->certificate.name_count > 1 ? ", ..." : "");
 }
 
 /*
- * Find out what the certificate is called.  0: *ret_stored is the present one of
- * this name; -ENOENT: there is none; -1 with the failure filled in.
+ * Choose the certificate's name.  0: *ret_stored is the existing certificate of this name; -ENOENT:
+ * none exists; -1 with the failure filled in.
  */
 static int find_present(struct certonly *certonly, struct stored *ret_stored)
 {
@@ -96,7 +96,7 @@ static int find_present(struct certonly *certonly, struct stored *ret_stored)
 	return 0;
 }
 
-/* Whether the present key is of the type that is asked for, if one is. */
+/* Whether the existing key has the requested type; true when no type is requested. */
 static bool has_key_type(const struct certonly *certonly, const struct stored *stored)
 {
 	const struct settings *settings = certonly->settings;
@@ -114,7 +114,7 @@ static bool has_key_type(const struct certonly *certonly, const struct stored *s
 	return has;
 }
 
-/* Whether the present certificate is what is wanted, and is to be kept. */
+/* Whether to keep the existing certificate: it is as requested, and not due. */
 static bool is_kept(const struct certonly *certonly, const struct stored *stored)
 {
 	const struct settings *settings = certonly->settings;
@@ -129,14 +129,14 @@ static bool is_kept(const struct certonly *certonly, const struct stored *stored
 
 static void report_kept(const struct stored *stored)
 {
-	output_line("The certificate is not due: more than a third of its life is left, so it is "
-		    "kept (--force-renewal gets a new one).");
+	output_line("The certificate stays in use: more than a third of its life is left. Use "
+		    "--force-renewal to get a new one now.");
 	show_text(stored, time(NULL));
 	output_document(json_pack("{s:b, s:b, s:o}", "ok", 1, "issued", 0, "certificate",
 				  show_json(stored)));
 }
 
-/* --- getting it ------------------------------------------------------------------------------ */
+/* --- getting the certificate ----------------------------------------------------------------- */
 
 static const char *state_name(enum authorization_state state)
 {
@@ -150,7 +150,7 @@ static const char *state_name(enum authorization_state state)
 	}
 }
 
-/* Explain each name that failed, and keep it for the document. */
+/* Explain each name that failed, and keep the explanation for the document. */
 static void report_authorizations(struct certonly *certonly, const struct order *order)
 {
 	const struct authorization *authorization;
@@ -218,7 +218,7 @@ static void on_hook_failed(void *context, const char *name, const struct failure
 	failure_set(&certonly->hook, failure->next_step, "%s", failure->cause);
 }
 
-/* What is wanted becomes known, for this run and for renewals. */
+/* Store what the certificate shall be, for this run and for renewals. */
 static void certonly_set_spec(struct certonly *certonly)
 {
 	const struct settings *settings = certonly->settings;
@@ -234,14 +234,14 @@ static void certonly_set_spec(struct certonly *certonly)
 	if (!error)
 		error = state_set_spec(certonly->state, &spec, &certonly->lineage);
 	string_list_done(&spec.identifiers);
-	/* Who asks for it has acted on whatever it was paused for. */
+	/* The operator runs certonly after acting on the reason for the pause. */
 	if (!error)
 		error = state_pause(certonly->state, certonly->lineage, NULL);
 	if (error)
 		state_explain(certonly->state, error, &certonly->failure);
 }
 
-/* A name that never had a certificate is not to be renewed. */
+/* Forget a certificate that was never issued, so that nothing renews it. */
 static void forget_if_void(struct certonly *certonly)
 {
 	struct state_lineage lineage;
@@ -254,10 +254,11 @@ static void forget_if_void(struct certonly *certonly)
 		error = state_lineage_delete(certonly->state, certonly->lineage);
 	state_lineage_done(&lineage);
 	if (error)
-		output_warning("the failed order could not be forgotten: %s", strerror(-error));
+		output_warning("cannot forget %s, which `sidestep renew` will try again: %s",
+			       certonly->name, strerror(-error));
 }
 
-/* What is certain to fail is not ordered.  0, or -1 with the failure filled in. */
+/* Stop before an order that is certain to fail.  0, or -1 with the failure filled in. */
 static int certonly_preflight(struct certonly *certonly)
 {
 	const struct preflight_options options = {
@@ -278,7 +279,7 @@ static int certonly_preflight(struct certonly *certonly)
 		return 0;
 	if (preflight_new(&preflight, &options, &certonly->failure))
 		return -1;
-	output_step("looking the names up");
+	output_step("looking up the names");
 	if (!net_run(&certonly->net, &certonly->failure))
 		preflight_heed(preflight, &certonly->failure);
 	preflight_free(preflight);
@@ -333,7 +334,7 @@ static void certonly_order(struct certonly *certonly)
 	net_close(&certonly->net);
 }
 
-/* From the checks that need no CA to the stored certificate; what fails is in the failure. */
+/* From the checks that need no CA to the stored certificate; fills in the failure on an error. */
 static void certonly_obtain(struct certonly *certonly)
 {
 	const struct paths *paths = certonly->settings->paths;
@@ -352,7 +353,7 @@ static void certonly_obtain(struct certonly *certonly)
 	challenge_table_free(certonly->table);
 }
 
-/* --- afterwards ------------------------------------------------------------------------------ */
+/* --- the report ------------------------------------------------------------------------------ */
 
 static int report_failure(struct certonly *certonly)
 {
@@ -363,7 +364,7 @@ static int report_failure(struct certonly *certonly)
 	return EXIT_FAILED;
 }
 
-/* Show the new certificate, and what went wrong after it was there. */
+/* Show the new certificate, and what failed after it was stored. */
 static int report_issued(struct certonly *certonly)
 {
 	const struct settings *settings = certonly->settings;
@@ -376,7 +377,7 @@ static int report_issued(struct certonly *certonly)
 		failure_set_errno(&certonly->failure, -error, "cannot read the new certificate");
 		return report_failure(certonly);
 	}
-	output_line(settings->dry_run ? "It would have worked; this one is thrown away:"
+	output_line(settings->dry_run ? "The dry run succeeded; this certificate is not kept:"
 				      : "The certificate is in place.");
 	show_text(&stored, time(NULL));
 	if (!deployed)
@@ -422,8 +423,8 @@ int verb_certonly(const struct arguments *arguments, const struct settings *sett
 	if (arguments->cert_name && !certificate_name_is_valid(arguments->cert_name))
 		failure_set(
 			&certonly.failure, NULL,
-			"--cert-name takes letters, digits and \"._-:\", with no dot or hyphen at "
-			"the beginning, not '%s'",
+			"--cert-name takes letters, digits and \"._-:\", and does not begin with a "
+			"dot or hyphen: '%s' is not allowed",
 			arguments->cert_name);
 	if (failure_is_set(&certonly.failure) ||
 	    identifiers_parse(&certonly.names, &certonly.name_count, arguments->domains.items,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * `sidestep check`: first what the DNS says, then each address is asked as a CA would,
- * while the name is armed for the purpose.
+ * `sidestep check`: looks the name up in the DNS, arms it, and connects to each address as a CA
+ * would.
  */
 #include <errno.h>
 #include <ifaddrs.h>
@@ -30,14 +30,14 @@
 #define TTL_S              60
 #define ADDRESSES_MAX      32 /* no CA looks at so many */
 
-_Static_assert(TTL_S * 1000 > 2 * PROBE_TIMEOUT_MS, "armed until all probes are over");
+_Static_assert(TTL_S * 1000 > 2 * PROBE_TIMEOUT_MS, "the name stays armed until all probes end");
 
 /* One address of the name. */
 struct target {
 	struct check *check;
 	struct dns_address address;
 	bool is_own;
-	struct probe *probe; /* NULL: over, or not begun */
+	struct probe *probe; /* NULL: ended, or not started */
 	struct probe_result result;
 };
 
@@ -60,7 +60,7 @@ struct check {
 
 /* --- problems -------------------------------------------------------------------------------- */
 
-/* Told, and kept for the document; `failure` is empty afterwards. */
+/* Print the failure and keep it for the document; `failure` is empty afterwards. */
 static void add_problem(struct check *check, struct failure *failure)
 {
 	output_failure(check->name.value, failure);
@@ -92,7 +92,7 @@ static void mark_own(struct check *check)
 	size_t i;
 
 	if (getifaddrs(&all)) {
-		output_warning("this host's own addresses cannot be listed: %s", strerror(errno));
+		output_warning("cannot list this host's own addresses: %s", strerror(errno));
 		return;
 	}
 	for (one = all; one; one = one->ifa_next)
@@ -139,7 +139,7 @@ static void add_targets(struct check *check)
 
 /* --- what the DNS says ----------------------------------------------------------------------- */
 
-/* A family that could not be looked up: a CA would give up, or try the other. */
+/* The lookup of one address family failed: a CA gives up, or tries the other family. */
 static void judge_lookup(struct check *check, const struct dns_answer *answer, const char *type)
 {
 	struct failure failure = {0};
@@ -148,9 +148,9 @@ static void judge_lookup(struct check *check, const struct dns_answer *answer, c
 	    answer->status == DNS_NO_NAME)
 		return;
 	failure_set(&failure,
-		    "see to the name's DNS servers, or to this host's resolver; name another one "
-		    "by --resolver",
-		    "its %s records cannot be looked up: %s", type,
+		    "check the name's DNS servers and this host's resolver, or give another "
+		    "resolver with --resolver",
+		    "the lookup of its %s records fails: %s", type,
 		    dns_status_text(answer->status));
 	add_problem(check, &failure);
 }
@@ -178,7 +178,7 @@ static void judge_dns(struct check *check)
 
 /* --- arming ---------------------------------------------------------------------------------- */
 
-/* A real challenge that is pending is not disturbed: the probes expect its certificate. */
+/* Leave a pending real challenge alone: the probes then expect its certificate. */
 static bool is_pending(struct check *check)
 {
 	struct challenge challenge;
@@ -191,7 +191,7 @@ static bool is_pending(struct check *check)
 	return true;
 }
 
-/* With a digest that nobody can know before. */
+/* Arm the name with a random digest, which nobody can know in advance. */
 static bool check_arm(struct check *check)
 {
 	struct failure failure = {0};
@@ -222,7 +222,7 @@ static void check_disarm(struct check *check)
 	if (check->armed)
 		error = challenge_table_withdraw(check->table, &check->name, 0);
 	if (error && error != -ENOENT && error != -ESTALE)
-		output_warning("cannot disarm %s, which will be over in %d s at most: %s",
+		output_warning("cannot disarm %s; it expires in at most %d s: %s",
 			       check->name.value, TTL_S, strerror(-error));
 	challenge_table_free(check->table);
 }
@@ -259,23 +259,24 @@ static void start_probe(struct check *check, struct target *target)
 static const char *next_step_of(const struct target *target)
 {
 	if (!target->is_own && target->result.kind != PROBE_RIGHT)
-		return "if it does not lead to this host, correct the DNS: every address of the "
-		       "name must; if it is a load balancer or NAT, see that it passes TCP port "
-		       "443 on, with its TLS untouched";
+		return "if this address does not lead to this host, correct the DNS: every address "
+		       "of the name must; if it is a load balancer or NAT, let it forward TCP port "
+		       "443 without ending TLS";
 	switch (target->result.kind) {
 	case PROBE_PRODUCTION:
-		return "see in `sidestep status` whether the interface is attached, the address "
-		       "is watched, and what it says is not steered";
+		return "check with `sidestep status` that Sidestep is attached to the interface, "
+		       "that the address is listed, and what it does not steer";
 	case PROBE_REFUSED:
-		return "let the production server listen on this address too, or remove it from "
-		       "the DNS";
+		return "let the production server listen on this address too, or remove the "
+		       "address from the DNS";
 	case PROBE_UNREACHABLE:
 	case PROBE_TIMED_OUT:
 		return "open TCP port 443 in the firewall";
 	case PROBE_WRONG_CERTIFICATE:
-		return "see `sidestep status` for who else answers acme-tls/1 there";
+		return "stop other ACME clients that answer acme-tls/1 on this host, and check "
+		       "`sidestep status`";
 	default:
-		return "see the log of sidestep-responder";
+		return "read the log of sidestep-responder: `journalctl -u sidestep-responder`";
 	}
 }
 
@@ -292,7 +293,7 @@ static void judge_target(struct check *check, const struct target *target)
 	add_problem(check, &failure);
 }
 
-/* Ask all addresses at once.  -1: not done. */
+/* Probe all addresses at once.  -1: the probes could not run. */
 static int probe_all(struct check *check, struct failure *failure)
 {
 	int error = prober_new(&check->prober, check->net.loop);
@@ -311,7 +312,7 @@ static int probe_all(struct check *check, struct failure *failure)
 	return error;
 }
 
-/* --- telling --------------------------------------------------------------------------------- */
+/* --- the report ------------------------------------------------------------------------------ */
 
 static void show_dns(const struct check *check)
 {
@@ -320,14 +321,14 @@ static void show_dns(const struct check *check)
 	if (check->name.type != IDENTIFIER_DNS)
 		return;
 	if (found->caa.verdict == CAA_UNKNOWN)
-		output_line("CAA      cannot be judged (%s)",
+		output_line("CAA      unknown (%s)",
 			    found->lookup.caa.status == DNS_FOUND
-				    ? "the CA did not tell its name or our account"
+				    ? "the CA's name or the account at the CA is not known"
 				    : dns_status_text(found->lookup.caa.status));
 	else if (found->caa.reason == CAA_NO_RECORDS)
 		output_line("CAA      no records: every CA may issue");
 	else
-		output_line("CAA      %s, by the records of %s",
+		output_line("CAA      %s by the records of %s",
 			    caa_verdict_name(found->caa.verdict), found->lookup.caa_name);
 }
 
@@ -345,7 +346,8 @@ static void check_show(const struct check *check, bool probed)
 			    probed ? target->result.text : "not tried");
 	}
 	show_dns(check);
-	output_line(has_problem(check) ? "A CA would not succeed." : "A CA would succeed.");
+	output_line(has_problem(check) ? "A validation would fail."
+				       : "A validation would succeed.");
 }
 
 static json_t *targets_to_json(const struct check *check, bool probed)
@@ -385,7 +387,7 @@ static void show_json(const struct check *check, bool probed)
 	output_document(document);
 }
 
-/* --- the whole ------------------------------------------------------------------------------- */
+/* --- the verb -------------------------------------------------------------------------------- */
 
 static void on_check_looked_up(void *context)
 {
@@ -394,7 +396,7 @@ static void on_check_looked_up(void *context)
 	loop_stop(check->net.loop);
 }
 
-/* What it finds is told; -1: it was kept from finding it out. */
+/* Print the findings.  -1: the check could not finish. */
 static int check_examine(struct check *check, struct failure *failure)
 {
 	bool probed = false;
@@ -442,7 +444,7 @@ static int check_run(struct check *check, struct failure *failure)
 	if (!error)
 		error = preflight_new(&check->preflight, &options, failure);
 	if (!error) {
-		output_step("looking %s up", check->name.value);
+		output_step("looking up %s", check->name.value);
 		error = net_run(&check->net, failure);
 		if (!error)
 			error = check_examine(check, failure);

@@ -12,7 +12,10 @@
 #include "acme/store/store.h"
 #include "acme/cmd/verbs.h"
 
-/* First the memory of it: what is on the disk and not known is harmless, the reverse is not. */
+/*
+ * Delete the row first.  Files without a row do no harm; a row without files would be ordered
+ * again.
+ */
 static int delete_from_state(const struct settings *settings, const char *name,
 			     struct failure *failure)
 {
@@ -52,7 +55,7 @@ int verb_delete(const struct arguments *arguments, const struct settings *settin
 	if (failure_is_set(&failure)) {
 		status = output_fatal(&failure);
 	} else {
-		output_line("%s is deleted.", arguments->name);
+		output_line("Deleted the certificate %s.", arguments->name);
 		output_document(json_pack("{s:b, s:s}", "ok", 1, "name", arguments->name));
 		status = EXIT_DONE;
 	}

@@ -34,11 +34,11 @@ struct importing {
 	struct state *state;
 	struct import_list list;
 	json_int_t imported, present, failed;
-	json_t *certificates, *accounts; /* how each went, for --json */
+	json_t *certificates, *accounts; /* the result of each, for --json */
 	struct failure failure;
 };
 
-/* --- one certificate ---------------------------------------------------------------------------- */
+/* --- one certificate -------------------------------------------------------------------------- */
 
 static const char *result_name(enum import_result result)
 {
@@ -55,7 +55,7 @@ static const char *result_name(enum import_result result)
 	return "failed";
 }
 
-/* A text of the other client's, for the terminal. */
+/* Print a text from the other client; characters that could confuse a terminal become '?'. */
 static void show_hook(const char *format, const char *hook)
 {
 	char *copy = strdup(hook), *c;
@@ -74,14 +74,14 @@ static void tell_hook(const struct import_options *options)
 	if (ours) {
 		show_hook("  its hook: %s", ours);
 	} else if (theirs) {
-		show_hook("  its hook was: %s", theirs);
-		output_line("  which is not taken over: `sidestep certonly --server %s -d NAMES "
-			    "--force-renewal --deploy-hook COMMAND` gives one",
+		show_hook("  not imported, its hook: %s", theirs);
+		output_line("  set a hook with `sidestep certonly --server %s -d NAMES "
+			    "--force-renewal --deploy-hook COMMAND`",
 			    import_server(options));
 	}
 }
 
-/* The JSON of our copy; NULL when it cannot be read. */
+/* Print the imported copy.  Returns its JSON; NULL when it cannot be read. */
 static json_t *tell_copy(const struct importing *importing, const struct import_options *options,
 			 enum import_result result)
 {
@@ -92,15 +92,15 @@ static json_t *tell_copy(const struct importing *importing, const struct import_
 	if (store_read(&stored, importing->settings->paths, options->found->name))
 		return NULL;
 	if (result == IMPORT_DONE) {
-		output_line("%s: taken over, and renewed at %s from now on", stored.name,
+		output_line("%s: imported; sidestep renews it at %s from now on", stored.name,
 			    stored.server);
 		tell_hook(options);
 		if (stored.certificate.not_after_s <= now_s)
-			output_warning("%s has expired; it is renewed by the next `sidestep renew` "
-				       "or `run`",
+			output_warning("%s has expired; the next `sidestep renew` or `run` renews "
+				       "it",
 				       stored.name);
 	} else {
-		output_line("%s: here already, and left as it is", stored.name);
+		output_line("%s: exists already; nothing changed", stored.name);
 	}
 	description = show_json(&stored);
 	stored_done(&stored);
@@ -133,7 +133,7 @@ static void import_one(struct importing *importing, const struct import_options 
 	failure_done(&failure);
 }
 
-/* --- the CAs' accounts -------------------------------------------------------------------------- */
+/* --- accounts --------------------------------------------------------------------------------- */
 
 static bool was_seen(const json_t *accounts, const char *server)
 {
@@ -159,11 +159,11 @@ static void import_account(struct importing *importing, struct import_options *o
 	options->account = ca.account;
 	result = import_take_account(options, &failure);
 	if (result == IMPORT_DONE)
-		output_line("The account at %s is taken over.", server);
+		output_line("Imported the account at %s.", server);
 	else if (result == IMPORT_NONE)
-		output_line("There is no account at %s that could be taken over: `sidestep "
-			    "register --agree-tos --server %s` makes one, without which nothing "
-			    "is renewed.",
+		output_line("Found no account at %s to import. Create one with `sidestep register "
+			    "--agree-tos --server %s`: without it, no certificate of this CA is "
+			    "renewed.",
 			    server, server);
 	else if (result == IMPORT_FAILED)
 		output_failure(server, &failure);
@@ -175,7 +175,7 @@ static void import_account(struct importing *importing, struct import_options *o
 	failure_done(&failure);
 }
 
-/* --- the verb ----------------------------------------------------------------------------------- */
+/* --- the verb --------------------------------------------------------------------------------- */
 
 static void read_tree(struct importing *importing)
 {
@@ -187,10 +187,12 @@ static void read_tree(struct importing *importing)
 		if (layouts[i]->is_of(tree))
 			importing->layout = layouts[i];
 	if (!importing->layout) {
-		failure_set(&importing->failure,
-			    "name the directory of certbot, lego, acme.sh or dehydrated, such as "
-			    "/etc/letsencrypt or ~/.acme.sh",
-			    "%s is not there, or not of a client that is known", tree);
+		failure_set(
+			&importing->failure,
+			"give the directory of certbot, lego, acme.sh or dehydrated, such as "
+			"/etc/letsencrypt or ~/.acme.sh",
+			"%s does not exist, or is not a directory of a client that sidestep knows",
+			tree);
 		return;
 	}
 	error = importing->layout->read(tree, &importing->list);
@@ -231,14 +233,14 @@ static int import_report(const struct importing *importing)
 	if (failure_is_set(failure)) {
 		output_failure(NULL, failure);
 	} else {
-		output_line("%lld taken over from %s, %lld here already, %lld left out.",
+		output_line("Imported %lld from %s; %lld existed already, %lld failed.",
 			    (long long)importing->imported, layout->client,
 			    (long long)importing->present, (long long)importing->failed);
 		if (importing->list.note)
 			output_warning("%s", importing->list.note);
 		if (importing->imported)
-			output_line("Have servers read what is in %s/live, and end the renewing by "
-				    "%s (%s).",
+			output_line("Next: let your servers read %s/live, and stop the renewals by "
+				    "%s: %s.",
 				    importing->settings->paths->state, layout->client,
 				    layout->farewell);
 	}

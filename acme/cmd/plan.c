@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* `sidestep plan`: what is due when. */
+/* `sidestep plan`: when each certificate is due, and what is left of the CAs' rate limits. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -38,14 +38,14 @@ static struct moment_text moment_text(int64_t moment_s, int64_t now_s)
 static const char *lineage_reason(const struct state_lineage *lineage)
 {
 	if (lineage->in_flight)
-		return "an order is under way";
+		return "an order is in progress";
 	if (lineage->priority == STATE_URGENT)
-		return "it must be replaced";
+		return "it needs urgent replacement";
 	if (lineage->failures)
-		return "failed before";
+		return "the last attempt failed";
 	if (!lineage->not_after_s)
-		return "there is none yet";
-	return lineage->window_start_s ? "the CA's window" : "its age";
+		return "not issued yet";
+	return lineage->window_start_s ? "the CA's renewal window" : "its age";
 }
 
 static int show_lineage(void *context, const struct state_lineage *lineage)
@@ -69,7 +69,7 @@ static int show_lineage(void *context, const struct state_lineage *lineage)
 	return identifiers ? 0 : -ENOMEM;
 }
 
-/* --- of one -------------------------------------------------------------------------------------- */
+/* --- one certificate -------------------------------------------------------------------------- */
 
 static int show_attempt(void *context, const struct state_attempt *attempt)
 {
@@ -95,13 +95,13 @@ static int show_one(struct state *state, const char *name, json_t *array, json_t
 		return error;
 	show_lineage(array, &lineage);
 	if (lineage.paused)
-		output_line("  It waits for you: %s", lineage.paused);
+		output_line("  Paused until you act: %s", lineage.paused);
 	error = state_attempts(state, lineage.id, show_attempt, attempts);
 	state_lineage_done(&lineage);
 	return error;
 }
 
-/* --- what the CAs allow ------------------------------------------------------------------------- */
+/* --- rate limits of the CAs ------------------------------------------------------------------- */
 
 struct authorities {
 	struct scheduler *scheduler;
@@ -121,7 +121,7 @@ static int64_t json_number(const json_t *object, const char *member)
 	return json_integer_value(json_object_get(object, member));
 }
 
-/* One that neither limits nor asks to wait is nothing to talk of. */
+/* Leave out a CA without limits that does not ask us to wait. */
 static void show_limit(struct authorities *authorities, const char *server)
 {
 	int64_t now_s = time(NULL), hours;
@@ -129,7 +129,7 @@ static void show_limit(struct authorities *authorities, const char *server)
 
 	hours = json_number(limit, "window") / 3600;
 	if (json_number(limit, "held_until"))
-		output_line("%s has asked to wait until %s", server,
+		output_line("%s asks to wait until %s", server,
 			    moment_text(json_number(limit, "held_until"), now_s).text);
 	if (json_number(limit, "orders_limit"))
 		output_line("%s: %lld of %lld orders in %lld hour%s are left; the next at %s",
@@ -158,14 +158,14 @@ static int show_limits(struct state *state, const struct settings *settings, jso
 	return error;
 }
 
-/* --- the verb ----------------------------------------------------------------------------------- */
+/* --- the verb --------------------------------------------------------------------------------- */
 
 struct planning {
 	const struct arguments *arguments;
 	const struct settings *settings;
 	struct state *state;
 	json_t *plan, *limits;
-	json_t *attempts; /* of one certificate; NULL: all are shown */
+	json_t *attempts; /* of one certificate; NULL: show all certificates */
 	struct failure failure;
 };
 
@@ -208,7 +208,7 @@ int verb_plan(const struct arguments *arguments, const struct settings *settings
 		status = output_fatal(&planning.failure);
 	} else {
 		if (!json_array_size(planning.plan))
-			output_line("There is nothing to renew.");
+			output_line("There are no certificates to renew.");
 		output_document(json_pack("{s:b, s:O, s:O, s:O*}", "ok", 1, "plan", planning.plan,
 					  "limits", planning.limits, "attempts",
 					  planning.attempts));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* `sidestep publish` and `sidestep withdraw`: arms a name by hand or for another client. */
+/* `sidestep publish` and `sidestep withdraw`: arm and disarm a name for another ACME client. */
 #include <jansson.h>
 #include <stddef.h>
 #include <string.h>
@@ -41,7 +41,7 @@ static bool parse_digest(uint8_t ret_digest[CHALLENGE_DIGEST_SIZE], const char *
 	return true;
 }
 
-/* The digest from whichever of the two options is given. */
+/* Compute the digest from the one option that is given. */
 static void find_digest(uint8_t ret_digest[CHALLENGE_DIGEST_SIZE],
 			const struct arguments *arguments, struct failure *failure)
 {
@@ -59,10 +59,10 @@ static void find_digest(uint8_t ret_digest[CHALLENGE_DIGEST_SIZE],
 	else if (arguments->key_authorization &&
 		 digest_sha256(ret_digest, arguments->key_authorization,
 			       strlen(arguments->key_authorization)))
-		failure_set(failure, NULL, "wolfCrypt failed");
+		failure_set(failure, NULL, "wolfCrypt cannot compute the digest");
 }
 
-/* End with `failure`: whether it is the user's mistake is for the caller to know. */
+/* Print `failure` and return `status`, which tells a user's mistake from other errors. */
 static int publish_finish(struct failure *failure, int status)
 {
 	output_fatal(failure);
@@ -106,7 +106,7 @@ int verb_withdraw(const struct arguments *arguments, const struct settings *sett
 
 	if (identifiers_parse_one(&name, arguments->name, &failure))
 		return publish_finish(&failure, EXIT_USAGE);
-	/* Also without a responder: the next one would take the name over, armed. */
+	/* Withdraw without a running responder too: the next one would find the name armed. */
 	error = challenge_table_open(&table, settings->paths, CHALLENGE_TABLE_WRITE);
 	if (error) {
 		responder_explain_open(&failure, error, settings->paths);

@@ -33,10 +33,10 @@ static void register_report(const struct registering *registering,
 	const char *url = account_files_url(registering->session.files);
 	bool is_new = account_is_new(registering->session.account);
 
-	output_line(is_new ? "Account made: %s" : "Account found: %s", url);
+	output_line(is_new ? "Account created: %s" : "Account found: %s", url);
 	if (!is_new && arguments->ca.email)
 		output_line(
-			"It keeps the contact address that it has: `sidestep update_account` changes it.");
+			"The contact address is unchanged: `sidestep update_account` changes it.");
 	output_document(json_pack("{s:b, s:{s:s, s:b, s:s}}", "ok", 1, "account", "url", url, "new",
 				  is_new, "server", settings->server));
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* `sidestep renew`: all that is due, once. */
+/* `sidestep renew`: renews once everything that is due. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -34,7 +34,7 @@ static void on_renew_idle(void *context)
 
 /* --- which ------------------------------------------------------------------------------------ */
 
-/* "2026-11-26", or with the time, "2026-11-26T12:00:00Z"; 0: it is neither. */
+/* Read "2026-11-26" or "2026-11-26T12:00:00Z" as Unix time; 0: it is neither. */
 static int64_t read_moment(const char *text)
 {
 	struct tm utc = {0};
@@ -56,8 +56,8 @@ static int64_t take_moment(const char *option, const char *text, struct failure 
 }
 
 /*
- * Make due what is to be renewed in any case: everything, or, most urgent, what was issued at some time:
- * a CA must revoke it.
+ * --force-renewal: make everything due; or, with --issued-after or --issued-before, what was issued
+ * then, as urgent, since a CA is about to revoke it.
  */
 static void mark_forced(struct agent *agent, const struct arguments *arguments,
 			struct failure *failure)
@@ -79,7 +79,7 @@ static void mark_forced(struct agent *agent, const struct arguments *arguments,
 		state_explain(agent->state, error, failure);
 }
 
-/* Take the one that is named, if it is due or forced. */
+/* Take the certificate of --cert-name, if it is due or --force-renewal is given. */
 static void take_named(struct agent *agent, const char *name, struct failure *failure)
 {
 	struct state_lineage lineage;
@@ -115,7 +115,7 @@ static void renew_take(struct renewing *renewing)
 		loop_stop(agent->net.loop);
 }
 
-/* The CAs have said what they want renewed: now it is known what is due. */
+/* The CAs have answered the ARI polling: now the state knows what is due. */
 static void on_renew_polled(void *context)
 {
 	renew_take(context);
@@ -142,7 +142,7 @@ static int renew_report(const struct renewing *renewing)
 	else if (!json_array_size(agent->results))
 		output_line(
 			renewing->is_limited
-				? "Nothing can be ordered now: `sidestep plan` shows the CA's limits."
+				? "No order: the CA's rate limits allow none now (`sidestep plan`)."
 				: "No certificate is due.");
 	else
 		output_line("%zu renewed, %zu failed, %zu put off as the CA asks.", agent->renewed,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* `sidestep revoke`: RFC 8555 section 7.6, by the account that the certificate was issued to. */
+/* `sidestep revoke`: RFC 8555 section 7.6, signed by the account that got the certificate. */
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -38,7 +38,7 @@ struct revoking {
 	struct failure failure;
 };
 
-/* RFC 5280 section 5.3.1: those that make sense for a server's certificate. */
+/* The reasons of RFC 5280 section 5.3.1 that make sense for a server's certificate. */
 static const struct {
 	const char *name;
 	int code;
@@ -65,7 +65,7 @@ static void take_reason(struct revoking *revoking)
 			    "there is no revocation reason '%s'", text);
 }
 
-/* --- what is to be revoked -------------------------------------------------------------------- */
+/* --- the certificate to revoke ---------------------------------------------------------------- */
 
 static int load_certificate(struct revoking *revoking)
 {
@@ -92,8 +92,8 @@ static void find_certificate(struct revoking *revoking)
 		failure_set(&revoking->failure, "`sidestep certificates` lists them",
 			    "there is no certificate called %s", arguments->name);
 	else if (!error && !revoking->stored.server)
-		failure_set(&revoking->failure, "use the ACME client that got it",
-			    "nothing tells which CA issued %s", arguments->name);
+		failure_set(&revoking->failure, "revoke it with the ACME client that got it",
+			    "sidestep does not know which CA issued %s", arguments->name);
 	else if (!error)
 		error = load_certificate(revoking);
 	if (error && !failure_is_set(&revoking->failure))
@@ -120,8 +120,8 @@ static void on_revoking_ready(void *context, struct failure *failure)
 
 	failure_move(&revoking->failure, failure);
 	if (!failure_is_set(&revoking->failure) && !ca_directory(ca)->revoke_cert)
-		failure_set(&revoking->failure, "ask its operator",
-			    "%s does not revoke certificates by ACME", ca_server(ca));
+		failure_set(&revoking->failure, "ask the CA's operator to revoke the certificate",
+			    "the CA %s does not revoke certificates by ACME", ca_server(ca));
 	if (failure_is_set(&revoking->failure)) {
 		loop_stop(revoking->net.loop);
 		return;
@@ -160,9 +160,9 @@ static void ask_revocation(struct revoking *revoking)
 	net_close(&revoking->net);
 }
 
-/* --- afterwards ------------------------------------------------------------------------------- */
+/* --- after the revocation --------------------------------------------------------------------- */
 
-/* What was revoked on purpose is not renewed by itself. */
+/* Pause the certificate: the operator revoked it on purpose, so nothing renews it. */
 static void pause_renewal(struct revoking *revoking)
 {
 	struct failure failure = {0};
@@ -174,7 +174,7 @@ static void pause_renewal(struct revoking *revoking)
 		error = state_lineage_find(state, revoking->stored.name, &lineage);
 		if (!error) {
 			error = state_pause(state, lineage.id,
-					    "revoked; `sidestep certonly` gets a new one");
+					    "revoked; get a new one with `sidestep certonly`");
 			state_lineage_done(&lineage);
 		}
 		if (error && error != -ENOENT)
@@ -182,7 +182,7 @@ static void pause_renewal(struct revoking *revoking)
 		state_free(state);
 	}
 	if (failure_is_set(&failure))
-		output_failure("it is revoked, but will be renewed", &failure);
+		output_failure("the certificate is revoked, but sidestep will renew it", &failure);
 	failure_done(&failure);
 }
 
@@ -201,7 +201,7 @@ int verb_revoke(const struct arguments *arguments, const struct settings *settin
 		output_fatal(&revoking.failure);
 	} else {
 		pause_renewal(&revoking);
-		output_line("%s is revoked.", revoking.stored.name);
+		output_line("Revoked the certificate %s.", revoking.stored.name);
 		output_document(json_pack("{s:b, s:s, s:s}", "ok", 1, "name", revoking.stored.name,
 					  "serial", revoking.stored.certificate.serial));
 		status = EXIT_DONE;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* `sidestep run`: renews what is due, when it is due, until it is stopped. */
+/* `sidestep run`: the daemon.  It renews each certificate when it is due, until it is stopped. */
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -26,30 +26,30 @@
 #include "common/notify.h"
 
 #define LOCK_FILE "run.lock" /* below the state directory */
-/* Looked at least so often, also for what other processes have made due. */
+/* The longest pause between two looks: other processes may have made something due. */
 #define LOOK_MAX_S  60
 #define MS_PER_S    1000
 #define US_PER_MS   1000
 #define LOCK_MODE   0600
 #define WATCHDOG_MS 10000
 
-/* Servers are not made to reload more often. */
+/* The shortest pause between two reloads of a server. */
 #define RELOAD_PAUSE_MS 10000
 
 struct daemon {
 	const struct arguments *arguments;
-	struct settings *reloaded; /* the settings of now; NULL: those that main.c has loaded */
+	struct settings *reloaded; /* the current settings; NULL: still those that main.c loaded */
 	struct agent agent;
 	struct timer look, watchdog;
-	uint64_t watchdog_ms; /* 0: nobody asks for it */
+	uint64_t watchdog_ms; /* 0: the service manager wants no watchdog messages */
 	struct failure failure;
 };
 
 static void look_for_due(void *context);
 
-/* --- when to look ----------------------------------------------------------------------------- */
+/* --- when to look for due certificates -------------------------------------------------------- */
 
-/* From now until the moment, one second at least and LOOK_MAX_S at most; 0 is no moment. */
+/* Seconds until the moment, from 1 to LOOK_MAX_S; a moment of 0 gives LOOK_MAX_S. */
 static int64_t pause_until_s(int64_t moment_s)
 {
 	int64_t pause = moment_s - time(NULL);
@@ -59,7 +59,7 @@ static int64_t pause_until_s(int64_t moment_s)
 	return pause > 1 ? pause : 1;
 }
 
-/* The pause until something is due, in seconds; LOOK_MAX_S also when that is not known. */
+/* Seconds until something is due; LOOK_MAX_S when that is not known. */
 static int64_t pause_s(struct agent *agent)
 {
 	int64_t order = pause_until_s(engine_next_order_s(agent->engine)), check_at_s = 0;
@@ -76,7 +76,7 @@ static void look_later(struct daemon *daemon)
 			 (uint64_t)pause_s(&daemon->agent) * MS_PER_S, look_for_due, daemon);
 }
 
-/* A failure here is not an order's: the disk is full, the clock is wrong.  It may pass. */
+/* A failure here concerns the host: a full disk, a wrong clock.  The next look may succeed. */
 static void look_for_due(void *context)
 {
 	struct failure failure = {0};
@@ -89,7 +89,7 @@ static void look_for_due(void *context)
 	look_later(daemon);
 }
 
-/* What the CAs have said may have made something due. */
+/* The answers to the ARI polling may have made something due. */
 static void on_run_polled(void *context)
 {
 	look_for_due(context);
@@ -102,7 +102,7 @@ static void on_run_idle(void *context)
 
 /* --- the service manager ---------------------------------------------------------------------- */
 
-/* sd_watchdog_enabled(3): half of what is asked for. */
+/* Half the interval that the service manager asks for, as sd_watchdog_enabled(3) advises. */
 static uint64_t watchdog_pause_ms(void)
 {
 	const char *text = getenv("WATCHDOG_USEC");
@@ -116,7 +116,8 @@ static void tell_manager(const char *state)
 	int error = notify_send(state);
 
 	if (error)
-		output_warning("cannot tell the service manager '%s': %s", state, strerror(-error));
+		output_warning("cannot send '%s' to the service manager: %s", state,
+			       strerror(-error));
 }
 
 static void on_watchdog(void *context)
@@ -130,7 +131,7 @@ static void on_watchdog(void *context)
 
 /* --- the configuration ------------------------------------------------------------------------ */
 
-/* SIGHUP: load the configuration again.  A wrong one changes nothing. */
+/* SIGHUP: load the configuration again.  A configuration with errors changes nothing. */
 static void reload_config(void *context)
 {
 	struct failure failure = {0};
@@ -155,7 +156,7 @@ static void reload_config(void *context)
 	tell_manager("READY=1");
 }
 
-/* --- one at a time ---------------------------------------------------------------------------- */
+/* --- only one daemon -------------------------------------------------------------------------- */
 
 /* The lock's descriptor, or -1 with `failure` filled in. */
 static int lock_state(const struct paths *paths, struct failure *failure)
@@ -176,8 +177,8 @@ static int lock_state(const struct paths *paths, struct failure *failure)
 	if (!error)
 		return fd;
 	if (error == -EWOULDBLOCK)
-		failure_set(failure, "end it first, or use another --root for another instance",
-			    "another `sidestep run` is at work in %s", paths->state);
+		failure_set(failure, "stop it first, or give this instance another --root",
+			    "another `sidestep run` uses %s already", paths->state);
 	else
 		failure_set_errno(failure, -error, "cannot lock %s/" LOCK_FILE, paths->state);
 	return -1;
@@ -192,12 +193,11 @@ static void run_serve(struct daemon *daemon)
 		on_watchdog(daemon);
 	error = loop_on_hangup(daemon->agent.net.loop, reload_config, daemon);
 	if (error)
-		output_warning("SIGHUP cannot be used to read the configuration anew: %s",
-			       strerror(-error));
+		output_warning("a reload by SIGHUP will not work: %s", strerror(-error));
 	look_for_due(daemon);
 	tell_manager("READY=1");
 	output_line("ready");
-	/* Ends at SIGTERM or SIGINT, which is what is wanted. */
+	/* SIGTERM and SIGINT end it; that is no failure. */
 	if (net_run(&daemon->agent.net, &daemon->failure))
 		failure_done(&daemon->failure);
 	tell_manager("STOPPING=1");
@@ -217,7 +217,7 @@ int verb_run(const struct arguments *arguments, const struct settings *settings)
 	int status = EXIT_FAILED, fd;
 
 	daemon.agent.context = &daemon;
-	/* As lines appear, not when a buffer is full. */
+	/* Write each line at once, not when a buffer is full. */
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	fd = lock_state(settings->paths, &daemon.failure);
 	if (fd >= 0 && !agent_open(&daemon.agent, &daemon.failure)) {

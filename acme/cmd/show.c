@@ -18,7 +18,7 @@ static void format_time(char ret_text[TIME_SIZE + 8], int64_t unix_s, const char
 	time_t moment = (time_t)unix_s;
 	struct tm utc;
 
-	/* Years that need five digits do not come out of a certificate. */
+	/* A certificate has no years of five digits. */
 	if (!gmtime_r(&moment, &utc) || !strftime(ret_text, TIME_SIZE + 8, format, &utc))
 		strcpy(ret_text, "?");
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* `sidestep status`: what the responder, the table and the classifier say of themselves. */
+/* `sidestep status`: the responder's status files, the challenge table and the BPF counters. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -27,7 +27,7 @@
 
 /* --- gathering ------------------------------------------------------------------------------- */
 
-/* A JSON object that the responder wrote; NULL when it cannot be read. */
+/* Read a JSON object that the responder wrote; NULL: it cannot be read. */
 static json_t *read_json_file(const char *path)
 {
 	json_t *object;
@@ -42,8 +42,8 @@ static json_t *read_json_file(const char *path)
 }
 
 /*
- * What the responder wrote of itself when it started, who loaded the programs last of those,
- * and its monitor of the interfaces since.
+ * Merge the responder's files: status (written at start), programs (the last program load), and
+ * interfaces and hindrances (kept current by the monitor).
  */
 static json_t *gather_responder(const struct paths *paths)
 {
@@ -110,7 +110,7 @@ static json_t *gather_counters(const struct paths *paths, struct failure *failur
 	return object;
 }
 
-/* NULL: it could not be had, as of a responder of another version. */
+/* NULL: it cannot be read, for example because the responder has another version. */
 static json_t *gather_conn_stats(const struct paths *paths)
 {
 	uint64_t counts[CONN_STATS];
@@ -126,9 +126,9 @@ static json_t *gather_conn_stats(const struct paths *paths)
 	return object;
 }
 
-/* --- showing --------------------------------------------------------------------------------- */
+/* --- output ---------------------------------------------------------------------------------- */
 
-/* What is not steered, and why: a sentence each. */
+/* One sentence for each thing that is not steered, with the reason. */
 static void show_hindrances(const json_t *hindrances)
 {
 	const json_t *hindrance;
@@ -141,7 +141,7 @@ static void show_hindrances(const json_t *hindrances)
 	}
 }
 
-/* What it says may be another version's: all is shown, nothing is expected. */
+/* The responder may have another version: show every member, and require none. */
 static void show_responder(const json_t *responder)
 {
 	const char *key;
@@ -157,7 +157,7 @@ static void show_responder(const json_t *responder)
 		}
 		text = json_dumps(value, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
 		length = text ? strlen(text) : 0;
-		/* Strings without their quotes. */
+		/* Print strings without their quotes. */
 		if (json_is_string(value) && length)
 			output_line("  %-18s %.*s", key, (int)length - 2, text + 1);
 		else
@@ -192,7 +192,7 @@ static void show_counters(const json_t *counters)
 {
 	enum steer_counter counter;
 
-	output_line("Since the maps were made:");
+	output_line("Counters of the BPF programs, since their maps were created:");
 	for (counter = 0; counter < STEER_COUNTERS; counter++)
 		show_count(counters, steer_counter_name(counter), steer_counter_text(counter));
 }
@@ -201,14 +201,14 @@ static void show_conn_stats(const json_t *conn_stats)
 {
 	enum conn_stat stat;
 
-	output_line("Connections to the responder, since it started:");
+	output_line("Connections to the responder since it started:");
 	for (stat = 0; stat < CONN_STATS; stat++)
 		show_count(conn_stats, conn_stat_name(stat), conn_stat_text(stat));
 }
 
-/* --- of one name ------------------------------------------------------------------------------ */
+/* --- one name --------------------------------------------------------------------------------- */
 
-/* Whether it is armed, as describe_challenge() has it, or NULL. */
+/* The challenge of an armed name, from describe_challenge(); NULL: the name is not armed. */
 static json_t *find_armed(const struct paths *paths, const struct identifier *name,
 			  struct failure *failure)
 {
@@ -254,7 +254,7 @@ static int status_of_name(const char *given, const struct paths *paths)
 	}
 	output_line("%s is %sarmed.", name.value, armed ? "" : "not ");
 	evidence_report_sum_up(text, error ? NULL : &seen);
-	output_line("Since it was armed last: %s.", text);
+	output_line("Since it was last armed: %s.", text);
 	evidence_report_show(&seen);
 	output_document(json_pack("{s:b, s:s, s:o?, s:o}", "ok", 1, "name", name.value, "challenge",
 				  armed, "evidence",

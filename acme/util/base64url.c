@@ -36,7 +36,7 @@ char *base64url_new(const void *bytes, size_t size)
 	return text;
 }
 
-/* RFC 4648 section 5: a character's six bits; -1: none. */
+/* The six bits of a character (RFC 4648 section 5); -1: not in the alphabet. */
 static int base64url_sextet(char c)
 {
 	const char *found = c ? strchr(alphabet, c) : NULL;
@@ -60,7 +60,7 @@ int base64url_decode(void *ret_bytes, size_t max, size_t *ret_size, const char *
 		if (bits < 0)
 			return -EBADMSG;
 		group = group << 6 | (uint32_t)bits;
-		/* A byte is whole with every character but the first of four. */
+		/* Each character but the first of four completes a byte. */
 		if (i % 4)
 			bytes[size++] = (uint8_t)(group >> (6 - 2 * (i % 4)));
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What is wanted of a certificate. */
+/* The specification of a certificate: its names, its CAs and its settings. */
 #ifndef ACME_UTIL_CERTIFICATE_SPEC_H
 #define ACME_UTIL_CERTIFICATE_SPEC_H
 
@@ -7,48 +7,48 @@
 #include "acme/util/string_list.h"
 
 /*
- * The settings of a certificate.  A line here is all that it takes to have a setting on the command
- * line and in its help, in [certificate], [domains] and [sidestep] and in sidestep.conf(5), in the
- * database, and taken over from Certbot: CONTRIBUTING.md has an example.
+ * The settings of a certificate.  One line here adds a setting everywhere: to the command line and
+ * its help, to [certificate], [domains] and [sidestep], to sidestep.conf(5), to the database, and
+ * to the import from Certbot.  CONTRIBUTING.md has an example.
  *
  *	X(KIND, member, "name", "VALUE" in help, Certbot's name or NULL, verbs, "help")
  *
- * `verbs` is ORDER for `certonly`, or ORDER_OR_IMPORT.  The member's name is its column's, too: not
- * that of another column of the table lineage.
+ * `verbs` is ORDER for `certonly`, or ORDER_OR_IMPORT.  The member's name is also the column's name
+ * in the table lineage, so no other column may have it.
  */
-#define CERTIFICATE_SETTINGS(X)                                                                 \
-	X(TEXT, key_type, "key-type", "TYPE", NULL, ORDER,                                      \
-	  "The type of the key: p256, p384, rsa2048, rsa3072 or rsa4096. Default: p256.")       \
-	X(FLAG, reuse_key, "reuse-key", NULL, "reuse_key", ORDER,                               \
-	  "Keep the present key, now and at each renewal.")                                     \
-	X(FLAG, bundle, "bundle", NULL, NULL, ORDER,                                            \
-	  "Also write bundle.pem, with the full chain and the key, for HAProxy.")               \
-	X(TEXT, preferred_profile, "preferred-profile", "PROFILE", "preferred_profile", ORDER,  \
-	  "Ask for this certificate profile if the CA offers it.")                              \
-	X(TEXT, required_profile, "required-profile", "PROFILE", "required_profile", ORDER,     \
-	  "Ask for this certificate profile. If the CA does not offer it, nothing is ordered.") \
-	X(TEXT, preferred_chain, "preferred-chain", "ISSUER", "preferred_chain", ORDER,         \
-	  "Prefer the chain whose last certificate was issued by this common name.")            \
-	X(TEXT, deploy_hook, "deploy-hook", "COMMAND", NULL, ORDER_OR_IMPORT,                   \
+#define CERTIFICATE_SETTINGS(X)                                                                \
+	X(TEXT, key_type, "key-type", "TYPE", NULL, ORDER,                                     \
+	  "The type of the key: p256, p384, rsa2048, rsa3072 or rsa4096. Default: p256.")      \
+	X(FLAG, reuse_key, "reuse-key", NULL, "reuse_key", ORDER,                              \
+	  "Keep the existing key, now and at each renewal.")                                   \
+	X(FLAG, bundle, "bundle", NULL, NULL, ORDER,                                           \
+	  "Also write bundle.pem, with the full chain and the key, for HAProxy.")              \
+	X(TEXT, preferred_profile, "preferred-profile", "PROFILE", "preferred_profile", ORDER, \
+	  "Ask for this certificate profile if the CA offers it.")                             \
+	X(TEXT, required_profile, "required-profile", "PROFILE", "required_profile", ORDER,    \
+	  "Order only if the CA offers this certificate profile, and ask for it.")             \
+	X(TEXT, preferred_chain, "preferred-chain", "ISSUER", "preferred_chain", ORDER,        \
+	  "Prefer the chain whose last certificate was issued by this common name.")           \
+	X(TEXT, deploy_hook, "deploy-hook", "COMMAND", NULL, ORDER_OR_IMPORT,                  \
 	  "Run this command for each new certificate, with RENEWED_LINEAGE and RENEWED_DOMAINS set.")
 
-/* The values that hold. */
+/* The effective values. */
 struct certificate_settings {
 	CERTIFICATE_SETTINGS(SETTING_VALUE)
 };
 
-/* What one place gives. */
+/* The values that one place gives. */
 struct certificate_settings_given {
 	CERTIFICATE_SETTINGS(SETTING_GIVEN)
 };
 
-/* Texts and lists belong to whoever fills it in. */
+/* The code that fills in this struct owns its texts and lists. */
 struct certificate_spec {
 	const char *name; /* of the certificate on disk; never NULL */
 	struct string_list identifiers; /* as ACME spells them, at least one */
-	struct string_list cas; /* directory URLs in the order to be tried, at least one */
+	struct string_list cas; /* directory URLs in the order of preference, at least one */
 	const char *account; /* NULL: the CA's default account */
-	const char *tenant; /* shares CAs' limits evenly with other tenants; NULL is a tenant too */
+	const char *tenant; /* tenants share CAs' rate limits evenly; NULL is a tenant too */
 	const char *source; /* "cli", "config", "import", "disk"; never NULL */
 	struct certificate_settings settings;
 };

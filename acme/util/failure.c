@@ -26,14 +26,14 @@ static const char *next_step_of_errno(int error)
 		       "--root";
 	case ENOSPC:
 	case EDQUOT:
-		return "free some space, then run this again: nothing was changed";
+		return "free some space, then run this again";
 	case EIO:
-		return "look for disk errors in the kernel's log (dmesg)";
+		return "check the kernel's log (dmesg) for disk errors";
 	case EMFILE:
 	case ENFILE:
 		return "raise the limit of open files (ulimit -n)";
 	case ENOTDIR:
-		return "a file is where a directory is needed: move it away";
+		return "a file is where a directory is needed: move the file away";
 	}
 	return "";
 }

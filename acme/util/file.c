@@ -35,7 +35,7 @@ static int write_all(int fd, const char *data, size_t size)
 	return 0;
 }
 
-/* A set-group-id directory gives its group to what is made in it: that is then our own. */
+/* Correct the group too: a set-group-id directory gives its own group to a new file. */
 static int set_access(int fd, const struct file_access *access)
 {
 	struct stat status;
@@ -53,7 +53,7 @@ int file_create(int directory, const char *name, const struct file_access *acces
 {
 	int fd, error;
 
-	/* Nobody else may read before owner and mode are right. */
+	/* Let nobody else read the file before its owner and mode are set. */
 	fd = openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
@@ -69,7 +69,7 @@ int file_create(int directory, const char *name, const struct file_access *acces
 	return error;
 }
 
-/* Ours alone, so that two processes never meet in it. */
+/* A name with our process id, so that no two processes use the same file. */
 static int temporary_name(char ret_name[NAME_MAX + 1], const char *name)
 {
 	int length = snprintf(ret_name, NAME_MAX + 1, ".%s.%ld", name, (long)getpid());
@@ -88,7 +88,7 @@ int file_create_atomically(int directory, const char *name, const struct file_ac
 		error = file_create(directory, temporary, access, data, size);
 	if (error)
 		return error;
-	/* Unlike a rename, a link fails where the name is taken. */
+	/* Unlike rename(2), link(2) fails when the name exists. */
 	if (linkat(directory, temporary, directory, name, 0))
 		error = -errno;
 	if (unlinkat(directory, temporary, 0) && !error)

@@ -17,7 +17,7 @@ bool account_name_is_valid(const char *name)
 {
 	size_t length = strlen(name);
 
-	/* No dot: the files of the default account have one, and lie beside the other accounts. */
+	/* No dot: the default account's files, whose names have one, are in the same directory. */
 	return length > 0 && length <= ACCOUNT_NAME_MAX && name[0] != '-' &&
 	       strspn(name, LETTERS_AND_DIGITS "_-") == length;
 }

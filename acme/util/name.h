@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The names that operators give to certificates and accounts, which are file names as well. */
+/* Names of certificates and accounts, which operators choose and which are file names too. */
 #ifndef ACME_UTIL_NAME_H
 #define ACME_UTIL_NAME_H
 

@@ -57,7 +57,7 @@ static int terminal_width(void)
 	return size.ws_col;
 }
 
-/* What is not plain ASCII could confuse the terminal; nothing of ours needs it. */
+/* Replace what is not plain ASCII, which could confuse the terminal. */
 static void make_plain(char *text)
 {
 	for (; *text; text++)
@@ -116,7 +116,7 @@ void output_document(json_t *document)
 	if (output.options.json) {
 		assert(!output.document_written);
 		text = json_dumps(document, JSON_INDENT(2));
-		/* Still one document, and still true. */
+		/* Out of memory: print a valid document all the same. */
 		puts(text ? text : "{\"ok\": false, \"error\": {\"cause\": \"out of memory\"}}");
 		free(text);
 		output.document_written = true;
@@ -124,7 +124,7 @@ void output_document(json_t *document)
 	json_decref(document);
 }
 
-/* "detail (type)", whatever of the two there is. */
+/* Print "detail (type)"; either may be missing. */
 static void log_problem(const char *indent, const json_t *problem)
 {
 	const json_t *identifier = json_object_get(problem, "identifier");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What the user sees.  Results go to standard output: as text, or, with
- * --json, as exactly one document.  Everything else goes to standard error:
- * failures, and the steps of long work, on a terminal as one line that changes.
+ * What the user sees.  Results go to standard output: as text, or as exactly one document with
+ * --json.  Failures and the steps of long work go to standard error; on a terminal, the steps share
+ * one line.
  */
 #ifndef ACME_UTIL_OUTPUT_H
 #define ACME_UTIL_OUTPUT_H
@@ -23,22 +23,22 @@ void output_init(const struct output_options *options);
 /* A step of long work. */
 void output_step(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Something that went wrong without stopping anything. */
+/* An error that does not stop the work. */
 void output_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* A result in text; left out with --json.  Only strings that were checked before. */
+/* A result in text; nothing with --json.  The caller has checked its strings for the terminal. */
 void output_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* A result as JSON, taken over; left out without --json.  Once. */
+/* The result as JSON, which it frees; nothing without --json.  Call it once. */
 void output_document(struct json_t *document);
 
-/* Cause, the CA's own words, and next step; `subject` is what failed, or NULL. */
+/* Print the cause, the CA's own words and the next step; `subject` is what failed, or NULL. */
 void output_failure(const char *subject, const struct failure *failure);
 
 /* output_failure(), and the document {"ok": false, "error": ...}.  Returns the exit status 1. */
 int output_fatal(const struct failure *failure);
 
-/* Finish; false when standard output could not be written. */
+/* Flush standard output; false when that fails. */
 bool output_done(void);
 
 #endif

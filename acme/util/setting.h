@@ -2,7 +2,7 @@
 /*
  * Settings that come from several places: the command line, a section of the configuration,
  * [sidestep].  A table macro such as CERTIFICATE_SETTINGS(X) lists them, each as X(KIND, member, ...),
- * and makes two structs: what one place gives, and the values that hold.
+ * and makes two structs: the values that one place gives, and the effective values.
  *
  *	TEXT	const char *, NULL: not given, no value
  *	FLAG	yes or no
@@ -14,12 +14,12 @@
 
 enum setting_flag { SETTING_NOT_GIVEN, SETTING_YES, SETTING_NO };
 
-/* Members of the struct of what one place gives; all zero: nothing. */
+/* Members of the struct for one place; all zero: it gives nothing. */
 #define SETTING_GIVEN(kind, member, ...) SETTING_GIVEN_##kind member;
 #define SETTING_GIVEN_TEXT               const char *
 #define SETTING_GIVEN_FLAG               enum setting_flag
 
-/* Members of the struct of the values. */
+/* Members of the struct of effective values. */
 #define SETTING_VALUE(kind, member, ...) SETTING_VALUE_##kind member;
 #define SETTING_VALUE_TEXT               const char *
 #define SETTING_VALUE_FLAG               bool

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A list of texts that owns them: the names of a certificate, the CAs to try. */
+/* A list that owns its texts: the names of a certificate, the CAs to try. */
 #ifndef ACME_UTIL_STRING_LIST_H
 #define ACME_UTIL_STRING_LIST_H
 
@@ -13,8 +13,8 @@ struct string_list {
 };
 
 /*
- * A list of texts that are there, which it does not own: STRING_LIST("a", "b").  It lives as long as
- * the block that it stands in; not for string_list_done().
+ * A list that does not own its texts: STRING_LIST("a", "b").  It lives as long as the enclosing
+ * block.  Do not pass it to string_list_done().
  */
 #define STRING_LIST(...)                                                         \
 	((struct string_list){                                                   \
@@ -22,16 +22,16 @@ struct string_list {
 		.count = sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *), \
 	})
 
-/* Append a copy of `text`.  0 or -ENOMEM: the list is as before. */
+/* Append a copy of `text`.  0 or -ENOMEM: the list is unchanged. */
 int string_list_add(struct string_list *list, const char *text);
 
 /*
- * Append the words of `text`, which any of the characters in `separators` set apart.  0 or
- * -ENOMEM: some may be there.
+ * Append the words of `text`, which characters of `separators` separate.  0 or -ENOMEM: some words
+ * may be appended.
  */
 int string_list_split(struct string_list *list, const char *text, const char *separators);
 
-/* Append copies of all of `from`.  0 or -ENOMEM: some may be there. */
+/* Append copies of all texts of `from`.  0 or -ENOMEM: some may be appended. */
 int string_list_append(struct string_list *list, const struct string_list *from);
 
 /* The texts with `separator` between them, as a new string.  NULL: out of memory. */

@@ -41,7 +41,7 @@ bool token_bucket_parse(struct token_bucket *ret_bucket, const char *text)
 	return true;
 }
 
-/* In which one comes back. */
+/* The time in which one token returns. */
 static int64_t interval_us(const struct token_bucket *bucket)
 {
 	return bucket->window_s * US_PER_S / bucket->count;

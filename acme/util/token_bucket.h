@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Arithmetic of a token bucket: so many in a window of time, which come back evenly.  All there is
- * of a bucket is the moment at which it will be full again; pure, and of any clock.
+ * The arithmetic of a token bucket: a number of tokens in a window of time, which return evenly.
+ * The state of a bucket is one number, the moment at which it is full again.  Pure; works with any
+ * clock.
  */
 #ifndef ACME_UTIL_TOKEN_BUCKET_H
 #define ACME_UTIL_TOKEN_BUCKET_H
@@ -14,17 +15,19 @@ struct token_bucket {
 	int64_t window_s;
 };
 
-/* Read "300/3h": a number, and how many seconds (s), minutes (m), hours (h), days (d) or weeks (w);
- * or "none". */
+/*
+ * Read "300/3h": a number of tokens, and a window in seconds (s), minutes (m), hours (h), days (d)
+ * or weeks (w); or "none".
+ */
 bool token_bucket_parse(struct token_bucket *ret_bucket, const char *text);
 
-/* How many may be taken now; UINT32_MAX: there is no limit. */
+/* How many tokens are available now; UINT32_MAX: there is no limit. */
 uint32_t token_bucket_left(const struct token_bucket *bucket, int64_t full_at_us, int64_t now_us);
 
-/* When one may be taken, perhaps in the past. */
+/* When the next token is available; may be in the past. */
 int64_t token_bucket_next_us(const struct token_bucket *bucket, int64_t full_at_us);
 
-/* Take one: the new moment. */
+/* Take one token; returns the new moment. */
 int64_t token_bucket_take(const struct token_bucket *bucket, int64_t full_at_us, int64_t now_us);
 
 #endif

@@ -107,7 +107,7 @@ def test_dry_run(configuration, pebble, instance):
     before, orders = snapshot(instance), pebble.orders()
     run = instance.agent("certonly", "-d", SECOND, "-d", THIRD, "--dry-run")
     assert run.returncode == 0, run.stderr
-    assert "It would have worked; this one is thrown away" in run.stdout
+    assert "The dry run succeeded; this certificate is not kept" in run.stdout
     said = instance.succeed("renew", "--dry-run")
     assert [result["name"] for result in said["results"]] == [FIRST]
     assert said["results"][0]["renewed"]

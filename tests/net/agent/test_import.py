@@ -84,7 +84,7 @@ def test_again(instance, certbot):
     output, said = bring(instance, certbot)
     assert output.returncode == 0 and (said["imported"], said["present"]) == (0, 1)
     assert instance.files() == files
-    assert "here already, and left" in instance.agent("import", certbot.path).stdout
+    assert "exists already; nothing changed" in instance.agent("import", certbot.path).stdout
 
 
 def test_completed(instance, certbot):
@@ -197,7 +197,7 @@ def test_left_out(instance, certbot):
 def test_nothing_to_read(lab, instance):
     tree = client_trees.Tree(lab.directory / "empty")
     output, said = bring(instance, tree)
-    assert output.returncode == 1 and "not of a client that is known" in output.stderr
+    assert output.returncode == 1 and "not a directory of a client that sidestep knows" in output.stderr
     assert instance.agent("import").returncode == 2
     assert instance.agent("import", "/no/such/directory").returncode == 1
 

@@ -156,7 +156,7 @@ def test_one_bad_name(lab, dns, stocked, pebble):
     assert output.returncode == 0 and said["renewed"] == said["failed"] == 0
     assert pebble.orders() == orders
     (entry,) = [entry for entry in stocked.succeed("plan")["plan"] if entry["name"] == BAD]
-    assert entry["failures"] == 1 and entry["reason"] == "failed before"
+    assert entry["failures"] == 1 and entry["reason"] == "the last attempt failed"
     attempts = stocked.succeed("plan", BAD)["attempts"]
     assert [bool(attempt["failure"]) for attempt in attempts] == [True, False]
     assert stocked.agent("plan", "nobody").returncode == 1
@@ -187,7 +187,7 @@ def test_plan(stocked):
     now = time.time()
     for entry in plan:
         assert now < entry["at"] < entry["not_after"]
-        assert entry["reason"] == "the CA's window"
+        assert entry["reason"] == "the CA's renewal window"
     text = stocked.agent("plan").stdout
     assert all(name in text for name in NAMES)
 
@@ -269,7 +269,7 @@ def test_run(lab, stocked, pebble, manager):
     manager.wait_for("WATCHDOG=1")
     second = stocked.agent("run", "--cacert", pebble.cacert)
     assert second.returncode == 1
-    assert "another `sidestep run` is at work" in second.stderr
+    assert "another `sidestep run` uses" in second.stderr
     assert daemon.stop() == 0
     manager.wait_for("STOPPING=1")
     assert "stopped: 1 renewed, 0 failed" in daemon.output()
@@ -378,7 +378,7 @@ def test_window_in_the_past(stocked, pebble):
     for name in (NAMES[0], NAMES[2]):
         assert starts[name] <= moments[name] <= ends[name]
     reasons = {entry["name"]: entry["reason"] for entry in stocked.succeed("plan")["plan"]}
-    assert reasons[NAMES[0]] == "the CA's window"
+    assert reasons[NAMES[0]] == "the CA's renewal window"
 
 
 def test_window_moves(stocked, pebble):
