@@ -17,12 +17,12 @@ struct account {
 	struct account_files *files;
 	bool is_new;
 
-	/* While account_ensure() is at work. */
+	/* Used while account_ensure() runs. */
 	struct ca *ca;
 	struct ca_request *request;
 	const struct account_options *options;
-	bool trying_next; /* rather than the present key */
-	bool creating; /* rather than looking for an existing one */
+	bool trying_next; /* the request is signed by the next key, not by the current one */
+	bool creating; /* the request creates an account, instead of looking one up */
 	void (*done)(void *context, struct failure *failure);
 	void *context;
 	struct failure failure;
@@ -51,7 +51,7 @@ bool account_is_new(const struct account *account)
 	return account->is_new;
 }
 
-/* The CA must not keep a key that account_files_take_next_key() frees. */
+/* account_files_take_next_key() frees the old key, so give the CA the new one. */
 int account_take_next_key(struct account *account)
 {
 	struct account_files *files = account->files;
@@ -67,7 +67,7 @@ static void account_finish(struct account *account)
 	account->done(account->context, &account->failure);
 }
 
-/* The account is known: use it. */
+/* The account is known: let the CA's requests use it. */
 static void account_adopt(struct account *account)
 {
 	if (ca_set_account(account->ca, account_files_key(account->files),
@@ -85,14 +85,15 @@ static void take_account(struct account *account, const struct ca_reply *reply)
 	int error;
 
 	if (!reply->location) {
-		failure_set(&account->failure, "tell the CA's operator",
-			    "the CA does not tell the account's URL");
+		failure_set(&account->failure, "report this to the CA's operator",
+			    "the CA's answer lacks the account's URL");
 	} else if (status && strcmp(status, "valid") != 0) {
-		failure_set(&account->failure,
-			    "move the directory away and run `sidestep register --agree-tos` for a "
-			    "new account",
-			    "the account in %s is %s at the CA",
-			    account_files_place(account->files), status);
+		failure_set(
+			&account->failure,
+			"move that directory away and run `sidestep register --agree-tos` for a "
+			"new account",
+			"the CA says that the account in %s is %s",
+			account_files_place(account->files), status);
 	} else {
 		error = account_files_save_url(account->files, reply->location,
 					       ca_server(account->ca));
@@ -107,7 +108,7 @@ static void take_account(struct account *account, const struct ca_reply *reply)
 		account_adopt(account);
 }
 
-/* Whether the CA has already heard of the next key. */
+/* The answer to a lookup by the next key: does the CA know it? */
 static void take_next(struct account *account, struct ca_reply *reply)
 {
 	int error;
@@ -125,7 +126,7 @@ static void take_next(struct account *account, struct ca_reply *reply)
 	error = account_take_next_key(account);
 	if (error) {
 		failure_set_errno(&account->failure, -error,
-				  "cannot put the account's next key to use in %s",
+				  "cannot rename the account's key.next.pem to key.pem in %s",
 				  account_files_place(account->files));
 		account_finish(account);
 		return;
@@ -170,32 +171,33 @@ static void account_post(struct account *account, json_t *payload)
 	}
 }
 
-/* RFC 8555 section 7.3.1: by its key, whoever made it and whatever we know. */
+/* Look the account up by its key (RFC 8555 section 7.3.1). */
 static void account_look_up(struct account *account)
 {
 	account->creating = false;
 	account_post(account, json_pack("{s:b}", "onlyReturnExisting", 1));
 }
 
-/* What must be true before an account is made. */
+/* Whether a new account may be created; if not, sets the failure. */
 static bool may_create(struct account *account)
 {
 	const struct directory *directory = ca_directory(account->ca);
 
 	if (account->options->must_exist)
-		failure_set(&account->failure, "`sidestep register` makes one",
+		failure_set(&account->failure, "create one with `sidestep register`",
 			    "there is no account in %s", account_files_place(account->files));
 	else if (directory->external_account_required && !account->options->eab.key_id)
 		failure_set(&account->failure,
-			    "get a key id and an HMAC key there, and give them with --eab-kid and "
-			    "--eab-hmac-key-file",
-			    "%s wants an account made on its web site (external account binding)",
+			    "get a key id and an HMAC key on the CA's web site, and give them with "
+			    "--eab-kid and --eab-hmac-key-file",
+			    "the CA %s requires an external account binding",
 			    ca_server(account->ca));
 	else if (directory->terms_of_service && !account->options->agree_tos)
-		failure_set(&account->failure, "read them, and add --agree-tos if you agree",
-			    "there is no account at %s yet, and making one means agreeing to its "
-			    "terms of service: %s",
-			    ca_server(account->ca), directory->terms_of_service);
+		failure_set(
+			&account->failure, "read the terms, and add --agree-tos if you agree",
+			"there is no account at %s yet, and a new account must agree to the terms "
+			"of service: %s",
+			ca_server(account->ca), directory->terms_of_service);
 	return !failure_is_set(&account->failure);
 }
 
@@ -211,7 +213,7 @@ static void account_create(struct account *account)
 	}
 	error = account_files_make_key(account->files);
 	if (error) {
-		failure_set_errno(&account->failure, -error, "cannot make the account key in %s",
+		failure_set_errno(&account->failure, -error, "cannot create the account key in %s",
 				  account_files_place(account->files));
 		account_finish(account);
 		return;
@@ -230,7 +232,7 @@ static void account_create(struct account *account)
 	account_post(account, payload);
 }
 
-/* By the present key, or with a new one. */
+/* Use the stored URL, look the account up by its key, or create an account. */
 static void go_by_key(struct account *account)
 {
 	if (account_files_url(account->files) && !account->options->ask_ca)

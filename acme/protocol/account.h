@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Our account at one CA: found, made, or given another key there (RFC 8555 section 7.3).
- * account_files.h keeps its key and URL; the key is on the disk before the CA hears of it.
+ * Our account at one CA: finds it, creates it, or gives it another key (RFC 8555 section 7.3).
+ * account_files.h stores its key and URL.  The key is on the disk before a request with it is sent.
  */
 #ifndef ACME_PROTOCOL_ACCOUNT_H
 #define ACME_PROTOCOL_ACCOUNT_H
@@ -17,35 +17,34 @@ struct failure;
 
 struct account_options {
 	bool agree_tos; /* the user agrees to the CA's terms of service */
-	bool ask_ca; /* even when the URL is known */
-	bool must_exist; /* none is made */
+	bool ask_ca; /* look the account up at the CA even when its URL is known */
+	bool must_exist; /* do not create an account */
 	const char *email; /* NULL: none */
-	struct eab eab; /* for a new account, where the CA wants it */
+	struct eab eab; /* for a new account, if the CA requires it */
 };
 
 /* `files` must outlive it.  NULL: out of memory. */
 struct account *account_new(struct account_files *files);
 
-/* Cancels what is under way.  The CA that was given to account_ensure() must still be there. */
+/* Cancels a running request.  The CA that was given to account_ensure() must still exist. */
 void account_free(struct account *account);
 
 /*
- * See to it that the account exists and that `ca`, which is connected, uses
- * it: found again when it does, made when it does not and the user agrees to
- * the terms.  The key is on the disk before the CA hears of it.  `done` is
- * called once, perhaps before this returns, unless the account is freed.
+ * Make sure that the account exists and that `ca`, which is connected, uses it: find it, or create
+ * it if the user agrees to the terms.  The key is on the disk before a request with it is sent.
+ * `done` is called once, perhaps before this returns, unless the account is freed before.
  * `options` must live until then.
  */
 void account_ensure(struct account *account, struct ca *ca, const struct account_options *options,
 		    void (*done)(void *context, struct failure *failure), void *context);
 
 /*
- * The CA knows the next key now: use it, here and on the disk.  account_ensure() must be done.
+ * The CA knows the next key now: use it, in memory and on the disk.  account_ensure() must be done.
  * 0 or -errno.
  */
 int account_take_next_key(struct account *account);
 
-/* Whether account_ensure() made the account, instead of finding it. */
+/* Whether account_ensure() created the account. */
 bool account_is_new(const struct account *account);
 
 #endif

@@ -20,7 +20,7 @@ struct ari_request {
 	void *context;
 };
 
-/* "Z", or a sign, hours and minutes: what is to be taken off, in seconds. */
+/* Read "Z", or a sign, hours and minutes, as an offset in seconds, which the caller subtracts. */
 static bool read_offset(int64_t *ret_offset_s, const char *text)
 {
 	int hours, minutes, end = 0;
@@ -43,7 +43,7 @@ bool ari_read_time(int64_t *ret_unix_s, const char *text)
 	const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &utc);
 	int64_t offset_s;
 
-	/* Year 0 to 9999, so that nothing overflows. */
+	/* Accept the years 0 to 9999 only, so that nothing overflows. */
 	if (!rest || rest - text != (ptrdiff_t)strlen("2026-11-26T12:00:00"))
 		return false;
 	if (*rest == '.') {
@@ -68,7 +68,7 @@ bool ari_read(struct ari_answer *ret_answer, const char *body, size_t size,
 	const char *url = json_read_url(object, "explanationURL");
 	struct ari_answer answer = {0};
 
-	/* Section 4.2: the end is behind the start. */
+	/* RFC 9773 section 4.2: the end comes after the start. */
 	answer.has_window = start && end && ari_read_time(&answer.start_s, start) &&
 			    ari_read_time(&answer.end_s, end) && answer.end_s > answer.start_s;
 	if (answer.has_window && url) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* When the CA wants a certificate renewed: ACME Renewal Information, RFC 9773. */
+/* When the CA suggests to renew a certificate: ACME Renewal Information (ARI), RFC 9773. */
 #ifndef ACME_PROTOCOL_ARI_H
 #define ACME_PROTOCOL_ARI_H
 
@@ -12,27 +12,27 @@ struct ca;
 
 /* What the CA suggests.  Valid during the callback only. */
 struct ari_answer {
-	bool has_window; /* else it could not be had, now or ever */
+	bool has_window; /* false: the CA gave none */
 	int64_t start_s, end_s; /* Unix time */
 	const char *explanation_url; /* NULL: none */
-	int64_t retry_after_s; /* 0: not told */
+	int64_t retry_after_s; /* 0: the CA gave none */
 };
 
 /*
  * Ask at `url`, the directory's renewalInfo, about the certificate with this identifier (section
- * 4.1).  `done` is called once, later, unless cancelled before; the request is gone then.
- * NULL: out of memory.
+ * 4.1).  `done` is called once, later, unless the request is cancelled before; the request is freed
+ * then.  NULL: out of memory.
  */
 struct ari_request *ari_ask(struct ca *ca, const char *url, const char *certificate_id,
 			    void (*done)(void *context, const struct ari_answer *answer),
 			    void *context);
 void ari_cancel(struct ari_request *request);
 
-/* Read the body of an answer; pure.  False: it is no renewal information. */
+/* Read the body of an answer; pure.  False: it is not renewal information. */
 bool ari_read(struct ari_answer *ret_answer, const char *body, size_t size,
 	      char ret_explanation_url[2048]);
 
-/* RFC 3339, with any offset and fraction, as Unix time; false: it is none. */
+/* Read an RFC 3339 time, with any offset and fraction, as Unix time; false: it is not one. */
 bool ari_read_time(int64_t *ret_unix_s, const char *text);
 
 #endif

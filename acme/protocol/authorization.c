@@ -27,11 +27,11 @@
 #include "common/identifier.h"
 
 #define CHALLENGE_TYPE     "tls-alpn-01" /* RFC 8737 section 3 */
-#define CHALLENGE_PAUSE_MS 1000 /* before looking again at one that the CA is at work on */
+#define CHALLENGE_PAUSE_MS 1000 /* before polling a challenge that the CA already validates */
 
-/* Armed once for as long as the CA may take: nothing has to be armed anew. */
+/* One arming lasts for as long as the CA may take, so nothing needs to renew it. */
 #define TTL_S CHALLENGE_TTL_DEFAULT_S
-_Static_assert(TTL_S > BACKOFF_DEADLINE_S + BACKOFF_RETRY_AFTER_MAX_S, "the CA may take that long");
+_Static_assert(TTL_S > BACKOFF_DEADLINE_S + BACKOFF_RETRY_AFTER_MAX_S, "the name stays armed");
 
 struct authorization {
 	const struct authorization_order *order;
@@ -39,10 +39,10 @@ struct authorization {
 	char *url;
 	const struct identifier *identifier;
 	bool armed;
-	uint8_t digest[CHALLENGE_DIGEST_SIZE]; /* that it is armed with */
-	uint64_t armed_ns; /* not before this; CLOCK_BOOTTIME */
-	char *challenge_url; /* to tell the CA at */
-	struct selfcheck_run *selfcheck_run; /* while probing */
+	uint8_t digest[CHALLENGE_DIGEST_SIZE]; /* of the key authorization, as armed */
+	uint64_t armed_ns; /* just before arming; CLOCK_BOOTTIME */
+	char *challenge_url; /* a POST there says that the challenge is ready */
+	struct selfcheck_run *selfcheck_run; /* not NULL while probing */
 	bool was_probed;
 	struct probe_result probed;
 	struct ca_request *request;
@@ -76,8 +76,8 @@ static bool authorization_arm(struct authorization *authorization, const char *t
 }
 
 /*
- * After success slower perspectives of the CA are still on their way, and are
- * answered for a little while.  Otherwise nobody waits for an answer.
+ * Disarm the name.  After success, keep answering for CHALLENGE_GRACE_S: slower perspectives of the
+ * CA may still connect.
  */
 static void authorization_disarm(struct authorization *authorization)
 {
@@ -89,9 +89,9 @@ static void authorization_disarm(struct authorization *authorization)
 	authorization->armed = false;
 	error = challenge_table_withdraw(authorization->order->table, authorization->identifier,
 					 grace_s);
-	/* Not pending any more: withdrawn by hand, or the table is a new one. */
+	/* ENOENT and ESTALE: somebody withdrew the name, or a new table replaced this one. */
 	if (error && error != -ENOENT && error != -ESTALE)
-		output_warning("cannot disarm %s, which will be over in %d s at most: %s",
+		output_warning("cannot disarm %s; it expires in at most %d s: %s",
 			       authorization->identifier->value, TTL_S, strerror(-error));
 }
 
@@ -124,7 +124,7 @@ static void authorization_fail(struct authorization *authorization, struct failu
 	authorization_enter(authorization, AUTHORIZATION_FAILED);
 }
 
-/* Fetch again after `pause_ms`; false when that is -1. */
+/* Fetch the authorization again after `pause_ms`; false when that is -1. */
 static bool fetch_later(struct authorization *authorization, int64_t pause_ms)
 {
 	if (pause_ms < 0)
@@ -134,7 +134,7 @@ static bool fetch_later(struct authorization *authorization, int64_t pause_ms)
 	return true;
 }
 
-/* A request has failed: try again from the fetching, or give up. */
+/* A request has failed: fetch the authorization again, or give up. */
 static void fetch_after_failure(struct authorization *authorization, struct ca_reply *reply)
 {
 	int64_t pause_ms = -1;
@@ -152,7 +152,7 @@ static void wait_for_verdict(struct authorization *authorization, const struct c
 							loop_clock_ns())))
 		return;
 	failure_set(&authorization->failure, "try again later",
-		    "the CA has not decided within %d s", BACKOFF_DEADLINE_S);
+		    "the CA did not finish the validation within %d s", BACKOFF_DEADLINE_S);
 	authorization_enter(authorization, AUTHORIZATION_FAILED);
 }
 
@@ -187,7 +187,7 @@ static void on_authorization_probed(void *context, const struct probe_result *re
 	authorization_tell_ca(authorization);
 }
 
-/* The CA is told at once when there is nothing to probe with. */
+/* Probe this host's own port 443, then tell the CA; without a self-check, tell the CA at once. */
 static void probe_and_tell(struct authorization *authorization, const char *challenge_url)
 {
 	struct selfcheck *selfcheck = authorization->order->selfcheck;
@@ -224,7 +224,7 @@ static const json_t *find_challenge(const json_t *object)
 	return NULL;
 }
 
-/* Pending, and the CA has not (surely) been told: arm, then tell. */
+/* The authorization is pending, and the CA may not know that we are ready: arm, then tell it. */
 static void authorization_begin(struct authorization *authorization, const json_t *object)
 {
 	struct failure *failure = &authorization->failure;
@@ -234,14 +234,15 @@ static void authorization_begin(struct authorization *authorization, const json_
 	const char *status = json_read_string(challenge, "status");
 
 	if (!challenge)
-		failure_set(failure,
-			    "use another CA, or an ACME client with a challenge that this CA has",
-			    "the CA does not offer the " CHALLENGE_TYPE " challenge");
+		failure_set(
+			failure,
+			"use another CA, or another ACME client for one of this CA's challenges",
+			"the CA does not offer the " CHALLENGE_TYPE " challenge");
 	else if (!token || !base64url_is_valid(token) || !url)
-		failure_set(failure, "tell the CA's operator",
+		failure_set(failure, "report this to the CA's operator",
 			    "the CA's " CHALLENGE_TYPE " challenge lacks its token or URL");
 	else if (authorization_arm(authorization, token)) {
-		/* A process that was killed may have told the CA already: RFC 8555 section 7.1.6. */
+		/* A killed process may have told the CA already: RFC 8555 section 7.1.6. */
 		if (status && strcmp(status, "processing") == 0) {
 			authorization_enter(authorization, AUTHORIZATION_WAITING);
 			fetch_later(authorization, CHALLENGE_PAUSE_MS);
@@ -253,7 +254,7 @@ static void authorization_begin(struct authorization *authorization, const json_
 	authorization_enter(authorization, AUTHORIZATION_FAILED);
 }
 
-/* The identifier of the order that the authorization is for; NULL: none. */
+/* Find the order's identifier that this authorization is for; NULL: none. */
 static const struct identifier *match_identifier(const struct authorization_order *order,
 						 const json_t *object)
 {
@@ -274,7 +275,7 @@ static const struct identifier *match_identifier(const struct authorization_orde
 	return NULL;
 }
 
-/* Which tells a CA that never arrived from one that something went wrong with. */
+/* Put what this host saw into the failure: did the CA arrive, and what came of it? */
 static void tell_what_came(struct authorization *authorization)
 {
 	const struct probe_result *probed =
@@ -287,7 +288,7 @@ static void tell_what_came(struct authorization *authorization)
 		return;
 	error = evidence_report_read(&seen, authorization->order->paths, authorization->identifier,
 				     authorization->armed_ns);
-	/* The self-check's own connection says nothing about the CA. */
+	/* Leave out the self-check's connection, which says nothing about the CA. */
 	if (!error && probed &&
 	    evidence_report_forget(&seen, selfcheck_address(authorization->order->selfcheck)))
 		error = -ENOENT;
@@ -297,7 +298,7 @@ static void tell_what_came(struct authorization *authorization)
 		return;
 	length = strlen(authorization->failure.seen);
 	snprintf(authorization->failure.seen + length, sizeof(authorization->failure.seen) - length,
-		 "%sbefore the CA was told, this host's own probe of its port 443 ended so: %s",
+		 "%sthe self-check of this host's port 443, before the validation, found: %s",
 		 length ? "; " : "", probed->text);
 }
 
@@ -310,7 +311,8 @@ static void authorization_explain_invalid(struct authorization *authorization, c
 		problem_explain(&authorization->failure, problem);
 	else
 		failure_set(&authorization->failure, "run this again for a new authorization",
-			    "the CA says that its authorization is %s, and not why", status);
+			    "the CA says that the authorization is %s, and gives no reason",
+			    status);
 }
 
 static void authorization_read_object(struct authorization *authorization,
@@ -321,10 +323,11 @@ static void authorization_read_object(struct authorization *authorization,
 	if (!authorization->identifier)
 		authorization->identifier = match_identifier(authorization->order, reply->object);
 	if (!authorization->identifier || !status) {
-		failure_set(&authorization->failure, "tell the CA's operator",
-			    "the CA's authorization is for no name of this order, or lacks its "
-			    "status: %s",
-			    authorization->url);
+		failure_set(
+			&authorization->failure, "report this to the CA's operator",
+			"the CA's authorization %s lacks a status, or is not for a name of this "
+			"order",
+			authorization->url);
 		authorization_enter(authorization, AUTHORIZATION_FAILED);
 	} else if (strcmp(status, "valid") == 0) {
 		authorization_enter(authorization, AUTHORIZATION_VALID);
@@ -358,7 +361,7 @@ static void authorization_fetch(void *context)
 	authorization_post(authorization, authorization->url, NULL, on_fetched);
 }
 
-/* --- from outside ------------------------------------------------------------------------ */
+/* --- public functions -------------------------------------------------------------------- */
 
 struct authorization *authorization_new(const struct authorization_order *order, const char *url)
 {

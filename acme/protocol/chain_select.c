@@ -16,7 +16,7 @@ struct chain_select {
 	void (*done)(void *context, struct ca_reply *reply);
 	void *context;
 	struct ca_request *request;
-	char *first; /* the chain that the CA gives by itself */
+	char *first; /* the CA's default chain */
 	size_t first_size;
 	char *alternates[CHAIN_SELECT_ALTERNATES_MAX];
 	size_t alternate_count, next;
@@ -36,15 +36,15 @@ static void take_first(struct chain_select *selection)
 	struct ca_reply reply = {
 		.failure = &none, .body = selection->first, .body_size = selection->first_size};
 
-	output_warning("the CA offers no chain whose last certificate is issued by '%s': its usual "
-		       "one is taken",
+	output_warning("the CA offers no chain whose last certificate is issued by '%s'; using its "
+		       "default chain",
 		       selection->preferred);
 	selection->done(selection->context, &reply);
 }
 
 static void on_alternate(void *context, struct ca_reply *reply);
 
-/* Look at the next one, if there is one. */
+/* Fetch the next alternate, if there is one. */
 static void look_on(struct chain_select *selection)
 {
 	struct ca_call call = {
@@ -59,7 +59,7 @@ static void look_on(struct chain_select *selection)
 	take_first(selection);
 }
 
-/* One that cannot be had is passed over: there is a certificate. */
+/* Skip an alternate that cannot be fetched: the certificate itself is there. */
 static void on_alternate(void *context, struct ca_reply *reply)
 {
 	struct chain_select *selection = context;
@@ -71,7 +71,7 @@ static void on_alternate(void *context, struct ca_reply *reply)
 		look_on(selection);
 }
 
-/* The texts are the reply's: keep what is needed of it.  False: out of memory. */
+/* Copy what is needed of the reply, which owns its texts.  False: out of memory. */
 static bool chain_keep(struct chain_select *selection, const struct ca_reply *reply)
 {
 	selection->first = malloc(reply->body_size + 1);

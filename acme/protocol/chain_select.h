@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Fetching a certificate: the CA offers one chain, and perhaps others beside it (RFC 8555 section
- * 7.4.2), of which the user may prefer one.
+ * Fetching a certificate: the CA offers a default chain and perhaps alternate chains (RFC 8555
+ * section 7.4.2), of which the user may prefer one.
  */
 #ifndef ACME_PROTOCOL_CHAIN_SELECT_H
 #define ACME_PROTOCOL_CHAIN_SELECT_H
@@ -12,15 +12,15 @@ struct ca;
 struct ca_reply;
 struct chain_select;
 
-/* Chains that are looked at beside the first. */
+/* The most alternate chains that are fetched. */
 #define CHAIN_SELECT_ALTERNATES_MAX 8
 
 /*
- * Fetch the chain at `url`; with `preferred`, and when that one's last certificate is not issued by
- * an issuer of this common name, the alternates one by one, until one is.  When none is, the first
- * is taken, with a warning.  `done` is called once, later, unless freed before: body and
- * body_size are the chain, or the failure tells why the first could not be had.  `preferred` (NULL:
- * none) must outlive it.  NULL: out of memory.
+ * Fetch the chain at `url`.  With `preferred`, the last certificate of the chain shall be issued by
+ * an issuer of this common name: otherwise fetch the alternates one by one until one fits.  If none
+ * does, warn and take the default chain.  `done` is called once, later, unless the selection is
+ * freed before: body and body_size are the chain, or the failure says why the default chain could
+ * not be fetched.  `preferred` (NULL: none) must outlive it.  NULL: out of memory.
  */
 struct chain_select *chain_select_start(struct ca *ca, const char *url, const char *preferred,
 					void (*done)(void *context, struct ca_reply *reply),

@@ -17,7 +17,7 @@
 #include "acme/net/loop.h"
 #include "acme/protocol/nonces.h"
 
-/* A CA that refuses nine fresh nonces of ten (Pebble can) is still got through. */
+/* Enough for a CA that refuses nine of ten fresh nonces, as Pebble can. */
 #define NONCE_REFUSALS_MAX 100
 
 struct ca {
@@ -31,7 +31,7 @@ struct ca {
 	struct http_request *connecting;
 	void (*connected)(void *context, struct failure *failure);
 	void *context;
-	struct timer timer; /* tells of a connecting that could not even start */
+	struct timer timer; /* reports, later, that the connection could not start */
 };
 
 struct ca_request {
@@ -42,8 +42,8 @@ struct ca_request {
 	enum ca_answer answer;
 	void (*done)(void *context, struct ca_reply *reply);
 	void *context;
-	struct http_request *exchange; /* the one under way: for a nonce, or the request itself */
-	struct timer timer; /* tells of a failure without one */
+	struct http_request *exchange; /* running: for a nonce, or the POST itself */
+	struct timer timer; /* reports, later, a failure without an HTTP request */
 	struct failure failure;
 	uint32_t nonce_refusals;
 };
@@ -143,7 +143,7 @@ static void on_directory(void *context, const struct http_response *response)
 			failure_set(&failure,
 				    "give the CA's directory URL, such as "
 				    "https://acme-v02.api.letsencrypt.org/directory",
-				    "%s answers, but is not an ACME directory", ca->server);
+				    "%s is not an ACME directory", ca->server);
 	}
 	json_decref(object);
 	connect_finish(ca, &failure);
@@ -191,7 +191,7 @@ static void request_free(struct ca_request *request)
 	free(request);
 }
 
-/* Tell the caller, and be gone. */
+/* Call the caller back and free the request. */
 static void request_finish(struct ca_request *request, struct ca_reply *reply)
 {
 	reply->failure = &request->failure;
@@ -204,11 +204,11 @@ static void on_request_impossible(void *context)
 	request_finish(context, &(struct ca_reply){0});
 }
 
-/* Fail later: callers count on not being called back from within ca_post(). */
+/* Fail from the loop: callers rely on no callback from within ca_post(). */
 static void request_fail(struct ca_request *request, int error, const char *what)
 {
 	if (error == -EIO)
-		failure_set(&request->failure, NULL, "%s: wolfCrypt failed", what);
+		failure_set(&request->failure, NULL, "%s: wolfCrypt reports an error", what);
 	else
 		failure_set_errno(&request->failure, -error, "%s", what);
 	loop_timer_start(ca_loop(request->ca), &request->timer, 0, on_request_impossible, request);
@@ -217,7 +217,7 @@ static void request_fail(struct ca_request *request, int error, const char *what
 static void request_ask_nonce(struct ca_request *request);
 static void request_send(struct ca_request *request, const char *nonce);
 
-/* The next thing to do for a request: get a nonce, or send. */
+/* Send the request, or fetch a nonce for it first. */
 static void request_step(struct ca_request *request)
 {
 	const char *nonce = nonces_take(&request->ca->nonces);
@@ -249,7 +249,7 @@ static void on_nonce(void *context, const struct http_response *response)
 			return;
 		}
 		failure_set(&request->failure, "check --server",
-			    "%s gives no nonce: this CA does not speak ACME as RFC 8555 has it",
+			    "%s gives no nonce, which RFC 8555 requires: this is not an ACME CA",
 			    ca->directory.new_nonce);
 	}
 	request_finish(request, &reply);
@@ -270,7 +270,7 @@ static void request_ask_nonce(struct ca_request *request)
 		request_fail(request, error, "asking for a nonce");
 }
 
-/* A nonce that was refused although it is fresh: RFC 8555 section 6.5. */
+/* Whether the CA refused the nonce, so that the request is sent again (RFC 8555 section 6.5). */
 static bool request_must_repeat(struct ca_request *request, const struct http_response *response,
 				const json_t *object)
 {
@@ -288,9 +288,9 @@ static void request_explain(struct ca_request *request, const struct http_respon
 	else if (response->status < 200 || response->status > 299)
 		problem_explain_response(failure, response, object, request->url);
 	else if (request->answer == CA_ANSWER_OBJECT && !object)
-		failure_set(failure, "try again; if it stays so, tell the CA's operator",
-			    "the answer of %s is not the JSON object that it should be",
-			    request->url);
+		failure_set(failure,
+			    "try again; if that does not help, report this to the CA's operator",
+			    "%s did not answer with a JSON object", request->url);
 }
 
 static void on_request_answer(void *context, const struct http_response *response)

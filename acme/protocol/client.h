@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * One CA: its directory, its nonces, and requests signed by our account there.
- * What RFC 8555 section 6 asks of every request is done here and nowhere else:
- * the signature, the nonce, the retry when the CA refuses the nonce, and the
- * reading of problem documents.
+ * One CA: its directory, its nonces, and requests signed by our account there.  Only this file
+ * does what RFC 8555 section 6 requires of every request: the signature, the nonce, the retry when
+ * the CA refuses the nonce, and the reading of problem documents.
  */
 #ifndef ACME_PROTOCOL_CLIENT_H
 #define ACME_PROTOCOL_CLIENT_H
@@ -25,18 +24,18 @@ struct loop;
 
 /* The CA's answer.  Valid during the callback only; the callback may take `failure` away. */
 struct ca_reply {
-	struct failure *failure; /* empty when the CA did what was asked (2xx) */
-	bool may_pass; /* the failure may pass: no answer, 429, 5xx */
+	struct failure *failure; /* empty when the request succeeded (2xx) */
+	bool may_pass; /* a retry may succeed: no answer, 429, 5xx */
 	struct json_t *object; /* NULL unless the body is a JSON object and the failure empty */
-	const char *body; /* ends in a zero that body_size does not count */
+	const char *body; /* ends with a zero, which body_size does not count */
 	size_t body_size;
 	const char *location; /* a usable URL, or NULL */
-	const char *url; /* that was asked; NULL: there was no answer */
+	const char *url; /* of the request; NULL: there was no answer */
 	const char *const *links; /* values of Link headers, NULL behind the last; or NULL */
 	int64_t retry_after_s; /* 0: none */
 };
 
-/* The targets of the answer's links of this relation, at most `max` new strings.  Returns how many. */
+/* Copy the targets of the reply's links of this relation, at most `max`.  Returns how many. */
 size_t ca_reply_links(char **ret_urls, size_t max, const struct ca_reply *reply,
 		      const char *relation);
 
@@ -57,19 +56,19 @@ struct ca_call {
 };
 
 /*
- * `server` is the directory's URL; `cacert` a PEM file of the only roots to trust its servers by, or
- * NULL for the system's.  `http` must outlive it.  0 or -ENOMEM.
+ * `server` is the directory's URL.  `cacert` is a PEM file with the only roots to trust, or NULL
+ * for the system's roots.  `http` must outlive the CA.  0 or -ENOMEM.
  */
 int ca_new(struct ca **ret_ca, struct http *http, const char *server, const char *cacert);
 
-/* No request may be under way but ca_connect()'s. */
+/* No request may be running except ca_connect()'s. */
 void ca_free(struct ca *ca);
 
 struct loop *ca_loop(const struct ca *ca);
 const char *ca_server(const struct ca *ca);
 const struct directory *ca_directory(const struct ca *ca);
 
-/* The account's key, which stays the caller's, and its URL (copied), or NULL.  0 or -ENOMEM. */
+/* Set the account's key, which the caller keeps, and its URL (copied), or NULL.  0 or -ENOMEM. */
 int ca_set_account(struct ca *ca, struct key *key, const char *account_url);
 struct key *ca_account_key(const struct ca *ca);
 
@@ -77,14 +76,14 @@ struct key *ca_account_key(const struct ca *ca);
 void ca_connect(struct ca *ca, void (*done)(void *context, struct failure *failure), void *context);
 
 /*
- * Get what the CA tells everybody; as http_start() with the CA's trust.  Of `call` only url, done and
- * context are looked at.
+ * Send an unsigned GET: http_start() with the CA's trusted roots.  Only url, done and context of
+ * `call` are used.
  */
 int ca_get(struct ca *ca, struct http_request **ret_request, const struct http_call *call);
 
 /*
- * Send a signed request.  `done` is called once, later, unless cancelled
- * before; the request is gone when it is called.  NULL when out of memory.
+ * Send a signed request.  `done` is called once, later, unless the request is cancelled before; the
+ * request is freed after it returns.  NULL when out of memory.
  */
 struct ca_request *ca_post(struct ca *ca, const struct ca_call *call);
 void ca_cancel(struct ca_request *request);

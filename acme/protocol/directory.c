@@ -17,10 +17,10 @@ static int copy_text(char **ret_text, const char *text)
 	return *ret_text ? 0 : -ENOMEM;
 }
 
-/* Further than any CA has names, or profiles. */
+/* More than the names, or the profiles, of any CA. */
 #define LIST_MAX 32
 
-/* One more in a list; what is too much is left out. */
+/* Append to a list; ignore what exceeds LIST_MAX. */
 static int append_text(char ***list, size_t *count, const char *text)
 {
 	char **longer;
@@ -50,7 +50,7 @@ static int copy_caa_identities(struct directory *directory, const json_t *identi
 	return 0;
 }
 
-/* An object of names and descriptions: draft-ietf-acme-profiles section 3. */
+/* Read an object of names and descriptions: draft-ietf-acme-profiles section 3. */
 static int copy_profiles(struct directory *directory, json_t *profiles)
 {
 	json_t *description;

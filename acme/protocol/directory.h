@@ -12,26 +12,26 @@ struct directory {
 	char *new_nonce;
 	char *new_account;
 	char *new_order;
-	char *key_change; /* NULL: keys are not replaced there */
-	char *revoke_cert; /* NULL: the CA does not revoke */
-	char *renewal_info; /* RFC 9773; NULL: the CA has none */
+	char *key_change; /* NULL: the CA cannot replace account keys */
+	char *revoke_cert; /* NULL: the CA does not revoke by ACME */
+	char *renewal_info; /* RFC 9773; NULL: the CA does not support ARI */
 	char *terms_of_service; /* any text, mostly a URL; NULL: the CA has none */
 	bool external_account_required;
-	char **caa_identities; /* what CAA records call the CA; none: it does not say */
+	char **caa_identities; /* the CA's names in CAA records; empty: the CA gives none */
 	size_t caa_identity_count;
-	char **profiles; /* names of certificate profiles that may be ordered */
+	char **profiles; /* names of the certificate profiles that the CA offers */
 	size_t profile_count;
 };
 
 /*
- * Read the directory object.  0, -ENOMEM, or -EBADMSG when it is no ACME
- * directory; then `directory` is empty.
+ * Read the directory object.  0, -ENOMEM, or -EBADMSG when it is not an ACME directory; on an error
+ * `directory` is empty.
  */
 int directory_read(struct directory *ret_directory, const struct json_t *object);
 /* Whether the CA offers this certificate profile. */
 bool directory_has_profile(const struct directory *directory, const char *name);
 
-/* Their names with commas between, a new string; NULL: none, or no memory. */
+/* The names of the profiles, separated by commas, as a new string; NULL: none, or no memory. */
 char *directory_profiles_text(const struct directory *directory);
 
 void directory_done(struct directory *directory);

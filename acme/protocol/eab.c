@@ -16,7 +16,7 @@
 
 #define FILE_MAX 4096
 
-/* As RFC 8555 asks for: at least 256 bits. */
+/* Refuse a MAC key below 128 bits. */
 #define KEY_MIN 16
 
 int eab_read(struct eab *ret_eab, const char *key_id, const char *key_file, struct failure *failure)
@@ -36,8 +36,8 @@ int eab_read(struct eab *ret_eab, const char *key_id, const char *key_file, stru
 	explicit_bzero(text, size);
 	free(text);
 	if (error || eab.key_size < KEY_MIN) {
-		failure_set(failure, "put the HMAC key that the CA's web site shows into it, alone",
-			    "%s holds no MAC key in base64url", key_file);
+		failure_set(failure, "put only the HMAC key from the CA's web site into this file",
+			    "%s does not contain a MAC key in base64url", key_file);
 		eab_done(&eab);
 		return -1;
 	}

@@ -12,8 +12,8 @@
 #include "acme/util/base64url.h"
 
 /*
- * A public key as a JWK with its members in the order of RFC 7638 section 3.2,
- * so that the same bytes serve for the thumbprint.
+ * Write a public key as a JWK with its members in the order of RFC 7638 section 3.2, so that the
+ * thumbprint can use the same bytes.
  */
 int jws_jwk_new(char **ret_jwk, struct key *key)
 {

@@ -14,7 +14,7 @@ static const char *skip_link_blanks(const char *at)
 	return at + strspn(at, BLANKS);
 }
 
-/* Whether one of the words, with blanks between, is this relation. */
+/* Whether one of the words, separated by blanks, is this relation. */
 static bool has_word(const char *words, size_t length, const char *relation)
 {
 	size_t wanted = strlen(relation), word;
@@ -33,7 +33,7 @@ static bool has_word(const char *words, size_t length, const char *relation)
 	return false;
 }
 
-/* A parameter's value, quoted or not: where it ends; NULL: it never does. */
+/* Skip a parameter's value, quoted or not.  Returns its end; NULL: the quote is not closed. */
 static const char *read_link_value(const char *at, const char **ret_value, size_t *ret_length)
 {
 	const char *end;
@@ -54,7 +54,7 @@ static const char *read_link_value(const char *at, const char **ret_value, size_
 	return end + 1;
 }
 
-/* The parameters behind a link's target; the first "rel" counts.  Where they end; NULL: nonsense. */
+/* Read the parameters after a link's target; the first "rel" counts.  NULL: malformed. */
 static const char *read_parameters(const char *at, const char *relation, bool *ret_matches)
 {
 	const char *name, *value;

@@ -6,9 +6,9 @@
 #include <stddef.h>
 
 /*
- * Take from a header's value the targets of the links of this relation, as absolute URLs: those that are
- * relative are so to `base`.  At most `max` new strings; what cannot be understood ends the
- * reading, as does want of memory.  Returns how many.
+ * Copy from a header's value the targets of the links of this relation, as absolute URLs; relative
+ * ones are relative to `base`.  At most `max` new strings.  A syntax error or lack of memory ends
+ * the reading.  Returns how many.
  */
 size_t link_header_read(char **ret_urls, size_t max, const char *value, const char *relation,
 			const char *base);

@@ -9,7 +9,7 @@ void nonces_add(struct nonces *nonces, const char *nonce)
 {
 	if (!nonce || strlen(nonce) > NONCE_LENGTH_MAX || !base64url_is_valid(nonce))
 		return;
-	/* When full, the oldest goes. */
+	/* When full, drop the oldest. */
 	if (nonces->count == NONCES_MAX) {
 		memmove(nonces->values[0], nonces->values[1],
 			sizeof(nonces->values) - sizeof(nonces->values[0]));

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The nonces that a CA has given and that are not used yet: RFC 8555 section 6.5. */
+/* The unused nonces of a CA: RFC 8555 section 6.5. */
 #ifndef ACME_PROTOCOL_NONCES_H
 #define ACME_PROTOCOL_NONCES_H
 
 #include <stddef.h>
 
 #define NONCE_LENGTH_MAX 256
-#define NONCES_MAX       16 /* as many as requests are usually under way at once */
+#define NONCES_MAX       16 /* about the number of requests that usually run at once */
 
 /* All zero: empty. */
 struct nonces {
@@ -14,10 +14,10 @@ struct nonces {
 	size_t count;
 };
 
-/* Keep one; NULL, what is no nonce (section 6.5.1), and one too many are left out. */
+/* Keep a nonce, unless it is NULL or malformed (section 6.5.1).  When full, drop the oldest. */
 void nonces_add(struct nonces *nonces, const char *nonce);
 
-/* Take the youngest: old ones expire.  NULL when there is none; valid until the next call. */
+/* Take the newest, as old nonces expire.  NULL: there is none.  Valid until the next call. */
 const char *nonces_take(struct nonces *nonces);
 
 #endif

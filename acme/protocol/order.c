@@ -36,7 +36,7 @@ struct order {
 	struct timer timer;
 	char *chain;
 	size_t chain_size;
-	bool replaces; /* newOrder says so */
+	bool replaces; /* send "replaces" with newOrder */
 	struct failure failure;
 };
 
@@ -58,7 +58,7 @@ static void order_fail_for_memory(struct order *order)
 	order_enter(order, ORDER_FAILED);
 }
 
-/* `call` lacks only what is the same in all of an order's requests. */
+/* Send `call`; fills in the members that all of an order's requests share. */
 static void order_post(struct order *order, struct ca_call *call,
 		       void (*done)(void *context, struct ca_reply *reply))
 {
@@ -69,11 +69,11 @@ static void order_post(struct order *order, struct ca_call *call,
 		order_fail_for_memory(order);
 }
 
-/* Keep a copy of the URL; false when it is missing (or memory is): the order has failed. */
+/* Keep a copy of the URL.  False: it is missing, or out of memory, and the order has failed. */
 static bool keep_url(struct order *order, char **ret_url, const char *url, const char *what)
 {
 	if (!url) {
-		failure_set(&order->failure, "tell the CA's operator",
+		failure_set(&order->failure, "report this to the CA's operator",
 			    "the CA's order lacks its %s", what);
 		order_enter(order, ORDER_FAILED);
 		return false;
@@ -85,7 +85,7 @@ static bool keep_url(struct order *order, char **ret_url, const char *url, const
 	return *ret_url;
 }
 
-/* --- polling and the states after the authorizations --------------------------------- */
+/* --- polling, finalizing and downloading --------------------------------------------- */
 
 static void order_follow(struct order *order, const struct ca_reply *reply);
 static void order_look_up(void *context);
@@ -93,7 +93,7 @@ static void order_create(void *context);
 
 static void on_polled(void *context, struct ca_reply *reply);
 
-/* Get the order's state. */
+/* Fetch the order's state. */
 static void order_poll(void *context)
 {
 	struct order *order = context;
@@ -108,7 +108,7 @@ static void ask_later(struct order *order, int64_t pause_ms, struct failure *fai
 				 order_poll, order);
 		return;
 	}
-	failure_set(failure, "try again later", "the CA has not finished the order within %d s: %s",
+	failure_set(failure, "try again later", "the CA did not finish the order within %d s: %s",
 		    BACKOFF_DEADLINE_S, order->url);
 	order_fail(order, failure);
 }
@@ -134,7 +134,7 @@ static void on_chain(void *context, struct ca_reply *reply)
 	struct order *order = context;
 
 	if (failure_is_set(reply->failure)) {
-		/* What has been issued can be fetched again. */
+		/* The certificate is issued, so fetch it again later. */
 		if (reply->may_pass)
 			order_enter(order, ORDER_ISSUING);
 		chain_select_free(order->chains);
@@ -155,8 +155,8 @@ static void on_chain(void *context, struct ca_reply *reply)
 static void order_download(struct order *order, const char *url)
 {
 	if (!url) {
-		failure_set(&order->failure, "tell the CA's operator",
-			    "the CA calls the order valid, but names no certificate");
+		failure_set(&order->failure, "report this to the CA's operator",
+			    "the CA says that the order is valid, but gives no certificate URL");
 		order_enter(order, ORDER_FAILED);
 		return;
 	}
@@ -177,7 +177,7 @@ static void on_finalized(void *context, struct ca_reply *reply)
 		order_enter(order, ORDER_ISSUING);
 		order_follow(order, reply);
 	} else if (reply->may_pass) {
-		/* Whether the CA has heard of it is for the order's status to tell. */
+		/* The order's status will say whether the CA got the request. */
 		order_enter(order, ORDER_PREPARING);
 		on_polled(order, reply);
 	} else {
@@ -208,11 +208,11 @@ static void order_explain_invalid(struct order *order, const json_t *object, con
 		problem_explain(&order->failure, problem);
 	else
 		failure_set(&order->failure, "run this again for a new order",
-			    "the CA says that the order is %s, and not why", status);
+			    "the CA says that the order is %s, and gives no reason", status);
 	order_enter(order, ORDER_FAILED);
 }
 
-/* RFC 8555 section 7.1.6: go where the order's status leads, once it is authorized. */
+/* Act on the order's status after the authorizations: RFC 8555 section 7.1.6. */
 static void order_follow(struct order *order, const struct ca_reply *reply)
 {
 	const char *status = json_read_string(reply->object, "status");
@@ -235,11 +235,11 @@ static void order_follow(struct order *order, const struct ca_reply *reply)
 
 /* --- the authorizations ---------------------------------------------------------------- */
 
-/* All are final: every failed name is explained, so that one run shows all that is wrong. */
+/* All authorizations have ended.  Each failed one has its own reason, so one run shows them all. */
 static void conclude_authorizations(struct order *order, size_t failed)
 {
 	if (failed) {
-		failure_set(&order->failure, NULL, "%zu of %zu names could not be validated",
+		failure_set(&order->failure, NULL, "the CA could not validate %zu of %zu names",
 			    failed, order->authorization_count);
 		order_enter(order, ORDER_FAILED);
 		return;
@@ -253,7 +253,7 @@ static void on_authorization_changed(void *context)
 	struct order *order = context;
 	size_t i, valid = 0, failed = 0;
 
-	/* Those of an order that has failed otherwise go on until it is freed. */
+	/* After another failure of the order its authorizations still run until it is freed. */
 	if (order->state != ORDER_AUTHORIZING)
 		return;
 	for (i = 0; i < order->authorization_count; i++) {
@@ -272,7 +272,7 @@ static void order_authorize(struct order *order, const json_t *urls)
 	const char *url;
 
 	if (count == 0 || count > CSR_NAMES_MAX) {
-		failure_set(&order->failure, "tell the CA's operator",
+		failure_set(&order->failure, "report this to the CA's operator",
 			    "the CA's order has %zu authorizations", count);
 		order_enter(order, ORDER_FAILED);
 		return;
@@ -280,7 +280,7 @@ static void order_authorize(struct order *order, const json_t *urls)
 	for (i = 0; i < count; i++) {
 		url = json_string_value(json_array_get(urls, i));
 		if (!url || !url_is_usable(url)) {
-			failure_set(&order->failure, "tell the CA's operator",
+			failure_set(&order->failure, "report this to the CA's operator",
 				    "an authorization of the CA's order is no https URL");
 			order_enter(order, ORDER_FAILED);
 			return;
@@ -295,9 +295,9 @@ static void order_authorize(struct order *order, const json_t *urls)
 	order_enter(order, ORDER_AUTHORIZING);
 }
 
-/* --- the beginning ---------------------------------------------------------------------- */
+/* --- creating or resuming an order ------------------------------------------------------ */
 
-/* Go on with an order from its object: a new one, or one of before. */
+/* Start from the order object, of a new order or of an earlier one. */
 static void order_begin(struct order *order, const char *url, const struct ca_reply *reply)
 {
 	const json_t *object = reply->object;
@@ -327,7 +327,7 @@ static void on_created(void *context, struct ca_reply *reply)
 		order_begin(order, reply->location, reply);
 	} else if (order->replaces && reply->failure->problem &&
 		   !problem_is(reply->failure->problem, "rateLimited")) {
-		/* RFC 9773 section 5: replaced already; or the CA does not find it, as Pebble at times. */
+		/* RFC 9773 section 5: replaced already, or unknown to the CA. */
 		order->replaces = false;
 		order_create(order);
 	} else {
@@ -351,7 +351,7 @@ static json_t *identifiers_to_json(const struct order_options *options)
 	return NULL;
 }
 
-/* The profile to be named; NULL: none, or the failure tells that the required one is not offered. */
+/* The profile to request; NULL: none, or, with the failure set, the CA lacks the required one. */
 static const char *choose_profile(struct order *order)
 {
 	const struct directory *directory = ca_directory(order->options->ca);
@@ -364,7 +364,7 @@ static const char *choose_profile(struct order *order)
 	if (directory_has_profile(directory, required))
 		return required;
 	offered = directory_profiles_text(directory);
-	failure_set(&order->failure, "choose one of these, or leave the profile to the CA",
+	failure_set(&order->failure, "choose one of these, or leave out --required-profile",
 		    "the CA has no certificate profile '%s'; it offers: %s", required,
 		    offered ? offered : "none");
 	free(offered);
@@ -412,7 +412,7 @@ static void on_found(void *context, struct ca_reply *reply)
 			loop_timer_start(ca_loop(order->options->ca), &order->timer,
 					 (uint64_t)pause_ms, order_look_up, order);
 	} else if (failure_is_set(reply->failure) || !status || strcmp(status, "invalid") == 0) {
-		/* The CA has forgotten it, or given it up. */
+		/* The CA does not know the order any more, or has ended it: create a new one. */
 		order_create(order);
 	} else {
 		order_begin(order, order->options->resume_url, reply);

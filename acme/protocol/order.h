@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * One order, from newOrder to the certificate chain: RFC 8555 section 7.4.  All
- * of its authorizations are worked on at once.  Many orders may be under way on
- * one loop.  An order that a killed process made continues from wherever it is; when
- * the CA no longer knows it, or has given it up, a new one is made.
+ * One order, from newOrder to the certificate chain: RFC 8555 section 7.4.  Its authorizations run
+ * at the same time, and many orders may run on one loop.  An order of a killed process resumes from
+ * its current state; if the CA no longer knows it, or has ended it, a new order replaces it.
  */
 #ifndef ACME_PROTOCOL_ORDER_H
 #define ACME_PROTOCOL_ORDER_H
@@ -26,50 +25,51 @@ enum order_state {
 	ORDER_AUTHORIZING,
 	ORDER_PREPARING, /* all authorizations are valid; the CA has not yet said "ready" */
 	ORDER_FINALIZING,
-	ORDER_ISSUING, /* the CA is at work on the certificate */
+	ORDER_ISSUING, /* the CA is issuing the certificate */
 	ORDER_DOWNLOADING,
 	ORDER_DONE,
 	ORDER_FAILED,
 };
 
-/* What is to be ordered; what it points to must outlive the order. */
+/* What to order; what it points to must outlive the order. */
 struct order_options {
 	struct ca *ca; /* with an account */
 	struct challenge_table *table;
 	struct selfcheck *selfcheck; /* NULL: none */
-	const struct paths *paths; /* where what came for the names is told */
+	const struct paths *paths; /* of the responder's evidence */
 	const struct identifier *identifiers;
 	size_t identifier_count; /* 1 to CSR_NAMES_MAX */
 	const uint8_t *csr; /* DER, for these names; its key is already on the disk */
 	size_t csr_size;
-	const char *replaces; /* the certificate it is to replace: RFC 9773 section 5; or NULL */
+	const char
+		*replaces; /* ARI identifier of the old certificate: RFC 9773 section 5; or NULL */
 	const struct certificate_settings *settings;
-	const char *resume_url; /* an earlier order for the same key; NULL: a new one */
-	/* Called once as soon as order_url() is known, before anything that follows from it. */
+	const char *resume_url; /* an earlier order for the same key; NULL: create a new one */
+	/* Called once when order_url() is known, before the next request. */
 	void (*created)(void *context, struct order *order);
 	/* Called at each change of the order or of an authorization; DONE and FAILED come once. */
 	void (*changed)(void *context, struct order *order);
 	void *context;
 };
 
-/* Set off.  `changed` is first called after this returns.  NULL: out of memory. */
+/* Start an order.  `changed` is first called after this returns.  NULL: out of memory. */
 struct order *order_new(const struct order_options *options);
 
-/* In any state: whatever is armed is disarmed.  Not from within `changed`. */
+/* Free the order in any state, and disarm its names.  Not from within `changed`. */
 void order_free(struct order *order);
 
 enum order_state order_state(const struct order *order);
 
-/* NULL before the CA has told it. */
+/* NULL until the CA has given it. */
 const char *order_url(const struct order *order);
 
 /* Why it failed.  When authorizations failed, each has its own reason too. */
 const struct failure *order_failure(const struct order *order);
 
-/* The CA's authorizations, in its order; NULL at the end. */
+/* The authorizations in the CA's sequence; NULL after the last. */
 const struct authorization *order_authorization(const struct order *order, size_t index);
 
-/* The PEM chain of a DONE order, the order's own. */
+/* The PEM chain of a DONE order, which the order owns. */
 const char *order_chain(const struct order *order, size_t *ret_size);
 
 #endif

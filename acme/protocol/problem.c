@@ -10,31 +10,31 @@
 #include "acme/net/http.h"
 #include "acme/util/json.h"
 
-/* A Retry-After beyond this says nothing. */
+/* Ignore a Retry-After above this. */
 #define RETRY_AFTER_SENSIBLE_S (30 * 86400)
 
 #define PROBLEM_PREFIX "urn:ietf:params:acme:error:"
 
-/* How Boulder marks what only other perspectives than its primary one saw. */
+/* Boulder's prefix for an error that only its secondary perspectives saw. */
 #define SECONDARY_PREFIX "During secondary validation: "
 
-/* How Boulder says that it has paused an account, which only its owner can end. */
+/* Boulder's words for a paused account, which only its owner can unpause. */
 #define PAUSED_DETAIL "please visit"
 
 struct explanation {
 	const char *type; /* of the problem, without its prefix; NULL: any */
-	const char *detail; /* a part of the detail, letter case aside; NULL: any */
+	const char *detail; /* a part of the detail, in any case; NULL: any */
 	const char *cause;
 	const char *next_step;
 };
 
 /*
- * The first that fits is taken, so the particular stands before the general.
- * The details are those of Boulder (Let's Encrypt), Pebble and step-ca (Caddy),
- * the last two with Go's words for network errors.
+ * The first match counts, so special cases stand before general ones.  The details are those of
+ * Boulder (Let's Encrypt), Pebble and step-ca (Caddy); the last two use Go's texts for network
+ * errors.
  */
 static const struct explanation explanations[] = {
-	/* The name's addresses: asking for them may be what met a refused connection. */
+	/* DNS first: the lookup itself may be what met a refused connection. */
 	{NULL, "nxdomain", "the name does not exist in the DNS",
 	 "check the spelling; create its A or AAAA record and wait until all name servers have it"},
 	{NULL, "no such host", "the name does not exist in the DNS that the CA asks",
@@ -52,7 +52,7 @@ static const struct explanation explanations[] = {
 	{"dns", NULL, "the CA could not look the name up in the DNS",
 	 "check that the name has an A or AAAA record and that its name servers answer"},
 
-	/* The connection: nothing of ours was reached. */
+	/* The connection: the CA did not reach the responder. */
 	{NULL, "connection refused",
 	 "nothing listens on port 443 at the address that the CA connected to",
 	 "check that the name's A and AAAA records point to this host and that the server on port "
@@ -80,10 +80,10 @@ static const struct explanation explanations[] = {
 	{NULL, "no ipv4 addresses to try", "the name has only IPv6 addresses, and none answered",
 	 "check that the AAAA record points to this host and that port 443 is open over IPv6"},
 	{NULL, "connection reset",
-	 "the connection to port 443 was reset before the validation was through",
+	 "the connection to port 443 was reset before the validation ended",
 	 "look for a firewall or load balancer in front of this host"},
 
-	/* Another server than our responder has answered. */
+	/* Another server answered instead of sidestep-responder. */
 	{NULL, "only speaks http", "the server that answered on port 443 speaks plain HTTP there",
 	 "check that the name's addresses lead to this host and not to another machine or proxy"},
 	{NULL, "first record does not look like a tls",
@@ -122,7 +122,7 @@ static const struct explanation explanations[] = {
 	 "check that the name's A and AAAA records point to this host, that port 443 is open, and "
 	 "that sidestep-responder runs (sidestep status)"},
 
-	/* The kinds of problem that speak for themselves. */
+	/* Validation problems by their type alone. */
 	{"caa", NULL, "a CAA record of the domain forbids this CA to issue",
 	 "allow the CA (and tls-alpn-01, and this account, where the record names methods or "
 	 "accounts), or use a CA that is allowed"},
@@ -134,25 +134,25 @@ static const struct explanation explanations[] = {
 	{"incorrectResponse", NULL, "something else answered the validation",
 	 "stop other ACME clients that use tls-alpn-01 for this name"},
 
-	/* Limits. */
+	/* Rate limits and errors of the CA. */
 	{"rateLimited", PAUSED_DETAIL,
 	 "the CA has paused issuing for this account and name after very many failures",
-	 "visit the address that the CA names; trying again will not help before"},
-	{"rateLimited", NULL, "a limit of the CA is reached", "wait until the time that it names"},
+	 "visit the address that the CA gives; until then, further orders fail"},
+	{"rateLimited", NULL, "a rate limit of the CA is reached",
+	 "wait until the time that the CA gives"},
 	{"serverInternal", NULL, "the CA had an error of its own", "try again later"},
 
 	/* The account. */
 	{"accountDoesNotExist", NULL, "the CA does not know this account (any more)",
 	 "run `sidestep register --agree-tos` with the same --server"},
-	{"externalAccountRequired", NULL,
-	 "the CA wants an account made on its web site (external account binding)",
-	 "get a key id and an HMAC key there, and give them with --eab-kid and "
+	{"externalAccountRequired", NULL, "the CA requires an external account binding",
+	 "get a key id and an HMAC key on its web site, and give them with --eab-kid and "
 	 "--eab-hmac-key-file"},
-	{"alreadyRevoked", NULL, "the certificate is revoked already", "nothing is left to do"},
+	{"alreadyRevoked", NULL, "the certificate is revoked already", "you need do nothing"},
 	{"badRevocationReason", NULL, "the CA does not accept this reason",
 	 "give another --reason, or none"},
-	{"userActionRequired", NULL, "the CA wants you to do something first",
-	 "visit the address that it names, most likely to agree to new terms of service"},
+	{"userActionRequired", NULL, "the CA waits for an action of yours",
+	 "visit the address that the CA gives; most likely you must agree to new terms of service"},
 	{"invalidContact", NULL, "the CA does not accept the contact address", "correct --email"},
 	{"unsupportedContact", NULL, "the CA does not accept this kind of contact",
 	 "correct --email"},
@@ -163,12 +163,13 @@ static const struct explanation explanations[] = {
 	{"unsupportedIdentifier", NULL, "the CA does not issue for this kind of identifier",
 	 "for IP addresses, use a CA or profile that supports them"},
 	{"badCSR", NULL, "the CA does not accept the certificate request",
-	 "read its reason; report it if the names are in order"},
+	 "read the CA's reason; if the names are right, report this as a bug of sidestep"},
 	{"orderNotReady", NULL, "the CA says that the order is not ready", "run this again"},
 	{"badNonce", NULL, "the CA refused every nonce, its own fresh ones too",
-	 "try again later; if it stays so, the CA's servers disagree with each other"},
-	{"unauthorized", "account", "the CA does not let this account do it",
-	 "look whether the account was deactivated; make a new one with `sidestep register`"},
+	 "try again later; if that does not help, report this to the CA's operator"},
+	{"unauthorized", "account", "the CA does not allow this to the account",
+	 "check it with `sidestep show_account`; if it is deactivated, create a new one with "
+	 "`sidestep register`"},
 	{"unauthorized", NULL, "the CA did not get what it expected from this host",
 	 "check that all addresses of the name lead to this host and that no other ACME client "
 	 "answers for it"},
@@ -191,7 +192,7 @@ bool problem_is(const json_t *problem, const char *type)
 
 static const struct explanation *find_explanation(const json_t *problem)
 {
-	static const struct explanation unknown = {NULL, NULL, "the CA refused",
+	static const struct explanation unknown = {NULL, NULL, "the CA refused the request",
 						   "read the CA's reason"};
 	const char *type = problem_type(problem), *detail = json_read_string(problem, "detail");
 	const struct explanation *explanation;
@@ -208,7 +209,7 @@ static const struct explanation *find_explanation(const json_t *problem)
 	return &unknown;
 }
 
-/* The CA sums up: "see subproblems".  One that explains itself says more. */
+/* The first subproblem says more than the summary, which may only be "see subproblems". */
 static const json_t *most_telling(const json_t *problem)
 {
 	const json_t *first = json_array_get(json_object_get(problem, "subproblems"), 0);
@@ -225,11 +226,11 @@ void problem_explain(struct failure *failure, json_t *problem)
 	if (detail && strncmp(detail, SECONDARY_PREFIX, strlen(SECONDARY_PREFIX)) == 0)
 		failure_set(
 			failure,
-			"look for what treats parts of the world differently: a firewall or "
-			"GeoIP block, anycast, or several hosts behind the name of which not all "
-			"run sidestep",
-			"the CA's first validation went well, but not those from other places: "
-			"%s",
+			"look for a firewall or GeoIP block of some parts of the world, for "
+			"anycast, and for several hosts behind the name, of which some lack "
+			"sidestep",
+			"the CA's validation succeeded from its main site, but failed from other "
+			"places: %s",
 			explanation->cause);
 	else
 		failure_set(failure, explanation->next_step, "%s", explanation->cause);
@@ -239,14 +240,14 @@ void problem_explain(struct failure *failure, json_t *problem)
 static void explain_untrusted(struct failure *failure, const struct http_response *response,
 			      const char *url)
 {
-	const char *next_step = "for a private CA, name its root certificate with --cacert FILE; "
+	const char *next_step = "for a private CA, give its root certificate with --cacert FILE; "
 				"for a public one, install the package ca-certificates";
 
 	if (strstr(response->error_text, "expired") ||
 	    strstr(response->error_text, "not yet valid"))
 		next_step =
 			"check this host's clock; if it is right, the CA must renew its server's "
-			"certificate, or, for a private CA, name the right root with --cacert FILE";
+			"certificate; for a private CA, give the right root with --cacert FILE";
 	else if (strstr(response->error_text, "subject name") ||
 		 strstr(response->error_text, "host name"))
 		next_step = "give --server with a host name that is in that certificate";
@@ -261,16 +262,16 @@ void problem_explain_transport(struct failure *failure, const struct http_respon
 
 	switch (response->error) {
 	case HTTP_NOT_RESOLVED:
-		failure_set(failure,
-			    "check --server for a slip, and this host's DNS (/etc/resolv.conf)",
-			    "cannot find the host of %s: %s", url, text);
-		break;
-	case HTTP_NOT_CONNECTED:
 		failure_set(
 			failure,
-			"check that --server has the right host and port, that the CA is up, and "
-			"that no firewall is in between",
-			"cannot connect to %s: %s", url, text);
+			"check the spelling of --server, and this host's DNS (/etc/resolv.conf)",
+			"cannot resolve the host of %s: %s", url, text);
+		break;
+	case HTTP_NOT_CONNECTED:
+		failure_set(failure,
+			    "check the host and port of --server, that the CA is up, and that no "
+			    "firewall blocks this host",
+			    "cannot connect to %s: %s", url, text);
 		break;
 	case HTTP_TIMED_OUT:
 		failure_set(failure, "try again later, or wait longer with --timeout SECONDS",
@@ -280,8 +281,8 @@ void problem_explain_transport(struct failure *failure, const struct http_respon
 		explain_untrusted(failure, response, url);
 		break;
 	case HTTP_CACERT_UNREADABLE:
-		failure_set(failure, "give a readable file of certificates in PEM form to --cacert",
-			    "cannot read the trusted certificates: %s", text);
+		failure_set(failure, "give --cacert a readable file of certificates in PEM",
+			    "cannot read the trusted root certificates: %s", text);
 		break;
 	case HTTP_TLS_FAILED:
 		failure_set(failure, "check that --server names a port that speaks TLS",
@@ -289,12 +290,12 @@ void problem_explain_transport(struct failure *failure, const struct http_respon
 		break;
 	case HTTP_TOO_LARGE:
 		failure_set(failure, "check that --server is the URL of an ACME directory",
-			    "the answer of %s is larger than any that ACME knows", url);
+			    "the answer of %s is larger than any answer of ACME", url);
 		break;
 	case HTTP_ANSWERED:
 	case HTTP_BROKEN:
-		failure_set(failure, "try again; if it stays so, check --server",
-			    "the exchange with %s broke off: %s", url, text);
+		failure_set(failure, "try again; if that does not help, check --server",
+			    "the connection to %s broke off: %s", url, text);
 		break;
 	}
 }
@@ -306,7 +307,7 @@ bool problem_is_pause(const json_t *problem)
 	return detail && strcasestr(detail, PAUSED_DETAIL);
 }
 
-/* The CA says when to come back, which is then the next step: RFC 8555 section 6.6. */
+/* Make the CA's Retry-After the next step: RFC 8555 section 6.6. */
 static void set_wait(struct failure *failure, int64_t retry_after_s)
 {
 	char until[sizeof("2026-11-23 12:00:00 UTC")];
@@ -329,16 +330,16 @@ void problem_explain_response(struct failure *failure, const struct http_respons
 	if (problem && json_read_string(problem, "type"))
 		problem_explain(failure, problem);
 	else if (response->status >= 300 && response->status < 400)
-		failure_set(failure, "if that is right, give it as --server",
-			    "%s does not answer itself, but points to %s", url,
+		failure_set(failure, "if that URL is right, give it as --server",
+			    "%s redirects to %s, and ACME allows no redirect", url,
 			    response->location ? response->location : "nowhere");
 	else if (response->status >= 500 || response->status == 429)
 		failure_set(failure, "try again later",
-			    "the CA is out of order or overloaded: %s answered with status %ld",
-			    url, response->status);
+			    "the CA is down or overloaded: %s answered with status %ld", url,
+			    response->status);
 	else
 		failure_set(failure, "check that --server is the URL of an ACME directory",
-			    "%s answered with status %ld and no ACME explanation", url,
+			    "%s answered with status %ld and without an ACME error", url,
 			    response->status);
 	if ((response->status == 429 || response->status == 503) && !problem_is_pause(problem))
 		set_wait(failure, response->retry_after_s);

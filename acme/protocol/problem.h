@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What went wrong at the CA, in plain words and with a next step: from problem
- * documents (RFC 7807, RFC 8555 section 6.7) and from exchanges that failed.
+ * Explains errors of the CA in plain words, with a next step: from problem documents (RFC 7807,
+ * RFC 8555 section 6.7) and from HTTP requests that failed.
  */
 #ifndef ACME_PROTOCOL_PROBLEM_H
 #define ACME_PROTOCOL_PROBLEM_H
@@ -12,18 +12,18 @@ struct failure;
 struct http_response;
 struct json_t;
 
-/* `response` was no answer at all: say why `url` could not be reached. */
+/* There was no answer: say why `url` could not be reached. */
 void problem_explain_transport(struct failure *failure, const struct http_response *response,
 			       const char *url);
 
-/* An error status; `problem` is its document, or NULL when the body was none. */
+/* Explain an error status; `problem` is its document, or NULL when the body has none. */
 void problem_explain_response(struct failure *failure, const struct http_response *response,
 			      struct json_t *problem, const char *url);
 
-/* A problem document from anywhere: also a challenge's error. */
+/* Explain a problem document, also a challenge's error. */
 void problem_explain(struct failure *failure, struct json_t *problem);
 
-/* Whether the CA has paused the account, which only its owner can end. */
+/* Whether the CA has paused the account, which only its owner can unpause. */
 bool problem_is_pause(const struct json_t *problem);
 
 /* Whether the problem's type is urn:ietf:params:acme:error:`type`. */

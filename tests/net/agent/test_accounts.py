@@ -66,8 +66,8 @@ def test_binding_is_asked_for(ready, binding_pebble):
     ("text", "words"),
     (
         (MAC_KEY[::-1], "the CA says: "),
-        ("not base64url!", "holds no MAC key"),
-        ("", "holds no MAC key"),
+        ("not base64url!", "does not contain a MAC key"),
+        ("", "does not contain a MAC key"),
     ),
 )
 def test_wrong_binding(lab, ready, binding_pebble, text, words):

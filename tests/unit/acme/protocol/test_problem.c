@@ -92,7 +92,7 @@ static void test_secondary(void **state)
 	check(URN "connection",
 	      "During secondary validation: 192.0.2.2: Timeout during connect (likely firewall "
 	      "problem)",
-	      "first validation went well", "GeoIP");
+	      "succeeded from its main site", "GeoIP");
 	check(URN "unauthorized",
 	      "During secondary validation: Cannot negotiate ALPN protocol \"acme-tls/1\" for "
 	      "tls-alpn-01 challenge",
