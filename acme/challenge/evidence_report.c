@@ -20,16 +20,16 @@
 #define US_PER_S  1000000
 #define US_PER_MS 1000
 
-/* --- words ------------------------------------------------------------------------------------ */
+/* --- names and texts -------------------------------------------------------------------------- */
 
 static const struct {
 	const char *name; /* for JSON */
 	const char *text;
 } results[EVIDENCE_RESULTS] = {
 	[EVIDENCE_ANSWERED] = {"answered", "answered with the challenge's certificate"},
-	[EVIDENCE_ALERT] = {"alert", "broken off by the client"},
-	[EVIDENCE_FAILED] = {"failed", "failed in the handshake"},
-	[EVIDENCE_LEFT] = {"left", "left by the client half way"},
+	[EVIDENCE_ALERT] = {"alert", "ended by the client with an alert"},
+	[EVIDENCE_FAILED] = {"failed", "ended by an error in the handshake"},
+	[EVIDENCE_LEFT] = {"left", "closed by the client during the handshake"},
 	[EVIDENCE_DEADLINE] = {"deadline", "not finished by the client in time"},
 };
 
@@ -59,7 +59,7 @@ static const struct {
 
 #define FEATURES (sizeof(features) / sizeof(*features))
 
-/* RFC 8446 section 6.2: those that a validator sends or gets. */
+/* The alerts of RFC 8446 section 6.2 that a validator sends or gets. */
 static const struct {
 	uint8_t code;
 	const char *name;
@@ -124,7 +124,7 @@ static const char *version_text(const struct evidence_record *record)
 	}
 }
 
-/* What another version of the responder may have written. */
+/* False for a record of another version of the responder, with values unknown here. */
 static bool is_understood(const struct evidence_record *record)
 {
 	return record->result < EVIDENCE_RESULTS && record->via < EVIDENCE_VIAS;
@@ -194,9 +194,9 @@ int evidence_report_read(struct evidence_of_name *ret_seen, const struct paths *
 	return 0;
 }
 
-/* --- telling ---------------------------------------------------------------------------------- */
+/* --- as text ---------------------------------------------------------------------------------- */
 
-/* The last connection that was not answered; NULL: there is no record of one. */
+/* The record of the last connection without the right answer; NULL: there is none. */
 static const struct evidence_record *last_failed(const struct evidence_of_name *seen)
 {
 	size_t i = seen->record_count;
@@ -217,25 +217,25 @@ void evidence_report_sum_up(char ret_text[EVIDENCE_REPORT_MAX], const struct evi
 	if (!sum)
 		snprintf(ret_text, EVIDENCE_REPORT_MAX,
 			 "no connection for this challenge came to the responder: the CA never "
-			 "arrived at this host, or was not steered");
+			 "arrived at this host, or its connection was not steered");
 	else if (answered == sum)
 		snprintf(ret_text, EVIDENCE_REPORT_MAX,
-			 "%u connection%s came to this host and got the right answer: what failed "
-			 "went elsewhere or came from other places",
+			 "%u connection%s came to this host and got the right answer: the failed "
+			 "connections went to another host, or never arrived here",
 			 answered, answered == 1 ? "" : "s");
 	else if (failed)
 		snprintf(ret_text, EVIDENCE_REPORT_MAX,
-			 "of %" PRIu64 " connections that came to this host %u got the right "
-			 "answer; the last other, from %s, was %s%s%s",
-			 sum, answered, address_text(failed).text, results[failed->result].text,
+			 "%u of %" PRIu64 " connections that came to this host got the right "
+			 "answer; the last of the others, from %s: %s%s%s",
+			 answered, sum, address_text(failed).text, results[failed->result].text,
 			 failed->result == EVIDENCE_ALERT ? ": " : "",
 			 failed->result == EVIDENCE_ALERT ? alert_text(failed->alert_received).text
 							  : "");
 	else
 		snprintf(ret_text, EVIDENCE_REPORT_MAX,
-			 "of %" PRIu64
-			 " connections that came to this host %u got the right answer",
-			 sum, answered);
+			 "%u of %" PRIu64
+			 " connections that came to this host got the right answer",
+			 answered, sum);
 }
 
 static void show_record(const struct evidence_record *record)
@@ -249,7 +249,8 @@ static void show_record(const struct evidence_record *record)
 	if (record->result == EVIDENCE_ALERT)
 		snprintf(alert, sizeof(alert), ": %s", alert_text(record->alert_received).text);
 	else if (record->result == EVIDENCE_FAILED && record->alert_sent != EVIDENCE_NO_ALERT)
-		snprintf(alert, sizeof(alert), ": we sent %s", alert_text(record->alert_sent).text);
+		snprintf(alert, sizeof(alert), ": the responder sent %s",
+			 alert_text(record->alert_sent).text);
 	output_line("  %s UTC  %s  %s%s  (%s, %s, hello of %u bytes in %u piece%s, %u ms, %u of "
 		    "this kind)",
 		    when, address_text(record).text, results[record->result].text, alert,
@@ -266,7 +267,7 @@ void evidence_report_show(const struct evidence_of_name *seen)
 		if (is_understood(&seen->records[i]))
 			show_record(&seen->records[i]);
 	if (seen->unrecorded)
-		output_line("  and %u more, of which no record was kept", seen->unrecorded);
+		output_line("  and %u more without a record", seen->unrecorded);
 }
 
 /* --- as JSON ---------------------------------------------------------------------------------- */

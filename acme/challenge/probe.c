@@ -22,7 +22,7 @@ struct probe {
 	struct prober *prober;
 	struct validator validator;
 	struct watch watch;
-	struct timer timer; /* until the deadline; then, at once, for telling */
+	struct timer timer; /* first for the deadline, then for the report from the loop */
 	enum outcome outcome;
 	void (*done)(void *context, const struct probe_result *result);
 	void *context;
@@ -57,13 +57,13 @@ static enum probe_kind kind_of(enum outcome outcome)
 	}
 }
 
-/* sidestep-bench speaks of its options in some of its own. */
+/* Replace the texts that name options of sidestep-bench. */
 static const char *text_of(enum probe_kind kind, enum outcome outcome)
 {
 	if (kind == PROBE_PRODUCTION)
 		return "production answered, not the responder";
 	if (kind == PROBE_LOCAL)
-		return "this host could not make the connection";
+		return "this host could not open the connection";
 	return outcome_text(outcome);
 }
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Validating a name as a CA would, over the network: sidestep-bench's validator, with its
- * ClientHello like Go's and its judgement as strict as the strictest CA's, on the agent's
- * event loop.
+ * Validates a name over the network as a CA does: runs common/validator, with a ClientHello like
+ * Go's and checks as strict as the strictest CA's, on the agent's event loop.
  */
 #ifndef ACME_CHALLENGE_PROBE_H
 #define ACME_CHALLENGE_PROBE_H
@@ -21,12 +20,12 @@ struct prober;
 enum probe_kind {
 	PROBE_RIGHT, /* the responder answered, with the right certificate */
 	PROBE_PRODUCTION, /* production answered */
-	PROBE_WRONG_CERTIFICATE, /* acme-tls/1 was answered, not as this challenge wants it */
+	PROBE_WRONG_CERTIFICATE, /* something answered acme-tls/1, but not with this challenge */
 	PROBE_REFUSED, /* nothing listens there */
-	PROBE_UNREACHABLE, /* no way there */
+	PROBE_UNREACHABLE, /* no route */
 	PROBE_TIMED_OUT, /* no answer to the SYN */
 	PROBE_BROKEN_OFF, /* connected, but the handshake did not end */
-	PROBE_LOCAL, /* this host could not even try */
+	PROBE_LOCAL, /* this host could not open the connection */
 	PROBE_KINDS,
 };
 
@@ -35,9 +34,9 @@ struct probe_result {
 	const char *text; /* a sentence; static storage */
 };
 
-/* What probes are made with.  `loop` must outlive it.  0, -ENOMEM or -ENOTSUP. */
+/* Create what all probes share.  `loop` must outlive it.  0, -ENOMEM or -ENOTSUP. */
 int prober_new(struct prober **ret_prober, struct loop *loop);
-/* All probes must be over or cancelled. */
+/* All probes must have ended or be cancelled. */
 void prober_free(struct prober *prober);
 
 struct probe_options {
@@ -51,8 +50,8 @@ struct probe_options {
 };
 
 /*
- * Set off; `options` is copied.  `done` is called once, later, from the loop, unless cancelled
- * before; the probe is gone then.  NULL: out of memory.
+ * Start a probe; `options` is copied.  `done` is called once, later, from the loop, unless the
+ * probe is cancelled before; the probe is freed then.  NULL: out of memory.
  */
 struct probe *probe_start(struct prober *prober, const struct probe_options *options);
 void probe_cancel(struct probe *probe);

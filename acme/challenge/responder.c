@@ -14,9 +14,7 @@
 #define HAVE_CAP_BPF                                                                      \
 	"run this as root, or give the service CAP_BPF (AmbientCapabilities=CAP_BPF and " \
 	"CapabilityBoundingSet=CAP_BPF in its unit)"
-#define BE_ALLOWED                                                                              \
-	"run this as root, or as a user in the group that the responder was given (by default " \
-	"sidestep)"
+#define BE_ALLOWED "run this as root, or as a user in the responder's --group (by default sidestep)"
 
 int responder_check(const struct paths *paths, struct failure *failure)
 {
@@ -28,9 +26,9 @@ int responder_check(const struct paths *paths, struct failure *failure)
 		failure_set(failure, START_IT, "no sidestep-responder is running (looked at %s)",
 			    paths->alive);
 	else if (running == -EACCES)
-		failure_set(failure, BE_ALLOWED, "no permission to look into %s", paths->run);
+		failure_set(failure, BE_ALLOWED, "no permission to read %s", paths->run);
 	else
-		failure_set_errno(failure, -running, "cannot look at %s", paths->alive);
+		failure_set_errno(failure, -running, "cannot check %s", paths->alive);
 	return -1;
 }
 
@@ -43,22 +41,24 @@ void responder_explain_open(struct failure *failure, int error, const struct pat
 			    paths->table, paths->pins);
 		break;
 	case -EPERM:
-		/* That is bpf(2): files are refused by EACCES. */
+		/* EPERM comes from bpf(2); files would give EACCES. */
 		failure_set(failure, HAVE_CAP_BPF,
-			    "the kernel lets this process use no BPF maps: before Linux 5.19 it "
-			    "takes CAP_BPF");
+			    "the kernel does not let this process use BPF maps: before Linux 5.19 "
+			    "it needs CAP_BPF");
 		break;
 	case -EACCES:
 		failure_set(
 			failure, BE_ALLOWED,
-			"no permission for the responder's challenge table (%s, and the maps in "
-			"%s)",
+			"no permission to open the responder's challenge table (%s, and the maps "
+			"in %s)",
 			paths->table, paths->pins);
 		break;
 	case -EPROTO:
-		failure_set(failure, "restart sidestep-responder in the version of this sidestep",
-			    "the challenge table %s is damaged or of another version",
-			    paths->table);
+		failure_set(
+			failure,
+			"install the same version of sidestep and sidestep-responder, and restart "
+			"sidestep-responder",
+			"the challenge table %s is damaged or has another version", paths->table);
 		break;
 	default:
 		failure_set_errno(failure, -error, "cannot open the challenge table %s",
@@ -84,42 +84,45 @@ void responder_explain_publish(struct failure *failure, int error, const char *n
 {
 	switch (error) {
 	case -EPERM:
-		failure_set(failure,
-			    "wait until that one is over, or withdraw the name as that user",
-			    "another user has a challenge pending for %s", name);
+		failure_set(
+			failure,
+			"wait until that challenge has ended, or withdraw the name as that user",
+			"another user has a challenge pending for %s", name);
 		break;
 	case -ENOENT:
-		failure_set(failure, "see `sidestep status`", "%s is not pending", name);
+		failure_set(failure, "list the armed names with `sidestep status`",
+			    "%s is not armed", name);
 		break;
 	case -ENOSPC:
-		failure_set(failure, "wait until others are over, or withdraw names that are stale",
-			    "the challenge table has no room for %s", name);
+		failure_set(failure, "wait until other challenges have ended, or withdraw old ones",
+			    "the challenge table is full: no room for %s", name);
 		break;
 	case -ETIMEDOUT:
-		failure_set(failure,
-			    "find out by `lslocks` which process of the group that may publish it "
-			    "is, and end it",
-			    "another process holds the lock of the challenge table, and does not "
-			    "give it back");
+		failure_set(
+			failure,
+			"find the process with `lslocks` and stop it: it may publish challenges, "
+			"so it is root's or in the responder's group",
+			"another process holds the lock of the challenge table and does not "
+			"release it");
 		break;
 	case -EEXIST:
-		failure_set(failure, "wait until that one is over",
-			    "the hash of %s meets that of another pending name", name);
+		failure_set(failure, "wait until that challenge has ended",
+			    "%s has the same hash as another armed name", name);
 		break;
 	case -ESTALE:
 		failure_set(failure, "run this again",
-			    "the responder has made a new challenge table in the meantime");
+			    "the responder has just created a new challenge table");
 		break;
 	case -EBADMSG:
-		failure_set(failure,
-			    "stop sidestep-responder, run `sidestep-responder --unload`, start it "
-			    "again",
-			    "the challenge table is damaged");
+		failure_set(
+			failure,
+			"stop sidestep-responder, run `sidestep-responder --unload`, and start it "
+			"again",
+			"the challenge table is damaged");
 		break;
 	case -EOPNOTSUPP:
 		failure_set(failure, HAVE_CAP_BPF,
-			    "a kernel before Linux 5.19 lets only processes with CAP_BPF publish "
-			    "challenges");
+			    "before Linux 5.19 only a process with CAP_BPF can publish challenges");
 		break;
 	case -EIO:
 		failure_set(failure, NULL, "cannot sign the challenge certificate for %s", name);

@@ -17,18 +17,18 @@
 #include "common/challenge_cert.h"
 #include "common/identifier.h"
 
-/* On this host an answer takes a millisecond. */
+/* An answer on the same host takes a millisecond. */
 #define TIMEOUT_MS 1000
 #define REST_NS    (UINT64_C(60) * 1000 * 1000 * 1000)
 
 struct selfcheck_run {
-	TAILQ_ENTRY(selfcheck_run) link; /* while it waits for its turn */
+	TAILQ_ENTRY(selfcheck_run) link; /* in `waiting` */
 	struct selfcheck *selfcheck;
 	const struct identifier *identifier;
 	uint8_t digest[CHALLENGE_DIGEST_SIZE];
-	struct probe *probe; /* NULL: it waits, or is not probed */
+	struct probe *probe; /* NULL: it waits, or skips the probe */
 	bool waits;
-	struct timer timer; /* for telling that there was no probe */
+	struct timer timer; /* reports, later, that there was no probe */
 	void (*done)(void *context, const struct probe_result *result);
 	void *context;
 };
@@ -43,7 +43,7 @@ struct selfcheck {
 	bool has_warned;
 };
 
-/* An address that production may listen on: IPv4 rather than IPv6, loopback if need be. */
+/* Choose an address to probe: IPv4 before IPv6, loopback when there is no other. */
 static int find_address(struct dns_address *ret_address)
 {
 	struct dns_address address = {.family = AF_INET, .ipv4.s_addr = htonl(INADDR_LOOPBACK)};
@@ -101,7 +101,7 @@ void selfcheck_free(struct selfcheck *selfcheck)
 	free(selfcheck);
 }
 
-/* --- turns ----------------------------------------------------------------------------------- */
+/* --- running a few probes at a time ---------------------------------------------------------- */
 
 static void call_next(struct selfcheck *selfcheck);
 
@@ -133,8 +133,8 @@ static void on_selfcheck_probed(void *context, const struct probe_result *result
 	if (result->kind != PROBE_RIGHT) {
 		selfcheck->rest_until_ns = loop_clock_ns() + REST_NS;
 		if (!selfcheck->has_warned)
-			output_warning("this host's own port 443 (%s) does not answer for %s as a "
-				       "CA wants it: %s; the CA is asked all the same",
+			output_warning("the self-check of this host's port 443 (%s) for %s found: "
+				       "%s; asking the CA all the same",
 				       dns_address_text(&selfcheck->address).text,
 				       run->identifier->value, result->text);
 		selfcheck->has_warned = true;

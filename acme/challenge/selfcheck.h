@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Probes this host's own port 443 before the CA is told that a name is armed, through the same BPF
- * programs that a CA's connection goes through.  A failed probe stops nothing, as production may
- * listen elsewhere, but it explains a later failure.  All authorizations of a process share one
- * selfcheck, which bounds the cost: a few probes at a time, and a pause after one that did not find
- * the responder.
+ * Probes this host's own port 443 when a name is armed, before the CA knows of it.  The probe takes
+ * the way of a CA's connection through the BPF programs.  A failed probe stops nothing, as
+ * production may listen on another address, but it explains a later failure.  All authorizations of
+ * a process share one selfcheck, which bounds the cost: a few probes at a time, and a pause after a
+ * probe that did not find the responder.
  */
 #ifndef ACME_CHALLENGE_SELFCHECK_H
 #define ACME_CHALLENGE_SELFCHECK_H
@@ -23,13 +23,13 @@ struct probe_result;
 /* `loop` must outlive it.  0, -ENOTSUP or -errno. */
 int selfcheck_new(struct selfcheck **ret_selfcheck, struct loop *loop);
 
-/* All runs must be gone. */
+/* All runs must have ended or be cancelled. */
 void selfcheck_free(struct selfcheck *selfcheck);
 
 /*
  * Probe `identifier`, which must outlive the run and is armed with `digest` (copied).
- * `done` is called once, later, from the loop, unless the run is given back before; it is
- * gone then.  The result is NULL when there was no probe.  NULL: out of memory.
+ * `done` is called once, later, from the loop, unless the run is cancelled before; the run is freed
+ * then.  Its result is NULL when there was no probe.  Returns NULL when out of memory.
  */
 struct selfcheck_run *
 selfcheck_start(struct selfcheck *selfcheck, const struct identifier *identifier,
@@ -37,7 +37,7 @@ selfcheck_start(struct selfcheck *selfcheck, const struct identifier *identifier
 		void (*done)(void *context, const struct probe_result *result), void *context);
 void selfcheck_cancel(struct selfcheck_run *run);
 
-/* Where probes go to, and so come from. */
+/* The address of this host that probes go to, which is also their source. */
 const struct dns_address *selfcheck_address(const struct selfcheck *selfcheck);
 
 #endif

@@ -51,7 +51,7 @@ static int certificate_decode(struct decoded **ret_decoded, const char *pem, siz
 	der_size =
 		wc_CertPemToDer((const byte *)pem, (int)size, decoded->der, (int)size, CERT_TYPE);
 	wc_InitDecodedCert(&decoded->cert, decoded->der, der_size > 0 ? (word32)der_size : 0, NULL);
-	/* Only read: whom to trust is the business of those who use the certificate. */
+	/* Parse without verifying: the users of the certificate decide whom to trust. */
 	if (der_size <= 0 || wc_ParseCert(&decoded->cert, CERT_TYPE, NO_VERIFY, NULL)) {
 		decoded_free(decoded);
 		return -EBADMSG;
@@ -62,7 +62,7 @@ static int certificate_decode(struct decoded **ret_decoded, const char *pem, siz
 
 /* --- chains ------------------------------------------------------------------------------ */
 
-/* The end of the certificate that begins at `begin`: behind its END line; NULL: none. */
+/* The end of the certificate that begins at `begin`: after its END line; NULL: none. */
 static const char *certificate_end(const char *begin, const char *end)
 {
 	const char *found = memmem(begin, (size_t)(end - begin), PEM_END, strlen(PEM_END));
@@ -123,7 +123,7 @@ bool chain_is_issued_by(const struct chain *chain, const char *common_name)
 	if (certificate_decode(&decoded, chain->text + chain->certificates[last].offset,
 			       chain->certificates[last].size))
 		return false;
-	/* As wolfCrypt writes names: /C=US/O=Example/CN=Root. */
+	/* wolfCrypt writes names as /C=US/O=Example/CN=Root. */
 	for (at = decoded->cert.issuer; !found && (at = strstr(at, "/CN="));) {
 		at += strlen("/CN=");
 		found = strncmp(at, common_name, length) == 0 &&
@@ -143,7 +143,7 @@ static bool read_name(struct identifier *ret_identifier, const DNS_entry *entry)
 	if (entry->type == ASN_DNS_TYPE && entry->len > 0 && entry->len < (int)sizeof(text)) {
 		memcpy(text, entry->name, (size_t)entry->len);
 		text[entry->len] = '\0';
-		/* A zero inside would make two names of one. */
+		/* Refuse a zero byte, which would cut the name short. */
 		if (strlen(text) != (size_t)entry->len)
 			return false;
 	} else if (entry->type == ASN_IP_TYPE && entry->len == 4) {
@@ -157,7 +157,7 @@ static bool read_name(struct identifier *ret_identifier, const DNS_entry *entry)
 	return error == IDENTIFIER_OK || error == IDENTIFIER_SINGLE_LABEL;
 }
 
-/* "*." and a domain. */
+/* Keep a wildcard: "*." and a domain. */
 static void note_wildcard(struct certificate *certificate, const DNS_entry *entry)
 {
 	struct identifier domain;
@@ -246,14 +246,14 @@ int certificate_to_base64url(char **ret_text, const char *pem, size_t size)
 	return *ret_text ? 0 : -ENOMEM;
 }
 
-/* Key identifier and serial number; a number in DER has a zero before a highest bit that is set. */
+/* Authority key identifier and serial number; DER puts a zero before a set highest bit. */
 static void make_ari_id(struct certificate *certificate, const DecodedCert *cert)
 {
 	uint8_t serial[CERTIFICATE_SERIAL_MAX + 1] = {0};
 	size_t zeros = cert->serial[0] & 0x80 ? 1 : 0;
 	char *text = certificate->ari_id;
 
-	/* Another size than SHA-1's wolfCrypt would hash. */
+	/* wolfCrypt hashes a key identifier that has not the size of SHA-1. */
 	if (!cert->extAuthKeyIdSet || cert->extAuthKeyIdSz != KEYID_SIZE)
 		return;
 	memcpy(serial + zeros, cert->serial, (size_t)cert->serialSz);
@@ -311,7 +311,7 @@ bool certificate_is_for_key(const char *pem, size_t size, struct key *key)
 		return false;
 	length = (size_t)got;
 	cert = &decoded->cert;
-	/* wolfCrypt keeps more than the BIT STRING's content of some keys: that is the end. */
+	/* For some keys wolfCrypt keeps more than the BIT STRING's content: compare its end. */
 	is_for_key = cert->keyOID == (key_rsa(key) ? RSAk : ECDSAk) && cert->pubKeySize >= length &&
 		     memcmp(cert->publicKey + cert->pubKeySize - length, public, length) == 0;
 	decoded_free(decoded);

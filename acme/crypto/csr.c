@@ -12,7 +12,7 @@
 #include "acme/crypto/key.h"
 #include "common/identifier.h"
 
-#define CSR_DER_MAX (CTC_MAX_ALT_SIZE + 2048) /* RSA-4096: key and signature */
+#define CSR_DER_MAX (CTC_MAX_ALT_SIZE + 2048) /* the names, and key and signature of RSA-4096 */
 
 /* RFC 5280 section 4.2.1.6: GeneralName. */
 #define TAG_SEQUENCE    0x30
@@ -22,7 +22,7 @@
 #define LENGTH_1_BYTE   0x81
 #define SEQUENCE_HEADER 4 /* with a length of two bytes */
 
-/* One name at `out`; an identifier is at most 253 bytes long.  Returns its size. */
+/* Write one name at `out`.  An identifier has at most 253 bytes.  Returns the size. */
 static size_t put_name(uint8_t *out, const struct identifier *identifier)
 {
 	const void *value = identifier->address;
@@ -40,7 +40,7 @@ static size_t put_name(uint8_t *out, const struct identifier *identifier)
 	return used + size;
 }
 
-/* The value of a subjectAltName extension; -E2BIG when it does not fit. */
+/* Write the value of a subjectAltName extension.  0, or -E2BIG when it does not fit. */
 static int put_names(Cert *cert, const struct identifier *identifiers, size_t count)
 {
 	uint8_t name[sizeof(identifiers->value) + 3], *out = cert->altNames;
@@ -54,7 +54,7 @@ static int put_names(Cert *cert, const struct identifier *identifiers, size_t co
 		used += size;
 	}
 	size = used - SEQUENCE_HEADER;
-	/* DER wants the shortest length: slide the names down when a byte or two suffices. */
+	/* DER requires the shortest length: move the names down when one or two bytes suffice. */
 	used = 0;
 	out[used++] = TAG_SEQUENCE;
 	if (size > 0xff) {
@@ -69,7 +69,7 @@ static int put_names(Cert *cert, const struct identifier *identifiers, size_t co
 	return 0;
 }
 
-/* RSA's and P-256's with SHA-256; P-384's with the digest of its own width. */
+/* RSA and P-256 sign with SHA-256; P-384 signs with SHA-384. */
 static int signature_type(const struct key *key)
 {
 	switch (key_type_of(key)) {

@@ -13,7 +13,7 @@ int digest_sha256(uint8_t ret_digest[DIGEST_SIZE], const void *data, size_t size
 int digest_hmac_sha256(uint8_t ret_mac[DIGEST_SIZE], const void *key, size_t key_size,
 		       const char *text);
 
-/* Of several texts, each with its closing zero, so that "a" "bc" and "ab" "c" differ. */
+/* The digest of several texts with their closing zeros, so that "a" "bc" and "ab" "c" differ. */
 int digest_sha256_texts(uint8_t ret_digest[DIGEST_SIZE], const char *const *texts, size_t count);
 
 #endif

@@ -24,7 +24,7 @@ struct key {
 	WC_RNG random;
 };
 
-/* What is special about each type. */
+/* The properties of each key type. */
 static const struct {
 	const char *name;
 	const char *algorithm; /* RFC 7518 section 3.1 */
@@ -48,7 +48,7 @@ static bool is_rsa(enum key_type type)
 
 int key_type_parse(enum key_type *ret_type, const char *text)
 {
-	/* certbot, lego, acme.sh, dehydrated and OpenSSL spell them in these ways. */
+	/* The spellings of certbot, lego, acme.sh, dehydrated and OpenSSL. */
 	static const struct {
 		const char *name;
 		enum key_type type;
@@ -96,7 +96,7 @@ static int key_new(struct key **ret_key, enum key_type type)
 		free(key);
 		return -EIO;
 	}
-	/* For blinding, when signing and when checking. */
+	/* wolfCrypt needs it for blinding, in signatures and in checks. */
 	if (is_rsa(type))
 		wc_RsaSetRNG(&key->rsa, &key->random);
 	else
@@ -142,7 +142,7 @@ enum key_type key_type_of(const struct key *key)
 	return key->type;
 }
 
-/* --- PEM ------------------------------------------------------------------------------- */
+/* --- reading and writing PEM ----------------------------------------------------------- */
 
 static int sign_rsa(struct key *key, const byte *digest, word32 digest_size,
 		    uint8_t ret_signature[KEY_SIGNATURE_MAX])
@@ -157,7 +157,7 @@ static int sign_rsa(struct key *key, const byte *digest, word32 digest_size,
 	return length > 0 ? length : -EIO;
 }
 
-/* Whether what it signs is verified by its public part: then its numbers belong together. */
+/* Whether the public part verifies a signature by the private part: then they belong together. */
 static bool is_sound_rsa(struct key *key)
 {
 	byte digest[WC_SHA256_DIGEST_SIZE] = {0}, signature[KEY_SIGNATURE_MAX];
@@ -173,7 +173,7 @@ static bool is_sound_rsa(struct key *key)
 	return found_size == (int)expected_size && memcmp(found, expected, expected_size) == 0;
 }
 
-/* RFC 5915 allows to leave the public point out: then it is computed. */
+/* RFC 5915 allows a key without its public point: compute the point. */
 static bool decode_ecc(struct key *key, const byte *der, word32 size)
 {
 	word32 index = 0;
@@ -231,7 +231,7 @@ int key_from_pem(struct key **ret_key, const char *pem, size_t size)
 	return error;
 }
 
-/* PKCS #8, into `der`.  Returns its size, or what is not positive. */
+/* Write PKCS #8 into `der`.  Returns its size, or 0 or less on an error. */
 static int encode_rsa(struct key *key, byte der[KEY_DER_MAX])
 {
 	byte plain[KEY_DER_MAX];
@@ -296,7 +296,7 @@ const char *key_algorithm(const struct key *key)
 	return types[key->type].algorithm;
 }
 
-/* A number without leading zeros, to its full width. */
+/* Pad a number to its full width with leading zeros. */
 static void widen_number(uint8_t *ret_number, size_t width, const byte *bytes, word32 size)
 {
 	memset(ret_number, 0, width - size);

@@ -87,7 +87,7 @@ def test_kinds_of_failure(lab, armed):
     assert found["records"][-1]["alert_sent"]
     # Of one address the last of its failures is kept.
     text = armed.agent("status", NAME).stdout
-    for words in ("is armed", "left by the client", "failed in the handshake: we sent "):
+    for words in ("is armed", "closed by the client", "error in the handshake: the responder sent "):
         assert words in text
 
 

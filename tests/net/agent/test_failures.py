@@ -283,7 +283,7 @@ def test_status_without_responder(instance):
 def test_withdraw_unknown_name(ready):
     run = ready.agent("withdraw", NAME)
     assert run.returncode == 1
-    assert "not pending" in run.stderr
+    assert "is not armed" in run.stderr
 
 
 def test_name_of_another_user(ready):
