@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* `sidestep`, the agent and command line: reads the arguments and calls the verb. */
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -46,12 +47,44 @@ static void prepare_process(void)
 	umask(022);
 }
 
+/*
+ * What the service renews as its user, root must not leave files of its own among.  Not in the
+ * list: what changes no file there, and what reads files that only root can.
+ */
+static bool writes_state(enum verb verb)
+{
+	switch (verb) {
+	case VERB_REGISTER:
+	case VERB_UPDATE_ACCOUNT:
+	case VERB_ROLLOVER:
+	case VERB_CERTONLY:
+	case VERB_RENEW:
+	case VERB_RUN:
+	case VERB_REVOKE:
+	case VERB_DELETE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int become_owner(const struct arguments *arguments, struct failure *failure)
+{
+	int error =
+		writes_state(arguments->verb) ? process_become_owner(arguments->paths.state) : 0;
+
+	if (error)
+		failure_set_errno(failure, -error, "cannot become the user that owns %s",
+				  arguments->paths.state);
+	return error;
+}
+
 static int run_verb(const struct arguments *arguments, struct failure *failure)
 {
 	struct settings *settings;
 	int status;
 
-	if (settings_load(&settings, arguments, failure)) {
+	if (become_owner(arguments, failure) || settings_load(&settings, arguments, failure)) {
 		output_fatal(failure);
 		return EXIT_USAGE;
 	}

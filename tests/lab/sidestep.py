@@ -13,7 +13,7 @@ from lab.hosts import BUILD
 
 USER = "nobody"  # the responder's, whose own group is nogroup
 GROUP = "users"  # may publish
-OTHER_GROUP = "games"
+OTHER_USER = OTHER_GROUP = "games"
 # What the responder waits with; unset: its own choice.
 DEFAULT_ENGINE = os.environ.get("SIDESTEP_ENGINE")
 STRANGER = 12345  # a user id that nobody has

@@ -114,3 +114,48 @@ def test_example(tmp_path):
         (conf / "sidestep.conf").write_text(text)
         output = hosts.run(hosts.BUILD / "sidestep", "plan", "--root", tmp_path)
     assert "shop" in output.stdout and "a.example" in output.stdout
+
+
+# --- the units -----------------------------------------------------------------------------------
+
+
+def settings_of(unit):
+    """The lines KEY=VALUE of a unit: {key: [value, ...]}."""
+    found = {}
+    for line in unit.read_text(encoding="utf-8").splitlines():
+        key, separator, value = line.partition("=")
+        if separator and not line.startswith("#"):
+            found.setdefault(key, []).append(value)
+    return found
+
+
+@pytest.mark.row("W7")
+def test_the_agents_sandbox_exists_before_it(installed):
+    """What the agent may write is there when its sandbox is made, whoever starts first."""
+    agent = settings_of(installed / "lib/systemd/system/sidestep.service")
+    made = (installed / "lib/tmpfiles.d/sidestep.conf").read_text(encoding="utf-8")
+    (paths,) = agent["ReadWritePaths"]
+    for path in paths.split():
+        assert path.startswith("/"), "a path that may be missing would stay read-only for ever"
+        state = f"/var/lib/{agent['StateDirectory'][0]}"
+        assert path == state or re.search(rf"(?m)^d {path} 0755 root root ", made)
+    responder = settings_of(installed / "lib/systemd/system/sidestep-responder.service")
+    assert responder["RuntimeDirectory"] == ["sidestep"]
+    assert responder["RuntimeDirectoryPreserve"] == ["yes"]
+
+
+@pytest.mark.row("W4")
+def test_each_has_a_user_of_its_own(installed):
+    """The agent's by its unit, the responder's by itself, and both are made."""
+    agent = settings_of(installed / "lib/systemd/system/sidestep.service")
+    responder = settings_of(installed / "lib/systemd/system/sidestep-responder.service")
+    assert agent["User"] == ["sidestep"] and agent["CapabilityBoundingSet"] == [""]
+    assert "User" not in responder
+    users = re.findall(
+        r"(?m)^u (\S+)", (installed / "lib/sysusers.d/sidestep.conf").read_text(encoding="utf-8")
+    )
+    assert sorted(users) == ["sidestep", "sidestep-responder"]
+    helped = hosts.run(hosts.BUILD / "sidestep-responder", "--help").stdout
+    assert "sidestep-responder." in helped
+    rules = (installed / "share/polkit-1/rules.d/60-sidestep.rules").read_text(encoding="utf-8")
+    assert 'subject.user == "sidestep"' in rules

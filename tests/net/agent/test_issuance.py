@@ -2,6 +2,8 @@
 """Certificates from two CAs, beside each production server."""
 
 import os
+import pwd
+import shutil
 import stat
 
 import pytest
@@ -330,4 +332,18 @@ def test_failing_hook_is_told(lab, dns, pebble, nginx, instance):
     assert run.returncode == 1
     assert "from the hook" in run.stderr
     assert "hook" in run.stderr.lower() and "3" in run.stderr
+    instance.check_certificate(NAME, [NAME])
+
+
+@pytest.mark.row("W4")
+def test_root_works_as_the_owner_of_the_state(lab, nginx, instance, pebble, dns):
+    """The service's user renews what root got: no file of root's is among his."""
+    dns.set(NAME, lab.server.ipv4)
+    instance.start("--group", sidestep.OTHER_GROUP)
+    instance.state.mkdir(parents=True)
+    shutil.chown(instance.state, sidestep.OTHER_USER)
+    run = instance.issue(pebble, NAME)
+    assert run.returncode == 0, run.stderr
+    owners = {path.lstat().st_uid for path in (instance.state, *instance.state.rglob("*"))}
+    assert owners == {pwd.getpwnam(sidestep.OTHER_USER).pw_uid}
     instance.check_certificate(NAME, [NAME])
