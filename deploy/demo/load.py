@@ -18,6 +18,7 @@ import threading
 
 PATIENCE_S = 20
 REPORT_PAUSE_S = 0.2
+ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 class Expected:
@@ -107,13 +108,14 @@ class Load:
         os.replace(f"{self.report_file}.new", self.report_file)
 
     def run(self, threads):
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self.end.set())
+        # Waited for, not handled: a handler may run while its own thread holds the event's lock.
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         workers = [threading.Thread(target=self.work) for _ in range(threads)]
         for worker in workers:
             worker.start()
-        while not self.end.wait(REPORT_PAUSE_S):
+        while signal.sigtimedwait(ENDING, REPORT_PAUSE_S) is None:
             self.report()
+        self.end.set()
         for worker in workers:
             worker.join()
         self.report()

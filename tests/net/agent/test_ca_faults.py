@@ -146,7 +146,7 @@ def test_hostile_answers(stocked, proxy, name):
         proxy.reset(after=answer)
         stocked.set_due(NAME)
         run = renew(stocked, proxy)
-        assert answers and run.returncode in (0, 1), run.stderr
+        assert answers and run.returncode in (0, 1), (kind, run.returncode, run.stderr)
         if run.returncode:
             assert "next:" in run.stderr or "next attempt" in run.stderr, run.stderr
         assert (serial(stocked) == old) == bool(run.returncode), (kind, run.stderr)

@@ -42,17 +42,20 @@ class Trial:
         self.segments = segments  # (offset, bytes) each, in the order of sending
         self.may_be_answered = may_be_answered
         self.connection = None
-        self.deadline = 0
+        self.begun = self.deadline = 0
+        self.is_late = False  # it took so long to send that the server's clocks have run out
 
     def begin(self, client, port):
+        self.begun = time.monotonic()
+        self.deadline = self.begun + PATIENCE_S
         self.connection = client.connect(port)
         self.connection.on_open = self.send
-        self.deadline = time.monotonic() + PATIENCE_S
 
     def send(self):
         self.connection.acknowledge()
         for offset, data in self.segments:
             self.connection.send(offset, data)
+        self.is_late = time.monotonic() - self.begun > clients.LATE_S
         self.connection.expect(self.stream)
 
     @property
@@ -90,24 +93,32 @@ class Bench:
         self.echo = echo_server.Echo(
             self.selector, echo_server.listeners(lab.server, ports=(443, UNWATCHED))
         )
+        self.repeated = 0
         self.clients = [raw_tcp.PacketClient(lab, family) for family in raw_tcp.FAMILIES]
         for client in self.clients:
             self.selector.register(
                 client, selectors.EVENT_READ, lambda client, _: client.receive()
             )
 
-    def turn(self):
-        echo_server.turn(self.selector, 0.02)
+    def turn(self, patience_s=0.02):
+        echo_server.turn(self.selector, patience_s)
         for client in self.clients:
             client.tick()
 
     def run(self, trials, port=443):
-        """Each over both families in turn; how many were answered by the responder."""
-        for number, trial in enumerate(trials):
-            trial.begin(self.clients[number % len(self.clients)], port)
-            if number % 64 == 63:
-                self.finish(trials[: number + 1])
-        self.finish(trials)
+        """Each over both families in turn; how many were answered by the responder.
+
+        Those that this process, on a busy machine, was late with are made again."""
+        waiting = trials
+        for _ in range(clients.ATTEMPTS):
+            for number, trial in enumerate(waiting):
+                trial.begin(self.clients[number % len(self.clients)], port)
+                self.turn(0)
+                if number % 64 == 63:
+                    self.finish(waiting[: number + 1])
+            self.finish(waiting)
+            waiting = [trial for trial in waiting if trial.is_late]
+            self.repeated += len(waiting)
         problems = [problem for trial in trials if (problem := trial.problem())]
         assert not problems, f"{len(problems)} of {len(trials)}:\n" + "\n".join(problems[:10])
         return sum(trial.is_answered for trial in trials)
@@ -238,7 +249,8 @@ def test_undecided_is_counted(bench, instance):
             for number in range(4)
         ]
     )
-    assert instance.counters()["passed_undecided"] == before + 4
+    counted = instance.counters()["passed_undecided"] - before
+    assert 4 <= counted <= 4 + bench.repeated
 
 
 def hellos_of_all_kinds():
