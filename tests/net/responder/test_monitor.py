@@ -4,6 +4,7 @@
 import contextlib
 import ctypes
 import os
+import pathlib
 import socket
 import time
 
@@ -48,12 +49,17 @@ def ptrace(request, thread):
         raise OSError(ctypes.get_errno(), "ptrace")
 
 
+def answering_threads(pid):
+    """All but the first, and but those that the kernel has added for io_uring."""
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        if int(task.name) != pid and not (task / "comm").read_text().startswith("iou-"):
+            yield int(task.name)
+
+
 @contextlib.contextmanager
 def stopped_thread(process):
     """One answering thread stands still; all others of the process go on."""
-    threads = [int(thread) for thread in os.listdir(f"/proc/{process.pid}/task")]
-    thread = max(threads)
-    assert thread != process.pid
+    thread = next(iter(answering_threads(process.pid)))
     ptrace(PTRACE_SEIZE, thread)
     ptrace(PTRACE_INTERRUPT, thread)
     os.waitpid(thread, 0x40000000)  # __WALL
