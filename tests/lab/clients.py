@@ -68,6 +68,7 @@ def handshake(connection, tls, incoming, outgoing):
     while True:
         try:
             tls.do_handshake()
+            connection.sendall(outgoing.read())  # the last of it is ours
             return
         except ssl.SSLWantReadError:
             connection.sendall(outgoing.read())
