@@ -21,6 +21,20 @@ test_packages="libcmocka-dev clang-format cppcheck shellcheck iproute2 iputils-p
 bench_packages=
 [ "${3:-}" != bench ] || bench_packages="uacme sslh libnginx-mod-stream"
 
+# Where dpkg does not know, the things themselves are looked for: programs, libraries, modules.
+missing_things()
+{
+	for program in gcc make clang bpftool pkg-config nginx haproxy openssl gnutls-cli curl nft ethtool; do
+		command -v "$program" >/dev/null || printf 'program:%s ' "$program"
+	done
+	for library in libbpf liburing libcurl jansson libcrypto sqlite3 libcares libidn2 libpsl cmocka; do
+		pkg-config --exists "$library" 2>/dev/null || printf 'library:%s ' "$library"
+	done
+	for module in pytest xdist cryptography scapy; do
+		"${PYTHON:-/usr/bin/python3}" -c "import $module" 2>/dev/null || printf 'python:%s ' "$module"
+	done
+}
+
 missing()
 {
 	for package in $build_packages $test_packages $bench_packages; do
@@ -29,17 +43,24 @@ missing()
 	done
 }
 
-wanted=$(missing)
+if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+	wanted=$(missing_things)
+	if [ -n "$wanted" ]; then
+		echo "setup: these are missing: $wanted" >&2
+		echo "setup: this is no Debian, so install them yourself; there they are the packages" \
+			"$build_packages $test_packages $bench_packages" >&2
+		exit 1
+	fi
+	wanted=
+else
+	wanted=$(missing)
+fi
 if [ -n "$wanted" ]; then
 	if [ "$(id -u)" != 0 ]; then
 		echo "setup: these packages are missing: $wanted" >&2
-		echo "setup: run 'make setup' as root, or install them yourself" >&2
+		echo "setup: run 'make setup' as root, or 'apt-get install' them yourself" >&2
 		exit 1
 	fi
-	command -v apt-get >/dev/null || {
-		echo "setup: this is not a Debian; install the like of: $wanted" >&2
-		exit 1
-	}
 	# The tests start servers of their own: an installed one must not start
 	# itself and take this machine's ports.
 	policy=/usr/sbin/policy-rc.d
