@@ -2,7 +2,7 @@
 /*
  * The programs under measurement, of one takeover, loaded as the responder does but
  * attached to nothing, with names that are pending.  Runs the classifier by
- * BPF_PROG_TEST_RUN.  Used by classifier.c.
+ * BPF_PROG_TEST_RUN.
  */
 #ifndef SUBJECT_H
 #define SUBJECT_H

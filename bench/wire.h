@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A wire with a host of ours at the far end: a TAP interface, and the frames of a
- * TCP client, made by hand so that each comes exactly when it is wanted.  Used by
- * classifier.c, in a network namespace of its own.
+ * TCP client, made by hand so that each comes exactly when it is wanted.  It needs a
+ * network namespace of its own.
  */
 #ifndef WIRE_H
 #define WIRE_H

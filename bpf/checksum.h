@@ -26,7 +26,7 @@ INLINE __u32 sum_fold(__u64 sum)
 	return (sum & 0xffff) + (sum >> 16);
 }
 
-/* The sum over one chunk of scratch memory, of which `size` bytes are read anew. */
+/* The sum over one chunk of scratch memory, after reading `size` bytes into it. */
 INLINE int chunk_sum(struct __sk_buff *skb, __u8 *chunk, __u32 offset, __u32 size, __u64 *sum)
 {
 	if (load_bytes(skb, offset, chunk, size, SUM_CHUNK_SIZE))

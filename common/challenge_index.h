@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The kernel's half of the challenge table: the pinned maps "challenges", which
- * leads from a name to its slot, and "armed".  Used by challenge_table.c only.
+ * leads from a name to its slot, and "armed".
  */
 #ifndef CHALLENGE_INDEX_H
 #define CHALLENGE_INDEX_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The file of the challenge table: its layout, its lock, its slots and which of
- * them are free.  Used by challenge_table.c only, which knows what the slots
- * mean and which are worth keeping.
+ * them are free.  challenge_table.c knows what the
+ * slots mean and which to keep.
  *
  * The file: a page with the header, then slots of one size.  Indices, never
  * pointers.  Slots from the high-water mark on have never been used and take
@@ -60,7 +60,7 @@ struct slots_constants {
 	uint8_t reserved[7];
 };
 
-/* What the holder of the lock changes.  All of it can be made anew from slots and map. */
+/* What the holder of the lock changes.  All of it can be rebuilt from slots and map. */
 struct slots_state {
 	_Atomic uint32_t unclean; /* a writer is at work, or died at it */
 	_Atomic uint32_t last_sequence;
@@ -122,7 +122,7 @@ int slots_take(struct slots *slots, uint32_t *ret_index);
 void slots_give_back(struct slots *slots, uint32_t index);
 
 /*
- * Make the bookkeeping anew: free is what has no bit in `kept` (the lowest bit
+ * Rebuild the bookkeeping: free is what has no bit in `kept` (the lowest bit
  * of the first byte is that of slot 0).
  */
 void slots_reset(struct slots *slots, const uint8_t *kept);

@@ -317,7 +317,7 @@ static void recover_entry(void *context, uint64_t key, const struct steer_challe
 		recovery->grace_until_ns = entry->expires_ns;
 }
 
-/* Make everything but the pending names anew.  0 or -errno. */
+/* Rebuild everything but the pending names.  0 or -errno. */
 static int recover(struct challenge_table *table)
 {
 	struct recovery recovery = {.table = table, .now_ns = challenge_clock_ns()};

@@ -30,8 +30,8 @@ const char *conn_stat_name(enum conn_stat stat);
 const char *conn_stat_text(enum conn_stat stat);
 
 /*
- * Make the file anew, all zero, with mode 0640 and group `group`; another process that writes one of
- * before goes on with that.  Its descriptor, the caller's, or -errno.
+ * Create the file again, all zero, with mode 0640 and group `group`.  A process that writes to an
+ * earlier file keeps that file.  Its descriptor, the caller's, or -errno.
  */
 int conn_stats_create(const char *path, gid_t group);
 

@@ -35,7 +35,7 @@
 #define BUCKETS        (EVIDENCE_NAMES_MAX / BUCKET_ENTRIES)
 #define LOCK_ATTEMPTS  256
 #define READ_ATTEMPTS  64
-/* Records that stay until the name is armed anew. */
+/* Records that stay until the name is armed again. */
 #define FIRST_RECORDS (EVIDENCE_RECORDS_MAX / 2)
 
 struct header {

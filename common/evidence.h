@@ -9,7 +9,7 @@
  * is kept; of one name EVIDENCE_RECORDS_MAX records, one an address and outcome,
  * however often it comes; of one network (IPv4 /24, IPv6 /48)
  * EVIDENCE_NETWORK_MAX.  The first half of a name's records stays until the name is
- * armed anew; in the second half a record gives way after EVIDENCE_REST_US.  What
+ * armed again; in the second half a record gives way after EVIDENCE_REST_US.  What
  * gets no record is counted.
  */
 #ifndef EVIDENCE_H

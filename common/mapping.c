@@ -45,7 +45,7 @@ static void handle_bus_error(int signal, siginfo_t *info, void *context)
 	errno = saved_errno;
 }
 
-/* For each mapping anew: somebody else may have put a handler of theirs there. */
+/* Install it again for each mapping: other code may have replaced the handler. */
 static void install_handler(void)
 {
 	static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Telling systemd how the service is, as sd_notify(3) describes it.  Used by both daemons. */
+/* Telling systemd how the service is, as sd_notify(3) describes it. */
 #ifndef NOTIFY_H
 #define NOTIFY_H
 

@@ -6,8 +6,9 @@
 #include <sys/types.h>
 
 /*
- * Make a file anew, filled by `fill` (0 or -errno), with `mode` and group `group`, in place of one of
- * before, which whoever has it open keeps.  Its descriptor, the caller's, or -errno.
+ * Create a file, filled by `fill` (0 or -errno), with `mode` and group `group`.  It replaces an
+ * earlier file; a process that has that one open keeps it.  Returns its descriptor, which the
+ * caller closes, or -errno.
  */
 int shared_file_make(const char *path, gid_t group, mode_t mode, int (*fill)(int fd, void *context),
 		     void *context);

@@ -3,8 +3,7 @@
  * The programs' places in the kernel: the network namespace's sk_lookup hook
  * and an interface's ingress.  Programs and links are pinned, filters stay by
  * themselves, and so all of them outlive the process that attached; the next
- * one replaces the programs in place.  Used by interfaces.c, steer.c and
- * upgrade.c.
+ * one replaces the programs in place.
  */
 #ifndef ATTACHMENT_H
 #define ATTACHMENT_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the machine must offer before a responder can work there.  Used by main.c. */
+/* What the machine must offer before a responder can work there. */
 #ifndef CHECK_H
 #define CHECK_H
 

@@ -2,7 +2,7 @@
 /*
  * One classifier as a filter of an interface's clsact qdisc (tc-bpf(8)): how to
  * attach on kernels without TCX, before 6.6.  Filters outlive whoever attached
- * them.  Used by attachment.c.
+ * them.
  */
 #ifndef CLSACT_H
 #define CLSACT_H
@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 /*
- * Attach the program, in one step in the place of an earlier one of ours.
+ * Attach the program, in one step in place of an earlier one of Sidestep's.
  * *ret_made_qdisc tells whether the interface had no clsact qdisc before.  0 or -errno.
  */
 int clsact_attach(int ifindex, int program_fd, bool *ret_made_qdisc);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Going into the background, in such a way that who started the responder
- * learns whether it came up, and why not.  Used by main.c.
+ * learns whether it came up, and why not.
  */
 #ifndef DAEMON_H
 #define DAEMON_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Tells the evidence (common/evidence.h) what came of a connection.  Used by worker.c. */
+/* Tells the evidence (common/evidence.h) what came of a connection. */
 #ifndef EVIDENCE_RECORD_H
 #define EVIDENCE_RECORD_H
 

@@ -23,7 +23,7 @@ struct claim {
 	uint32_t version;
 };
 
-/* The answer, which carries the lock, the socket for successors, and that for who asks. */
+/* The answer, which carries the lock, the successors' socket and the status socket. */
 struct greeting {
 	uint32_t version;
 	uint32_t threads; /* so many messages follow, each of a thread's listeners */

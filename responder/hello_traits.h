@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What kind of client a ClientHello tells of, for evidence.  Pure.  Used by conn.c. */
+/* What kind of client a ClientHello tells of, for evidence.  Pure. */
 #ifndef HELLO_TRAITS_H
 #define HELLO_TRAITS_H
 

@@ -2,7 +2,7 @@
 /*
  * What on this host keeps connections from being steered, although everything is attached: they
  * never come by the classifier in the form in which it can take them.  README.md lists them
- * under "What it cannot do".  Used by check.c and watch.c.
+ * under "What it cannot do".
  */
 #ifndef HINDRANCES_H
 #define HINDRANCES_H

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A JSON file that everyone may read, replaced as a whole.  Used by
- * status_file.c, programs.c and interfaces.c.
+ * A JSON file that everyone may read, replaced as a whole.
  */
 #ifndef JSON_FILE_H
 #define JSON_FILE_H

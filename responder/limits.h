@@ -2,7 +2,7 @@
 /*
  * Who may have how much.  Decisions only: it makes no system call.  One object
  * for all threads counts the connections of each source; the rest are functions
- * of how full a thread is.  Used by worker.c, owned by server.c.
+ * of how full a thread is.
  */
 #ifndef LIMITS_H
 #define LIMITS_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Whether a server listens in this network namespace: asked by sock_diag(7).  Used by watch.c. */
+/* Whether a server listens in this network namespace: asked by sock_diag(7). */
 #ifndef LISTENING_H
 #define LISTENING_H
 

@@ -140,7 +140,7 @@ struct watchman {
 	int predecessor_fd; /* to its monitor, until it has retired; -1: none */
 	int visitor_fd; /* who has connected and not asked yet; -1: nobody */
 	int successor_fd; /* who has got the handover; -1: nobody */
-	bool retiring; /* the successor answers, and the responder is told so */
+	bool retiring; /* the successor answers, and the responder knows it */
 };
 
 static void close_channel(int *fd)
@@ -260,7 +260,7 @@ static void set_polled(const struct watchman *watchman, struct pollfd polled[POL
 		[POLLED_ADOPTIONS] = adopts(watchman) ? tcp_repair_fd(watchman->repair) : -1,
 		[POLLED_CONTROL] = meets ? watchman->handover->control_fd : -1,
 		[POLLED_VISITOR] = meets ? watchman->visitor_fd : -1,
-		/* Nothing more is heard of it once the responder is told to retire. */
+		/* Stop listening to it after telling the responder to retire. */
 		[POLLED_SUCCESSOR] = watchman->retiring ? -1 : watchman->successor_fd,
 	};
 
@@ -277,7 +277,7 @@ static enum end work_once(struct watchman *watchman)
 		return END_NOT_YET; /* a signal that is ignored */
 	if (adopts(watchman))
 		tcp_repair_work(watchman->repair);
-	/* The visitor first: there may be one more. */
+	/* Take the waiting successor first: there may be another one. */
 	if (polled[POLLED_VISITOR].revents)
 		hear_visitor(watchman);
 	else if (polled[POLLED_CONTROL].revents)

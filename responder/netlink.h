@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Questions to the kernel by netlink(7) that it answers with a list.  Used by clsact.c,
- * listening.c and hindrances.c.
+ * Questions to the kernel by netlink(7) that it answers with a list.
  */
 #ifndef NETLINK_H
 #define NETLINK_H

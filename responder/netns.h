@@ -2,7 +2,6 @@
 /*
  * The network namespace in which the responder works.  Whoever is in it or has a socket in it
  * keeps it alive, with its interfaces and addresses: so do we, and have to let go in time.
- * Used by main.c, steer.c, upgrade.c and watch.c.
  */
 #ifndef NETNS_H
 #define NETNS_H

@@ -2,7 +2,7 @@
 /*
  * Who is at the other end of a connection.  The ring knows it: the kernel tells
  * the address together with each accepted socket, and getpeername(2) that of an
- * adopted one.  Used by all that count or keep where connections come from.
+ * adopted one.
  */
 #ifndef PEER_H
 #define PEER_H

@@ -3,7 +3,6 @@
  * The instance's bpffs and all that is pinned in it: maps, by which the agent
  * reaches what the responder loaded and by which armed names outlive it, and
  * programs and links, which outlive it too, for the next one to take over.
- * Used by steer.c, attachment.c and upgrade.c.
  */
 #ifndef PINS_H
 #define PINS_H
@@ -32,7 +31,7 @@ int pins_open_feed(const struct paths *paths, bool reuse, const struct bpf_objec
  * belong to this network namespace (its inode)?  Then they can be reused.  0 or -errno, logged.
  */
 enum pins_reuse {
-	PINS_NONE, /* all are made anew, and all other pins go */
+	PINS_NONE, /* all maps are created, and all other pins removed */
 	PINS_CONNECTIONS, /* after a responder's death */
 	PINS_RUNNING, /* of a responder that runs */
 };

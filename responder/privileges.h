@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Who the responder is once everything is open, and giving up all else.
- * Used by main.c; check.c asks whether the names exist.
  */
 #ifndef PRIVILEGES_H
 #define PRIVILEGES_H

@@ -28,7 +28,7 @@ const char *takeover_name(enum takeover takeover)
 
 /* --- what the kernel has ------------------------------------------------------- */
 
-/* libbpf's own words are for who debugs the programs; errors are told by the caller. */
+/* libbpf's messages are for developers of the programs; the caller reports errors. */
 static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
 {
 	char line[1024];

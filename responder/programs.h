@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The built-in BPF programs: which of them this kernel can run, and loading
- * them.  The only user of the BPF skeletons.  Used by steer.c and upgrade.c.
+ * them.  The only user of the BPF skeletons.
  */
 #ifndef PROGRAMS_H
 #define PROGRAMS_H

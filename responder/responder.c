@@ -52,7 +52,7 @@ static bool handle_signals(const struct responder *responder)
 	return false;
 }
 
-/* For who asks by `sidestep status`; what cannot be written now is written the next time. */
+/* For `sidestep status`; what cannot be written now is written the next time. */
 static void write_conn_stats(struct responder *responder)
 {
 	uint64_t counts[CONN_STATS];

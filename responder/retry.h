@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * When to try again what fails, or what does not last: at once, then after pauses that
- * double up to a minute.  Used by interfaces.c and watch.c.
+ * double up to a minute.
  */
 #ifndef RETRY_H
 #define RETRY_H

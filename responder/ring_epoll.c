@@ -472,7 +472,7 @@ static void on_wake(struct epoll_ring *ring, ring_handler *handler, void *owner)
 	const struct ring_event event = {.operation = RING_WAKE};
 	uint64_t count;
 
-	/* Read before the handler looks at what it was woken for: a later wake is reported anew. */
+	/* Read before the handler looks at what it was woken for: a later wake is reported again. */
 	if (read(ring->base.wake_fd, &count, sizeof(count)) == sizeof(count))
 		handler(owner, &event);
 }

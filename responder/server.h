@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* All threads that answer (worker.h), as one.  Used by service.c. */
+/* All threads that answer (worker.h), as one. */
 #ifndef SERVER_H
 #define SERVER_H
 

@@ -2,7 +2,7 @@
 /*
  * What the responder says of itself, for `sidestep status`: a JSON object in
  * paths->status that everyone may read.  It outlives the responder: whether
- * one runs is the lock's to say (common/instance.h).  Used by main.c.
+ * one runs is the lock's to say (common/instance.h).
  */
 #ifndef STATUS_FILE_H
 #define STATUS_FILE_H

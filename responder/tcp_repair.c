@@ -257,7 +257,7 @@ int tcp_repair_receive(int receive_fd)
 
 /*
  * The connection is made, or cannot be.  Also in that case its segments are no longer dropped:
- * what the client sends again is then judged anew, or refused.
+ * what the client sends again is then judged again, or refused.
  */
 static void end_adoption(struct tcp_repair *repair, const struct steer_adoption *adoption, int fd,
 			 int err)

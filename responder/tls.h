@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * One TLS-ALPN-01 handshake (RFC 8737) by wolfSSL, from bytes to bytes: it owns
- * no descriptor and never blocks.  Used by conn.c.
+ * no descriptor and never blocks.
  */
 #ifndef TLS_H
 #define TLS_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What the monitor watches on this host and what it does then: ARCHITECTURE.md has
- * the table.  Used by monitor.c.
+ * the table.
  */
 #ifndef WATCH_H
 #define WATCH_H

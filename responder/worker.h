@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * One thread that answers: a ring, a listener of each family, and the
- * connections that it has open.  Used by server.c, which makes as many as there
- * are processors, and from whose thread all functions here are called.
+ * connections that it has open.  server.c creates one for
+ * each processor, and calls all functions here from its own thread.
  */
 #ifndef WORKER_H
 #define WORKER_H

@@ -41,7 +41,7 @@ struct dns {
 	struct timer timer; /* c-ares' next */
 };
 
-/* Known to two: the caller, until it is told or cancels, and c-ares, until it answers. */
+/* Both the caller (until its callback or cancel) and c-ares (until its answer) refer to it. */
 struct dns_query {
 	struct dns *dns;
 	void (*done)(void *context, struct dns_answer *answer);

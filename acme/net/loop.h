@@ -46,7 +46,7 @@ int loop_new(struct loop **ret_loop);
 /* All timers, transfers and watches must be stopped.  Gives the signals back. */
 void loop_free(struct loop *loop);
 
-/* Call `fire` once, `delay_ms` from now; a running timer is set anew. */
+/* Call `fire` once, `delay_ms` from now; a running timer starts again. */
 void loop_timer_start(struct loop *loop, struct timer *timer, uint64_t delay_ms,
 		      void (*fire)(void *context), void *context);
 void loop_timer_stop(struct loop *loop, struct timer *timer);

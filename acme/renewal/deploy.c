@@ -48,7 +48,7 @@ struct deploy {
 
 static void deploy_next(struct deploy *deploy);
 
-/* --- certificates -------------------------------------------------------------------------------- */
+/* --- certificates ----------------------------------------------------------------------------- */
 
 static void fresh_free(struct fresh *fresh)
 {
@@ -169,7 +169,7 @@ void deploy_note_failure(struct deploy *deploy, const struct string_list *identi
 		report_no_memory(deploy, NULL);
 }
 
-/* --- reloading, and going back ------------------------------------------------------------------- */
+/* --- reloading, and going back ---------------------------------------------------------------- */
 
 /* The state knows of the certificate that is in use now, and when the next is tried for. */
 static int note_roll_back(struct deploy *deploy, const struct fresh *fresh)
@@ -190,27 +190,27 @@ static int note_roll_back(struct deploy *deploy, const struct fresh *fresh)
 
 static void roll_back(struct deploy *deploy, const struct fresh *fresh, const char *why)
 {
-	const char *next_step = "mend the server's configuration, then run `sidestep renew "
+	const char *next_step = "correct the server's configuration, then run `sidestep renew "
 				"--force-renewal --cert-name` with its name";
 	struct failure failure = {0};
 	int error = store_roll_back(deploy->options->paths, fresh->name, &failure);
 
 	if (error == -ENOENT) {
-		failure_set(&failure, "mend the server's configuration, then have it reload",
+		failure_set(&failure, "correct the server's configuration, then reload it",
 			    "there is no certificate before this one to go back to: %s", why);
 	} else if (!error) {
 		error = note_roll_back(deploy, fresh);
 		if (error)
 			state_explain(deploy->options->state, error, &failure);
 		failure_set(&failure, next_step,
-			    "the certificate of before is in use again (the new one is in "
+			    "the previous certificate is in use again (the new one is in "
 			    "archive/%s/refused): %s",
 			    fresh->name, why);
 	}
 	report_failure(deploy, fresh->name, &failure);
 }
 
-/* For the certificates of before: what has reloaded already gets them back. */
+/* Reload with the previous certificates the servers that have loaded the new ones. */
 static void on_second_reload_done(void *context, struct failure *failure)
 {
 	struct deploy *deploy = context;
@@ -278,7 +278,7 @@ static uint64_t delay_ms(const struct deploy *deploy)
 	return delay;
 }
 
-/* --- the end ------------------------------------------------------------------------------------- */
+/* --- the end ---------------------------------------------------------------------------------- */
 
 static void on_post_hooks_done(void *context, struct failure *failure)
 {
@@ -338,7 +338,7 @@ bool deploy_finish(struct deploy *deploy)
 	return true;
 }
 
-/* --- as a whole ---------------------------------------------------------------------------------- */
+/* --- as a whole ------------------------------------------------------------------------------- */
 
 int deploy_new(struct deploy **ret_deploy, const struct deploy_options *options)
 {

@@ -6,7 +6,7 @@
  *	reload/                     once for all that came since the last time: when no order is under
  *	                            way any more, and every DEPLOY_DELAY_MAX_S at the latest.  They test
  *	                            a server's configuration and have it reload.  When one fails, the
- *	                            certificates of before are put to use again, and reload/ is run for them
+ *	                            previous certificates are put to use again, and reload/ is run for them
  *	post/                       at the end, also with the names of orders that have failed
  *
  * There is no pre/: what such hooks do, stopping a server, Sidestep never needs.

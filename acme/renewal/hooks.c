@@ -53,7 +53,7 @@ struct hooks {
 
 static void hooks_step(void *context);
 
-/* --- jobs --------------------------------------------------------------------------------------- */
+/* --- jobs ------------------------------------------------------------------------------------- */
 
 static void call_free(struct job *job)
 {
@@ -132,11 +132,12 @@ static void end_job(struct hooks *hooks, struct job *job)
 	call_free(job);
 }
 
-/* --- one program --------------------------------------------------------------------------------- */
+/* --- one program ------------------------------------------------------------------------------ */
 
 static void explain_end(const struct hooks *hooks, const siginfo_t *info, struct failure *failure)
 {
-	const char *next_step = "mend the hook, then run it by hand: the certificate is in place";
+	const char *next_step =
+		"correct the hook, then run it by hand: the certificate is in place";
 
 	if (hooks->is_late)
 		failure_set(failure, next_step, "the hook was ended, as it took more than %d s: %s",
@@ -259,7 +260,7 @@ static int program_start(struct hooks *hooks, const struct job *job, const char 
 	return 0;
 }
 
-/* --- one call ------------------------------------------------------------------------------------ */
+/* --- one call --------------------------------------------------------------------------------- */
 
 static int is_program(const struct dirent *entry)
 {
@@ -343,7 +344,7 @@ static void hooks_step(void *context)
 		end_job(hooks, job);
 }
 
-/* --- as a whole ---------------------------------------------------------------------------------- */
+/* --- as a whole ------------------------------------------------------------------------------- */
 
 int hooks_new(struct hooks **ret_hooks, struct loop *loop, const struct paths *paths)
 {

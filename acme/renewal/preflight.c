@@ -21,7 +21,7 @@
 #define METHOD       "tls-alpn-01"
 #define RECORD_SHOWN 200
 #define OWN_WAY_OUT                                                                             \
-	"if the CA asks another DNS than this host does, name it by --resolver, or go on with " \
+	"if the CA uses another DNS than this host, give it with --resolver, or continue with " \
 	"--no-preflight"
 
 struct item {

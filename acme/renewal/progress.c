@@ -33,7 +33,7 @@ static const char *order_text(enum order_state state)
 	case ORDER_DOWNLOADING:
 		return "downloading the certificate";
 	default:
-		/* What follows at once, or is told otherwise. */
+		/* No line: another state follows at once, or other code reports it. */
 		return NULL;
 	}
 }

@@ -59,10 +59,11 @@ void state_explain(const struct state *state, int error, struct failure *failure
 	case 0:
 		return;
 	case -EBADMSG:
-		failure_set(failure,
-			    "move it away, with its -wal and -shm, and run this again: it is made "
-			    "anew from the certificates in live/",
-			    "the database %s is damaged", state->path);
+		failure_set(
+			failure,
+			"move it away, with its -wal and -shm files, and run this again: sidestep "
+			"rebuilds it from the certificates in live/",
+			"the database %s is damaged", state->path);
 		return;
 	case -EBUSY:
 		failure_set(failure, "see which sidestep is at work (fuser names it), or wait",

@@ -130,9 +130,9 @@ int state_lineage_delete(struct state *state, int64_t id);
 int state_lineage_count(struct state *state, int64_t *ret_count);
 
 /*
- * Read a source (a domains.txt) anew: between these two every state_set_spec() says that a
- * lineage is still wanted, and state_source_end() retires the source's others and tells
- * how many.  Both within one batch.
+ * Read a source (a domains.txt) again.  Between these two calls every state_set_spec() keeps its
+ * lineage; state_source_end() retires the source's other lineages and returns their number.  Both
+ * calls belong into one batch.
  */
 int state_source_begin(struct state *state, const char *source);
 int state_source_end(struct state *state, int64_t *ret_retired);
@@ -248,7 +248,7 @@ int state_lineages(struct state *state,
  */
 int state_newest_not_before(struct state *state, int64_t *ret_not_before_s);
 
-/* --- orders in flight -------------------------------------------------------------------------- */
+/* --- orders in flight ------------------------------------------------------------------------- */
 
 struct state_order {
 	int64_t lineage;
@@ -308,7 +308,7 @@ struct state_attempt {
 int state_attempts(struct state *state, int64_t lineage,
 		   int (*each)(void *context, const struct state_attempt *attempt), void *context);
 
-/* --- limits of CAs ------------------------------------------------------------------------------ */
+/* --- limits of CAs ---------------------------------------------------------------------------- */
 
 /*
  * A bucket of token_bucket.h: the moment, in microseconds of Unix time, at which it is full again.  0:
@@ -326,7 +326,7 @@ int state_hold_read(struct state *state, const char *server, const char *account
 		    int64_t *ret_until_s);
 int state_hold_write(struct state *state, const char *server, const char *account, int64_t until_s);
 
-/* --- configuration files ------------------------------------------------------------------------- */
+/* --- configuration files ---------------------------------------------------------------------- */
 
 /* The fingerprint under which a file was last read; *ret_fingerprint is "" when it never was, and the
  * caller's to free. */

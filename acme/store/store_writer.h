@@ -25,13 +25,13 @@ int store_writer_open(struct store_writer **ret_writer, const struct paths *path
 enum store_writer_found {
 	STORE_WRITER_FAILED = -1, /* `failure` says why */
 	STORE_WRITER_BUSY = -16, /* so does it: another process is at work on the name */
-	STORE_WRITER_NOTHING, /* begin anew: nothing is there, or it cannot be used */
+	STORE_WRITER_NOTHING, /* start from the beginning: nothing is there, or it cannot be used */
 	STORE_WRITER_KEY, /* the key that its order was made for */
 	STORE_WRITER_COMPLETE, /* the certificate, too; it is in use now */
 };
 
 /*
- * Go on with the generation that a killed process has begun.  With STORE_WRITER_KEY *ret_writer and
+ * Resume the generation that a killed process has begun.  With STORE_WRITER_KEY *ret_writer and
  * *ret_key are the caller's, as after store_writer_open().
  */
 enum store_writer_found store_writer_resume(struct store_writer **ret_writer, struct key **ret_key,

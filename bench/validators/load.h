@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The run itself: threads that start validations when they are due, wait for all at
- * once, and count.  Used by main.c, which watches meanwhile.
+ * once, and count.
  */
 #ifndef BENCH_LOAD_H
 #define BENCH_LOAD_H

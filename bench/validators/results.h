@@ -22,7 +22,7 @@ struct results {
 	bool interrupted;
 };
 
-/* The percentiles that are told, and their names in JSON. */
+/* The percentiles of the report, and their names in JSON. */
 #define RESULTS_PERCENTILES 5
 extern const struct results_percentile {
 	double percent;

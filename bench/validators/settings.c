@@ -283,7 +283,7 @@ static void tell_subject(struct parsing *parsing, const char *what, int err,
 		option_wrong(&parsing->error, "%s: %s", what, strerror(-err));
 }
 
-/* 0 or -ENOMEM; what is the user's fault is told. */
+/* 0 or -ENOMEM; prints the user's mistakes. */
 static int conclude_subjects(struct parsing *parsing)
 {
 	struct subjects *subjects;

@@ -225,7 +225,7 @@ show_issuance()
 	steered=$(($(counter steered) - steered))
 
 	say "nginx has reloaded. The page, fetched with nothing trusted but Pebble's root:"
-	# A worker of before the reload may take some connections yet.
+	# An old worker of nginx may still take some connections.
 	wait_until "nginx to serve the new certificate" page_is_trusted "$site" "$server_ipv4"
 	wait_until "$site6 over IPv6" page_is_trusted "$site6" "[$server_ipv6]"
 	wait_until "$server_ipv4 by its address" page_is_trusted "$server_ipv4" "$server_ipv4"

@@ -13,7 +13,7 @@ prefix=${1:?usage: build-wolfssl.sh PREFIX}
 here=$(cd "$(dirname "$0")" && pwd)
 minimum=5.9.2
 
-# What the build depends on; a prefix made from other settings is made anew.
+# What the build depends on; a prefix made from other settings is built again.
 settings="--enable-static --disable-shared --disable-examples --disable-crypttests
 	--enable-sp=yes,4096 --enable-sp-asm --enable-sp-math --enable-intelasm
 	--enable-tls13 --disable-oldtls --disable-psk --disable-dh
@@ -50,7 +50,7 @@ tarball=$(find "$work" -maxdepth 1 -name 'wolfssl_*.orig.tar.*' ! -name '*.asc' 
 
 version=$(basename "$tarball" | sed 's/^wolfssl_//; s/[+~-].*//; s/\.orig\.tar.*//')
 if [ "$(printf '%s\n%s\n' "$minimum" "$version" | sort -V | head -n 1)" != "$minimum" ]; then
-	echo "setup: wolfSSL $version is older than $minimum, which mends CVE-2026-3547;" \
+	echo "setup: wolfSSL $version is older than $minimum, which fixes CVE-2026-3547;" \
 		"name a newer build with WOLFSSL_PREFIX=" >&2
 	exit 1
 fi

@@ -4,7 +4,7 @@
 # Check what can be checked without building: lint.sh C_FILE...
 #
 # The C files for layout, length of functions and cppcheck's findings; every
-# tracked file for its licence line and white space; shell and Python scripts
+# tracked file for its licence line, white space and private words; shell and Python scripts
 # with shellcheck and pyflakes.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -66,6 +66,18 @@ mapfile -t files < <(tracked)
 complain "$(grep -L 'SPDX-License-Identifier: GPL-3.0-or-later' "${files[@]}" |
 	grep -vE '\.(png|svg|json)$' | sed 's/$/: no SPDX line/')"
 complain "$(grep -nIE '[[:blank:]]+$' "${files[@]}" | sed 's/$/: white space at the end/')"
+
+# Private words and phrases: words.txt has each with what to write instead.
+private_words()
+{
+	local expression instead
+	while IFS=$'\t' read -r expression instead; do
+		case $expression in '' | \#*) continue ;; esac
+		git grep -nIwiE "$expression" -- . ':!CHANGELOG.md' ':!LICENSE' ':!tests/MOVED.txt' \
+			':!deploy/setup/words.txt' | sed "s/$/: write '$instead'/"
+	done <deploy/setup/words.txt
+}
+complain "$(private_words)"
 
 # What the command line says reaches others as settings.
 complain "$(tracked 'acme/*.[ch]' | grep -vE '^acme/(cmd/|config/|main\.c)' |

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The text form of a ClientHello vector: bytes with the names of what they are.
 
-Used by capture.py and compose.py, which write tests/data/hello/*.hello; what
-reads them is tests/hello_vectors.c.  The annotations are made from the bytes,
+capture.py and compose.py write tests/data/hello/*.hello with it;
+tests/hello_vectors.c reads those files.  The annotations are made from the bytes,
 so they are right even where a vector is cut short or contradicts itself.
 """
 

@@ -15,7 +15,7 @@ DNS_MANAGEMENT_PORT = 8055
 
 
 class Dns:
-    """pebble-challtestsrv: knows the names that it is told, and no other."""
+    """pebble-challtestsrv: knows only the names that a test gives it."""
 
     def __init__(self, lab):
         self.host = lab.validator

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A proxy in front of a real CA that fails when it is told to.
+"""A proxy in front of a real CA that fails on command.
 
 The CA makes its URLs of the name that it is called by, so with the proxy's they lead here again.
 A fault is a function of one exchange: it may raise what is below, or do anything else, before

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A DNS server for one zone of a few names: resolver.py PORT FILE.
 
-The file is JSON, read anew for each question: {name: {"A": [address, ...], "AAAA": [...],
+The file is JSON, read again for each question: {name: {"A": [address, ...], "AAAA": [...],
 "CAA": [[flags, tag, value], ...]}}.  Any other name does not exist, which
 pebble-challtestsrv cannot say.  A name whose value is null is not answered at all, and one
 whose value is "SERVFAIL" fails.

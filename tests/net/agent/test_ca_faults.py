@@ -224,7 +224,7 @@ def test_cut(ready, proxy):
             run = issue(ready, proxy)
             assert run.returncode == 0, (number, run.stderr)
         check_settled(ready)
-        # Of an order whose making was not answered nobody knows; else it is gone on with.
+        # Nobody knows of an order whose newOrder got no answer; any other order resumes.
         assert proxy.orders() - orders in (1, 2), number
         assert proxy.accounts() == 1
         if not was_cut:
@@ -235,7 +235,7 @@ def test_cut(ready, proxy):
 @pytest.mark.parametrize("moment", ("before", "after"))
 @pytest.mark.slow
 def test_killed_at_request(ready, proxy, moment):
-    """kill -9 while the CA is asked something: gone on with, with the same account and order.
+    """kill -9 during a request to the CA: the next run resumes the same account and order.
 
     A name that was armed then disarms itself: test_lifecycle.py."""
     for number in range(1, REQUESTS_MAX):

@@ -89,7 +89,7 @@ def test_reload(configuration, instance):
 
 
 def snapshot(instance):
-    """All that there is, but for the rehearsal's account."""
+    """All that there is, except the dry run's account."""
     return {
         path: path.read_bytes()
         for path in instance.state.rglob("*")

@@ -71,7 +71,7 @@ def test_answered(lab, armed, takeover, family):
 
 @pytest.mark.each_engine
 def test_kinds_of_failure(lab, armed):
-    """A TLS alert, a client that left, and one that came to nothing, are told apart."""
+    """A TLS alert, a client that left, and one that came to nothing, are different."""
     refuse(lab, lab.server.ipv4)
     found = wait_for_count(armed, "alert")
     assert found["records"][0]["alert_received"] == "unknown_ca"

@@ -74,7 +74,7 @@ def test_order(ready, notes):
 
 
 def test_failing(ready, notes):
-    """It is told; the other hooks are run, and the certificate stays."""
+    """The agent reports it and runs the other hooks; the certificate stays."""
     notes.add("deploy", "1", "#!/bin/sh\necho from the hook\nexit 3\n")
     notes.add("deploy", "2", "#!/bin/sh\nkill -9 $$\n")
     notes.add("deploy", "3", "nonsense without an interpreter\0\n")
@@ -142,7 +142,7 @@ def test_going_back(lab, nginx, ready, notes):
         assert (ready.state / "archive" / name / "refused/privkey.pem").exists()
     assert served(lab) == old[NAMES[0]]
     assert all(entry["at"] > time.time() + 1.9 * DAY_S for entry in ready.succeed("plan")["plan"])
-    # Once it is mended the next renewal goes through.
+    # Once it is corrected the next renewal succeeds.
     nginx.config.write_text(sound)
     again = ("renew", "--force-renewal", "--cert-name", NAMES[0])
     run = ready.agent(*again, env=environment, timeout=120)

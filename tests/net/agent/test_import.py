@@ -150,7 +150,7 @@ def test_own_hook(instance, certbot):
 
 
 def test_left_out(instance, certbot):
-    """What cannot be used is told, each with its reason, and the rest is taken over."""
+    """The import reports what it cannot use, each with its reason, and takes the rest."""
     certbot.add("good.example.org", client_trees.Issued("good.example.org"))
     certbot.add("expired.example.org", client_trees.Issued("expired.example.org", expired=True))
     certbot.add("wild.example.org", client_trees.Issued("wild.example.org", "*.wild.example.org"))

@@ -223,7 +223,7 @@ def test_unknown_key_type(pebble, instance):
     assert "there is no key type 'rsa1024'" in run.stderr and "p256" in run.stderr
 
 
-# --- what lies on disk, and what is told of it -------------------------------------------------
+# --- the files on disk, and the report of them -------------------------------------------------
 
 
 def test_kept_then_renewed(lab, dns, pebble, nginx, instance):
@@ -311,7 +311,7 @@ exec {hosts.SOURCE}/deploy/hooks/nginx
 
 
 def test_hook_refuses_a_broken_configuration(lab, nginx):
-    """nginx goes on with what it has."""
+    """nginx keeps the certificate that it has."""
     broken = nginx.directory / "broken.conf"
     broken.write_text(nginx.config.read_text() + "nonsense;\n")
     hook = hosts.SOURCE / "deploy/hooks/nginx"

@@ -170,7 +170,7 @@ def test_failed_first_time_is_forgotten(lab, dns, stocked, pebble):
 
 
 def test_memory_lost(stocked, pebble):
-    """What the agent knew is made again from the certificates that are there."""
+    """The agent rebuilds its database from the certificates on disk."""
     for path in stocked.state.glob("state.db*"):
         path.unlink()
     output, said = renew(stocked, pebble)
@@ -298,7 +298,7 @@ def start_slow_issue(lab, dns, instance):
 
 
 def test_killed_while_the_authority_validates(lab, dns, nginx, instance):
-    """Agent killed after any request: the same order is gone on with, and no other made."""
+    """Agent killed after any request: the next one resumes the same order and makes no other."""
     pebble, agent = start_slow_issue(lab, dns, instance)
     agent.kill()
     assert not instance.live(NAMES[0]).exists()
@@ -312,7 +312,7 @@ def test_killed_while_the_authority_validates(lab, dns, nginx, instance):
 
 
 def test_stopped_while_the_authority_validates(lab, dns, nginx, instance):
-    """SIGTERM in the middle: nothing stays armed, and `renew` goes on with the order."""
+    """SIGTERM in the middle: nothing stays armed, and `renew` resumes the order."""
     pebble, agent = start_slow_issue(lab, dns, instance)
     assert agent.stop() == 1
     assert "interrupted" in agent.output()

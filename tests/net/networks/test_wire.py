@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The wire that the other tests of this folder use does what it is told, and nothing else."""
+"""The wire that the other tests of this folder use does what the tests ask for, and nothing else."""
 
 import re
 import socket

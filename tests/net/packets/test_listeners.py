@@ -62,7 +62,7 @@ def check_challenge(lab, address):
 
 
 def set_sysctl(host, name, value):
-    """In the host's own network namespace; /proc/sys shows that of who asks."""
+    """In the host's own network namespace; /proc/sys shows that of the reader."""
     with host.entered():
         pathlib.Path("/proc/sys", name).write_text(str(value), encoding="ascii")
 
@@ -131,7 +131,7 @@ def test_fast_open(lab, start, address):
 
 
 def test_mptcp(lab, start, instance, address):
-    """Production with MPTCP: its clients keep it, and plain ones are told apart as ever."""
+    """Production with MPTCP: its clients keep it, and plain ones are steered as ever."""
 
     def listener(family, at):
         with lab.server.entered():

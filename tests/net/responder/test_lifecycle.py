@@ -98,7 +98,7 @@ def test_unload_after_kill(lab, nginx, instance, takeover, attach):
     ids=lambda options: " ".join(options) or "all interfaces",
 )
 def test_successor_of_another_kind(lab, nginx, instance, before, after):
-    """What a killed responder left is replaced, also by one that is told to do otherwise."""
+    """What a killed responder left is replaced, also by one with other options."""
     instance.start(*after)
     wanted = attached.attachments(lab.server)
     instance.responder.stop()
@@ -336,7 +336,7 @@ FORBIDDEN = {"preexec_fn": hosts.forbid_io_uring}
 
 
 def test_io_uring_for_nobody(lab, nginx, instance):
-    """2 does: epoll does the work, and all who ask are told why."""
+    """2 does: epoll does the work, and every report of it says why."""
     checked = instance.run_responder("--check", **FORBIDDEN)
     assert checked.returncode == 0
     instance.start(**FORBIDDEN)

@@ -26,7 +26,7 @@ BULK_SIZE = 64 << 20
 
 
 class Worker(threading.Thread):
-    """Does one thing again and again until it is told to end; finish() tells what went wrong."""
+    """Does one thing again and again until finish(), which says what went wrong."""
 
     def __init__(self, work):
         super().__init__()

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Certificates that are wrong in one thing each.  Every one is made anew and signed by
+ * Certificates that are wrong in one thing each.  Every one is created and signed by
  * OpenSSL after its change, or changed afterwards where the change is of the encoding,
  * so that nothing but the named check can find it.
  */
@@ -46,7 +46,7 @@ static struct verify_expected expected_name(void)
 					digest, time(NULL)};
 }
 
-/* --- making ------------------------------------------------------------------------------------ */
+/* --- making ----------------------------------------------------------------------------------- */
 
 /* An extension of any bytes. */
 static void add_extension(X509 *certificate, const char *oid, bool critical, const void *bytes,
@@ -148,7 +148,7 @@ static void sign(struct draft *draft, struct der *ret_der)
 	EVP_PKEY_free(draft->key);
 }
 
-/* --- changes before the signature ----------------------------------------------------------------- */
+/* --- changes before the signature ------------------------------------------------------------- */
 
 static void version_1(struct draft *draft)
 {
@@ -396,7 +396,7 @@ static void acme_other_digest(struct draft *draft)
 	set_acme(draft->certificate, ACME_OID, true, acme, sizeof(acme));
 }
 
-/* --- changes of the signed DER ------------------------------------------------------------------- */
+/* --- changes of the signed DER ---------------------------------------------------------------- */
 
 /* The outer SEQUENCE's length in three octets where two do: BER. */
 static void length_too_long(struct der *der)
@@ -458,7 +458,7 @@ static void signature_bent(struct der *der)
 	der->bytes[der->size - 1] ^= 1;
 }
 
-/* --- the table ------------------------------------------------------------------------------------ */
+/* --- the table -------------------------------------------------------------------------------- */
 
 static const struct mutation {
 	const char *name;
@@ -568,7 +568,7 @@ static void test_every_verdict_has_a_mutation(void **state)
 	}
 }
 
-/* --- what is right --------------------------------------------------------------------------------- */
+/* --- what is right ---------------------------------------------------------------------------- */
 
 static void assert_ok(const struct der *der, const struct verify_expected *expected)
 {

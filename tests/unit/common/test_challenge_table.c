@@ -688,7 +688,7 @@ static void test_create_replaces_another_table(void **state)
 	assert_int_equal(challenge_table_create(fixture->paths.table, 0, SLOT_COUNT / 2, hash_key),
 			 0);
 	assert_memory_not_equal(hash_key, fixture->hash_key, sizeof(hash_key));
-	/* Who still has the old one open is told so, and arms nothing. */
+	/* A process that still has the old one open gets an error, and arms nothing. */
 	assert_int_equal(publish(fixture, "two.example.com", 1, 300), -ESTALE);
 	assert_int_equal(withdraw(fixture, "www.example.com", 0), -ESTALE);
 

@@ -535,7 +535,7 @@ static void test_damaged_header(void **state)
 	challenge_table_free(table);
 }
 
-/* No byte of a slot can change unnoticed; and publishing again mends it. */
+/* No byte of a slot can change unnoticed; and publishing again repairs it. */
 static void test_damaged_slot(void **state)
 {
 	struct fixture *fixture = *state;

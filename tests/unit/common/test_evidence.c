@@ -315,7 +315,7 @@ static void test_first_ones_stay_in_a_flood(void **state)
 	assert_adds_up(first + 60000);
 	/* The last eight, and each second as many. */
 	assert_in_range(changes, 2 * first, (last_us / EVIDENCE_REST_US + 2) * first);
-	/* Who comes again is told of, whatever the others do. */
+	/* A source that comes again is recorded, whatever the others do. */
 	add(NAME, ARMED_NS, record_of(last_us, 1, 3, 1, EVIDENCE_ANSWERED));
 	assert_int_equal(find(NAME), 0);
 	assert_int_equal(found_of(1, 3, 1, EVIDENCE_ANSWERED)->count, 2);

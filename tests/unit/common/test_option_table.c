@@ -150,7 +150,7 @@ static void test_refusals(void **state)
 		{"--decimal nan", "not 'nan'", NULL},
 		{"--color pink", "--color takes red, green or blue, not 'pink'", NULL},
 		{"--own wrong", "--own takes something else", NULL},
-		/* The first fault is told, and the options behind it are seen. */
+		/* The first fault is reported, and the options after it still count. */
 		{"--number 0 --nonsense", "--number takes", NULL},
 	};
 	struct option_error error;

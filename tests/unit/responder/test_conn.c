@@ -16,7 +16,7 @@
 #define ACME  "acme-tls/1"
 #define SLOTS 4
 
-/* With a key share that is taken at once: two flights of the client's, one of ours. */
+/* With a key share that is taken at once: two flights from the client, one from us. */
 static const struct tls_client_options validator = {
 	.server_name = NAME, .protocols = ACME, .group = WOLFSSL_ECC_X25519};
 

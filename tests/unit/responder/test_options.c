@@ -14,7 +14,7 @@ static int parse(struct options *options, const char *first, const char *second)
 {
 	char *words[] = {"sidestep-responder", (char *)first, (char *)second, NULL};
 
-	optind = 0; /* GNU: begin anew */
+	optind = 0; /* GNU: start again */
 	return options_parse(options, first ? second ? 3 : 2 : 1, words);
 }
 

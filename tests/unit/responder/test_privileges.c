@@ -82,7 +82,7 @@ static int drop_to_user(const struct identity *identity)
 	return 0;
 }
 
-/* What cannot be given up is told. */
+/* A privilege that cannot be given up is an error. */
 static int drop_twice(const struct identity *identity)
 {
 	struct identity other = {.uid = USER + 1, .gid = GROUP, .shared_gid = SHARE};

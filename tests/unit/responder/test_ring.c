@@ -181,7 +181,7 @@ static void test_closes_what_is_under_way(void **state)
 	assert_int_equal(expect(RING_CLOSE).result, 0);
 	assert_true(is_closed(fd));
 	close(fd);
-	/* The slot can be had again. */
+	/* The slot is free again. */
 	for (int i = 0; i < 2 * SLOTS; i++) {
 		fd = connect_client();
 		ring_close(ring, accept_client(), GENERATION);
@@ -190,7 +190,7 @@ static void test_closes_what_is_under_way(void **state)
 	}
 }
 
-/* A reset is told, and a send into it raises no signal. */
+/* A reset is reported, and a send into it raises no signal. */
 static void test_tells_of_a_reset(void **state)
 {
 	const struct linger reset = {.l_onoff = 1};
@@ -222,7 +222,7 @@ static void fill(uint32_t slot)
 	while (event.result > 0) {
 		ring_send(ring, slot, GENERATION, bulk, sizeof(bulk));
 		event.result = 0;
-		/* What is sent is told in the first round or two. */
+		/* The first round or two report what is sent. */
 		for (int i = 0; i < 3 && !event.result; i++) {
 			assert_int_equal(ring_run(ring, 0, handle, &events), 0);
 			if (event_count)
@@ -654,7 +654,7 @@ static void test_tells_of_lost_submissions(void **state)
 	assert_int_equal(status, 0);
 }
 
-/* --- more than there is room for ------------------------------------------------------------------ */
+/* --- more than there is room for -------------------------------------------------------------- */
 
 /* Events by number, and how many came twice. */
 struct tally {

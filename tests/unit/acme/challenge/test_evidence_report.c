@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* testimony.c: what is left of the evidence without this host's own visit. */
+/* The evidence that is left without this host's own connection. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -150,7 +150,7 @@ static void test_wrong_usage(void **state)
 	}
 }
 
-/* An error is told as JSON too when that is asked for, wherever on the line. */
+/* An error is JSON too with --json, wherever it stands on the line. */
 static void test_json_is_known_of_errors(void **state)
 {
 	struct arguments arguments;

@@ -103,7 +103,7 @@ static void test_changed(void **state)
 	close_end(&end);
 }
 
-/* Both are ready at once; the first that is told stops the other. */
+/* Both are ready at once; the first callback stops the other. */
 static void test_stopped_by_another(void **state)
 {
 	struct timer timer = {0};

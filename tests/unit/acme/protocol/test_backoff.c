@@ -80,7 +80,7 @@ static void test_failures(void **state)
 		assert_true(backoff_after_failure_ms(&poll, 0, START_NS) > 0);
 	assert_int_equal(backoff_after_failure_ms(&poll, 0, START_NS), -1);
 
-	/* An answer in between, and the counting begins anew. */
+	/* An answer in between, and the counting begins again. */
 	poll = (struct backoff){0};
 	for (i = 0; i < 3 * BACKOFF_FAILURES_MAX; i++) {
 		assert_true(backoff_after_failure_ms(&poll, 0, START_NS) > 0);

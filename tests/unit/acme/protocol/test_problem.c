@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the user is told when a CA refuses: the CA's words are those of real CAs. */
+/* The messages for a CA's refusals, with the words of real CAs. */
 #include <errno.h>
 #include <jansson.h>
 #include <setjmp.h>

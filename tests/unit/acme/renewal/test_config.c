@@ -69,7 +69,7 @@ static void assert_list(const struct string_list *list, const char *text)
 	free(joined);
 }
 
-/* --- configuration files ------------------------------------------------------------------------ */
+/* --- configuration files ---------------------------------------------------------------------- */
 
 static void test_nothing(void **state)
 {
@@ -225,7 +225,7 @@ static void test_spellings(void **state)
 	config_free(config);
 }
 
-/* --- with the command line ---------------------------------------------------------------------- */
+/* --- with the command line -------------------------------------------------------------------- */
 
 static struct settings *load(const struct arguments *arguments)
 {
@@ -269,7 +269,7 @@ static void test_settings(void **state)
 	settings_free(settings);
 }
 
-/* A CA that [sidestep] names wrongly is told where it stands. */
+/* The error for an unknown CA in [sidestep] names the file and the line. */
 static void test_place_of_a_wrong_ca(void **state)
 {
 	const struct arguments arguments = {.paths = paths, .verb = VERB_RUN};
@@ -373,7 +373,7 @@ static void test_servers(void **state)
 	}
 }
 
-/* --- lists -------------------------------------------------------------------------------------- */
+/* --- lists ------------------------------------------------------------------------------------ */
 
 static char told[1024]; /* lines and complaints, as they came */
 
@@ -445,7 +445,7 @@ static void test_domains(void **state)
 			    "1! there is a zero byte in the line\n2: c.example > c.example\n");
 }
 
-/* --- what the state makes of it ----------------------------------------------------------------- */
+/* --- what the state makes of it --------------------------------------------------------------- */
 
 static int list_lineage(void *context, const struct state_lineage *lineage)
 {
