@@ -177,7 +177,7 @@ static void let_servers_know(struct certonly *certonly, const struct engine_resu
 	if (failure_is_set(result->failure))
 		deploy_note_failure(certonly->deploy, &result->lineage->spec.identifiers);
 	else
-		deploy_certificate(certonly->deploy, result->lineage);
+		deploy_certificate(certonly->deploy, result->lineage, result->stored);
 }
 
 static void on_certonly_finished(void *context, const struct engine_result *result)

@@ -14,7 +14,9 @@
 #include "acme/net/dns_answer.h"
 #include "acme/protocol/problem.h"
 #include "acme/util/failure.h"
+#include "acme/challenge/issue_env.h"
 #include "acme/challenge/responder.h"
+#include "acme/protocol/order.h"
 #include "acme/util/json.h"
 #include "acme/protocol/jws.h"
 #include "acme/net/loop.h"
@@ -34,7 +36,9 @@
 _Static_assert(TTL_S > BACKOFF_DEADLINE_S + BACKOFF_RETRY_AFTER_MAX_S, "the name stays armed");
 
 struct authorization {
-	const struct authorization_order *order;
+	const struct order_options *order;
+	void (*changed)(void *context);
+	void *context;
 	enum authorization_state state;
 	char *url;
 	const struct identifier *identifier;
@@ -57,7 +61,7 @@ static void authorization_fetch(void *context);
 
 static bool authorization_arm(struct authorization *authorization, const char *token)
 {
-	const struct authorization_order *order = authorization->order;
+	const struct order_options *order = authorization->order;
 	uint8_t *digest = authorization->digest;
 	int error;
 
@@ -65,8 +69,8 @@ static bool authorization_arm(struct authorization *authorization, const char *t
 	_Static_assert(CHALLENGE_DIGEST_SIZE == DIGEST_SIZE, "both are SHA-256");
 	error = jws_key_authorization_digest(digest, ca_account_key(order->ca), token);
 	if (!error)
-		error = challenge_table_publish(order->table, authorization->identifier, digest,
-						TTL_S);
+		error = challenge_table_publish(order->env->table, authorization->identifier,
+						digest, TTL_S);
 	if (error)
 		responder_explain_publish(&authorization->failure, error,
 					  authorization->identifier->value);
@@ -87,8 +91,8 @@ static void authorization_disarm(struct authorization *authorization)
 	if (!authorization->armed)
 		return;
 	authorization->armed = false;
-	error = challenge_table_withdraw(authorization->order->table, authorization->identifier,
-					 grace_s);
+	error = challenge_table_withdraw(authorization->order->env->table,
+					 authorization->identifier, grace_s);
 	/* ENOENT and ESTALE: somebody withdrew the name, or a new table replaced this one. */
 	if (error && error != -ENOENT && error != -ESTALE)
 		output_warning("cannot disarm %s; it expires in at most %d s: %s",
@@ -102,7 +106,7 @@ static void authorization_enter(struct authorization *authorization, enum author
 	authorization->state = state;
 	if (state == AUTHORIZATION_VALID || state == AUTHORIZATION_FAILED)
 		authorization_disarm(authorization);
-	authorization->order->changed(authorization->order->context);
+	authorization->changed(authorization->context);
 }
 
 static void authorization_post(struct authorization *authorization, const char *url,
@@ -190,7 +194,7 @@ static void on_authorization_probed(void *context, const struct probe_result *re
 /* Probe this host's own port 443, then tell the CA; without a self-check, tell the CA at once. */
 static void probe_and_tell(struct authorization *authorization, const char *challenge_url)
 {
-	struct selfcheck *selfcheck = authorization->order->selfcheck;
+	struct selfcheck *selfcheck = authorization->order->env->selfcheck;
 
 	free(authorization->challenge_url);
 	authorization->challenge_url = strdup(challenge_url);
@@ -255,7 +259,7 @@ static void authorization_begin(struct authorization *authorization, const json_
 }
 
 /* Find the order's identifier that this authorization is for; NULL: none. */
-static const struct identifier *match_identifier(const struct authorization_order *order,
+static const struct identifier *match_identifier(const struct order_options *order,
 						 const json_t *object)
 {
 	const json_t *member = json_object_get(object, "identifier");
@@ -286,11 +290,11 @@ static void tell_what_came(struct authorization *authorization)
 
 	if (!authorization->armed)
 		return;
-	error = evidence_report_read(&seen, authorization->order->paths, authorization->identifier,
-				     authorization->armed_ns);
+	error = evidence_report_read(&seen, authorization->order->env->paths,
+				     authorization->identifier, authorization->armed_ns);
 	/* Leave out the self-check's connection, which says nothing about the CA. */
 	if (!error && probed &&
-	    evidence_report_forget(&seen, selfcheck_address(authorization->order->selfcheck)))
+	    evidence_report_forget(&seen, selfcheck_address(authorization->order->env->selfcheck)))
 		error = -ENOENT;
 	if (!error || error == -ENOENT)
 		evidence_report_sum_up(authorization->failure.seen, error ? NULL : &seen);
@@ -363,13 +367,16 @@ static void authorization_fetch(void *context)
 
 /* --- public functions -------------------------------------------------------------------- */
 
-struct authorization *authorization_new(const struct authorization_order *order, const char *url)
+struct authorization *authorization_new(const struct order_options *order, const char *url,
+					void (*changed)(void *context), void *context)
 {
 	struct authorization *authorization = calloc(1, sizeof(*authorization));
 
 	if (!authorization)
 		return NULL;
 	authorization->order = order;
+	authorization->changed = changed;
+	authorization->context = context;
 	authorization->url = strdup(url);
 	if (!authorization->url) {
 		free(authorization);

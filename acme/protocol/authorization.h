@@ -11,12 +11,9 @@
 #include <stddef.h>
 
 struct authorization;
-struct selfcheck;
-struct ca;
-struct challenge_table;
 struct failure;
 struct identifier;
-struct paths;
+struct order_options;
 
 enum authorization_state {
 	AUTHORIZATION_FETCHING,
@@ -27,23 +24,13 @@ enum authorization_state {
 	AUTHORIZATION_FAILED,
 };
 
-struct authorization_order {
-	struct ca *ca;
-	struct challenge_table *table;
-	struct selfcheck *selfcheck; /* NULL: tell the CA without a self-check */
-	const struct paths *paths; /* of the responder's evidence */
-	const struct identifier *identifiers; /* of the order; the authorization must be for one */
-	size_t identifier_count;
-	/* Called at each change of state; in a final state it may free the authorization. */
-	void (*changed)(void *context);
-	void *context;
-};
-
 /*
- * Start an authorization.  What `order` points to must outlive it; `url` is copied.  `changed` is
- * first called after this returns.  NULL: out of memory.
+ * Start, for one of the order's names.  `order` must outlive the authorization; `url` is copied.
+ * `changed` is called at each change of state, first after this returns; in a final state it may
+ * free the authorization.  NULL: out of memory.
  */
-struct authorization *authorization_new(const struct authorization_order *order, const char *url);
+struct authorization *authorization_new(const struct order_options *order, const char *url,
+					void (*changed)(void *context), void *context);
 void authorization_free(struct authorization *authorization);
 
 enum authorization_state authorization_state(const struct authorization *authorization);

@@ -27,7 +27,6 @@ struct order {
 	enum order_state state;
 	char *url;
 	char *finalize_url;
-	struct authorization_order authorization_order;
 	struct authorization *authorizations[CSR_NAMES_MAX];
 	size_t authorization_count;
 	struct ca_request *request;
@@ -285,7 +284,8 @@ static void order_authorize(struct order *order, const json_t *urls)
 			order_enter(order, ORDER_FAILED);
 			return;
 		}
-		order->authorizations[i] = authorization_new(&order->authorization_order, url);
+		order->authorizations[i] =
+			authorization_new(order->options, url, on_authorization_changed, order);
 		if (!order->authorizations[i]) {
 			order_fail_for_memory(order);
 			return;
@@ -435,16 +435,6 @@ struct order *order_new(const struct order_options *options)
 		return NULL;
 	order->options = options;
 	order->replaces = options->replaces && ca_directory(options->ca)->renewal_info;
-	order->authorization_order = (struct authorization_order){
-		.ca = options->ca,
-		.table = options->table,
-		.selfcheck = options->selfcheck,
-		.paths = options->paths,
-		.identifiers = options->identifiers,
-		.identifier_count = options->identifier_count,
-		.changed = on_authorization_changed,
-		.context = order,
-	};
 	loop_timer_start(ca_loop(options->ca), &order->timer, 0,
 			 options->resume_url ? order_look_up : order_create, order);
 	return order;

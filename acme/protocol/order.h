@@ -11,14 +11,12 @@
 #include <stdint.h>
 
 struct authorization;
-struct selfcheck;
 struct ca;
 struct certificate_settings;
-struct challenge_table;
 struct failure;
 struct identifier;
+struct issue_env;
 struct order;
-struct paths;
 
 enum order_state {
 	ORDER_CREATING,
@@ -34,9 +32,7 @@ enum order_state {
 /* What to order; what it points to must outlive the order. */
 struct order_options {
 	struct ca *ca; /* with an account */
-	struct challenge_table *table;
-	struct selfcheck *selfcheck; /* NULL: none */
-	const struct paths *paths; /* of the responder's evidence */
+	const struct issue_env *env;
 	const struct identifier *identifiers;
 	size_t identifier_count; /* 1 to CSR_NAMES_MAX */
 	const uint8_t *csr; /* DER, for these names; its key is already on the disk */

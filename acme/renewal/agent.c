@@ -97,7 +97,7 @@ static void on_agent_finished(void *context, const struct engine_result *result)
 		agent->renewed++;
 		output_line("%s: %s", name, result->lineage->not_after_s ? "renewed" : "issued");
 		if (!agent->settings->dry_run)
-			deploy_certificate(agent->deploy, result->lineage);
+			deploy_certificate(agent->deploy, result->lineage, result->stored);
 	} else {
 		show_failed_authorizations(result->order);
 		output_failure(name, result->failure);

@@ -118,8 +118,8 @@ static struct fresh *make_fresh(struct deploy *deploy, const struct state_lineag
 	return NULL;
 }
 
-static void run_hooks_of(struct deploy *deploy, const struct state_lineage *lineage,
-			 const struct stored *stored)
+void deploy_certificate(struct deploy *deploy, const struct state_lineage *lineage,
+			const struct stored *stored)
 {
 	struct fresh *fresh = make_fresh(deploy, lineage, stored);
 	struct hooks_call call = {.command = lineage->spec.settings.deploy_hook,
@@ -145,22 +145,6 @@ static void run_hooks_of(struct deploy *deploy, const struct state_lineage *line
 		TAILQ_INSERT_TAIL(&deploy->waiting, fresh, link);
 		report_no_memory(deploy, fresh->name);
 	}
-}
-
-void deploy_certificate(struct deploy *deploy, const struct state_lineage *lineage)
-{
-	struct failure failure = {0};
-	struct stored stored;
-	int error;
-
-	error = store_read(&stored, deploy->options->paths, lineage->spec.name);
-	if (error) {
-		failure_set_errno(&failure, -error, "cannot read the new certificate");
-		report_failure(deploy, lineage->spec.name, &failure);
-		return;
-	}
-	run_hooks_of(deploy, lineage, &stored);
-	stored_done(&stored);
 }
 
 void deploy_note_failure(struct deploy *deploy, const struct string_list *identifiers)

@@ -23,6 +23,7 @@ struct loop;
 struct paths;
 struct state;
 struct state_lineage;
+struct stored;
 struct string_list;
 
 #define DEPLOY_DELAY_MAX_S 60
@@ -43,8 +44,9 @@ struct deploy_options {
 int deploy_new(struct deploy **ret_deploy, const struct deploy_options *options);
 void deploy_free(struct deploy *deploy);
 
-/* The lineage has a new certificate, which is in use. */
-void deploy_certificate(struct deploy *deploy, const struct state_lineage *lineage);
+/* `stored` is the lineage's new certificate, which is in use. */
+void deploy_certificate(struct deploy *deploy, const struct state_lineage *lineage,
+			const struct stored *stored);
 
 /* An order for these names has failed. */
 void deploy_note_failure(struct deploy *deploy, const struct string_list *identifiers);

@@ -8,6 +8,7 @@
 #include <sys/queue.h>
 #include <time.h>
 
+#include "acme/challenge/issue_env.h"
 #include "acme/challenge/selfcheck.h"
 #include "acme/renewal/order_outcome.h"
 #include "acme/renewal/ca_pool.h"
@@ -49,7 +50,7 @@ TAILQ_HEAD(jobs, job);
 struct engine {
 	const struct engine_options *options;
 	const struct settings *settings; /* those of now */
-	struct selfcheck *selfcheck; /* NULL: none */
+	struct issue_env env;
 	struct scheduler *scheduler;
 	struct jobs jobs; /* waiting for their CA, or under way */
 	struct jobs ended; /* to be freed, outside of their own callbacks */
@@ -88,17 +89,17 @@ static void job_end(struct job *job, const struct engine_result *result)
 	look_again(engine);
 }
 
-static void job_succeed(struct job *job)
+static void job_succeed(struct job *job, const struct stored *stored)
 {
 	const struct engine_options *options = job->engine->options;
 	struct failure failure = {0};
-	struct engine_result result = {.lineage = &job->lineage, .failure = &failure};
+	struct engine_result result = {
+		.lineage = &job->lineage, .failure = &failure, .stored = stored};
 
 	if (job->issue)
 		result.order = issue_order(job->issue);
 	scheduler_note_success(job->engine->scheduler, &job->lineage);
-	order_outcome_success(options->state, job->engine->settings->paths, &job->lineage,
-			      &failure);
+	order_outcome_success(options->state, &job->lineage, stored, &failure);
 	job->engine->is_stuck |= failure_is_set(&failure);
 	job_end(job, &result);
 	failure_done(&failure);
@@ -138,14 +139,14 @@ static void on_job_ordered(void *context, const char *url)
 			       job->lineage.spec.name, url, strerror(-error));
 }
 
-static void on_job_done(void *context, struct failure *failure)
+static void on_job_done(void *context, const struct stored *stored, struct failure *failure)
 {
 	struct job *job = context;
 
-	if (failure_is_set(failure))
-		job_fail(job, failure);
+	if (stored)
+		job_succeed(job, stored);
 	else
-		job_succeed(job);
+		job_fail(job, failure);
 }
 
 static void on_job_ca_ready(void *context, struct ca *ca, const struct failure *failure)
@@ -257,6 +258,24 @@ static bool job_must_wait(struct job *job)
 	return at_s;
 }
 
+/* A process that died had got the certificate: it is in use now. */
+static void job_succeed_as_stored(struct job *job)
+{
+	const char *name = job->lineage.spec.name;
+	struct failure failure = {0};
+	struct stored stored;
+	int error = store_read(&stored, job->engine->env.paths, name);
+
+	if (!error) {
+		job_succeed(job, &stored);
+		stored_done(&stored);
+		return;
+	}
+	failure_set_errno(&failure, -error, "cannot read the new certificate %s", name);
+	job_fail(job, &failure);
+	failure_done(&failure);
+}
+
 /* Key, place on disk and request, then the state, then the CA. */
 static void job_order(struct job *job)
 {
@@ -266,12 +285,10 @@ static void job_order(struct job *job)
 	int error;
 
 	job->issue_options = (struct issue_options){
-		.paths = job->engine->settings->paths,
+		.env = &job->engine->env,
 		.name = job->lineage.spec.name,
 		.identifiers = job->identifiers,
 		.identifier_count = job->identifier_count,
-		.table = options->table,
-		.selfcheck = job->engine->selfcheck,
 		.replaces = replaced_certificate(&job->lineage),
 		.resume_url = job->resume_url,
 		.settings = &job->lineage.spec.settings,
@@ -282,7 +299,7 @@ static void job_order(struct job *job)
 	};
 	prepared = issue_prepare(&job->issue, &job->issue_options, &failure);
 	if (prepared == ISSUE_COMPLETE) {
-		job_succeed(job);
+		job_succeed_as_stored(job);
 		return;
 	}
 	error = prepared == ISSUE_READY && !job->resume_url
@@ -519,6 +536,8 @@ int engine_new(struct engine **ret_engine, const struct engine_options *options)
 		return -ENOMEM;
 	engine->options = options;
 	engine->settings = options->settings;
+	engine->env.paths = options->settings->paths;
+	engine->env.table = options->table;
 	TAILQ_INIT(&engine->jobs);
 	TAILQ_INIT(&engine->ended);
 	if (scheduler_new(&engine->scheduler, options->state, options->settings)) {
@@ -526,7 +545,7 @@ int engine_new(struct engine **ret_engine, const struct engine_options *options)
 		return -ENOMEM;
 	}
 	if (!options->settings->no_probe)
-		error = selfcheck_new(&engine->selfcheck, options->loop);
+		error = selfcheck_new(&engine->env.selfcheck, options->loop);
 	/* Certificates are got without it, too. */
 	if (error)
 		output_warning("this host's own port 443 cannot be asked before the CA asks: %s",
@@ -549,7 +568,7 @@ void engine_free(struct engine *engine)
 		job->issue = NULL;
 		job_free(job);
 	}
-	selfcheck_free(engine->selfcheck);
+	selfcheck_free(engine->env.selfcheck);
 	scheduler_free(engine->scheduler);
 	free(engine);
 }

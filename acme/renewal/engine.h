@@ -20,6 +20,7 @@ struct loop;
 struct order;
 struct state;
 struct state_lineage;
+struct stored;
 
 /* Orders under way at once: a CA validates each in a second or so. */
 #define ENGINE_ORDERS_MAX 100
@@ -29,6 +30,7 @@ struct engine_result {
 	const struct state_lineage *lineage; /* as it was before */
 	const struct order *order; /* NULL: it did not come to one */
 	const struct failure *failure; /* empty: the certificate is in use */
+	const struct stored *stored; /* it; NULL: there is no new one */
 	bool is_postponed; /* it failed for a reason that is not its own: the CA asks to wait */
 	int64_t next_attempt_s; /* Unix time; 0: none without an operator */
 };

@@ -4,9 +4,12 @@
 #include <errno.h>
 #include <jansson.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
+#include "acme/challenge/issue_env.h"
 #include "acme/protocol/client.h"
 #include "acme/crypto/certificate.h"
 #include "acme/crypto/csr.h"
@@ -24,11 +27,12 @@ _Static_assert(HTTP_BODY_MAX <= STORE_PEM_MAX, "a chain that the CA sends can be
 struct issue {
 	const struct issue_options *options;
 	struct key *key;
-	struct store_writer *lineage;
+	struct store_writer *writer;
 	uint8_t *csr;
 	struct order_options order_options;
 	struct order *order;
 	struct progress progress;
+	struct stored stored; /* once it is in use */
 };
 
 /* The present key where it is to be kept and can be, or a new one. */
@@ -41,7 +45,7 @@ static int choose_key(struct issue *issue)
 	if (options->settings->key_type && key_type_parse(&type, options->settings->key_type))
 		return -EINVAL;
 	if (options->settings->reuse_key) {
-		error = store_read_key(&issue->key, options->paths, options->name);
+		error = store_read_key(&issue->key, options->env->paths, options->name);
 		if (!error && (!options->settings->key_type || key_type_of(issue->key) == type))
 			return 0;
 		if (error && error != -ENOENT)
@@ -69,7 +73,7 @@ static enum issue_prepared begin_anew(struct issue *issue, struct failure *failu
 	else if (error)
 		failure_set_errno(failure, -error, "making the certificate's key");
 	else
-		error = store_writer_open(&issue->lineage, options->paths, options->name,
+		error = store_writer_open(&issue->writer, options->env->paths, options->name,
 					  issue->key, failure);
 	if (!error)
 		return ISSUE_READY;
@@ -83,7 +87,7 @@ static enum issue_prepared choose_or_resume_key(struct issue *issue, struct fail
 
 	if (!options->resume_url)
 		return begin_anew(issue, failure);
-	switch (store_writer_resume(&issue->lineage, &issue->key, options->paths, options->name,
+	switch (store_writer_resume(&issue->writer, &issue->key, options->env->paths, options->name,
 				    failure)) {
 	case STORE_WRITER_KEY:
 		issue->order_options.resume_url = options->resume_url;
@@ -96,7 +100,7 @@ static enum issue_prepared choose_or_resume_key(struct issue *issue, struct fail
 		return ISSUE_IMPOSSIBLE;
 	case STORE_WRITER_NOTHING:
 		/* It was put to use, and the process killed before it could say so. */
-		if (store_is_of_order(options->paths, options->name, options->resume_url))
+		if (store_is_of_order(options->env->paths, options->name, options->resume_url))
 			return ISSUE_COMPLETE;
 		break;
 	}
@@ -145,8 +149,8 @@ void issue_suspend(struct issue *issue)
 {
 	if (!issue)
 		return;
-	store_writer_suspend(issue->lineage);
-	issue->lineage = NULL;
+	store_writer_suspend(issue->writer);
+	issue->writer = NULL;
 	issue_free(issue);
 }
 
@@ -155,9 +159,10 @@ void issue_free(struct issue *issue)
 	if (!issue)
 		return;
 	order_free(issue->order);
-	store_writer_free(issue->lineage);
+	store_writer_free(issue->writer);
 	key_free(issue->key);
 	free(issue->csr);
+	stored_done(&issue->stored);
 	free(issue);
 }
 
@@ -166,46 +171,58 @@ const struct order *issue_order(const struct issue *issue)
 	return issue->order;
 }
 
-/* RFC 8555 section 7.4.2 leaves it to the client: is this what was asked for? */
-static void check_chain(const struct issue *issue, struct chain *chain, struct failure *failure)
+/* RFC 8555 section 7.4.2 leaves it to the client: is `leaf`, the chain's first, what was asked for? */
+static void check_leaf(const struct issue *issue, const struct chain *chain,
+		       const struct certificate *leaf, struct failure *failure)
 {
 	const char *next_step = "run this again; if it stays so, tell the CA's operator";
-	struct certificate leaf;
+
+	if (!certificate_is_for_key(chain->text + chain->certificates[0].offset,
+				    chain->certificates[0].size, issue->key))
+		failure_set(failure, next_step, "the CA's certificate is for another key");
+	else if (!certificate_has_names(leaf, issue->options->identifiers,
+					issue->options->identifier_count))
+		failure_set(failure, next_step, "the CA's certificate lacks one of the names");
+	else if (leaf->not_after_s <= time(NULL))
+		failure_set(failure, "check this host's clock",
+			    "the CA's certificate has already expired");
+}
+
+static void read_chain(struct issue *issue, struct chain *chain, struct failure *failure)
+{
 	const char *text;
 	size_t size;
 
 	text = order_chain(issue->order, &size);
 	if (chain_read(chain, text, size) ||
-	    certificate_read(&leaf, text + chain->certificates[0].offset,
-			     chain->certificates[0].size)) {
-		failure_set(failure, next_step, "the CA's certificate chain cannot be read");
-		return;
-	}
-	if (!certificate_is_for_key(text + chain->certificates[0].offset,
-				    chain->certificates[0].size, issue->key))
-		failure_set(failure, next_step, "the CA's certificate is for another key");
-	else if (!certificate_has_names(&leaf, issue->options->identifiers,
-					issue->options->identifier_count))
-		failure_set(failure, next_step, "the CA's certificate lacks one of the names");
-	else if (leaf.not_after_s <= time(NULL))
-		failure_set(failure, "check this host's clock",
-			    "the CA's certificate has already expired");
-	certificate_done(&leaf);
+	    certificate_read(&issue->stored.certificate, text + chain->certificates[0].offset,
+			     chain->certificates[0].size))
+		failure_set(failure, "run this again; if it stays so, tell the CA's operator",
+			    "the CA's certificate chain cannot be read");
+	else
+		check_leaf(issue, chain, &issue->stored.certificate, failure);
 }
 
 static void issue_store(struct issue *issue, struct failure *failure)
 {
+	const char *server = ca_server(issue->order_options.ca), *name = issue->options->name;
 	struct chain chain;
 	json_t *origin;
 
-	check_chain(issue, &chain, failure);
+	read_chain(issue, &chain, failure);
 	if (failure_is_set(failure))
 		return;
+	snprintf(issue->stored.name, sizeof(issue->stored.name), "%s", name);
+	store_live_path(issue->stored.path, issue->options->env->paths, name);
+	issue->stored.server = strdup(server);
+	if (!issue->stored.server) {
+		failure_set_errno(failure, ENOMEM, "storing the certificate");
+		return;
+	}
 	if (issue->options->settings->bundle)
-		store_writer_want_bundle(issue->lineage);
-	origin = json_pack("{s:s, s:s}", "server", ca_server(issue->order_options.ca), "order",
-			   order_url(issue->order));
-	store_writer_commit(issue->lineage, &chain, origin, failure);
+		store_writer_want_bundle(issue->writer);
+	origin = json_pack("{s:s, s:s}", "server", server, "order", order_url(issue->order));
+	store_writer_commit(issue->writer, &chain, origin, failure);
 	json_decref(origin);
 }
 
@@ -232,7 +249,8 @@ static void on_order_changed(void *context, struct order *order)
 	} else {
 		return;
 	}
-	issue->options->done(issue->options->context, &failure);
+	issue->options->done(issue->options->context,
+			     failure_is_set(&failure) ? NULL : &issue->stored, &failure);
 	failure_done(&failure);
 }
 
@@ -242,9 +260,7 @@ void issue_start(struct issue *issue, struct ca *ca)
 	struct failure failure = {0};
 
 	issue->order_options.ca = ca;
-	issue->order_options.table = options->table;
-	issue->order_options.selfcheck = options->selfcheck;
-	issue->order_options.paths = options->paths;
+	issue->order_options.env = options->env;
 	issue->order_options.identifiers = options->identifiers;
 	issue->order_options.identifier_count = options->identifier_count;
 	issue->order_options.csr = issue->csr;
@@ -257,5 +273,5 @@ void issue_start(struct issue *issue, struct ca *ca)
 	if (issue->order)
 		return;
 	failure_set_errno(&failure, ENOMEM, "ordering the certificate");
-	options->done(options->context, &failure);
+	options->done(options->context, NULL, &failure);
 }

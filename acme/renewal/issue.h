@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Getting one certificate and storing it: key, place on disk and request first,
- * then the order, then the check that the CA delivered what was asked for, then
- * the switch.  Many may be under way on one loop.
+ * Gets one certificate and stores it: first the key, the place on disk and the request, then the order,
+ * then the check that the CA delivered what was asked for, then the switch.  Many may be under way on
+ * one loop.
  */
 #ifndef ACME_RENEWAL_ISSUE_H
 #define ACME_RENEWAL_ISSUE_H
@@ -10,24 +10,21 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct selfcheck;
 struct ca;
 struct certificate_settings;
-struct challenge_table;
 struct failure;
 struct identifier;
 struct issue;
+struct issue_env;
 struct order;
-struct paths;
+struct stored;
 
 /* What it points to must outlive the issue. */
 struct issue_options {
-	const struct paths *paths;
+	const struct issue_env *env;
 	const char *name; /* of the certificate on disk */
 	const struct identifier *identifiers;
 	size_t identifier_count;
-	struct challenge_table *table;
-	struct selfcheck *selfcheck; /* NULL: none */
 	const char *replaces; /* RFC 9773's identifier of the CA's certificate before; or NULL */
 	const char *resume_url; /* the order that a killed process made for this; NULL: none */
 	const struct certificate_settings *settings;
@@ -35,8 +32,9 @@ struct issue_options {
 	/* Called once as soon as the CA has told the order's URL; the order may be another than
 	   that of resume_url. */
 	void (*ordered)(void *context, const char *url);
-	/* Called once, from the loop; an empty failure: stored and in use. */
-	void (*done)(void *context, struct failure *failure);
+	/* Called once, from the loop: `stored` is in use now, or NULL, and `failure` says why.  Both are
+	   the issue's. */
+	void (*done)(void *context, const struct stored *stored, struct failure *failure);
 	void *context;
 };
 
@@ -57,7 +55,7 @@ void issue_start(struct issue *issue, struct ca *ca);
 /* In any state: nothing stays armed, nothing half-written.  Not from within `done`. */
 void issue_free(struct issue *issue);
 
-/* The same, but what has begun stays for a later process, with its order. */
+/* The same, but a later process can resume the order. */
 void issue_suspend(struct issue *issue);
 
 /* NULL before issue_start(). */

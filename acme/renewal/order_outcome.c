@@ -35,22 +35,12 @@ static struct state_certificate describe_certificate(const struct stored *stored
 	};
 }
 
-void order_outcome_success(struct state *state, const struct paths *paths,
-			   const struct state_lineage *lineage, struct failure *failure)
+void order_outcome_success(struct state *state, const struct state_lineage *lineage,
+			   const struct stored *stored, struct failure *failure)
 {
-	struct state_certificate certificate;
-	struct stored stored;
-	int error;
+	const struct state_certificate certificate = describe_certificate(stored);
+	int error = state_order_succeeded(state, lineage->id, &certificate, time(NULL));
 
-	error = store_read(&stored, paths, lineage->spec.name);
-	if (error) {
-		failure_set_errno(failure, -error, "cannot read the new certificate %s",
-				  lineage->spec.name);
-		return;
-	}
-	certificate = describe_certificate(&stored);
-	error = state_order_succeeded(state, lineage->id, &certificate, time(NULL));
-	stored_done(&stored);
 	if (error)
 		state_explain(state, error, failure);
 }

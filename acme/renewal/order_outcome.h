@@ -10,7 +10,6 @@
 #include <stdint.h>
 
 struct failure;
-struct paths;
 struct state;
 struct state_lineage;
 struct stored;
@@ -21,11 +20,11 @@ struct order_outcome {
 };
 
 /*
- * The lineage's new certificate is in use.  `failure` says what could not be read or written; the
- * certificate stays.
+ * `stored` is the lineage's new certificate, which is in use.  `failure` says why the state could not
+ * be written; the certificate stays.
  */
-void order_outcome_success(struct state *state, const struct paths *paths,
-			   const struct state_lineage *lineage, struct failure *failure);
+void order_outcome_success(struct state *state, const struct state_lineage *lineage,
+			   const struct stored *stored, struct failure *failure);
 
 /*
  * The attempt has failed.  If the CA asks to wait, the lineage waits and no failure is counted.  If

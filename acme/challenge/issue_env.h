@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What all orders of a process share.  It must outlive them. */
+#ifndef ACME_CHALLENGE_ISSUE_ENV_H
+#define ACME_CHALLENGE_ISSUE_ENV_H
+
+struct challenge_table;
+struct paths;
+struct selfcheck;
+
+struct issue_env {
+	const struct paths *paths; /* certificates, and the responder's evidence */
+	struct challenge_table *table;
+	struct selfcheck *selfcheck; /* NULL: tell the CA without a self-check */
+};
+
+#endif
