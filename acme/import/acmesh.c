@@ -139,8 +139,9 @@ static void acmesh_read_settings(struct import_found *found, const char *tree,
 	if (found->server)
 		found->account = acmesh_find_account(tree, found->server);
 	if (was_copied(text))
-		list->note = "acme.sh has put copies where servers read them (--install-cert), "
-			     "which nobody renews from now on: name the files in live/ there";
+		list->note =
+			"acme.sh has installed copies for servers (--install-cert), which nothing "
+			"renews from now on: let those servers read the files in live/";
 	free(text);
 }
 
@@ -152,13 +153,13 @@ static int acmesh_read_one(const char *tree, const char *directory, struct impor
 	if (!has_certificate(tree, directory))
 		return 0;
 	base = base_name(directory);
-	/* What was asked for once and never issued has settings, too. */
+	/* Skip a directory with settings and no certificate: acme.sh never issued it. */
 	if (base && !import_is_there("%s/%s/%s.cer", tree, directory, base)) {
 		free(base);
 		return 0;
 	}
 	if (base) {
-		/* Both types of keys may be there; then each has a name of its own. */
+		/* A name may have both key types; then the second gets another name. */
 		found.name = strdup(has_certificate(tree, base) ? directory : base);
 		found.key = import_path("%s/%s/%s.key", tree, directory, base);
 		found.chain = import_path("%s/%s/fullchain.cer", tree, directory);

@@ -8,7 +8,7 @@
  *	renewal-hooks/deploy/		programs that are run for every renewed certificate
  *	accounts/<server>/<id>/private_key.json
  *
- * Its account keys are RSA, which our accounts are not, so they are not looked at.
+ * Certbot's account keys are RSA.  Sidestep's accounts have P-256 keys, so it ignores them.
  */
 #include <stddef.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@ static bool is_certbot(const char *tree)
 	return import_is_directory("%s/live", tree) && import_is_directory("%s/renewal", tree);
 }
 
-/* A new string; NULL: it is not set, which may be written down as None. */
+/* A new string; NULL: the key is missing, or its value is None. */
 static char *certbot_read_setting(const char *text, const char *key)
 {
 	char *value = import_value(text, key);
@@ -105,8 +105,8 @@ static int read_certbot(const char *tree, struct import_list *list)
 		error = certbot_read_one(tree, names[i], list);
 	file_list_free(names, count);
 	if (has_common_hooks(tree))
-		list->note = "the programs in its renewal-hooks/deploy are not taken over: run "
-			     "what is needed of them by --deploy-hook";
+		list->note = "the programs in its renewal-hooks/deploy are not imported: if you "
+			     "need one, give it as --deploy-hook";
 	return error;
 }
 

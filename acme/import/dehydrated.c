@@ -6,8 +6,8 @@
  *	accounts/<base64url of the CA's directory URL>/account_key.pem
  *	config			shell, among it CA="..." and HOOK=...; Debian has it elsewhere
  *
- * Which CA a certificate is from, it does not keep: it is that of the one account, or of several the
- * one that the configuration names.
+ * dehydrated does not store a certificate's CA.  It is the CA of the only account, or, with several
+ * accounts, the one in the configuration.
  */
 #include <stddef.h>
 #include <stdlib.h>
@@ -24,7 +24,7 @@
 /* Long gone; a link made the account also that of its successor. */
 #define OLD_CA "https://acme-v01.api.letsencrypt.org/directory"
 
-/* The CA that all certificates are from, as far as it is known. */
+/* The CA of all certificates, as far as it is known. */
 struct origin {
 	char server[URL_MAX + 1]; /* "": unknown */
 	char *account; /* path of the account's key; NULL: none */

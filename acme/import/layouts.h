@@ -27,12 +27,12 @@ struct import_found {
 struct import_list {
 	struct import_found *found;
 	size_t count, room;
-	const char *note; /* what is to be told of the whole tree; NULL: nothing */
+	const char *note; /* a note for the user about the whole tree; NULL: none */
 };
 
 struct import_layout {
 	const char *client;
-	const char *farewell; /* how its own renewing is ended */
+	const char *farewell; /* how to stop this client's renewals */
 	/* Whether `tree`, a directory, is one of this client. */
 	bool (*is_of)(const char *tree);
 	/* Append all that is there.  0 or -errno. */

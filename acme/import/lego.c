@@ -7,8 +7,8 @@
  *	certificates/<name>.json	"certUrl" is where it was fetched
  *	accounts/<host>_<port>/<mail address>/keys/<mail address>.key
  *
- * Which directory URL it was given, it does not keep; that of a well-known CA follows from the host
- * of "certUrl".  Version 5 has a directory named after the type of the key in place of keys/.
+ * lego does not store the CA's directory URL; for a well-known CA it follows from the host of
+ * "certUrl".  In version 5 the type of the key names a directory, in place of keys/.
  */
 #include <errno.h>
 #include <jansson.h>

@@ -32,7 +32,7 @@ struct taking {
 	struct failure *failure;
 };
 
-/* --- what is wanted ---------------------------------------------------------------------------- */
+/* --- what is wanted --------------------------------------------------------------------------- */
 
 const char *import_server(const struct import_options *options)
 {
@@ -71,7 +71,7 @@ const char *import_hook(const struct import_options *options)
 									  : NULL;
 }
 
-/* --- reading and judging ------------------------------------------------------------------------ */
+/* --- reading and judging ---------------------------------------------------------------------- */
 
 /* 0, -EBADMSG or -errno. */
 static int read_key(const char *path, struct key **ret_key)
@@ -130,18 +130,18 @@ static void read_both(struct taking *taking)
 	int error = read_key(found->key, &taking->key);
 
 	if (error == -EBADMSG)
-		failure_set(taking->failure,
-			    "get a new one by `sidestep certonly`, with a key of " KEY_TYPE_NAMES,
-			    "the key %s cannot be used: it is damaged, or of another type",
-			    found->key);
+		failure_set(
+			taking->failure,
+			"get a new one with `sidestep certonly`; its key type is " KEY_TYPE_NAMES,
+			"cannot use the key %s: it is damaged, or of another type", found->key);
 	else if (error)
 		failure_set_errno(taking->failure, -error, "cannot read %s", found->key);
 	if (error)
 		return;
 	error = read_chain(taking);
 	if (error == -EBADMSG)
-		failure_set(taking->failure, "get a new one by `sidestep certonly`",
-			    "%s is no chain of certificates that can be understood", found->chain);
+		failure_set(taking->failure, "get a new one with `sidestep certonly`",
+			    "%s is not a readable chain of certificates", found->chain);
 	else if (error)
 		failure_set_errno(taking->failure, -error, "cannot read %s", found->chain);
 }
@@ -151,28 +151,28 @@ static void take_judge(struct taking *taking)
 	const struct certificate *certificate = &taking->certificate;
 
 	if (!certificate_is_for_key(taking->pem, taking->size, taking->key))
-		failure_set(taking->failure, "get a new one by `sidestep certonly`",
+		failure_set(taking->failure, "get a new one with `sidestep certonly`",
 			    "the key %s does not belong to the certificate", taking->found->key);
 	else if (*certificate->wildcard)
-		failure_set(taking->failure, "leave it to a client that can do dns-01",
+		failure_set(taking->failure, "keep using a client that can do dns-01 for it",
 			    "it is for %s: wildcards cannot be validated by tls-alpn-01, at any "
-			    "CA; dns-01 can",
+			    "CA, but only by dns-01",
 			    certificate->wildcard);
 	else if (certificate->has_other_names || !certificate->name_count)
-		failure_set(taking->failure, "get one for its domains by `sidestep certonly`",
-			    "not all of its names are domains or addresses, or it has none");
+		failure_set(taking->failure, "get one for its domains with `sidestep certonly`",
+			    "it has no names, or not all of its names are domains or addresses");
 	else if (!certificate_name_is_valid(taking->found->name))
-		failure_set(taking->failure, "get one for its names by `sidestep certonly`",
-			    "a certificate cannot be called so here");
+		failure_set(taking->failure, "get one for its names with `sidestep certonly`",
+			    "sidestep does not allow this name of a certificate");
 }
 
-/* --- storing ------------------------------------------------------------------------------------ */
+/* --- storing ---------------------------------------------------------------------------------- */
 
 enum presence {
 	UNCLEAR = -1, /* the failure says why */
 	ABSENT,
 	PRESENT,
-	STORED, /* this very certificate, by a process that was killed before it was known */
+	STORED, /* a killed process has stored this certificate, without a row in the state */
 };
 
 static enum presence find_presence(const struct taking *taking)
@@ -220,16 +220,16 @@ static enum presence take_store(const struct taking *taking)
 
 	if (!import_server(taking->options)) {
 		failure_set(taking->failure,
-			    "give the CA's directory with --server URL: it is taken for those "
-			    "that are without",
-			    "nothing that %s keeps of it tells which CA it is from",
+			    "give the CA's directory with --server URL: the import uses it where "
+			    "the CA is not known",
+			    "the files of %s do not say which CA issued it",
 			    taking->options->client);
 		return UNCLEAR;
 	}
 	if (store_writer_open(&writer, taking->options->paths, taking->found->name, taking->key,
 			      taking->failure))
 		return UNCLEAR;
-	/* Until now another process may have been at work on the name. */
+	/* Look again now that the name is locked. */
 	presence = find_presence(taking);
 	if (presence == ABSENT)
 		presence = take_commit(taking, writer) ? UNCLEAR : STORED;
@@ -315,9 +315,9 @@ enum import_result import_take(const struct import_options *options, struct fail
 	return result;
 }
 
-/* --- accounts ----------------------------------------------------------------------------------- */
+/* --- accounts --------------------------------------------------------------------------------- */
 
-/* What is no key, or no key for our accounts, is as good as none. */
+/* Copy the account's key.  IMPORT_NONE: there is none, or an account cannot use it. */
 static enum import_result copy_account(const struct import_options *options,
 				       struct account_files *account, struct failure *failure)
 {
@@ -335,7 +335,7 @@ static enum import_result copy_account(const struct import_options *options,
 		return IMPORT_DONE;
 	if (error == -EBADMSG || error == -ENOENT)
 		return IMPORT_NONE;
-	failure_set_errno(failure, -error, "cannot take over the account key %s",
+	failure_set_errno(failure, -error, "cannot import the account key %s",
 			  options->found->account);
 	return IMPORT_FAILED;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Taking over one certificate, or one account, that another client has: judged, copied, and known. */
+/* Importing one certificate, or one account, of another client: check it, copy it, record it. */
 #ifndef ACME_IMPORT_TAKE_H
 #define ACME_IMPORT_TAKE_H
 
@@ -34,8 +34,8 @@ const char *import_server(const struct import_options *options);
 const char *import_hook(const struct import_options *options);
 
 /*
- * Copy the certificate and its key into live/ and archive/, and have it renewed.  If the process
- * dies on the way, the next one does the rest.
+ * Copy the certificate and its key into live/ and archive/, and record it for renewal.  After a
+ * kill the next import completes it.
  */
 enum import_result import_take(const struct import_options *options, struct failure *failure);
 

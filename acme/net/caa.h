@@ -18,7 +18,7 @@ struct caa_record {
 	size_t value_size;
 };
 
-/* Who wants to know. */
+/* The CA, the method and the account that the records may name. */
 struct caa_question {
 	const char *const *issuers; /* the CA's names: meta.caaIdentities of its directory */
 	size_t issuer_count; /* 0: the CA does not tell them */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Questions to the DNS, on the event loop, by c-ares: never to /etc/hosts or what else
- * this host knows, as a CA would not see it.  The resolver follows CNAMEs.
+ * DNS queries on the event loop, with c-ares.  They ignore /etc/hosts and other local sources,
+ * which a CA does not see.  The resolver follows CNAMEs.
  */
 #ifndef ACME_NET_DNS_H
 #define ACME_NET_DNS_H
@@ -12,7 +12,7 @@ struct dns;
 struct dns_query;
 struct loop;
 
-/* Longer than this no answer is waited for. */
+/* The longest wait for an answer. */
 #define DNS_DEADLINE_MS 10000
 
 /*

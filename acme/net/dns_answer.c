@@ -168,7 +168,7 @@ static const struct {
 	[DNS_NO_NAME] = {"no_name", "the name does not exist in the DNS (NXDOMAIN)"},
 	[DNS_FAILED] = {"failed", "the domain's name servers fail to answer, or DNSSEC does not "
 				  "let the resolver trust them (SERVFAIL)"},
-	[DNS_REFUSED] = {"refused", "the resolver refuses to answer this host"},
+	[DNS_REFUSED] = {"refused", "the resolver refuses this host's query"},
 	[DNS_TIMED_OUT] = {"timed_out", "no answer from the resolver in time"},
 	[DNS_NO_RESOLVER] = {"no_resolver", "no resolver can be reached"},
 	[DNS_BAD_ANSWER] = {"bad_answer", "the resolver's answer cannot be read"},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What the DNS says of one domain name to a CA: its addresses, and the CAA records that
- * hold for it, wherever up the tree they are.
+ * Looks up what a CA looks up for a domain name: its addresses, and the CAA records that apply to
+ * it, which may be those of a parent.
  */
 #ifndef ACME_NET_DNS_LOOKUP_H
 #define ACME_NET_DNS_LOOKUP_H

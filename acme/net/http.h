@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * One HTTPS request and its answer, on the event loop.  The only file that
- * calls curl_easy_*.  Every answer is bounded in size and time; redirects are
- * not followed; certificates are always checked.
+ * One HTTPS request and its answer, on the event loop.  Only this file calls curl_easy_*.  Every
+ * answer has a limit of size and time.  It follows no redirects and always checks certificates.
  */
 #ifndef ACME_NET_HTTP_H
 #define ACME_NET_HTTP_H

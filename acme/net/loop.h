@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The one event loop: timers, SIGINT and SIGTERM, the transfers of http.c, and
- * descriptors of others.  The only file that calls curl_multi_*.  Everything runs
- * on the caller's thread; callbacks may start and stop timers, transfers and watches.
+ * The event loop: timers, SIGINT and SIGTERM, the transfers of http.c, and other descriptors.  Only
+ * this file calls curl_multi_*.  Everything runs on the caller's thread.  Callbacks may start and
+ * stop timers, transfers and watches.
  */
 #ifndef ACME_NET_LOOP_H
 #define ACME_NET_LOOP_H

@@ -32,8 +32,8 @@ int net_run(struct net *net, struct failure *failure)
 	int error = loop_run(net->loop);
 
 	if (error == -EINTR)
-		failure_set(failure, "run this again when you like",
-			    "interrupted; nothing stays armed");
+		failure_set(failure, "run this again to continue",
+			    "interrupted; no name stays armed");
 	else if (error)
 		failure_set_errno(failure, -error, "waiting for the CA");
 	return error ? -1 : 0;

@@ -68,7 +68,7 @@ static int open_directory(struct account_files *files, const char *server)
 	return files->directory < 0 && errno != ENOENT ? -errno : 0;
 }
 
-/* Parents are for all, accounts for us. */
+/* Other users may read the parents, but not accounts/. */
 static int make_directory(struct account_files *files)
 {
 	int state, accounts = -1, server = -1, error;
@@ -93,7 +93,7 @@ static int make_directory(struct account_files *files)
 	return error;
 }
 
-/* 0 also when there is none; other types of keys than ours are for certificates. */
+/* Read an account key: only P-256 is one.  0 also when there is no file. */
 static int load_key(struct account_files *files, const char *file, struct key **ret_key)
 {
 	struct key *key = NULL;
@@ -116,7 +116,7 @@ static int load_key(struct account_files *files, const char *file, struct key **
 	return error;
 }
 
-/* 0 also when there is none; what cannot be understood is as good as none: the CA knows. */
+/* Read the account's URL.  0 also when it is missing or unreadable: the CA knows it. */
 static int load_url(struct account_files *files)
 {
 	json_t *object;
@@ -154,7 +154,7 @@ static int write_account_key(struct account_files *files, const char *file, stru
 	return error;
 }
 
-/* Another process may have made one at the same time: then that is ours too. */
+/* Create a key; use another process's key if that one comes first. */
 static int make_account_key(struct account_files *files, const char *file, struct key **ret_key)
 {
 	struct key *key;
@@ -228,7 +228,7 @@ int account_files_open(struct account_files **ret_files, const struct paths *pat
 	}
 	if (error == -EBADMSG)
 		failure_set(failure,
-			    "restore it from a backup, or move its directory away to begin with a "
+			    "restore it from a backup, or move its directory away to start with a "
 			    "new account",
 			    "the account key %s/" KEY_FILE " is damaged", files->place);
 	else
@@ -320,7 +320,7 @@ int account_files_take_next_key(struct account_files *files)
 {
 	int error = 0;
 
-	/* A process that is replacing the key right now renames the file itself. */
+	/* A process that holds the lock is replacing the key, and renames the file itself. */
 	if (!account_files_lock(files) && next_key_is_on_disk(files)) {
 		if (renameat(files->directory, NEXT_KEY_FILE, files->directory, KEY_FILE))
 			return -errno;

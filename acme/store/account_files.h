@@ -33,33 +33,33 @@ struct key *account_files_next_key(const struct account_files *files);
 const char *account_files_place(const struct account_files *files);
 
 /*
- * Write a copy of a key that another client made; the key is on the disk when this returns.
- * 0, -EBADMSG: accounts do not have keys of this type; -EEXIST: there is a key; or -errno.
+ * Write a copy of another client's key; the key is on the disk when this returns.  0; -EBADMSG: an
+ * account cannot have a key of this type; -EEXIST: there is a key already; or -errno.
  */
 int account_files_import_key(struct account_files *files, struct key *key);
 
-/* Make a key where there is none; it is on the disk when this returns.  0 or -errno. */
+/* Create a key if there is none; it is on the disk when this returns.  0 or -errno. */
 int account_files_make_key(struct account_files *files);
 
 /*
- * The same of the key that is to replace the present one: an earlier attempt may have left one that
- * the CA did not hear of.  The files must be locked.  0 or -errno.
+ * The same for the next key, which will replace the current one.  It uses the next key that an
+ * earlier attempt has left.  The files must be locked.  0 or -errno.
  */
 int account_files_make_next_key(struct account_files *files);
 
-/* The CA told the account's URL.  0 or -errno. */
+/* Store the account's URL.  0 or -errno. */
 int account_files_save_url(struct account_files *files, const char *url, const char *server);
 
 /* Keep other processes from replacing the key until the files are freed.  0, -EWOULDBLOCK or -errno. */
 int account_files_lock(struct account_files *files);
 
-/* The CA knows the next key now: it takes the place of the present one.  0 or -errno. */
+/* The CA knows the next key now: make it the current one.  0 or -errno. */
 int account_files_take_next_key(struct account_files *files);
 
 /* The CA refused the next key: remove it.  0 or -errno. */
 int account_files_drop_next_key(struct account_files *files);
 
-/* The account is deactivated: put the key aside, so that another can be made.  0 or -errno. */
+/* The account is deactivated: rename the key, so that a new one can be created.  0 or -errno. */
 int account_files_retire(struct account_files *files);
 
 #endif

@@ -19,7 +19,7 @@
 #define DIRECTORY_MODE 0755
 #define RETRY_MS       20
 
-/* --- SQLite's words in ours ------------------------------------------------------------------ */
+/* --- errors ---------------------------------------------------------------------------------- */
 
 int state_error(struct state *state, int code)
 {
@@ -66,17 +66,18 @@ void state_explain(const struct state *state, int error, struct failure *failure
 			"the database %s is damaged", state->path);
 		return;
 	case -EBUSY:
-		failure_set(failure, "see which sidestep is at work (fuser names it), or wait",
-			    "another process has kept the database %s for over %d seconds",
+		failure_set(failure, "wait, or find the process with fuser",
+			    "another process has locked the database %s for over %d seconds",
 			    state->path, STATE_BUSY_MS / 1000);
 		return;
 	case -EPROTO:
-		failure_set(failure, "use that version, or move the database away",
-			    "the database %s was made by a newer version of sidestep", state->path);
+		failure_set(failure, "install that version, or move the database away",
+			    "a newer version of sidestep has written the database %s", state->path);
 		return;
 	case -EFBIG:
 		failure_set(failure, "raise the limit of file sizes (ulimit -f)",
-			    "the database %s may not grow any more", state->path);
+			    "the database %s has reached this process's limit of file sizes",
+			    state->path);
 		return;
 	}
 	failure_set_errno(failure, -error, "keeping the state in %s", state->path);
@@ -218,7 +219,7 @@ int state_list(struct sqlite3_stmt *statement, int column, struct string_list *l
 
 /* --- transactions ---------------------------------------------------------------------------- */
 
-/* IMMEDIATE: who reads first and writes then may find that another has written between. */
+/* IMMEDIATE: otherwise another process may write between our first read and our write. */
 int state_begin(struct state *state)
 {
 	int error;

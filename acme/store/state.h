@@ -4,9 +4,9 @@
  * and certificates are PEM files and not in here; if the database is lost, it is
  * rebuilt from live/ (renewal/rebuild.h).  Only state*.c call SQLite.
  *
- * A row is a *lineage*: a certificate's name on disk, what is wanted of it, what
- * there is of it, and when something is to be done about it.  What is due is found
- * by index: the cost of looking is in what is due, not in what is stored.
+ * A row is a *lineage*: a certificate's name on disk, its specification, the certificate that
+ * exists, and when the next action is due.  Queries for due rows use an index: their cost depends
+ * on how much is due, not on how much is stored.
  *
  * Opened by every verb that changes something; several processes (certonly beside
  * run) are normal.  Not for several threads.  All times are Unix time in seconds, the
@@ -112,10 +112,10 @@ struct state_lineage {
 };
 
 /*
- * Insert the lineage, or change what is wanted of it; a spec that is the same as
- * before writes nothing.  Other identifiers make it due at once; they or other CAs make
- * its failures forgotten.  A retired one is back.  *ret_id may be NULL.  -EEXIST: the source that
- * is being read has had one of this name already.
+ * Insert the lineage, or change its specification; the same specification writes nothing.  Other
+ * identifiers make it due at once.  Other identifiers or other CAs reset its failures.  A retired
+ * lineage becomes active again.  *ret_id may be NULL.  -EEXIST: the source that is being read
+ * contains this name already.
  */
 int state_set_spec(struct state *state, const struct certificate_spec *spec, int64_t *ret_id);
 
@@ -158,10 +158,10 @@ int state_set_renewal(struct state *state, int64_t id, int64_t renew_at_s,
 /* Not before this moment, and perhaps at another CA (NULL: the same); no failure is counted. */
 int state_postpone(struct state *state, int64_t id, int64_t until_s, const char *ca);
 
-/* An operator must act first, and `reason` says how; NULL: has acted. */
+/* Pause the lineage until an operator acts as `reason` says; NULL: continue. */
 int state_pause(struct state *state, int64_t id, const char *reason);
 
-/* What the CA said about when to renew. */
+/* The CA's answer to an ARI query. */
 struct state_window {
 	int64_t start_s;
 	int64_t end_s;
@@ -173,7 +173,7 @@ struct state_window {
 
 int state_set_window(struct state *state, int64_t id, const struct state_window *window);
 
-/* The CA did not say: ask again at this moment. */
+/* The CA gave no answer: ask again at this moment. */
 int state_set_check(struct state *state, int64_t id, int64_t check_at_s);
 
 /*
@@ -271,7 +271,7 @@ int state_order_begin(struct state *state, const struct state_order *order);
 /* As soon as the CA has told the URL.  -ENOENT: there is no order of this lineage. */
 int state_order_created(struct state *state, int64_t lineage, const char *url);
 
-/* The certificate is in use: records it, forgets failures and window, takes the order away. */
+/* Record the new certificate, reset failures and window, and delete the order. */
 int state_order_succeeded(struct state *state, int64_t lineage,
 			  const struct state_certificate *certificate, int64_t now_s);
 
@@ -287,7 +287,7 @@ struct state_failure {
 int state_order_failed(struct state *state, int64_t lineage, const struct state_failure *failure,
 		       int64_t now_s);
 
-/* Take the order away, and nothing else: it was found to be void, the lineage is as due as before. */
+/* Delete a void order and nothing else: the lineage stays as due as it was. */
 int state_order_drop(struct state *state, int64_t lineage);
 
 /* Every order in flight, the oldest first.  Those of other living processes are among them: their

@@ -6,11 +6,10 @@
 #include "acme/store/state_internal.h"
 
 /*
- * A setting of certificate_spec.h that is new gets its column by itself, below.
+ * The code below adds a column for each new setting of certificate_spec.h.
  *
- * lineage.issue_at and lineage.check_due say when something is to be done, and are computed
- * from what else the row says, so that they cannot contradict it.  The indexes by them
- * are what makes looking cheap.
+ * lineage.issue_at and lineage.check_due say when the next action is due.  They are computed from
+ * the other columns, so they cannot contradict them.  Their indexes make queries cheap.
  */
 static const char *const versions[] = {
 	"CREATE TABLE lineage ("
@@ -120,7 +119,7 @@ static int note_version(struct state *state)
 	return state_execute(state, "PRAGMA user_version = 2");
 }
 
-/* --- columns of settings ------------------------------------------------------------------------- */
+/* --- columns of settings ---------------------------------------------------------------------- */
 
 #define COLUMN_TEXT "TEXT"
 #define COLUMN_FLAG "INTEGER NOT NULL DEFAULT 0"
@@ -165,7 +164,7 @@ static int has_columns(struct state *state, bool *ret_has)
 	return error;
 }
 
-/* --- versions -------------------------------------------------------------------------------------- */
+/* --- versions --------------------------------------------------------------------------------- */
 
 int state_migrate(struct state *state)
 {
@@ -173,7 +172,7 @@ int state_migrate(struct state *state)
 	int64_t version;
 	int error;
 
-	/* Mostly there is nothing to do, and nobody to be kept waiting. */
+	/* Look without a transaction first: mostly nothing changes, and nobody must wait. */
 	error = state_number(state, &version, "PRAGMA user_version", "");
 	if (!error && version == VERSION)
 		error = has_columns(state, &has);

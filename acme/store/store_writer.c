@@ -48,7 +48,7 @@ struct store_writer {
 	bool has_bundle;
 };
 
-/* --- beginning ----------------------------------------------------------------------------- */
+/* --- opening ------------------------------------------------------------------------------- */
 
 static void link_target(char ret_target[LINK_MAX], const struct store_writer *writer,
 			enum store_file file)
@@ -57,7 +57,7 @@ static void link_target(char ret_target[LINK_MAX], const struct store_writer *wr
 		 store_file_names[file]);
 }
 
-/* Whether live/<name> is ours, or not there.  What others made is never overwritten. */
+/* Whether live/<name> is Sidestep's or missing: never overwrite another program's. */
 static int check_live(const struct store_writer *writer)
 {
 	char target[LINK_MAX], found[LINK_MAX];
@@ -124,7 +124,7 @@ static int make_staging(struct store_writer *writer)
 	struct file_access access = kept_access(writer, ".", DIRECTORY_MODE);
 	int error;
 
-	/* A process that was killed may have left its own. */
+	/* A killed process may have left its staging directory. */
 	error = file_remove_directory(writer->directory, STAGING);
 	if (!error)
 		error = file_open_directory(writer->directory, STAGING, 0700, &writer->staging);
@@ -156,8 +156,8 @@ static int write_key(struct store_writer *writer, struct key *key)
 }
 
 /*
- * Room for all that is to come, so that a full disk is found before the CA is
- * asked and not after it has issued.
+ * Reserve the space of the whole generation, so that a full disk fails before the order and not
+ * after the CA has issued.
  */
 static int reserve_space(const struct store_writer *writer)
 {
@@ -177,12 +177,12 @@ static void writer_explain_open(struct failure *failure, int error,
 {
 	switch (error) {
 	case -EWOULDBLOCK:
-		failure_set(failure, "wait until it is done",
-			    "another sidestep is at work on the certificate %s", writer->name);
+		failure_set(failure, "wait until it has finished, then run this again",
+			    "another sidestep process works on the certificate %s", writer->name);
 		break;
 	case -EEXIST:
 		failure_set(failure, "choose another name with --cert-name, or move it away",
-			    "%s is there already, and was not made by sidestep", writer->path);
+			    "%s exists and was not made by sidestep", writer->path);
 		break;
 	default:
 		failure_set_errno(failure, -error, "cannot write certificates into %s%s",
@@ -487,12 +487,12 @@ int store_writer_commit(struct store_writer *writer, const struct chain *chain,
 	if (!error)
 		return 0;
 	failure_set_errno(failure, -error,
-			  "the certificate is there, but it could not be stored for %s",
+			  "the CA has issued the certificate, but it cannot be stored in %s",
 			  writer->path);
 	return -1;
 }
 
-/* --- going on with what a killed process has begun --------------------------------------------- */
+/* --- resuming the generation of a killed process ---------------------------------------------- */
 
 /* The generation in use; 0: none. */
 static unsigned long current_generation(const struct store_writer *writer)
@@ -541,7 +541,7 @@ static int load_staged_key(struct store_writer *writer, struct key **ret_key)
 	return error;
 }
 
-/* What the killed process wrote behind the key is written again. */
+/* Write again what the killed process wrote after the key. */
 static int clear_staging(const struct store_writer *writer)
 {
 	const char *const names[] = {RESERVE,
@@ -588,7 +588,7 @@ enum store_writer_found store_writer_resume(struct store_writer **ret_writer, st
 	return STORE_WRITER_NOTHING;
 }
 
-/* --- going back ---------------------------------------------------------------------------------- */
+/* --- going back ------------------------------------------------------------------------------- */
 
 /* 0, -ENOENT: there is no generation before, or -errno. */
 static int roll_back(const struct store_writer *writer)
@@ -622,15 +622,15 @@ int store_roll_back(const struct paths *paths, const char *name, struct failure 
 		return error;
 	error = roll_back(writer);
 	if (error && error != -ENOENT)
-		failure_set_errno(failure, -error, "cannot go back to the certificate before in %s",
-				  writer->path);
+		failure_set_errno(failure, -error,
+				  "cannot go back to the previous certificate in %s", writer->path);
 	store_writer_free(writer);
 	return error && error != -ENOENT ? STORE_WRITER_FAILED : error;
 }
 
-/* --- the end ------------------------------------------------------------------------------------ */
+/* --- deleting and freeing --------------------------------------------------------------------- */
 
-/* What is configured goes first: a server that is started meanwhile finds all of it or nothing. */
+/* Remove live/<name> first: a server that starts meanwhile finds all files or none. */
 static int remove_all(const struct store_writer *writer)
 {
 	unsigned long next = 0;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Writing a certificate's next generation: see store.h for the layout.  The key
- * is written, and the place proven writable, before the CA is asked for
- * anything; what is not committed is removed again.
+ * Writes a certificate's next generation; store.h has the layout.  It writes the key, and so proves
+ * that the directory is writable, before the order.  It removes what is not committed.
  */
 #ifndef ACME_STORE_STORE_WRITER_H
 #define ACME_STORE_STORE_WRITER_H
@@ -24,7 +23,7 @@ int store_writer_open(struct store_writer **ret_writer, const struct paths *path
 
 enum store_writer_found {
 	STORE_WRITER_FAILED = -1, /* `failure` says why */
-	STORE_WRITER_BUSY = -16, /* so does it: another process is at work on the name */
+	STORE_WRITER_BUSY = -16, /* the same: another process works on the name */
 	STORE_WRITER_NOTHING, /* start from the beginning: nothing is there, or it cannot be used */
 	STORE_WRITER_KEY, /* the key that its order was made for */
 	STORE_WRITER_COMPLETE, /* the certificate, too; it is in use now */
@@ -38,7 +37,7 @@ enum store_writer_found store_writer_resume(struct store_writer **ret_writer, st
 					    const struct paths *paths, const char *name,
 					    struct failure *failure);
 
-/* The generation is to have a bundle, too. */
+/* Write a bundle with the generation. */
 void store_writer_want_bundle(struct store_writer *writer);
 
 /*
@@ -56,8 +55,8 @@ void store_writer_free(struct store_writer *writer);
 void store_writer_suspend(struct store_writer *writer);
 
 /*
- * Put the generation before the present one to use again, for a server does not take this one; it
- * is kept as archive/<name>/refused.  0, -ENOENT: there is none before, or as store_writer_open().
+ * Use the previous generation again, because a server does not accept this one, which is kept as
+ * archive/<name>/refused.  0, -ENOENT: there is no previous one, or as store_writer_open().
  */
 int store_roll_back(const struct paths *paths, const char *name, struct failure *failure);
 

@@ -115,7 +115,7 @@ def test_hooks(instance, certbot):
     client_trees.write(certbot.path / "renewal-hooks/deploy/all.sh", "#!/bin/sh\n", 0o755)
     output, said = bring(instance, certbot)
     assert output.returncode == 0
-    assert "renewal-hooks/deploy are not taken over" in output.stderr
+    assert "renewal-hooks/deploy are not imported" in output.stderr
     taken = {entry["name"]: entry["hook_taken"] for entry in said["certificates"]}
     assert taken == {name: is_taken for name, (_, is_taken) in hooks.items()}
     told = {entry["name"]: entry.get("hook") for entry in said["certificates"]}
@@ -172,9 +172,9 @@ def test_left_out(instance, certbot):
         "wild.example.org": "*.wild.example.org: wildcards cannot be validated",
         "key.example.org": "of another type",
         "nowhere.example.org": "which CA",
-        "-odd": "cannot be called so",
+        "-odd": "does not allow this name",
         "mixed.example.org": "does not belong",
-        "torn.example.org": "no chain of certificates",
+        "torn.example.org": "not a readable chain of certificates",
         "lost.example.org": "cannot read",
     }
     for name, cause in expected.items():
