@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A certificate is written from its last byte to its first: then the length of
- * each structure is known when its header is due.
+ * A certificate is written from its last byte to its first, so the length of each structure is
+ * known when its header is written.
  */
 #include "common/challenge_cert.h"
 
@@ -38,7 +38,7 @@ enum der_tag {
 	DER_CONTEXT_CONSTRUCTED = 0xa0,
 };
 
-/* A buffer that is filled from its end. */
+/* A buffer, filled from its end. */
 struct der {
 	uint8_t bytes[CHALLENGE_CERT_DER_MAX];
 	size_t start;
@@ -56,7 +56,7 @@ static void der_byte(struct der *der, uint8_t byte)
 	der_bytes(der, &byte, 1);
 }
 
-/* The header of what has been written since der->start was `end`. */
+/* Write the header of everything written since der->start was `end`. */
 static void der_header(struct der *der, uint8_t tag, size_t end)
 {
 	size_t size = end - der->start;

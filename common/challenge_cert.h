@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The self-signed certificate of RFC 8737 section 3, such that the strictest
- * validator known accepts it: exactly two extensions (subjectAltName with one
- * name, critical acmeIdentifier), subject == issuer, its own valid signature.
+ * The self-signed certificate of RFC 8737 section 3, in a form that the strictest known validator
+ * accepts: exactly two extensions (subjectAltName with one name, critical acmeIdentifier), subject
+ * == issuer, and a valid signature of its own.
  *
- * All challenge certificates share one P-256 key and differ only in
- * struct challenge_cert, so that is what is stored; the DER is put together
- * from it when it is needed.  Signing happens where a challenge is published,
- * assembling where it is answered; both go through this file.
+ * All challenge certificates share one P-256 key and differ only in struct challenge_cert. The
+ * table stores only that struct, and the responder assembles the DER from it on demand. The
+ * publisher signs, the responder assembles; both use this file.
  */
 #ifndef CHALLENGE_CERT_H
 #define CHALLENGE_CERT_H
@@ -19,13 +18,13 @@
 
 #define CHALLENGE_DIGEST_SIZE      32 /* SHA-256 of the key authorization, RFC 8737 section 3 */
 #define CHALLENGE_SIGNATURE_SIZE   64 /* r and s of ECDSA P-256, 32 bytes each, big endian */
-#define CHALLENGE_CERT_DER_MAX     768 /* the longest name makes less */
+#define CHALLENGE_CERT_DER_MAX     768 /* the longest name needs less */
 #define CHALLENGE_KEY_PRIVATE_SIZE 32 /* big endian */
 #define CHALLENGE_KEY_PUBLIC_SIZE  65 /* uncompressed point, SEC 1 section 2.3.3 */
 #define CHALLENGE_KEY_DER_MAX      160 /* RFC 5915 */
 #define CHALLENGE_CERT_VALID_DAYS  7
 
-/* The key of one table's challenge certificates: no secret of any domain. */
+/* The key of one table's challenge certificates.  It protects no domain. */
 struct challenge_key {
 	uint8_t private_scalar[CHALLENGE_KEY_PRIVATE_SIZE];
 	uint8_t public_point[CHALLENGE_KEY_PUBLIC_SIZE];
@@ -34,7 +33,7 @@ struct challenge_key {
 struct challenge_cert {
 	struct identifier identifier;
 	uint8_t digest[CHALLENGE_DIGEST_SIZE];
-	uint32_t issued_at; /* Unix seconds; valid from an hour before to 7 days after */
+	uint32_t issued_at; /* Unix seconds; valid from one hour before to 7 days after */
 	uint8_t signature[CHALLENGE_SIGNATURE_SIZE];
 };
 
@@ -45,8 +44,8 @@ int challenge_key_generate(struct challenge_key *ret_key);
 int challenge_key_der(const struct challenge_key *key, uint8_t ret_der[CHALLENGE_KEY_DER_MAX]);
 
 /*
- * A parsed key that can sign many certificates without setting up again; owned
- * by the caller, not to be used by two threads at once.
+ * A parsed key that signs many certificates without a new setup. The caller owns it. Only one
+ * thread may use it at a time.
  */
 struct challenge_signer;
 
@@ -54,13 +53,12 @@ struct challenge_signer;
 int challenge_signer_new(struct challenge_signer **ret_signer, const struct challenge_key *key);
 void challenge_signer_free(struct challenge_signer *signer);
 
-/* Fill cert->signature; the other fields are the caller's.  0 or -EIO. */
+/* Fill cert->signature; the caller fills the other fields.  0 or -EIO. */
 int challenge_cert_sign(struct challenge_signer *signer, struct challenge_cert *cert);
 
 /*
- * Put the DER certificate together.  The same input gives the same bytes.
- * Returns its size; cannot fail on a cert whose identifier came from
- * identifier_parse().
+ * Assemble the DER certificate. The same input gives the same bytes. Returns the size; cannot fail
+ * if identifier_parse() filled the identifier of `cert`.
  */
 size_t challenge_cert_der(const struct challenge_key *key, const struct challenge_cert *cert,
 			  uint8_t ret_der[CHALLENGE_CERT_DER_MAX]);

@@ -18,8 +18,8 @@ _Static_assert(sizeof(struct steer_challenge) == 16, "map value");
 static const __u32 armed_key;
 
 /*
- * Before Linux 5.19 the system call itself is refused to a process without CAP_BPF (unless
- * kernel.unprivileged_bpf_disabled is 0), whatever descriptors it has: -EOPNOTSUPP.
+ * Before Linux 5.19 the kernel refuses the system call to a process without CAP_BPF (unless
+ * kernel.unprivileged_bpf_disabled is 0), whatever descriptors it holds: -EOPNOTSUPP.
  */
 static int index_error(void)
 {
@@ -85,7 +85,7 @@ int index_remove(const struct challenge_index *index, uint64_t key)
 	return bpf_map_delete_elem(index->challenges, &key) && errno != ENOENT ? index_error() : 0;
 }
 
-/* Whole buckets of the hash at a time (BPF_MAP_LOOKUP_BATCH, Linux 5.6). */
+/* Reads whole hash buckets at a time (BPF_MAP_LOOKUP_BATCH, Linux 5.6). */
 int index_walk(const struct challenge_index *index,
 	       void (*visit)(void *context, uint64_t key, const struct steer_challenge *entry),
 	       void *context)
@@ -101,7 +101,7 @@ int index_walk(const struct challenge_index *index,
 		if (bpf_map_lookup_batch(index->challenges, start, &bucket, keys, entries, &count,
 					 NULL))
 			error = index_error();
-		/* The last batch comes with ENOENT. */
+		/* The kernel reports ENOENT with the last batch. */
 		if (error && error != -ENOENT)
 			return error;
 		for (i = 0; i < count; i++)

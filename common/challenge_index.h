@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The kernel's half of the challenge table: the pinned maps "challenges", which
- * leads from a name to its slot, and "armed".
+ * The kernel's half of the challenge table: the pinned maps "challenges", from a name to its slot,
+ * and "armed".
  */
 #ifndef CHALLENGE_INDEX_H
 #define CHALLENGE_INDEX_H
@@ -21,16 +21,16 @@ struct challenge_index {
 };
 
 /*
- * As map_open().  All functions below return -EOPNOTSUPP when the kernel lets this process
- * use no maps: before Linux 5.19 it takes CAP_BPF.
+ * Errors as map_open(). All functions below return -EOPNOTSUPP when the kernel does not let this
+ * process use maps: before Linux 5.19 that needs CAP_BPF.
  */
 int index_open(struct challenge_index *ret_index, const struct paths *paths,
 	       const uint64_t hash_key[2], bool writable);
 void index_done(struct challenge_index *index);
 
 /*
- * The key of a TLS server name in any case, without the trailing dot.  `length`
- * is NAME_LENGTH_MAX at most.
+ * The key of a TLS server name, in any case, without the trailing dot. `length` is at most
+ * NAME_LENGTH_MAX.
  */
 uint64_t index_key(const struct challenge_index *index, const char *server_name, size_t length);
 
@@ -50,7 +50,7 @@ int index_walk(const struct challenge_index *index,
 	       void (*visit)(void *context, uint64_t key, const struct steer_challenge *entry),
 	       void *context);
 
-/* Keep the classifier awake until `until_ns`, at least; or exactly. */
+/* Keep the classifier awake at least until `until_ns` (raise), or exactly until then (set). */
 int index_raise_armed(const struct challenge_index *index, uint64_t until_ns);
 int index_set_armed(const struct challenge_index *index, uint64_t until_ns);
 

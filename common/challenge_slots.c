@@ -16,16 +16,16 @@
 #include "common/shared_file.h"
 
 #define TABLE_MAGIC 0x5349444553544550ULL /* "SIDESTEP" */
-/* Memory is got for so many: whole pages, and a system call less for most. */
+/* Memory is allocated for this many slots at once: whole pages, and fewer system calls. */
 #define FILE_MODE     0660
 #define SLOTS_AT_ONCE 32
-/* Who has the lock needs microseconds of it, or milliseconds to repair a large table. */
+/* A holder keeps the lock for microseconds, or for milliseconds to repair a large table. */
 #define LOCK_PATIENCE_MS 10000
 #define SLOT_WORDS       (SLOT_SIZE / sizeof(uint32_t))
 
 /*
- * A slot as it lies in the file: words, for then copying one while another
- * process writes it has a meaning in C (C11 section 5.1.2.4).
+ * A slot in the file: atomic words, so that C defines what happens when one process copies a slot
+ * while another writes it (C11 section 5.1.2.4).
  */
 struct shared_slot {
 	_Atomic uint32_t words[SLOT_WORDS]; /* words[0]: the sequence */
@@ -53,7 +53,7 @@ _Static_assert(sizeof(struct slots_state) == 48, "header layout");
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2,
 	       "atomics that work between processes");
 
-/* FNV-1a over words: finds damage and torn copies, not forgery. */
+/* FNV-1a over words: detects damage and torn copies, not forgery. */
 static uint32_t checksum_add(uint32_t sum, const void *bytes, size_t size)
 {
 	const uint8_t *at = bytes;
@@ -66,7 +66,7 @@ static uint32_t checksum_add(uint32_t sum, const void *bytes, size_t size)
 	return sum;
 }
 
-/* The index is part of it, so that a slot does not pass for another. */
+/* The checksum covers the index, so that one slot cannot pass for another. */
 static uint32_t slot_checksum(const struct slot *slot, uint32_t index)
 {
 	size_t start = offsetof(struct slot, expires_ns);
@@ -121,7 +121,7 @@ static int read_constants(int fd, struct slots_constants *ret_constants)
 	return 0;
 }
 
-/* A table of the right size, open; or -errno: -ENOENT there is none, -EPROTO it is another. */
+/* Open a table of the right size.  -ENOENT: there is none; -EPROTO: it is different; or -errno. */
 static int open_fitting(const char *path, uint32_t slot_count, uint64_t ret_hash_key[2])
 {
 	struct slots_constants constants;
@@ -151,7 +151,7 @@ int slots_check(const char *path, uint32_t slot_count, uint64_t ret_hash_key[2])
 	return 0;
 }
 
-/* Whether a table of the right size is there already; if so, give it to `group`. */
+/* 0 when a table of the right size exists; sets its group to `group`. */
 static int keep(const char *path, gid_t group, uint32_t slot_count, uint64_t ret_hash_key[2])
 {
 	int error, fd = open_fitting(path, slot_count, ret_hash_key);
@@ -163,7 +163,7 @@ static int keep(const char *path, gid_t group, uint32_t slot_count, uint64_t ret
 	return error;
 }
 
-/* What a new table is to have, and the key that it gets. */
+/* The size of a new table, and the hash key that write_table() chooses. */
 struct new_table {
 	uint32_t slot_count;
 	uint64_t hash_key[2];
@@ -227,7 +227,7 @@ int slots_open(struct slots *slots, const char *path, bool writable)
 	if (!error)
 		error = mapping_init(&slots->mapping, fd, slot_offset(slots->constants.slot_count),
 				     writable);
-	/* A reader needs none afterwards, with which it could lock the table, too. */
+	/* A reader closes its descriptor, so that it cannot lock the table. */
 	if (error || !writable)
 		close(fd);
 	if (error)
@@ -246,7 +246,7 @@ void slots_done(struct slots *slots)
 
 /* --- the lock ------------------------------------------------------------------ */
 
-/* Whether the file is still there, and whole. */
+/* Check that the file still exists and is whole. */
 static int check_file(const struct slots *slots)
 {
 	struct stat status;
@@ -340,9 +340,9 @@ int slots_write(struct slots *slots, uint32_t index, struct slot *slot)
 	return mapping_is_lost(&slots->mapping) ? -EBADMSG : 0;
 }
 
-/* --- which are free ------------------------------------------------------------ */
+/* --- free slots ---------------------------------------------------------------- */
 
-/* Memory for slots from `first` on.  0 or -errno. */
+/* Allocate memory for slots from `first` on.  0 or -errno. */
 static int allocate(const struct slots *slots, uint32_t first)
 {
 	uint32_t count = slots->constants.slot_count - first;
@@ -366,7 +366,7 @@ int slots_take(struct slots *slots, uint32_t *ret_index)
 	} else {
 		if (high_water == slots->constants.slot_count)
 			return -ENOSPC;
-		/* Get the memory here, where lacking it is an error and not a SIGBUS. */
+		/* Allocate here: a lack of memory is an error now, and would be a SIGBUS later. */
 		if (high_water % SLOTS_AT_ONCE == 0) {
 			int error = allocate(slots, high_water);
 
@@ -390,7 +390,7 @@ static uint32_t count_used(const struct slots *slots)
 	return used;
 }
 
-/* Nothing is in use: forget all slots and return their memory. */
+/* No slot is in use: forget all slots and return their memory. */
 static void empty(struct slots *slots)
 {
 	slots->state->used = 0;
@@ -398,7 +398,7 @@ static void empty(struct slots *slots)
 	slots->state->sweep_hand = 0;
 	slots->state->high_water = 0;
 	slots->state->earliest_expiry_ns = UINT64_MAX;
-	/* A file system that cannot do it keeps the memory; nothing else changes. */
+	/* A file system that cannot punch holes keeps the memory; nothing else changes. */
 	fallocate(slots->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, SLOTS_HEADER_SIZE,
 		  (off_t)slots->constants.slot_count * SLOT_SIZE);
 }
@@ -409,7 +409,7 @@ void slots_give_back(struct slots *slots, uint32_t index)
 	uint32_t used = slots->state->used;
 
 	slots_write(slots, index, &slot);
-	/* Do not throw everything away on the word of one number. */
+	/* Do not drop every slot because of one possibly damaged number. */
 	used = used > 1 ? used - 1 : count_used(slots);
 	if (!used) {
 		empty(slots);
@@ -424,7 +424,7 @@ void slots_reset(struct slots *slots, const uint8_t *kept)
 	uint32_t index = slots_high_water(slots), used = 0;
 	struct slot free_slot = {.state = SLOT_FREE};
 
-	/* From the end, so that low slots are taken first. */
+	/* Start at the end, so that slots_take() takes low slots first. */
 	while (index--) {
 		if (kept[index / 8] >> index % 8 & 1) {
 			used++;

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The file of the challenge table: its layout, its lock, its slots and which of
- * them are free.  challenge_table.c knows what the
- * slots mean and which to keep.
+ * The file of the challenge table: its layout, its lock, its slots and the list of free slots.
+ * challenge_table.c knows what the slots mean and which to keep.
  *
- * The file: a page with the header, then slots of one size.  Indices, never
- * pointers.  Slots from the high-water mark on have never been used and take
- * no memory.
+ * The file: a page with the header, then slots of one size. It holds indices, never pointers. Slots
+ * from the high-water mark on have never been used and take no memory.
  *
- * Whoever may write the file may write anything, so all that is read from it
- * is checked: the worst that a hostile table does is to be refused.
+ * Any process that may write the file may write anything into it, so every value that is read from
+ * it is checked. A hostile table is refused, and can do no more harm.
  */
 #ifndef CHALLENGE_SLOTS_H
 #define CHALLENGE_SLOTS_H
@@ -31,9 +29,9 @@
 
 enum slot_state { SLOT_FREE = 1, SLOT_USED }; /* 0: never written */
 
-/* One slot, copied. */
+/* A copy of one slot. */
 struct slot {
-	uint32_t sequence; /* of its last writing: even, unique in the table; odd while written */
+	uint32_t sequence; /* set by each write: even, unique in the table; odd during a write */
 	uint32_t checksum;
 	uint64_t expires_ns; /* CLOCK_BOOTTIME, as published */
 	uint32_t ttl_s;
@@ -48,7 +46,7 @@ struct slot {
 	uint8_t reserved;
 };
 
-/* What stays as it is while the table lives. */
+/* Constant while the table exists. */
 struct slots_constants {
 	uint64_t magic;
 	uint32_t version; /* STEER_ABI_VERSION */
@@ -60,18 +58,18 @@ struct slots_constants {
 	uint8_t reserved[7];
 };
 
-/* What the holder of the lock changes.  All of it can be rebuilt from slots and map. */
+/* Changed by the holder of the lock.  slots_reset() rebuilds all of it. */
 struct slots_state {
-	_Atomic uint32_t unclean; /* a writer is at work, or died at it */
+	_Atomic uint32_t unclean; /* a writer holds the lock, or died with it */
 	_Atomic uint32_t last_sequence;
 	_Atomic uint32_t high_water;
 	_Atomic uint32_t used; /* slots in use */
 	_Atomic uint32_t first_free; /* index + 1, or 0: none */
 	_Atomic uint32_t sweep_hand; /* index of the slot to look at next */
-	_Atomic uint32_t armed_count; /* names neither withdrawn nor found expired */
+	_Atomic uint32_t armed_count; /* names not withdrawn and not yet found expired */
 	_Atomic uint32_t reserved;
 	_Atomic uint64_t grace_until_ns; /* no withdrawn name stays armed longer */
-	_Atomic uint64_t earliest_expiry_ns; /* until then sweeping finds nothing */
+	_Atomic uint64_t earliest_expiry_ns; /* a sweep finds nothing before */
 };
 
 struct slots {
@@ -92,9 +90,9 @@ int slots_open(struct slots *slots, const char *path, bool writable);
 void slots_done(struct slots *slots);
 
 /*
- * Become the only writer.  0; 1: so too, but the table needs slots_reset(), as the
- * last writer died at work; -ESTALE: the file has been replaced; -EBADMSG: it
- * has been truncated; -ETIMEDOUT: another process holds the lock, and for long; or -errno.
+ * Become the only writer. 0: the table is in order; 1: locked, but call slots_reset(), because the
+ * last writer died with the lock; -ESTALE: another file has replaced this one; -EBADMSG: the file
+ * is truncated; -ETIMEDOUT: another process holds the lock for too long; or -errno.
  */
 int slots_lock(struct slots *slots);
 
@@ -112,18 +110,18 @@ int slots_read(const struct slots *slots, uint32_t index, struct slot *ret_slot)
 
 /* --- with the lock held -------------------------------------------------------- */
 
-/* Store a slot; gives it its sequence.  -EBADMSG: the file is damaged. */
+/* Store a slot and set its sequence.  -EBADMSG: the file is damaged. */
 int slots_write(struct slots *slots, uint32_t index, struct slot *slot);
 
-/* Take a free slot for slots_write().  -ENOSPC: there is none; -EBADMSG: slots_reset() is due. */
+/* Take a free slot for slots_write().  -ENOSPC: none is free; -EBADMSG: call slots_reset() first. */
 int slots_take(struct slots *slots, uint32_t *ret_index);
 
-/* Give a slot back.  When it was the last one in use, the file's memory goes with it. */
+/* Free a slot.  When no slot is in use any more, the file's memory is freed, too. */
 void slots_give_back(struct slots *slots, uint32_t index);
 
 /*
- * Rebuild the bookkeeping: free is what has no bit in `kept` (the lowest bit
- * of the first byte is that of slot 0).
+ * Rebuild struct slots_state: a slot without a bit in `kept` is free (the lowest bit of the first
+ * byte is that of slot 0).
  */
 void slots_reset(struct slots *slots, const uint8_t *kept);
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What the slots mean.  A name is pending when the map has an entry for it that
- * has not expired and whose slot was last written as the entry's generation.
+ * What the slots mean. A name is pending when the map has an entry for it that has not expired, and
+ * the sequence of its slot is the entry's generation.
  *
- * Publishing fills a fresh slot and then lets the entry point to it; only then
- * is the slot of an earlier challenge for the name given back.  So an entry
- * never points to a slot that is being written, and a writer may die anywhere.
+ * Publishing fills a free slot and then lets the entry point to it; only then does it free the slot
+ * of the name's earlier challenge. So an entry never points to a slot during a write, and a writer
+ * may die at any point.
  */
 #include "common/challenge_table.h"
 
@@ -25,10 +25,10 @@
 
 #define NS_PER_S UINT64_C(1000000000)
 
-/* Slots that every writer looks at, to take back the expired ones: more than it takes. */
+/* Every writer checks this many slots for expired ones: more than it takes. */
 #define SWEEP_SLOTS 4
 
-/* A reader's attempts; all but a damaged slot's fail because a writer finished in between. */
+/* A reader's attempts.  One fails when a writer finishes meanwhile, or when the slot is damaged. */
 #define FIND_ATTEMPTS 16
 
 _Static_assert(SLOT_NAME_SIZE == NAME_LENGTH_MAX, "any name fits into a slot");
@@ -150,7 +150,7 @@ static void slot_fill(struct slot *slot, const struct challenge_cert *cert)
 	memcpy(slot->signature, cert->signature, sizeof(slot->signature));
 }
 
-/* What a reader gets of an entry and its slot. */
+/* Fill a reader's view from an entry and its slot. */
 static int make_challenge(const struct steer_challenge *entry, const struct slot *slot,
 			  struct challenge *ret_challenge)
 {
@@ -207,7 +207,7 @@ static int find_once(const struct challenge_table *table, uint64_t key, const ch
 	return 0;
 }
 
-/* Can the slot be for this server name?  Addresses have other server names than they are written. */
+/* Can the slot belong to this server name?  An address is written differently as a server name. */
 static bool may_be_for(const struct slot *slot, const char *server_name, size_t length)
 {
 	static const char arpa[] = ".arpa";
@@ -217,7 +217,7 @@ static bool may_be_for(const struct slot *slot, const char *server_name, size_t 
 	       (length > size && strncasecmp(server_name + length - size, arpa, size) == 0);
 }
 
-/* Without the map: of all slots that hold the name, the one published last. */
+/* Without the map: find the last published of all slots that hold the name. */
 static int find_by_walk(const struct challenge_table *table, const char *server_name, size_t length,
 			struct challenge *ret_challenge)
 {
@@ -253,7 +253,7 @@ int challenge_table_find(struct challenge_table *table, const char *server_name,
 
 	if (length && server_name[length - 1] == '.')
 		length--;
-	/* A name with a NUL in it is none, whatever stands before. */
+	/* A name that contains a NUL is no name. */
 	if (length == 0 || length > NAME_LENGTH_MAX || memchr(server_name, 0, length))
 		return -ENOENT;
 	key = index_key(&table->index, server_name, length);
@@ -295,7 +295,7 @@ struct recovery {
 	uint8_t *kept; /* a bit for each slot */
 };
 
-/* Keep a pending name's slot; remove an entry that has expired or is not its slot's. */
+/* Keep the slot of a pending name; remove an entry that has expired or does not match its slot. */
 static void recover_entry(void *context, uint64_t key, const struct steer_challenge *entry)
 {
 	struct recovery *recovery = context;
@@ -306,7 +306,7 @@ static void recover_entry(void *context, uint64_t key, const struct steer_challe
 	if (slots_read(&table->slots, entry->slot, &slot) ||
 	    !entry_is_of(entry, entry->slot, &slot) || slot_identifier(&slot, &identifier) ||
 	    key_of(table, &identifier) != key || entry->expires_ns <= recovery->now_ns) {
-		/* One that stays is found wrong by whoever comes to it. */
+		/* If the removal fails, every reader still rejects the entry. */
 		(void)index_remove(&table->index, key);
 		return;
 	}
@@ -359,15 +359,15 @@ static void unlock(struct challenge_table *table)
 
 static void count_disarmed(struct challenge_table *table)
 {
-	/* Never below zero, even when the count was damaged. */
+	/* Stay at zero, even if the count was damaged. */
 	if (table->slots.state->armed_count)
 		table->slots.state->armed_count--;
 }
 
 /*
- * Look at one slot, as the hand of a clock does, and give it back when it is no
- * longer pending.  1: given back; 0: kept or free, and *earliest_ns is not after
- * its expiry; -EBADMSG: it is damaged.
+ * Check the slot under the sweep hand, advance the hand, and free the slot if it is no longer
+ * pending. 1: freed; 0: kept, or free already, and *earliest_ns is not after its expiry; -EBADMSG:
+ * the slot is damaged.
  */
 static int sweep_slot(struct challenge_table *table, uint64_t now_ns, uint64_t *earliest_ns)
 {
@@ -401,11 +401,11 @@ static int sweep_slot(struct challenge_table *table, uint64_t now_ns, uint64_t *
 	return 1;
 }
 
-/* What every writer does for the table.  0, or -EBADMSG when a slot is damaged. */
+/* Every writer's share of the sweep.  0, or -EBADMSG when a slot is damaged. */
 static int sweep_some(struct challenge_table *table, uint64_t now_ns)
 {
 	uint64_t earliest_ns = UINT64_MAX;
-	/* As long as nothing can have expired one is enough, to find what is damaged. */
+	/* Before the earliest expiry, one slot is enough: it only looks for damage. */
 	unsigned int count = now_ns < table->slots.state->earliest_expiry_ns ? 1 : SWEEP_SLOTS;
 	int result = 0;
 
@@ -415,7 +415,7 @@ static int sweep_some(struct challenge_table *table, uint64_t now_ns)
 	return result < 0 ? result : 0;
 }
 
-/* Get one slot back if any can be had: a full turn of the hand at most. */
+/* Free one slot if any has expired: at most one full turn of the hand. */
 static int sweep_for_one(struct challenge_table *table, uint64_t now_ns)
 {
 	uint32_t count = slots_high_water(&table->slots);
@@ -433,7 +433,7 @@ static int sweep_for_one(struct challenge_table *table, uint64_t now_ns)
 	return 0;
 }
 
-/* Remember that a full table will have room then. */
+/* Remember when a full table can have room. */
 static void note_expiry(struct challenge_table *table, uint64_t expires_ns)
 {
 	if (table->slots.state->earliest_expiry_ns > expires_ns)
@@ -454,7 +454,7 @@ static int try_take(struct challenge_table *table, uint64_t now_ns, uint32_t *re
 	return error ? error : slots_take(&table->slots, ret_index);
 }
 
-/* A free slot.  Damage is repaired once, on the way. */
+/* Take a free slot.  Repairs a damaged table once, if needed. */
 static int take_slot(struct challenge_table *table, uint64_t now_ns, uint32_t *ret_index)
 {
 	int error = try_take(table, now_ns, ret_index);
@@ -467,7 +467,7 @@ static int take_slot(struct challenge_table *table, uint64_t now_ns, uint32_t *r
 
 /* --- writers --------------------------------------------------------------------------- */
 
-/* The map's entry for a name and the slot that belongs to it. */
+/* A name's map entry and the slot that belongs to it. */
 struct present {
 	bool exists;
 	bool pending; /* it has not expired */
@@ -530,7 +530,7 @@ static int publish_locked(struct challenge_table *table, const struct challenge_
 	if (error)
 		goto out;
 	entry.generation = slot.sequence;
-	/* First wake the classifier: the entry is then the only step that arms. */
+	/* Wake the classifier first, so that the map entry alone arms the name. */
 	error = index_raise_armed(&table->index, entry.expires_ns);
 	if (!error)
 		error = index_put(&table->index, key, &entry);
@@ -559,7 +559,7 @@ int challenge_table_publish(struct challenge_table *table, const struct identifi
 	if (ttl_s == 0 || ttl_s > CHALLENGE_TTL_MAX_S)
 		return -EINVAL;
 	memcpy(cert.digest, digest, sizeof(cert.digest));
-	/* The slow part, so before the lock. */
+	/* Sign before taking the lock: signing is the slow part. */
 	error = challenge_cert_sign(table->signer, &cert);
 	if (error)
 		return error;
@@ -591,7 +591,7 @@ static int withdraw_locked(struct challenge_table *table, const struct identifie
 	if (grace_s == 0) {
 		error = index_remove(&table->index, key);
 	} else {
-		/* Always shorter than the slot says: that is the mark of the withdrawn. */
+		/* Always before the slot's expiry: this marks the name as withdrawn. */
 		if (end_ns >= old.entry.expires_ns)
 			end_ns = old.entry.expires_ns - 1;
 		entry.expires_ns = end_ns;
@@ -607,8 +607,8 @@ static int withdraw_locked(struct challenge_table *table, const struct identifie
 		table->slots.state->grace_until_ns = end_ns;
 	note_expiry(table, end_ns);
 	/*
-	 * When all names are withdrawn, the classifier need only wait for their graces.
-	 * Failing to say so keeps it awake for longer: no harm.
+	 * When all names are withdrawn, the classifier stays awake only until the last grace period
+	 * ends. If this fails, it stays awake longer, which does no harm.
 	 */
 	if (table->slots.state->armed_count == 0)
 		(void)index_set_armed(&table->index, table->slots.state->grace_until_ns);
@@ -625,7 +625,7 @@ int challenge_table_withdraw(struct challenge_table *table, const struct identif
 	if (error)
 		return error;
 	error = withdraw_locked(table, identifier, grace_s);
-	/* When the repair fails as well, the next publisher tries again. */
+	/* If the repair fails, too, the next publisher tries again. */
 	if (sweep_some(table, challenge_clock_ns()))
 		(void)recover(table);
 	unlock(table);

@@ -8,7 +8,7 @@
 
 #include "common/shared_file.h"
 
-/* Changed with the meaning of what follows it. */
+/* Changes whenever the meaning of the fields behind it changes. */
 #define MAGIC UINT64_C(0x3130656d6f637475)
 
 struct content {

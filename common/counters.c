@@ -84,7 +84,7 @@ int counters_read(const struct paths *paths, uint64_t ret_values[STEER_COUNTERS]
 	}
 	for (i = 0; i < STEER_COUNTERS; i++) {
 		if (bpf_map_lookup_elem(map, &i, values)) {
-			/* A map with fewer counters is another version's. */
+			/* A map with fewer counters comes from another version. */
 			error = errno == ENOENT ? -EPROTO : -errno;
 			goto out;
 		}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The classifier's counters (enum steer_counter) as user space sees them: their
- * names, what they mean, and their sums over all CPUs.
+ * The classifier's counters (enum steer_counter) in user space: their names, their meaning, and
+ * their sums over all CPUs.
  */
 #ifndef COUNTERS_H
 #define COUNTERS_H
@@ -15,12 +15,12 @@ struct paths;
 /* The key of JSON output and metrics, in snake_case; never changes once released. */
 const char *steer_counter_name(enum steer_counter counter);
 
-/* What is counted, for people. */
+/* The meaning of the counter, as a phrase for people. */
 const char *steer_counter_text(enum steer_counter counter);
 
 /*
- * Sum up the pinned map.  -ENOENT: no maps (no responder has run); -EACCES: not
- * in the group; -EPROTO: the map is another version's; or -errno.
+ * Sum up the pinned map. -ENOENT: no map, because no responder has run; -EACCES: the caller is not
+ * in the group; -EPROTO: the map is of another version; or -errno.
  */
 int counters_read(const struct paths *paths, uint64_t ret_values[STEER_COUNTERS]);
 

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The file: a page with the header, then buckets of one size, each a sequence
- * count and some entries.  A name's hash chooses the bucket.  Buckets that were
- * never written take no memory.
+ * The file: a page with the header, then buckets of one size, each with a sequence count and some
+ * entries. The hash of a name selects the bucket. Buckets that were never written take no memory.
  *
- * The count is odd while a bucket is written; making it odd is the writers' lock,
- * also between processes.  They hold it for less than a microsecond.  One that is
- * killed just then leaves the bucket closed until the next start.
+ * The count is odd during a write. A writer locks the bucket, also against other processes, by
+ * making the count odd, and holds it for less than a microsecond. A writer that is killed in this
+ * moment leaves the bucket locked until the next start.
  */
 #include "common/evidence.h"
 
@@ -35,7 +34,7 @@
 #define BUCKETS        (EVIDENCE_NAMES_MAX / BUCKET_ENTRIES)
 #define LOCK_ATTEMPTS  256
 #define READ_ATTEMPTS  64
-/* Records that stay until the name is armed again. */
+/* These records stay until the name is armed again. */
 #define FIRST_RECORDS (EVIDENCE_RECORDS_MAX / 2)
 
 struct header {
@@ -50,7 +49,7 @@ struct header {
 struct entry_head {
 	uint64_t key; /* name_hash() of the server name; 0: the entry is free */
 	uint64_t armed_ns;
-	uint64_t visited_ns; /* CLOCK_BOOTTIME, last */
+	uint64_t visited_ns; /* CLOCK_BOOTTIME of the last record */
 	uint32_t counts[EVIDENCE_RESULTS];
 	uint32_t unrecorded;
 	uint32_t record_count;
@@ -60,7 +59,7 @@ struct entry_head {
 #define HEAD_WORDS   (sizeof(struct entry_head) / sizeof(uint64_t))
 #define RECORD_WORDS (sizeof(struct evidence_record) / sizeof(uint64_t))
 
-/* As they lie in the file: words, for then reading what another process writes has a meaning in C. */
+/* In the file: atomic words, so that C defines a read while another process writes. */
 struct shared_entry {
 	_Atomic uint64_t head[HEAD_WORDS];
 	_Atomic uint64_t records[EVIDENCE_RECORDS_MAX][RECORD_WORDS];
@@ -115,7 +114,7 @@ static int read_header(int fd, struct header *ret_header)
 	return 0;
 }
 
-/* Empty the buckets that a writer was killed at.  Reading a hole of the file makes no memory of it. */
+/* Empty the buckets that a killed writer left locked.  Reading a hole allocates no memory. */
 static int open_closed_buckets(int fd)
 {
 	static const struct shared_bucket empty;
@@ -131,7 +130,7 @@ static int open_closed_buckets(int fd)
 	return 0;
 }
 
-/* A file of this layout, open; or -errno: -ENOENT there is none, -EPROTO it is of another. */
+/* Open a file of this layout.  -ENOENT: there is none; -EPROTO: another layout; or -errno. */
 static int open_fitting(const char *path)
 {
 	struct header header;
@@ -158,7 +157,7 @@ int evidence_check(const char *path)
 	return 0;
 }
 
-/* 0 when a file of this layout is there. */
+/* 0 when a file of this layout exists. */
 static int keep(const char *path, gid_t group, bool alone)
 {
 	int error = 0, fd = open_fitting(path);
@@ -262,7 +261,7 @@ static void store(_Atomic uint64_t *words, const void *value, size_t count)
 static void load_head(struct entry_head *ret_head, const struct shared_entry *entry)
 {
 	load(ret_head, entry->head, HEAD_WORDS);
-	/* What is damaged must not lead out of the entry. */
+	/* A damaged count must not lead out of the entry. */
 	if (ret_head->record_count > EVIDENCE_RECORDS_MAX)
 		ret_head->record_count = EVIDENCE_RECORDS_MAX;
 }
@@ -275,7 +274,7 @@ static void load_record(struct evidence_record *ret_record, const struct shared_
 
 /* --- buckets and entries ---------------------------------------------------------- */
 
-/* Never 0.  Two names that meet would need 2^32 of them. */
+/* Never 0.  A collision becomes likely only with 2^32 names. */
 static uint64_t key_of(const struct evidence *evidence, const char *server_name, size_t length)
 {
 	const __u64 hash_key[2] = {evidence->hash_key[0], evidence->hash_key[1]};
@@ -295,7 +294,7 @@ static struct shared_bucket *bucket_of(const struct evidence *evidence, uint64_t
 	return &evidence->buckets[key & (BUCKETS - 1)];
 }
 
-/* Begin to write; false when another writer stays in the way. */
+/* Lock the bucket for a write; false when another writer keeps it locked. */
 static bool lock(struct shared_bucket *bucket, uint64_t *ret_sequence)
 {
 	uint64_t sequence;
@@ -306,7 +305,7 @@ static bool lock(struct shared_bucket *bucket, uint64_t *ret_sequence)
 					    &bucket->sequence, &sequence, sequence + 1,
 					    memory_order_acquire, memory_order_relaxed))
 			continue;
-		/* No word is written before the count is odd. */
+		/* Write no word before the count is odd. */
 		atomic_thread_fence(memory_order_release);
 		*ret_sequence = sequence;
 		return true;
@@ -319,7 +318,7 @@ static void unlock(struct shared_bucket *bucket, uint64_t sequence)
 	atomic_store_explicit(&bucket->sequence, sequence + 2, memory_order_release);
 }
 
-/* The entry of this key and its head; an emptied one when there is none. */
+/* Find the entry of this key and its head; if there is none, empty one and take it. */
 static struct shared_entry *take_entry(struct shared_bucket *bucket, uint64_t key,
 				       struct entry_head *ret_head)
 {
@@ -351,13 +350,13 @@ static bool is_of_address(const struct evidence_record *a, const struct evidence
 	return a->ipv6 == b->ipv6 && !memcmp(a->address, b->address, sizeof(a->address));
 }
 
-/* What one client can be expected to have all of. */
+/* One client may own all addresses of a network: an IPv4 /24 or an IPv6 /48. */
 static bool is_of_network(const struct evidence_record *a, const struct evidence_record *b)
 {
 	return a->ipv6 == b->ipv6 && !memcmp(a->address, b->address, a->ipv6 ? 6 : 3);
 }
 
-/* Where a record goes, in place of an older one perhaps; EVIDENCE_RECORDS_MAX: nowhere. */
+/* The place for a record, perhaps that of an older one; EVIDENCE_RECORDS_MAX: no place. */
 struct place {
 	uint32_t number;
 	struct evidence_record before; /* count 0: none */
@@ -401,7 +400,7 @@ static void count_up(uint32_t *count, uint32_t by)
 	*count = *count < UINT32_MAX - by ? *count + by : UINT32_MAX;
 }
 
-/* Put the record where it belongs. */
+/* Store the record in its place. */
 static void add_record(struct shared_entry *entry, struct entry_head *head,
 		       const struct evidence_record *record)
 {
@@ -423,7 +422,7 @@ static void add_record(struct shared_entry *entry, struct entry_head *head,
 		head->record_count++;
 }
 
-/* --- from outside ------------------------------------------------------------------- */
+/* --- public ------------------------------------------------------------------------- */
 
 static uint64_t boot_clock_ns(void)
 {
@@ -446,7 +445,7 @@ void evidence_add(struct evidence *evidence, const char *server_name, size_t len
 	entry = take_entry(bucket, key, &head);
 	if (head.armed_ns < armed_ns)
 		head = (struct entry_head){.key = key, .armed_ns = armed_ns};
-	/* What began under an earlier publishing says nothing of this one. */
+	/* A connection that began before this publishing is no evidence for it. */
 	if (head.armed_ns == armed_ns) {
 		head.visited_ns = boot_clock_ns();
 		add_record(entry, &head, record);
@@ -455,7 +454,7 @@ void evidence_add(struct evidence *evidence, const char *server_name, size_t len
 	unlock(bucket, sequence);
 }
 
-/* Copy the entry out of a bucket that does not stand still.  0 or -ENOENT. */
+/* Copy the entry from a bucket that others may write meanwhile.  0 or -ENOENT. */
 static int copy_entry(const struct shared_bucket *bucket, uint64_t key,
 		      struct evidence_of_name *ret_found)
 {

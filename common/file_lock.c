@@ -6,7 +6,7 @@
 #include <sys/file.h>
 #include <time.h>
 
-/* flock(2) waits without end, so ask again and again: first soon, for most hold it for microseconds. */
+/* flock(2) has no timeout, so try repeatedly, at first soon: most hold it for microseconds. */
 #define PAUSE_MIN_NS 20000
 #define PAUSE_MAX_NS 5000000
 #define NS_PER_MS    UINT64_C(1000000)

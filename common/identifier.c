@@ -75,7 +75,7 @@ static bool label_is_valid(const char *label, size_t length)
 	return true;
 }
 
-/* The errors that show at a glance, so that their texts can be precise. */
+/* Errors that are easy to recognise, so that their texts can be precise. */
 static enum identifier_error check_at_a_glance(const char *text, size_t length)
 {
 	size_t i;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * An ACME identifier: a domain name (RFC 8555 section 9.7.7) or an IP address
- * (RFC 8738), and the TLS server name by which a validator asks for it.
+ * An ACME identifier: a domain name (RFC 8555 section 9.7.7) or an IP address (RFC 8738), and the
+ * TLS server name that a validator sends for it.
  */
 #ifndef IDENTIFIER_H
 #define IDENTIFIER_H
@@ -28,12 +28,12 @@ enum identifier_error {
 };
 
 /*
- * Parse what a user or a CA wrote.  On anything but OK and SINGLE_LABEL (a
- * warning: *ret_identifier is filled) the output is untouched.
+ * Parse the spelling of a user or a CA. Fills *ret_identifier on OK and on SINGLE_LABEL, which is a
+ * warning; leaves it untouched otherwise.
  */
 enum identifier_error identifier_parse(struct identifier *ret_identifier, const char *text);
 
-/* A sentence for the user that names the next step; static storage. */
+/* What is wrong and what to do about it, for the user; static storage. */
 const char *identifier_error_text(enum identifier_error error);
 
 /* "dns" or "ip": the type as ACME spells it. */

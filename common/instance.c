@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-/* The instance's lock is an open file description lock (fcntl_locking(2)): it dies with its holder. */
+/*
+ * The lock of the instance is an open file description lock (fcntl_locking(2)). It ends with its
+ * holder.
+ */
 #include "common/instance.h"
 
 #include <errno.h>
@@ -13,13 +16,13 @@
 #include "common/local_socket.h"
 #include "common/paths.h"
 
-/* Programs are loaded and attached to all interfaces in less. */
+/* Longer than it takes to load the programs and to attach them to all interfaces. */
 #define PROGRAMS_PATIENCE_MS 30000
-/* The monitor of a responder that was killed holds the lock for a moment longer. */
+/* The monitor of a killed responder holds the lock for a moment longer. */
 #define LOCK_PAUSE_NS 10000000
 #define LOCK_ATTEMPTS 100
 
-/* A file in the private directory, which is made when it is missing. */
+/* Open a file in the private directory; creates the directory if it is missing. */
 static int open_lock_file(const struct paths *paths, const char *path)
 {
 	int fd;
@@ -52,7 +55,7 @@ int instance_lock(const struct paths *paths)
 
 int instance_announce(const struct paths *paths)
 {
-	/* Nobody accepts: those who ask see whether they can come, and have seen all. */
+	/* Nobody calls accept(2): a successful connect(2) is the whole answer. */
 	return local_socket_listen(paths->alive, SOCK_STREAM, 0666, 0);
 }
 

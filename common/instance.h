@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * One responder an instance.  The lock that says so lies where only root can open it, so that
- * nobody else can hold it.  Whether a responder runs everyone may ask, by another way: it listens
- * at a socket, and to ask is to connect.  Nothing that a stranger can do there lasts, or hinders.
+ * At most one responder runs for an instance. It holds a lock in a directory that only root can
+ * open, so that no other user can hold the lock. Any user may check whether a responder runs: it
+ * listens on a socket, and connecting to that socket is the check. A stranger's connection changes
+ * nothing and blocks nobody.
  */
 #ifndef INSTANCE_H
 #define INSTANCE_H
@@ -10,15 +11,15 @@
 struct paths;
 
 /*
- * Become the instance's responder; makes the private directory.  Returns the descriptor whose
- * closing gives the lock back, -EBUSY when another responder runs (and still does after a second),
- * or -errno.  Close-on-exec.
+ * Become the responder of the instance; creates the private directory. Returns a descriptor that
+ * holds the lock until it is closed; -EBUSY: another responder runs (and still does after a
+ * second); or -errno. Close-on-exec.
  */
 int instance_lock(const struct paths *paths);
 
 /*
- * With the lock held: from here on the responder runs, for those who ask, as long as the returned
- * descriptor, the caller's, is open.  Or -errno.
+ * Show other processes that a responder runs, as long as the returned descriptor is open. Needs the
+ * lock. The caller owns the descriptor. Or -errno.
  */
 int instance_announce(const struct paths *paths);
 
@@ -26,8 +27,8 @@ int instance_announce(const struct paths *paths);
 int instance_is_running(const struct paths *paths);
 
 /*
- * Whoever changes programs or links holds this lock meanwhile; with patience, -ETIMEDOUT.  Returns
- * the descriptor whose closing gives it back, or -errno.
+ * Take the lock that a process needs to change programs or links. Waits a while, then -ETIMEDOUT.
+ * Returns a descriptor that holds the lock until it is closed, or -errno.
  */
 int instance_lock_programs(const struct paths *paths);
 

@@ -13,8 +13,8 @@
 #include "common/paths.h"
 
 /*
- * A Unix socket's name has room for 107 bytes, and a path can be longer: so the name leads
- * through a descriptor of the directory.  Returns that, to be closed, or -errno.
+ * The name of a Unix socket holds at most 107 bytes, and a path can be longer. So the name starts
+ * at a descriptor of the directory. Returns that descriptor, which the caller closes, or -errno.
  */
 static int name_socket(const char *path, struct sockaddr_un *ret_name)
 {

@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 /*
- * A message may be 1,000 bytes long; as every byte may be escaped, a line is
- * at most 4,096: PIPE_BUF, so one write(2) keeps it in one piece.
+ * A message has at most 1,000 bytes. If every byte is escaped, a line has at most 4,096: PIPE_BUF,
+ * so that one write(2) keeps it in one piece.
  */
 #define MESSAGE_SIZE 1001
 #define LINE_SIZE    4096
@@ -27,8 +27,8 @@ static struct {
 } logging = {.program = "sidestep", .level = LOG_LEVEL_INFO};
 
 /*
- * JOURNAL_STREAM names the journal's end by device and inode; it is inherited,
- * standard error may not be (systemd.exec(5)).
+ * JOURNAL_STREAM holds the device and inode of the journal's socket. A process inherits it even
+ * when its standard error goes elsewhere (systemd.exec(5)).
  */
 static bool stderr_is_journal(void)
 {
@@ -71,11 +71,11 @@ static size_t printable_length(const unsigned char *s)
 			return 0;
 		code = code << 6 | (s[i] & 0x3f);
 	}
-	/* C1 controls, overlong forms, surrogates, and what lies above Unicode. */
+	/* C1 controls, overlong forms, surrogates, and values above U+10FFFF. */
 	if (code < 0xa0 || (length == 3 && code < 0x800) || (code >= 0xd800 && code <= 0xdfff) ||
 	    (length == 4 && code < 0x10000) || code > 0x10ffff)
 		return 0;
-	/* What separates lines or turns the direction of writing. */
+	/* Characters that separate lines or change the direction of the text. */
 	if (code == 0x2028 || code == 0x2029 || (code >= 0x202a && code <= 0x202e) ||
 	    (code >= 0x2066 && code <= 0x2069))
 		return 0;
@@ -127,7 +127,7 @@ void log_line(enum log_level level, const char *format, ...)
 	used += escape(line + used, message);
 	line[used++] = '\n';
 
-	/* Nobody is left to tell when standard error itself fails. */
+	/* If standard error fails, there is no other place to report it. */
 	do
 		written = write(STDERR_FILENO, line, used);
 	while (written < 0 && errno == EINTR);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Log lines of both programs: one line per event on standard error, prefixed
- * with the program's name.  With the journal on the other end ("<N>" prefixes,
- * sd-daemon(3)) when JOURNAL_STREAM says so.  Control characters are escaped:
- * a stranger's words never forge a line.
+ * Log lines of both programs: one line for each event on standard error, with the name of the
+ * program in front. When JOURNAL_STREAM shows that standard error is the journal, a "<N>" priority
+ * comes first (sd-daemon(3)). Control characters are escaped, so that text from a stranger cannot
+ * forge a line.
  */
 #ifndef LOG_H
 #define LOG_H
@@ -16,7 +16,7 @@ enum log_level {
 	LOG_LEVEL_DEBUG
 };
 
-/* `program` must outlive all logging; lines above `level` are left out. */
+/* `program` must outlive all logging.  Lines above `level` are not written. */
 void log_init(const char *program, enum log_level level);
 
 #define log_error(...)   log_line(LOG_LEVEL_ERROR, __VA_ARGS__)

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
-/* One a thread of the responder, and some. */
+/* One for each thread of the responder, and some more. */
 #define MAPPINGS_MAX 2048
 
 static _Atomic(struct mapping *) mappings[MAPPINGS_MAX];
@@ -40,12 +40,12 @@ static void handle_bus_error(int signal, siginfo_t *info, void *context)
 			return;
 		}
 	}
-	/* Not ours: the access is repeated and goes to whoever was there before. */
+	/* Not in a mapping of this file: restore the old handler, which gets the repeated access. */
 	sigaction(signal, &previous_action, NULL);
 	errno = saved_errno;
 }
 
-/* Install it again for each mapping: other code may have replaced the handler. */
+/* Repeat this for each mapping: other code may have replaced the handler. */
 static void install_handler(void)
 {
 	static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A shared mapping of a file that others may truncate.  Touching a page that
- * the file no longer has raises SIGBUS; here that does not end the process:
- * the mapping turns into zeros, and into a lost one.
+ * A shared mapping of a file that other processes may truncate. An access to a missing page raises
+ * SIGBUS. Here that does not end the process: the whole mapping becomes zeros and counts as lost.
  */
 #ifndef MAPPING_H
 #define MAPPING_H
@@ -19,14 +18,13 @@ struct mapping {
 };
 
 /*
- * Map `size` bytes of `fd`, which the caller keeps and may close.  `mapping` must
- * stay where it is until mapping_done().  0, -EMFILE when the process has too
- * many of them, or -errno.
+ * Map `size` bytes of `fd`, which the caller keeps and may close. `mapping` must not move before
+ * mapping_done(). 0; -EMFILE: the process has too many of these mappings; or -errno.
  */
 int mapping_init(struct mapping *mapping, int fd, size_t size, bool writable);
 void mapping_done(struct mapping *mapping);
 
-/* Whether what was read since the last asking may be zeros, and what was written lost. */
+/* Were accesses lost since the last call?  Then reads may have seen zeros, and writes are gone. */
 bool mapping_is_lost(const struct mapping *mapping);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Opening the instance's pinned BPF maps.  Used inside common/ only. */
+/* Opening the pinned BPF maps of an instance. */
 #ifndef MAPS_H
 #define MAPS_H
 
@@ -16,9 +16,9 @@ struct map_shape {
 };
 
 /*
- * Open the map pinned as shape->pin.  The kernel copies as many bytes as the map
- * says, so a map of another shape is refused: -EPROTO.  Otherwise the descriptor,
- * close-on-exec, or -errno: -ENOENT not pinned, -EACCES not allowed.
+ * Open the map pinned as shape->pin. The kernel copies as many bytes as the map defines, so this
+ * refuses a map of another shape: -EPROTO. Returns the descriptor, close-on-exec, or -errno:
+ * -ENOENT not pinned, -EACCES not allowed.
  */
 int map_open(const struct paths *paths, const struct map_shape *shape, bool writable);
 

@@ -9,7 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* systemd's variable, which is unset or empty when nobody listens. */
+/* The variable of systemd; NULL when it is unset or empty. */
 static const char *notify_address(void)
 {
 	const char *address = getenv("NOTIFY_SOCKET");
@@ -22,7 +22,7 @@ bool notify_is_wanted(void)
 	return notify_address() != NULL;
 }
 
-/* Connected to whoever listens; -1: not yet, or nobody does. */
+/* Connected to systemd; -1: not yet, or systemd does not listen. */
 static int notify_fd = -1;
 
 static int make_name(const char *address, struct sockaddr_un *ret_name, socklen_t *ret_size)

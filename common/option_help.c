@@ -9,8 +9,8 @@
 /* --- plain text --------------------------------------------------------------------------------- */
 
 /*
- * Print one paragraph, up to the end of its line, so that its lines begin in column `left`; the first
- * has got as far as `column` already.
+ * Print one paragraph, up to the end of its line. Its lines begin in column `left`; the first line
+ * has already reached `column`.
  */
 static void print_wrapped(const char *text, size_t left, size_t column, FILE *out)
 {
@@ -103,7 +103,7 @@ void option_print_help(const struct option_page *page, FILE *out)
 
 /* --- mdoc(7) -------------------------------------------------------------------------------------- */
 
-/* Text of which no character means anything to mdoc(7); prose has each sentence on its own line. */
+/* Escape text for mdoc(7); prose gets one line for each sentence. */
 static void print_escaped(const char *text, size_t length, bool is_prose, FILE *out)
 {
 	bool is_first = true;
@@ -135,7 +135,7 @@ void option_print_man_text(const char *text, FILE *out)
 			is_literal = !is_literal;
 			fputs(is_literal ? ".Bd -literal\n" : ".Ed\n", out);
 		}
-		/* An empty line is a paragraph's end; before and behind .Bd there is one anyway. */
+		/* An empty line ends a paragraph; .Bd and .Ed do so anyway. */
 		if (length) {
 			print_escaped(text, length, !is_literal, out);
 			fputc('\n', out);

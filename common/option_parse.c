@@ -104,7 +104,7 @@ static void take_option(const struct option_row *row, void *target, const char *
 	void *field = (char *)target + row->field;
 	struct option_texts *texts = field;
 
-	/* The value of a script's variable that is not set: nothing good follows from it. */
+	/* Probably an unset variable of a script: refuse it rather than guess. */
 	if (value && !*value && !row->may_be_empty) {
 		option_wrong(error, "--%s has an empty value", row->name);
 		return;
@@ -161,7 +161,7 @@ static void make_options(const struct option_table *table, struct option *option
 	*letters = '\0';
 }
 
-/* The row of a getopt code; NULL: it is none, but a fault. */
+/* The row of a getopt code; NULL when the code reports a fault. */
 static const struct option_row *find_row(const struct option_table *table, int code)
 {
 	size_t i;
@@ -202,7 +202,7 @@ int option_parse(const struct option_table *table, int argc, char **argv, void *
 
 	assert(table->count <= ROWS_MAX);
 	make_options(table, options, letters);
-	/* From the beginning, each time; and without messages of its own. */
+	/* Make getopt start from the beginning and print no messages. */
 	optind = 0;
 	opterr = 0;
 	while ((code = getopt_long(argc, argv, letters, options, NULL)) != -1) {

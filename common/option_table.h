@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The command line of a program as a table: what the options are, what they set, and how they are
- * explained.  Parsing (option_parse.c), --help and the manual page (option_help.c) all come from it.
+ * The command line of a program as a table: its options, what they set, and how the help explains
+ * them. Parsing (option_parse.c), --help and the manual page (option_help.c) all use this table.
  */
 #ifndef OPTION_TABLE_H
 #define OPTION_TABLE_H
@@ -11,9 +11,9 @@
 #include <stdio.h>
 
 enum option_kind {
-	OPTION_FLAG, /* a bool, or an enum of which 1 means yes: it becomes 1 */
-	OPTION_TEXT, /* a const char *: the value, which is argv's */
-	OPTION_TEXTS, /* a struct option_texts, which gets one more value */
+	OPTION_FLAG, /* a bool, or an enum in which 1 means yes: set to 1 */
+	OPTION_TEXT, /* a const char *: points into argv */
+	OPTION_TEXTS, /* a struct option_texts: adds a value */
 	OPTION_NUMBER, /* an unsigned integer of any size: a whole number from 1 to `max` */
 	OPTION_DECIMAL, /* a double: a number above 0, up to `max` */
 	OPTION_CHOICE, /* an enum: the index of the value in `choices` */
@@ -26,7 +26,7 @@ struct option_texts {
 	size_t count;
 };
 
-/* What is wrong with a command line; only the first fault is kept.  All zero: nothing. */
+/* The first fault of a command line.  All zero: no fault. */
 struct option_error {
 	char text[256]; /* one sentence, without a full stop */
 	const char *unknown; /* the option as given, when the program has none of this name */
@@ -54,15 +54,15 @@ struct option_table {
 	size_t count;
 };
 
-/* Note what is wrong, unless something is already. */
+/* Note a fault, unless there is one already. */
 void option_wrong(struct option_error *error, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /*
- * Set what the options in argv say in `target`, and mark each option that is there in `given`, which
- * has an element for each row (NULL: nobody wants to know).  All options are looked at, also behind
- * the first fault.  Returns the index in argv of the first word that is no option; they all come
- * behind the options then.
+ * Set the fields of `target` from the options in argv, and mark each option that is present in
+ * `given`, which has an element for each row (may be NULL). Continues after the first fault.
+ * Returns the index in argv of the first word that is no option; getopt moves all such words behind
+ * the options.
  */
 int option_parse(const struct option_table *table, int argc, char **argv, void *target, bool *given,
 		 struct option_error *error);
@@ -70,8 +70,8 @@ int option_parse(const struct option_table *table, int argc, char **argv, void *
 /* --- help and manual page -------------------------------------------------------------------- */
 
 /*
- * A page about a program or one verb of it.  Texts are paragraphs, each in one line, which are
- * wrapped; lines that begin with a blank are examples and stay as they are.
+ * A help page for a program or for one verb. Each paragraph of a text is one line, and is wrapped;
+ * lines that begin with a blank are examples and are printed as they are.
  */
 struct option_page {
 	const char *command; /* "sidestep certonly" */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Where an instance keeps its things.  The one place that knows; everything
- * moves with --root, so that several instances and tests can live side by side.
+ * The paths of an instance. No other code builds them. All paths move with --root, so that several
+ * instances and tests can run side by side.
  */
 #ifndef PATHS_H
 #define PATHS_H
@@ -12,20 +12,19 @@ struct paths {
 	char conf[PATHS_MAX]; /* ROOT/etc/sidestep */
 	char state[PATHS_MAX]; /* ROOT/var/lib/sidestep: accounts, live, archive */
 	char run[PATHS_MAX]; /* ROOT/run/sidestep: table, lock, status */
-	char pins[PATHS_MAX]; /* ROOT/run/sidestep/bpf: a bpffs of our own */
+	char pins[PATHS_MAX]; /* ROOT/run/sidestep/bpf: a bpffs of its own */
 	char table[PATHS_MAX]; /* ROOT/run/sidestep/challenges */
 	char evidence[PATHS_MAX]; /* ROOT/run/sidestep/evidence: what came for pending names */
 	char conn_stats[PATHS_MAX]; /* ROOT/run/sidestep/conn-stats: how connections ended */
 	char alive[PATHS_MAX]; /* ROOT/run/sidestep/alive.sock: a running responder listens here */
-	char private[PATHS_MAX]; /* ROOT/run/sidestep/private: for root alone, locks above all */
+	char private[PATHS_MAX]; /* ROOT/run/sidestep/private: for root alone: the locks */
 	char control[PATHS_MAX]; /* ROOT/run/sidestep/private/handover.sock: for a successor */
 	char lock[PATHS_MAX]; /* ROOT/run/sidestep/private/instance.lock: one responder */
-	char programs_lock[PATHS_MAX]; /* .../programs.lock: who changes programs or links */
-	char status
-		[PATHS_MAX]; /* ROOT/run/sidestep/responder.json: what the responder says of itself */
-	char hindrances[PATHS_MAX]; /* ROOT/run/sidestep/hindrances.json: the monitor's, too */
-	char interfaces[PATHS_MAX]; /* ROOT/run/sidestep/interfaces.json: what the monitor says */
-	char programs[PATHS_MAX]; /* ROOT/run/sidestep/programs.json: what who loaded them says */
+	char programs_lock[PATHS_MAX]; /* .../programs.lock: to change programs or links */
+	char status[PATHS_MAX]; /* ROOT/run/sidestep/responder.json: written by the responder */
+	char hindrances[PATHS_MAX]; /* ROOT/run/sidestep/hindrances.json: written by the monitor */
+	char interfaces[PATHS_MAX]; /* ROOT/run/sidestep/interfaces.json: written by the monitor */
+	char programs[PATHS_MAX]; /* ROOT/run/sidestep/programs.json: the last program load */
 };
 
 /* Fill `ret_paths`; `root` is "" for the system's own.  -ENAMETOOLONG when too long. */

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What programs of ours do first: with their descriptors, and with their user. */
+/* The first steps of a program: its standard descriptors, and its user. */
 #ifndef PROCESS_H
 #define PROCESS_H
 
 /*
- * Open the descriptors 0, 1 and 2 on /dev/null where they are closed: else the next file that
- * the program opens becomes its standard output, and messages are written into it.
- * To be called before anything is opened.  0 or -errno.
+ * Open the descriptors 0, 1 and 2 on /dev/null where they are closed. Otherwise the next file that
+ * the program opens becomes its standard output and receives its messages. Call this before opening
+ * any file. 0 or -errno.
  */
 int process_open_standard_descriptors(void);
 
 /*
- * As root, and where the directory `path` belongs to another user of this system: become that user,
- * in his groups, for good, so that no file of root's comes among his.  0 also where there is nothing
- * to do, or -errno.
+ * If the caller is root and the directory `path` belongs to another user of this system, become
+ * that user, with his groups, for good. So no file of root appears among his. 0, also when there is
+ * nothing to do, or -errno.
  */
 int process_become_owner(const char *path);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The version of all of Sidestep's programs. */
+/* The version of all Sidestep programs. */
 #ifndef VERSION_H
 #define VERSION_H
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Completion of `sidestep` for bash.  What there is it asks the program itself, so that it cannot
-# differ from what the program takes.
+# Completion of `sidestep` for bash.  It gets the verbs and options from the program itself, so the two
+# cannot differ.
 
 _sidestep_certificates()
 {

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Sidestep's main job, shown: a certificate authority validates three names by
+# A demo of Sidestep's main job: a certificate authority validates three names by
 # TLS-ALPN-01 on a port 443 that nginx holds all the time, under load.
 #
-# Everything happens in two network namespaces and one temporary directory,
-# which are gone at the end.  The last line says "demo: ok, ..." or "demo:
+# The demo uses two network namespaces and one temporary directory, and removes
+# them at the end.  The last line says "demo: ok, ..." or "demo:
 # failed, ..."; the exit status says the same.
 # Settings: O (build directory), PYTHON.
 set -euo pipefail
@@ -29,14 +29,14 @@ check_needs()
 {
 	local program
 
-	[ "$(id -u)" = 0 ] || die "needs root, to load BPF programs and to make network namespaces"
+	[ "$(id -u)" = 0 ] || die "root is needed to load BPF programs and to make network namespaces"
 	for program in "$O/sidestep" "$O/sidestep-responder" "$peers/pebble"; do
 		[ -x "$program" ] || die "$program is missing: run 'make demo'"
 	done
-	unshare --net true || die "this machine lets root make no network namespaces"
+	unshare --net true || die "this machine does not let root make network namespaces"
 }
 
-# --- what is started --------------------------------------------------------
+# --- processes --------------------------------------------------------------
 
 # self_signed DIRECTORY NAMES: a key and a certificate for openssl's list of names.
 self_signed()
@@ -76,7 +76,7 @@ start_responder()
 	wait_until "the responder to be ready" grep -q ': ready: ' "$work/log/responder"
 }
 
-# Pebble and the DNS that it asks.
+# Pebble, and the DNS server that it uses.
 start_authority()
 {
 	self_signed "$work/pebble" "IP:$internet_ipv4"
@@ -88,8 +88,8 @@ start_authority()
 		--data "{\"host\": \"$site.\", \"addresses\": [\"$server_ipv4\"]}"
 	on internet curl -sSf localhost:8055/add-aaaa \
 		--data "{\"host\": \"$site6.\", \"addresses\": [\"$server_ipv6\"]}"
-	# Post-quantum key shares as in Go 1.26 by itself, and so in Let's Encrypt's validators:
-	# their ClientHellos do not fit one packet.
+	# Post-quantum key shares, which are the default of Go 1.26 and so of Let's Encrypt's
+	# validators.  Their ClientHellos do not fit into one packet.
 	start pebble internet env GODEBUG=tlsmlkem=1,tlssecpmlkem=1 PEBBLE_VA_SLEEPTIME=4 \
 		"$peers/pebble" -strict -config "$work/pebble/pebble.json" \
 		-dnsserver "$internet_ipv4:53"
@@ -98,21 +98,21 @@ start_authority()
 		"https://$internet_ipv4:15000/roots/0" >"$work/pebble/root.pem"
 }
 
-# --- what is looked at ------------------------------------------------------
+# --- checks -----------------------------------------------------------------
 
 sidestep()
 {
 	on server "$O/sidestep" "$1" --root "$work/root" "${@:2}"
 }
 
-# counter NAME: one of the classifier's.
+# counter NAME: a counter of the classifier.
 counter()
 {
 	sidestep status --json | "$PYTHON" -c \
 		'import json, sys; print(json.load(sys.stdin)["counters"][sys.argv[1]])' "$1"
 }
 
-# clients KEY: one of the load client's counts; "failed" is the sum of all failures.
+# clients KEY: a count of the load client; "failed" is the sum of all failures.
 clients()
 {
 	"$PYTHON" -c '
@@ -133,14 +133,14 @@ has_passed()
 	[ "$(counter passed_other)" -ge "$1" ]
 }
 
-# Who listens on the server's port 443, on which sockets (by inode number).
+# The processes that listen on the server's port 443, and their sockets (by inode number).
 listening_sockets()
 {
 	on server ss -Hltnpe 'sport = :443' |
 		sed -E 's/^LISTEN +[0-9]+ +[0-9]+ +([^ ]+) .*users:\(\("([^"]+)".*ino:([0-9]+).*/\2 listens on \1, socket \3/'
 }
 
-# certificate_at ADDRESS NAME OPTION...: what s_client is shown, as PEM.
+# certificate_at ADDRESS NAME OPTION...: the certificate that s_client receives, as PEM.
 certificate_at()
 {
 	on internet openssl s_client -connect "$1:443" -servername "$2" "${@:3}" \
@@ -156,7 +156,7 @@ show_certificate()
 	fi
 }
 
-# is_challenge FILE: by name in newer versions of OpenSSL, else by number.
+# is_challenge FILE: newer versions of OpenSSL print the extension's name, older ones its number.
 is_challenge()
 {
 	openssl x509 -in "$1" -noout -text |
@@ -191,12 +191,12 @@ show_production()
 
 show_responder()
 {
-	say "Sidestep's responder starts beside nginx. Nothing is pending, so nothing is looked at."
+	say "Sidestep's responder starts beside nginx. Nothing is pending, so it inspects nothing."
 	start_responder
 	sidestep status | sed -nE '/^  (user|takeover|attach|interfaces) /p' | indent
 	wait_until "more connections" has_made $(($(clients requests) + 300))
 	echo "$(clients requests) connections, $(clients failed) failed;" \
-		"$(counter syn_mark) were looked at" | indent
+		"$(counter syn_mark) were inspected" | indent
 
 	say "A challenge is armed by hand. The same port now gives two answers to two questions:"
 	sidestep publish "$by_hand" --key-authorization token.thumbprint | indent
@@ -225,7 +225,7 @@ show_issuance()
 	steered=$(($(counter steered) - steered))
 
 	say "nginx has reloaded. The page, fetched with nothing trusted but Pebble's root:"
-	# An old worker of nginx may still take some connections.
+	# A worker from before the reload may still take some connections.
 	wait_until "nginx to serve the new certificate" page_is_trusted "$site" "$server_ipv4"
 	wait_until "$site6 over IPv6" page_is_trusted "$site6" "[$server_ipv6]"
 	wait_until "$server_ipv4 by its address" page_is_trusted "$server_ipv4" "$server_ipv4"
@@ -236,21 +236,21 @@ show_issuance()
 
 show_counts()
 {
-	say "The clients go on until there were enough of them."
+	say "The clients continue until there are enough connections."
 	wait_until "$connections_while_armed_min connections while armed" \
 		has_passed "$connections_while_armed_min"
 	wait_until "$connections_min connections" has_made "$connections_min"
 	stop clients
 	sidestep withdraw "$by_hand" | indent
 
-	say "What was counted:"
+	say "The counts:"
 	cat <<-END | indent
 	$steered connections of the authority went to the responder
-	$(counter passed_other) connections of clients were looked at while a name was armed, and left alone
+	$(counter passed_other) connections of clients were inspected while a name was armed, and went to nginx
 	$(clients requests) connections of clients in all, $(clients failed) failed
 	END
-	[ "$steered" -ge 3 ] || die "the authority did not come to the responder"
-	[ "$(listening_sockets)" = "$sockets" ] || die "other sockets listen on port 443 than before"
+	[ "$steered" -ge 3 ] || die "the connections of the authority did not reach the responder"
+	[ "$(listening_sockets)" = "$sockets" ] || die "the sockets that listen on port 443 have changed"
 	kill -0 "${pid_of[nginx]}" || die "nginx has ended"
 	echo "nginx is still process ${pid_of[nginx]}; on the same sockets:" | indent
 	indent <<<"$sockets"

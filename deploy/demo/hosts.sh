@@ -3,8 +3,8 @@
 #
 # Hosts, processes and output of the demo.  Sourced by demo.sh.
 #
-# All that is made or started is ended at the exit, whatever its reason:
-# processes by their process id, mounts, namespaces, the directory.
+# At every exit the demo ends its processes, by their process ids, and removes its
+# namespaces and its directory.
 
 internet_ipv4=192.0.2.1
 internet_ipv6=2001:db8::1
@@ -12,8 +12,8 @@ server_ipv4=192.0.2.2
 server_ipv6=2001:db8::2
 patience_s=60
 
-started=()  # names of processes, the latest first
-declare -A pid_of=()  # of those that run
+started=()  # names of processes, the last started first
+declare -A pid_of=()  # of the running ones
 namespaces=()
 step=0
 work=
@@ -71,7 +71,7 @@ make_hosts()
 # set_up_wire HOST IPV4 IPV6
 set_up_wire()
 {
-	# As real ones: without offloads a segment is a packet.
+	# As on a real wire, a segment is one packet: turn the offloads off.
 	on "$1" ethtool -K eth0 tso off gso off gro off >/dev/null
 	on "$1" ip address add "$2/24" dev eth0
 	on "$1" ip address add "$3/64" dev eth0 nodad
@@ -91,17 +91,17 @@ listens()
 
 # --- processes --------------------------------------------------------------
 
-# start NAME HOST COMMAND...: with its output in the log of that name.
+# start NAME HOST COMMAND...: run it in the background; its output goes to the log NAME.
 start()
 {
 	: >"$work/log/$1"
-	# nsenter becomes the command: its process id is the command's.
+	# nsenter executes the command, so both have the same process id.
 	nsenter --net="$(namespace "$2")" "${@:3}" </dev/null >>"$work/log/$1" 2>&1 &
 	pid_of[$1]=$!
 	started=("$1" "${started[@]}")
 }
 
-# stop NAME: end it, if it has not been ended.
+# stop NAME: end the process, if it still runs.
 stop()
 {
 	local pid=${pid_of[$1]:-} end=$((SECONDS + 20))
@@ -116,7 +116,7 @@ stop()
 	wait "$pid" || true
 }
 
-# wait_until WHAT COMMAND...: until the command succeeds; every process must live on.
+# wait_until WHAT COMMAND...: until the command succeeds; fails if a process ends.
 wait_until()
 {
 	local what=$1 end=$((SECONDS + patience_s)) name

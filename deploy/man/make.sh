@@ -4,7 +4,7 @@
 # Make a program's manual page: make.sh PROGRAM SECTION SUMMARY >PAGE
 #
 # Verbs and options come from the program's own table (`PROGRAM --help-man`), so that the page and
-# --help cannot differ.  What else the page says is in PROGRAM.SECTION.in beside this script.
+# --help cannot differ.  The rest of the page is in PROGRAM.SECTION.in beside this script.
 set -eu
 
 program=$1 section=$2 summary=$3

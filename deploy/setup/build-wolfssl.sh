@@ -3,17 +3,17 @@
 #
 # Build the static wolfSSL that Sidestep links: build-wolfssl.sh PREFIX
 #
-# The distribution's builds are slow and carry holes in the very code that we
-# use (the ALPN list), so the newest source of the unstable suite is built with
-# the fast single-precision mathematics.  apt verifies its signature.
-# A prefix that already holds such a build is left as it is.
+# The distribution's builds are slow and have vulnerabilities in code that Sidestep
+# uses (the ALPN list).  So this script builds the newest source of the unstable
+# suite, with the fast single-precision mathematics.  apt verifies its signature.
+# It keeps a prefix that already holds such a build.
 set -eu
 
 prefix=${1:?usage: build-wolfssl.sh PREFIX}
 here=$(cd "$(dirname "$0")" && pwd)
 minimum=5.9.2
 
-# What the build depends on; a prefix made from other settings is built again.
+# The build depends on these settings; a prefix from other settings is built again.
 settings="--enable-static --disable-shared --disable-examples --disable-crypttests
 	--enable-sp=yes,4096 --enable-sp-asm --enable-sp-math --enable-intelasm
 	--enable-tls13 --disable-oldtls --disable-psk --disable-dh
@@ -68,7 +68,7 @@ tar -xf "$tarball" -C "$work/source" --strip-components=1
 	make -j"$(nproc)" src/libwolfssl.la
 ) >"$log" 2>&1 || { tail -n 30 "$log" >&2; echo "setup: wolfSSL did not build" >&2; exit 1; }
 
-# Complete first, then in place by one rename: never a half-installed prefix.
+# Install beside the prefix, then rename once: the prefix is never incomplete.
 staged=$work/staged
 make -C "$work/source" DESTDIR="$staged" install-libLTLIBRARIES install-data >>"$log" 2>&1 ||
 	{ tail -n 30 "$log" >&2; exit 1; }

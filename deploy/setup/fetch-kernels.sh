@@ -1,13 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Fetch what 'make check-kernels' needs beyond 'make setup': fetch-kernels.sh DIR
+# Fetch what 'make check-kernels' needs in addition to 'make setup': fetch-kernels.sh DIR
 # For Debian 12 or 13 on x86-64, as root.
 #
-# QEMU is installed.  The kernels of four suites, in the flavour for virtual
-# machines (all that matters here, at a quarter of the size), and BusyBox are
-# only unpacked: DIR/SUITE/{vmlinuz,MODULE.ko}, DIR/busybox.  What is there
-# already is kept; remove DIR to fetch newer ones.
+# It installs QEMU.  It unpacks, but does not install, BusyBox (DIR/busybox) and the
+# kernels of four suites (DIR/SUITE/{vmlinuz,MODULE.ko}), in the flavour for virtual
+# machines, which is enough here at a quarter of the size.  It keeps existing files;
+# remove DIR to fetch newer ones.
 set -eu
 
 dir=${1:?usage: fetch-kernels.sh DIR}
@@ -16,7 +16,7 @@ suites="unstable trixie bookworm bullseye"  # BusyBox comes from the first
 modules="veth sch_ingress cls_bpf"
 
 if [ "$(dpkg --print-architecture 2>/dev/null)" != amd64 ]; then
-	echo "setup: the kernels to test on are Debian's for amd64, and this machine is another" >&2
+	echo "setup: the test kernels are Debian's for amd64; run 'make check-kernels' on an x86-64 machine" >&2
 	exit 1
 fi
 if ! command -v qemu-system-x86_64 >/dev/null; then
@@ -56,12 +56,12 @@ unpack()
 	done
 }
 
-# place PATTERN FILE: the one file below $tree whose path fits becomes FILE, not compressed.
+# place PATTERN FILE: move the one file below $tree whose path matches to FILE, and decompress it.
 place()
 {
 	found=$(find "$tree" -type f -path "$tree*/$1")
 	case $found in
-	'') echo "setup: there is no file $1 in the packages of $suite" >&2; exit 1 ;;
+	'') echo "setup: the packages of $suite have no file $1" >&2; exit 1 ;;
 	*.xz) "$dir/busybox" xz -dc "$found" >"$2" ;;
 	*) cp "$found" "$2" ;;
 	esac

@@ -1,11 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Fetch the test peers that the stable suite has too old: fetch-peers.sh DIR [bench]
+# Fetch the test peers that are too old in the stable suite: fetch-peers.sh DIR [bench]
 #
-# Pebble >= 2.10 and Caddy >= 2.11, and for the bench lego >= 4.30, come from the
-# unstable suite and are unpacked into DIR; nothing is installed.  What is there
-# already is kept.
+# It unpacks Pebble >= 2.10 and Caddy >= 2.11, and for the bench lego >= 4.30, from the
+# unstable suite into DIR, and installs nothing.  It keeps existing files.
 set -eu
 
 dir=${1:?usage: fetch-peers.sh DIR [bench]}

@@ -2,7 +2,7 @@
 #
 # The layers of the table deploy/setup/layers:
 #
-#	awk -f layers.awk layers FILE...          each include that the table forbids, a line each
+#	awk -f layers.awk layers FILE...          prints each include that the table forbids
 #	awk -v mode=below -f layers.awk layers    for make: "below_FOLDER:=FOLDER,..." a folder, which
 #	                                          names the folder and all below it, the highest first
 

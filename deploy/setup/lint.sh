@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Check what can be checked without building: lint.sh C_FILE...
+# The checks that need no build: lint.sh C_FILE...
 #
-# The C files for layout, length of functions and cppcheck's findings; every
-# tracked file for its licence line, white space and private words; shell and Python scripts
-# with shellcheck and pyflakes.
+# It checks the C files for layout, layers, function length and cppcheck's findings,
+# every tracked file for its licence line and trailing white space, and shell and
+# Python scripts with shellcheck and pyflakes.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
 function_lines_max=70
 failed=0
 
-# complain TEXT: TEXT, when there is any, says what is wrong.
+# complain TEXT: report TEXT as a fault, unless it is empty.
 complain()
 {
 	[ -n "$1" ] || return 0
@@ -27,7 +27,7 @@ need()
 	exit 1
 }
 
-# A function's lines from its head to its closing brace, which alone stands in the first column.
+# A function's lines from its head to its closing brace, which is in the first column.
 long_functions()
 {
 	awk -v max="$function_lines_max" '
@@ -35,13 +35,13 @@ long_functions()
 		/^[a-zA-Z_].*\(/ && !/;$/ { start = FNR }
 		/^}/ && start {
 			if (FNR - start + 1 > max)
-				printf "%s:%d: a function of %d lines, over %d\n",
+				printf "%s:%d: this function has %d lines; the limit is %d\n",
 					FILENAME, start, FNR - start + 1, max
 			start = 0
 		}' "$@"
 }
 
-# tracked PATTERN...: the files of the repository, without those that are not ours to change.
+# tracked PATTERN...: the files of the repository, except the licence text.
 tracked()
 {
 	git ls-files -- "$@" ':!LICENSE'
@@ -55,7 +55,7 @@ if [ $# -gt 0 ]; then
 	clang-format --dry-run -Werror "$@" || failed=1
 	complain "$(long_functions "$@")"
 	complain "$(awk -f deploy/setup/layers.awk deploy/setup/layers "$@")"
-	# Without the system's headers it must be told of the macros that look like no C.
+	# cppcheck reads no system headers, so define the macros that do not look like C.
 	cppcheck --quiet --error-exitcode=1 --std=c11 --language=c --inline-suppr \
 		--enable=warning --suppress=missingInclude --suppress=uninitvar \
 		-D'LIBBPF_OPTS(type,name,...)=struct type name = {__VA_ARGS__}' -D'SEC(name)=' \
@@ -65,21 +65,9 @@ fi
 mapfile -t files < <(tracked)
 complain "$(grep -L 'SPDX-License-Identifier: GPL-3.0-or-later' "${files[@]}" |
 	grep -vE '\.(png|svg|json)$' | sed 's/$/: no SPDX line/')"
-complain "$(grep -nIE '[[:blank:]]+$' "${files[@]}" | sed 's/$/: white space at the end/')"
+complain "$(grep -nIE '[[:blank:]]+$' "${files[@]}" | sed 's/$/: trailing white space/')"
 
-# Private words and phrases: words.txt has each with what to write instead.
-private_words()
-{
-	local expression instead
-	while IFS=$'\t' read -r expression instead; do
-		case $expression in '' | \#*) continue ;; esac
-		git grep -nIwiE "$expression" -- . ':!CHANGELOG.md' ':!LICENSE' ':!tests/MOVED.txt' \
-			':!deploy/setup/words.txt' | sed "s/$/: write '$instead'/"
-	done <deploy/setup/words.txt
-}
-complain "$(private_words)"
-
-# What the command line says reaches others as settings.
+# Other folders get the command line as settings.
 complain "$(tracked 'acme/*.[ch]' | grep -vE '^acme/(cmd/|config/|main\.c)' |
 	xargs grep -n '"acme/config/arguments\.h"' |
 	sed 's/$/: only cmd, config and main know the command line/')"

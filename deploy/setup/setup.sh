@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Install and fetch all that building and testing need, and with "bench" what Sidestep is
-# compared with: setup.sh WOLFSSL_PREFIX PEERS_DIR [bench]
-# For Debian 12 or 13, as root.  What is there already is left alone.
+# Install and fetch everything that building and testing need, and with "bench" the programs that
+# the benchmarks compare with: setup.sh WOLFSSL_PREFIX PEERS_DIR [bench]
+# For Debian 12 or 13, as root.  It does not change what is installed already.
 set -eu
 
 wolfssl_prefix=${1:?usage: setup.sh WOLFSSL_PREFIX PEERS_DIR [bench]}
@@ -21,7 +21,7 @@ test_packages="libcmocka-dev clang-format cppcheck shellcheck iproute2 iputils-p
 bench_packages=
 [ "${3:-}" != bench ] || bench_packages="uacme sslh libnginx-mod-stream"
 
-# Where dpkg does not know, the things themselves are looked for: programs, libraries, modules.
+# Without dpkg, look for the programs, libraries and modules themselves.
 missing_things()
 {
 	for program in gcc make clang bpftool pkg-config nginx haproxy openssl gnutls-cli curl nft ethtool; do
@@ -47,7 +47,7 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
 	wanted=$(missing_things)
 	if [ -n "$wanted" ]; then
 		echo "setup: these are missing: $wanted" >&2
-		echo "setup: this is no Debian, so install them yourself; there they are the packages" \
+		echo "setup: this is not Debian, so install them yourself; on Debian the packages are" \
 			"$build_packages $test_packages $bench_packages" >&2
 		exit 1
 	fi
@@ -61,8 +61,8 @@ if [ -n "$wanted" ]; then
 		echo "setup: run 'make setup' as root, or 'apt-get install' them yourself" >&2
 		exit 1
 	fi
-	# The tests start servers of their own: an installed one must not start
-	# itself and take this machine's ports.
+	# The tests start their own servers.  A newly installed server must not start
+	# and take the ports of this machine.
 	policy=/usr/sbin/policy-rc.d
 	if [ ! -e "$policy" ]; then
 		trap 'rm -f "$policy"' EXIT

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # shellcheck shell=sh
 #
-# A private view of one of the distribution's suites, for the few things that
-# the installed one does not have.  Sourced by build-wolfssl.sh, fetch-peers.sh
+# A private view of another suite of the distribution, for the few packages that
+# the installed suite lacks.  Sourced by build-wolfssl.sh, fetch-peers.sh
 # and fetch-kernels.sh.
 #
-# Nothing of the system's own apt state is changed: the source list, the
-# indexes and the caches all live in one directory of ours.  The address and
-# the trust come from the machine's own apt configuration.
+# It does not change the system's apt state: the source list, the indexes and the
+# caches are in a separate directory.  The mirror's address and the keys come from
+# the machine's apt configuration.
 
 # suite_apt_init DIR SUITE TYPE: prepare DIR for TYPE (deb or deb-src) of SUITE.
 suite_apt_init()
@@ -36,7 +36,7 @@ suite_apt_init()
 	suite_apt update -qq
 }
 
-# suite_apt ARGS...: apt-get that sees the suite prepared last, and nothing else.
+# suite_apt ARGS...: apt-get with the last prepared suite only.
 suite_apt()
 {
 	apt-get -o Dir::Etc::SourceList="$suite_apt_dir/sources.list" \

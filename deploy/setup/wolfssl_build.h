@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Included before every file of the wolfSSL build (build-wolfssl.sh): two of the hooks that
- * wolfSSL documents, for what costs a handshake most beside its cryptography.
+ * Included before every file of the wolfSSL build (build-wolfssl.sh): two hooks that wolfSSL
+ * documents, for the largest costs of a handshake apart from its cryptography.
  */
 #ifndef WOLFSSL_BUILD_H
 #define WOLFSSL_BUILD_H
@@ -11,8 +11,8 @@
 #include <sys/random.h>
 
 /*
- * Random numbers straight from the kernel.  wolfSSL seeds a generator of its own for each
- * connection otherwise, which takes 11 us, as long as an X25519 key.
+ * Random numbers directly from the kernel.  Otherwise wolfSSL seeds a generator for each
+ * connection, which takes 11 us, as long as an X25519 key.
  */
 static inline int wolfssl_build_random(unsigned char *output, unsigned int size)
 {
