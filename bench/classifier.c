@@ -130,7 +130,7 @@ static const struct connection_rule connection_rules[] = {
 		.name = "accepted",
 		.hello = "curl",
 		.accepted = true,
-		.outcome = BOTH_TAKEOVERS(SUBJECT_PASS, NO_COUNTER),
+		.outcome = BOTH_TAKEOVERS(SUBJECT_PASS, STEER_PASSED_OTHER),
 	},
 	{
 		.name = "bare_ack",
@@ -159,10 +159,10 @@ static const struct connection_rule connection_rules[] = {
 	{
 		.name = "undecided_hello",
 		.hello = "chromium",
-		.outcome = BOTH_TAKEOVERS(SUBJECT_DROP, STEER_JOINED),
+		.outcome = BOTH_TAKEOVERS(SUBJECT_PASS, STEER_WATCHED),
 	},
 	{
-		.name = "joined_hello",
+		.name = "completed_hello",
 		.hello = "chromium",
 		.rest = true,
 		.outcome = BOTH_TAKEOVERS(SUBJECT_PASS, STEER_PASSED_OTHER),

@@ -23,7 +23,7 @@ CLASSIFIER_PATIENCE_S = 120
 # Rules that are measured on a connection each, whose runs are timed one by one.
 ONCE = {
     *("accepted", "bare_ack", "not_tls", "other_hello", "not_pending_hello", "acme_hello"),
-    *("undecided_hello", "joined_hello", "cookie_hello"),
+    *("undecided_hello", "completed_hello", "cookie_hello"),
 }
 
 

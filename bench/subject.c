@@ -105,10 +105,10 @@ static int add_challenges(const struct subject *subject, const char *server_name
 
 int subject_arm(const struct subject *subject, bool armed)
 {
-	const __u64 until_ns = armed ? UINT64_MAX : 0;
+	const struct steer_armed until = {.until_ns = armed ? UINT64_MAX : 0};
 	const __u32 zero = 0;
 
-	return bpf_map_update_elem(map_fd(subject, "armed"), &zero, &until_ns, BPF_ANY);
+	return bpf_map_update_elem(map_fd(subject, "armed"), &zero, &until, BPF_ANY);
 }
 
 /* --- listeners ------------------------------------------------------------------- */

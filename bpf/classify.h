@@ -3,69 +3,109 @@
 #ifndef CLASSIFY_H
 #define CLASSIFY_H
 
+#include "bpf/checksum.h"
 #include "bpf/client_hello.h"
+#include "bpf/known.h"
 #include "bpf/name_hash.h"
 #include "bpf/segment.h"
 
+_Static_assert(STEER_KNOWN_BYTES == CLIENT_HELLO_WINDOW, "the parser reads what is known");
+_Static_assert(offsetof(struct scratch, behind) ==
+		       offsetof(struct scratch, adoption.known.bytes) + STEER_KNOWN_BYTES,
+	       "the parser may read some bytes behind it");
+
 /* The key of the server name in the map of challenges; false when it is no name. */
-INLINE bool server_name_key(struct __sk_buff *skb, __u32 payload_offset, struct scratch *scratch,
-			    __u64 *ret_key)
+INLINE bool server_name_key(struct scratch *scratch, __u64 *ret_key)
 {
 	const struct client_hello *hello = &scratch->hello;
+	const __u8 *bytes = scratch->adoption.known.bytes;
 	__u32 length = hello->server_name_length, zero = 0;
-	__u32 last = (hello->server_name_offset + length - 1) & (CLIENT_HELLO_WINDOW - 1);
+	__u32 offset = hello->server_name_offset & (CLIENT_HELLO_WINDOW - 1);
+	__u32 last = (offset + length - 1) & (CLIENT_HELLO_WINDOW - 1);
 	struct steer_control *control = bpf_map_lookup_elem(&control_map, &zero);
 
-	if (scratch->payload[last] == '.')
+	if (bytes[last] == '.')
 		length--;
 	__builtin_memset(scratch->name, 0, sizeof(scratch->name));
-	if (!control || !scratch->payload[last] || length > NAME_LENGTH_MAX ||
-	    load_bytes(skb, payload_offset + hello->server_name_offset, scratch->name, length,
-		       NAME_BUFFER_SIZE))
+	if (!control || !bytes[last] || !length || length > NAME_LENGTH_MAX)
+		return false;
+	asm volatile(""
+		     : "+r"(length)); /* else the compiler, knowing better, leaves the mask out */
+	if (bpf_probe_read_kernel(scratch->name, length & (NAME_BUFFER_SIZE - 1), bytes + offset))
 		return false;
 	name_to_lower(scratch->name);
 	*ret_key = name_hash(control->hash_key, scratch->name);
 	return true;
 }
 
+/* Does the first TLS record end within these bytes, or beyond what is ever looked at? */
+INLINE bool is_all(const __u8 *bytes, __u32 size)
+{
+	__u32 record = (__u32)bytes[3] << 8 | bytes[4];
+
+	return size >= CLIENT_HELLO_WINDOW ||
+	       (size >= TLS_RECORD_HEADER_SIZE && size >= TLS_RECORD_HEADER_SIZE + record);
+}
+
 /*
- * What this first data is: STEER_STEERED when it is an acme-tls/1 ClientHello
- * for a pending name, STEER_PASSED_UNDECIDED when it still may be one, else the
- * reason to pass it.  A function of its own to the verifier, which so looks at
- * it once.
+ * What a stream is whose first `size` bytes are known: STEER_STEERED when it begins with an
+ * acme-tls/1 ClientHello for a pending name, STEER_WATCHED when that may still come, else the
+ * reason to pass it.  A function of its own to the verifier, which so looks at it once.
  */
-__noinline int classify(struct __sk_buff *skb, __u32 payload_offset, __u32 payload_size)
+__noinline int classify(__u32 size)
 {
 	struct steer_challenge *challenge;
 	enum client_hello_verdict verdict;
 	struct scratch *scratch;
+	int undecided;
 	__u32 zero = 0;
 	__u64 key;
 
 	scratch = bpf_map_lookup_elem(&scratches, &zero);
-	if (payload_size > CLIENT_HELLO_WINDOW)
-		payload_size = CLIENT_HELLO_WINDOW;
-	if (!scratch ||
-	    load_bytes(skb, payload_offset, scratch->payload, payload_size, CLIENT_HELLO_WINDOW))
+	if (!scratch)
 		return STEER_PASSED_FAILED;
-	verdict = client_hello_parse(scratch->payload, payload_size, &scratch->hello);
+	verdict = client_hello_parse(scratch->adoption.known.bytes, size, &scratch->hello);
 	if (verdict == CLIENT_HELLO_OTHER)
 		return STEER_PASSED_OTHER;
 	if (verdict == CLIENT_HELLO_MALFORMED)
 		return STEER_PASSED_MALFORMED;
+	undecided = is_all(scratch->adoption.known.bytes, size) ? STEER_PASSED_UNDECIDED
+								: STEER_WATCHED;
 	if (!scratch->hello.server_name_length)
-		return STEER_PASSED_UNDECIDED;
-	if (!server_name_key(skb, payload_offset, scratch, &key))
+		return undecided;
+	if (!server_name_key(scratch, &key))
 		return STEER_PASSED_NOT_PENDING;
 	challenge = bpf_map_lookup_elem(&challenges, &key);
 	if (!challenge || challenge->expires_ns <= bpf_ktime_get_boot_ns())
 		return STEER_PASSED_NOT_PENDING;
-	return verdict == CLIENT_HELLO_ACME ? STEER_STEERED : STEER_PASSED_UNDECIDED;
+	return verdict == CLIENT_HELLO_ACME ? STEER_STEERED : undecided;
 }
 
-INLINE int classify_segment(const struct segment *segment)
+/*
+ * The same for the segment's stream, of which `client_isn` is the initial sequence number; -1
+ * for a segment that the stack will drop, and that so decides nothing.  What may become a
+ * challenge is kept.
+ */
+INLINE int consider(struct segment *segment, __u32 client_isn)
 {
-	return classify(segment->skb, segment->packet.payload_offset, segment->packet.payload_size);
+	int reason = STEER_WATCHED;
+
+	/* No validator sends urgent data, or ends what it begins. */
+	if (segment->packet.urg || segment->packet.fin)
+		return STEER_PASSED_OTHER;
+	if (!segment_is_sound(segment))
+		return -1;
+	if (!known_learn(segment, client_isn))
+		return STEER_PASSED_UNDECIDED;
+	if (known_of(segment)->size)
+		reason = classify(known_of(segment)->size);
+	/* On PREEMPT_RT another run may have come in between. */
+	if (*(volatile __u32 *)&segment->scratch->owner != segment->run)
+		return -1;
+	if (reason == STEER_WATCHED)
+		return known_keep(segment) ? STEER_WATCHED : STEER_PASSED_FAILED;
+	known_forget(segment);
+	return reason;
 }
 
 #endif

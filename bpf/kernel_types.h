@@ -48,6 +48,24 @@ struct tcp_request_sock {
 	__u32 snt_isn;
 };
 
+struct tcp_options_received {
+	__u16 tstamp_ok : 1;
+	__u16 wscale_ok : 1;
+	__u16 sack_ok : 3;
+	__u16 snd_wscale : 4;
+	__u16 rcv_wscale : 4;
+	__u16 mss_clamp;
+};
+
+struct tcp_sock {
+	struct tcp_options_received rx_opt;
+	__u32 rcv_nxt, snd_nxt, rcv_wnd;
+	__u32 data_segs_out;
+	__u64 bytes_received;
+	_Bool is_mptcp; /* only with CONFIG_MPTCP */
+	__u8 tcp_usec_ts : 1; /* since 6.7 */
+};
+
 /* net/mptcp/protocol.h: each request of an MPTCP listener is one */
 struct mptcp_subflow_request_sock {
 	struct tcp_request_sock sk;

@@ -14,9 +14,10 @@
 
 /* Connections steered and not yet established, at most; the oldest make room. */
 #define FLOWS_MAX 16384
-/* Undecided beginnings kept at once, at most; the oldest make room, 128 at a time. */
+/* Undecided connections at once, at most; the oldest make room, 128 at a time. */
 #define STASHES_MAX 1024
-#define STASH_SIZE  4096 /* a power of two, one more than bpf_skb_adjust_room() can add */
+/* Bare ACKs held at once, at most. */
+#define HELD_MAX 16384
 
 /* Of struct tcp_request_sock, whatever the kernel's configuration; 312 bytes in 6.18. */
 #define REQUEST_SIZE_MAX 512
@@ -41,33 +42,21 @@ struct steer_flow {
 	struct bpf_tcp_req_attrs attrs; /* what production's SYN-ACK negotiated */
 };
 
-/*
- * The beginning of a ClientHello that does not decide yet.  Its sum is the one
- * that the TCP checksums of its segments claim, not the sum of its bytes: so a
- * joined segment is valid if, and only if, all its parts were.
- */
-struct steer_stash {
-	__u32 client_isn;
-	__u32 server_isn;
-	__u32 size;
-	__u32 claimed_sum;
-	__u8 bytes[STASH_SIZE];
-};
-
 #define SUM_CHUNK_SIZE 512 /* what bpf_csum_diff() takes on all kernels; a power of two */
 
 /* What is too large for the stack. */
 struct scratch {
-	__u8 payload[CLIENT_HELLO_BUFFER_SIZE];
-	struct steer_stash stash;
+	struct steer_adoption adoption;
+	/* Behind its last member's bytes: where a segment may end that begins among them. */
+	__u8 behind[CLIENT_HELLO_BUFFER_SIZE];
+	struct steer_held held;
+	__u32 owner; /* the run that uses it */
 	__u8 chunk[SUM_CHUNK_SIZE];
-	__u8 tcp_header[64]; /* zero behind its end: sums are taken over all of it */
 	__u64 request[REQUEST_SIZE_MAX / 8]; /* a copy of struct tcp_request_sock, or MPTCP's */
 	struct client_hello hello;
 	__u64 name[NAME_BUFFER_SIZE / 8];
 	__u8 tcp_options[TCP_OPTIONS_BUFFER_SIZE];
 	__u32 timestamp, timestamp_echo;
-	struct steer_adoption adoption;
 };
 
 struct {
@@ -82,7 +71,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct steer_armed);
 } armed SEC(".maps");
 
 struct {
@@ -126,8 +115,15 @@ struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, STASHES_MAX);
 	__type(key, struct packet_flow);
-	__type(value, struct steer_stash);
+	__type(value, struct steer_known);
 } stashes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, HELD_MAX);
+	__type(key, struct packet_flow);
+	__type(value, struct steer_held);
+} held SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

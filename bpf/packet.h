@@ -28,6 +28,7 @@
 #define PACKET_IPV6_EXTENSIONS_MAX 4
 
 #define IPV4_FRAGMENT_MASK        0x3fff /* more fragments, or an offset: RFC 791 section 3.1 */
+#define TCP_SEQUENCE_OFFSET       4
 #define TCP_FLAGS_OFFSET          13 /* RFC 9293 section 3.1 */
 #define TCP_CHECKSUM_OFFSET       16
 #define TCP_FLAG_BYTE_RST         0x04
@@ -55,7 +56,7 @@ struct packet {
 	__u32 payload_size;
 	__u32 sequence; /* host order */
 	__u32 acknowledgment; /* host order */
-	bool syn, ack, rst, fin;
+	bool syn, ack, rst, fin, urg;
 };
 
 #define VLAN_ID_MASK 0xfff
@@ -154,6 +155,7 @@ PACKET_INLINE enum packet_read packet_read_tcp(const struct __sk_buff *skb, __u3
 	ret->ack = tcp->ack;
 	ret->rst = tcp->rst;
 	ret->fin = tcp->fin;
+	ret->urg = tcp->urg;
 	return PACKET_READ;
 }
 

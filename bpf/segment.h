@@ -21,6 +21,8 @@ struct segment {
 	struct scratch *scratch;
 	__u64 *bucket;
 	__u8 tag;
+	bool has_stash; /* something is kept of its stream */
+	__u32 run; /* in scratch->owner as long as no other run has used the scratch memory */
 };
 
 #define INLINE static __always_inline
@@ -83,6 +85,20 @@ INLINE int write_rst(struct segment *segment, bool rst)
 	if (err)
 		return err;
 	return bpf_skb_store_bytes(segment->skb, tcp_offset + TCP_FLAGS_OFFSET - 1, after, 2, 0);
+}
+
+/* Give it another sequence number, and keep the checksum right likewise. */
+INLINE int write_sequence(struct segment *segment, __u32 sequence)
+{
+	__u32 tcp_offset = segment->packet.tcp_offset;
+	__be32 before = bpf_htonl(segment->packet.sequence), after = bpf_htonl(sequence);
+	int err;
+
+	err = bpf_l4_csum_replace(segment->skb, tcp_offset + TCP_CHECKSUM_OFFSET, before, after, 4);
+	if (err)
+		return err;
+	return bpf_skb_store_bytes(segment->skb, tcp_offset + TCP_SEQUENCE_OFFSET, &after,
+				   sizeof(after), 0);
 }
 
 /* Has the responder given a sign of life lately? */

@@ -79,6 +79,27 @@ INLINE void attrs_from_request(struct bpf_tcp_req_attrs *ret_attrs,
 		ret_attrs->usec_ts_ok = request->req_usec_ts;
 }
 
+/* The same from production's established socket. */
+INLINE bool attrs_from_established(const struct segment *segment, const struct tcp_sock *tcp,
+				   struct bpf_tcp_req_attrs *ret_attrs)
+{
+	struct tcp_options_received *options = (void *)segment->scratch->request;
+	__u32 size = bpf_core_type_size(struct tcp_options_received);
+
+	if (size > REQUEST_SIZE_MAX || bpf_probe_read_kernel(options, size, &tcp->rx_opt))
+		return false;
+	__builtin_memset(ret_attrs, 0, sizeof(*ret_attrs));
+	ret_attrs->mss = options->mss_clamp;
+	ret_attrs->snd_wscale = BPF_CORE_READ_BITFIELD(options, snd_wscale);
+	ret_attrs->rcv_wscale = BPF_CORE_READ_BITFIELD(options, rcv_wscale);
+	ret_attrs->wscale_ok = BPF_CORE_READ_BITFIELD(options, wscale_ok);
+	ret_attrs->sack_ok = !!BPF_CORE_READ_BITFIELD(options, sack_ok);
+	ret_attrs->tstamp_ok = BPF_CORE_READ_BITFIELD(options, tstamp_ok);
+	if (bpf_core_field_exists(tcp->tcp_usec_ts))
+		ret_attrs->usec_ts_ok = BPF_CORE_READ_BITFIELD_PROBED(tcp, tcp_usec_ts);
+	return true;
+}
+
 /*
  * What was negotiated beside the MSS is in the timestamp that the client echoes, but
  * behind an offset that is the kernel's secret (net/ipv4/syncookies.c).  So: no SACK,

@@ -15,34 +15,76 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
-#include "bpf/checksum.h"
 #include "bpf/classify.h"
-#include "bpf/join.h"
 #include "bpf/segment.h"
 #include "bpf/sockets.h"
 #include "bpf/takeover.h"
 
+/* An ACK that comes again within this time is a double of the network's making. */
+#define HOLD_NS 50000000u
+
 char LICENSE[] SEC("license") = "GPL"; /* the kernel's word for what it lets call its helpers */
 
-/* Rule 6: the third ACK, without data. */
+/* A copy of this ACK, to be sent again later. */
+INLINE int hold(struct segment *segment, const struct tcp_request_sock *request)
+{
+	struct steer_held *copy = &segment->scratch->held;
+	__u32 size = segment->packet.payload_offset;
+
+	copy->held_ns = bpf_ktime_get_boot_ns();
+	copy->client_isn = request->rcv_isn;
+	copy->server_isn = request->snt_isn;
+	copy->ifindex = segment->skb->ifindex;
+	copy->link_size = segment->ip_offset;
+	copy->frame_size = size > STEER_FRAME_MAX ? 0 : size;
+	if (load_bytes(segment->skb, 0, copy->frame, size, STEER_FRAME_MAX))
+		return -1;
+	return bpf_map_update_elem(&held, &segment->packet.flow, copy, BPF_ANY);
+}
+
+/*
+ * Rule 6: the third ACK, without data.  The first one is held back, whatever has been lost and
+ * sent again before; one that comes later is the monitor's, or the client's answer to another
+ * SYN-ACK: the client says nothing, and is production's as long as it does.
+ */
 INLINE int on_bare_ack(struct segment *segment, const struct bpf_sock *sk,
 		       const struct tcp_request_sock *request)
 {
 	const struct packet *packet = &segment->packet;
 	const struct request_sock *req = &request->req.req;
+	const struct steer_held *before = bpf_map_lookup_elem(&held, &packet->flow);
+	bool is_held = before && before->client_isn == request->rcv_isn &&
+		       before->server_isn == request->snt_isn;
 
-	/* A client that says nothing for a second is production's: so is one that says goodbye. */
-	if (packet->fin || BPF_CORE_READ_BITFIELD(req, num_timeout) ||
-	    is_mptcp(segment, sk, request) || packet->sequence != request->rcv_isn + 1 ||
-	    packet->acknowledgment != request->snt_isn + 1) {
-		count(STEER_BARE_ACK_PASSED);
-		return PASS;
+	if (is_held && bpf_ktime_get_boot_ns() - before->held_ns < HOLD_NS) {
+		count(STEER_BARE_ACK_HELD); /* the network has doubled it */
+		return DROP;
 	}
-	count(STEER_BARE_ACK_HELD);
-	return DROP;
+	if (!is_held && !packet->fin && BPF_CORE_READ_BITFIELD(req, num_timeout) < 2 &&
+	    !is_mptcp(segment, sk, request) && packet->sequence == request->rcv_isn + 1 &&
+	    packet->acknowledgment == request->snt_isn + 1 && !hold(segment, request)) {
+		count(STEER_BARE_ACK_HELD);
+		return DROP;
+	}
+	if (is_held)
+		bpf_map_delete_elem(&held, &packet->flow);
+	count(STEER_BARE_ACK_PASSED);
+	return PASS;
 }
 
-/* Rules 7 and 8: data of a connection that has not been decided. */
+/* What is neither a challenge nor may become one, or cannot be taken. */
+INLINE int pass_considered(struct segment *segment, int reason)
+{
+	if (reason < 0)
+		return PASS;
+	if (reason == STEER_WATCHED) {
+		count(STEER_WATCHED);
+		return PASS;
+	}
+	return pass_for_good(segment, reason == STEER_STEERED ? STEER_PASSED_NO_RESPONDER : reason);
+}
+
+/* Rules 7 and 8: data of a connection that production has not accepted yet. */
 INLINE int on_first_data(struct segment *segment, const struct bpf_sock *sk,
 			 const struct tcp_request_sock *request)
 {
@@ -50,35 +92,18 @@ INLINE int on_first_data(struct segment *segment, const struct bpf_sock *sk,
 		.client_isn = request->rcv_isn,
 		.server_isn = request->snt_isn,
 	};
-	struct steer_stash *kept = find_stash(segment, request);
-	__u32 offset = segment->packet.sequence - flow.client_isn - 1;
-	enum steer_counter reason;
+	int reason;
 
 	if (is_mptcp(segment, sk, request))
 		return pass_for_good(segment, STEER_PASSED_MPTCP);
-	if (segment->packet.acknowledgment != flow.server_isn + 1)
-		return pass_for_good(segment, STEER_PASSED_OTHER_SYNACK);
-	if (offset && (!kept || offset > kept->size))
-		return pass_for_good(segment, STEER_PASSED_UNDECIDED);
-	/* What is kept already and comes again, or what cannot be joined, is not needed. */
-	if (offset && (offset != kept->size || join(segment, kept))) {
-		count(STEER_DROPPED);
-		return DROP;
+	if (segment->packet.acknowledgment != flow.server_isn + 1) {
+		count(STEER_PASSED_OTHER_SYNACK); /* the stack refuses it */
+		return PASS;
 	}
-	if (offset)
-		bpf_map_delete_elem(&stashes, &segment->packet.flow);
-	reason = classify_segment(segment);
-	/* A beginning that comes again was kept in vain once: no client waits twice. */
-	if (reason == STEER_PASSED_UNDECIDED && (offset || !kept) && !stash(segment, request)) {
-		count(STEER_JOINED);
-		return DROP;
-	}
-	if (reason != STEER_STEERED)
-		return pass_for_good(segment, reason);
-	if (!segment_is_sound(segment))
-		return PASS; /* to the stack, which drops it */
-	if (!takeover_is_open(segment))
-		return pass_for_good(segment, STEER_PASSED_NO_RESPONDER);
+	bpf_map_delete_elem(&held, &segment->packet.flow);
+	reason = consider(segment, flow.client_isn);
+	if (reason != STEER_STEERED || !takeover_is_open(segment))
+		return pass_considered(segment, reason);
 	attrs_from_request(&flow.attrs, request);
 	flow.server_window = request->req.req.__req_common.skc_rcv_wnd;
 	flow.taken_ns = bpf_ktime_get_boot_ns();
@@ -128,34 +153,58 @@ INLINE int on_listener(struct segment *segment, struct bpf_sock *sk)
 		.server_isn = segment->packet.acknowledgment - 1,
 		.server_window = COOKIE_WINDOW,
 	};
-	enum steer_counter reason;
+	int reason;
 
 	if (segment->packet.fin || !has_valid_cookie(segment, sk))
 		return PASS;
 	if (!segment->packet.payload_size) {
-		count(STEER_BARE_ACK_HELD);
-		return DROP;
-	}
-	reason = classify_segment(segment);
-	if (reason != STEER_STEERED)
-		return pass_for_good(segment, reason);
-	if (!segment_is_sound(segment))
+		/* Nobody would send it again. */
+		count(STEER_BARE_ACK_PASSED);
 		return PASS;
-	if (!takeover_is_open(segment))
-		return pass_for_good(segment, STEER_PASSED_NO_RESPONDER);
+	}
+	reason = consider(segment, flow.client_isn);
+	if (reason != STEER_STEERED || !takeover_is_open(segment))
+		return pass_considered(segment, reason);
 	attrs_from_cookie(&flow.attrs, segment->packet.flow.family, segment_timestamps(segment));
 	return takeover_take_cookie(segment, &flow);
 }
 
-/* Rule 4. */
-INLINE int on_established(struct segment *segment, const struct steer_flow *flow)
+/*
+ * Rule 4: production has accepted the connection.  As long as it has sent nothing, and the
+ * client nothing that decides, it may still turn out to be a challenge.
+ */
+INLINE int on_established(struct segment *segment, struct bpf_sock *sk,
+			  const struct steer_flow *taken)
 {
-	if (flow && flow->is_adopted) { /* it still is being made */
+	const struct packet *packet = &segment->packet;
+	struct steer_flow flow = {.server_isn = packet->acknowledgment - 1};
+	struct tcp_sock *tcp;
+	__u32 received, next;
+	int reason;
+
+	if (taken && taken->is_adopted) { /* it still is being made */
 		count(STEER_DROPPED);
 		return DROP;
 	}
-	syn_mark_clear(segment);
-	return PASS;
+	if (!packet->payload_size && !packet->fin && !taken)
+		return PASS;
+	tcp = taken || sk->state != BPF_TCP_ESTABLISHED ? NULL : bpf_skc_to_tcp_sock(sk);
+	if (!tcp || tcp->data_segs_out || tcp->snd_nxt != packet->acknowledgment ||
+	    (bpf_core_field_exists(tcp->is_mptcp) && tcp->is_mptcp)) {
+		syn_mark_clear(segment);
+		return PASS;
+	}
+	next = tcp->rcv_nxt;
+	received = (__u32)tcp->bytes_received;
+	flow.client_isn = next - received - 1;
+	reason = consider(segment, flow.client_isn);
+	if (reason != STEER_STEERED || !takeover_is_open(segment))
+		return pass_considered(segment, reason);
+	if (!attrs_from_established(segment, tcp, &flow.attrs))
+		return pass_for_good(segment, STEER_PASSED_FAILED);
+	flow.server_window = tcp->rcv_wnd;
+	flow.taken_ns = bpf_ktime_get_boot_ns();
+	return takeover_take_established(segment, &flow, next);
 }
 
 /* Rules 4 to 10: a segment of a connection whose SYN came while a name was pending. */
@@ -178,7 +227,7 @@ INLINE int on_marked(struct segment *segment)
 	if (sk->state == BPF_TCP_NEW_SYN_RECV)
 		action = on_request(segment, sk, flow);
 	else if (sk->state != BPF_TCP_LISTEN)
-		action = on_established(segment, flow);
+		action = on_established(segment, sk, flow);
 	else if (flow)
 		action = takeover_on_taken_listener(segment, flow);
 	else
@@ -188,11 +237,15 @@ INLINE int on_marked(struct segment *segment)
 }
 
 /* Rule 1. */
-INLINE void on_syn(struct segment *segment, __u64 armed_until_ns)
+INLINE void on_syn(struct segment *segment, struct steer_armed *armed_until)
 {
-	__u64 now_ns = bpf_ktime_get_boot_ns();
+	__u64 now_ns = bpf_ktime_get_boot_ns(), until_ns = armed_until->until_ns;
 
-	if (armed_until_ns <= now_ns || !responder_is_alive(now_ns))
+	if (until_ns <= now_ns) {
+		armed_until->spent_ns = until_ns; /* rule 0 for the segments to come */
+		return;
+	}
+	if (!responder_is_alive(now_ns))
 		return;
 	/* The same SYN comes by twice on a bridge, and takes one place. */
 	if ((__u8)*segment->bucket != segment->tag)
@@ -205,10 +258,10 @@ INLINE int steer(struct __sk_buff *skb, __u32 ip_offset)
 {
 	struct segment segment = {.skb = skb};
 	__u32 zero = 0, hash;
-	__u64 *armed_until;
+	struct steer_armed *armed_until;
 
 	armed_until = bpf_map_lookup_elem(&armed, &zero);
-	if (!armed_until || !*armed_until)
+	if (!armed_until || armed_until->until_ns == armed_until->spent_ns)
 		return PASS;
 	segment.control = bpf_map_lookup_elem(&control_map, &zero);
 	if (!segment.control || !packet_parse(skb, ip_offset, &segment.packet) ||
@@ -224,13 +277,15 @@ INLINE int steer(struct __sk_buff *skb, __u32 ip_offset)
 	if (segment.packet.rst || !is_watched_address(&segment))
 		return PASS;
 	if (segment.packet.syn) {
-		on_syn(&segment, *armed_until);
+		on_syn(&segment, armed_until);
 		return PASS;
 	}
 
 	segment.scratch = bpf_map_lookup_elem(&scratches, &zero);
 	if (!segment.scratch)
 		return PASS;
+	segment.run = bpf_get_prandom_u32();
+	segment.scratch->owner = segment.run;
 	return on_marked(&segment);
 }
 
@@ -239,6 +294,25 @@ SEC("tc")
 int steer_ethernet(struct __sk_buff *skb)
 {
 	return steer(skb, ETH_HLEN);
+}
+
+/*
+ * Run by the monitor, with a held ACK as the frame: has it come to the classifier again, unless
+ * the client has said something meanwhile.
+ */
+SEC("tc")
+int release(struct __sk_buff *skb)
+{
+	const struct steer_held *before;
+	struct packet packet;
+
+	if (!packet_parse(skb, ETH_HLEN, &packet))
+		return DROP;
+	before = bpf_map_lookup_elem(&held, &packet.flow);
+	if (!before || packet.sequence != before->client_isn + 1 ||
+	    packet.acknowledgment != before->server_isn + 1)
+		return DROP;
+	return bpf_clone_redirect(skb, before->ifindex, BPF_F_INGRESS);
 }
 
 /*

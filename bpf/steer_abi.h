@@ -12,7 +12,7 @@
  * Maps outlive the programs and the processes that use them: whoever changes a
  * structure here, or a map's value in steer.bpf.c, counts this up.
  */
-#define STEER_ABI_VERSION 7
+#define STEER_ABI_VERSION 8
 
 /* Names armed at once, at most.  Memory is taken as names are armed. */
 #define STEER_CHALLENGES_MAX (1u << 20)
@@ -40,9 +40,14 @@ struct steer_challenge {
 };
 
 /*
- * Map "armed", an array of one __u64: nothing is pending from this moment of
- * CLOCK_BOOTTIME (ns) on; 0: nothing is pending.  Written by whoever publishes.
+ * Map "armed", an array of one: nothing is pending from `until_ns` on.  Written by whoever
+ * publishes, with `spent_ns` 0.  The classifier, once it sees that the moment is past, repeats
+ * it there: while both are alike nobody has to look at a clock.
  */
+struct steer_armed {
+	__u64 until_ns; /* CLOCK_BOOTTIME; 0: nothing is pending */
+	__u64 spent_ns;
+};
 
 enum steer_family { STEER_V4, STEER_V6, STEER_FAMILIES };
 
@@ -73,12 +78,21 @@ struct steer_address {
 	__u8 bytes[16]; /* IPv6, or IPv4 as ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2) */
 };
 
+/* What is known of the beginning of the stream that a client sends. */
+#define STEER_KNOWN_BYTES 4096
+
+struct steer_known {
+	__u32 client_isn;
+	__u32 size; /* of bytes, from the first on */
+	__u32 later, later_end; /* and these, behind a gap; equal: none */
+	__u8 bytes[STEER_KNOWN_BYTES];
+};
+
 /*
- * Ring buffer "adoptions": a connection that production's
- * listener has lost, with all that is needed to go on with it in user space.
+ * Ring buffer "adoptions": a connection that production has lost, with all that is needed to
+ * go on with it in user space.
  */
-#define STEER_ADOPTION_BYTES 4096
-#define STEER_FLOW_KEY_SIZE  40
+#define STEER_FLOW_KEY_SIZE 40
 
 struct steer_adoption {
 	/* In the map "flows": as long as it is there, the connection's segments are dropped. */
@@ -87,15 +101,29 @@ struct steer_adoption {
 	__u32 ifindex;
 	__u32 remote_address[4], local_address[4]; /* network order; IPv4 in the first word */
 	__u16 remote_port, local_port; /* network order */
-	__u32 client_isn, server_isn;
-	__u32 timestamp_echo; /* of the first data: the clock that production's SYN-ACK showed */
+	__u32 server_isn;
+	__u32 timestamp_echo; /* of the first data: the clock that production showed */
 	__u32 client_window, server_window; /* bytes */
 	__u16 mss;
 	__u8 client_wscale, server_wscale; /* shifts, when wscale_ok */
 	__u8 wscale_ok, sack_ok, timestamps_ok;
 	__u8 usec_timestamps; /* production's clock counts microseconds */
-	__u32 size; /* of bytes: the beginning of what the client sent */
-	__u8 bytes[STEER_ADOPTION_BYTES];
+	struct steer_known known; /* what the client has sent */
+};
+
+/*
+ * Map "held", an LRU hash by flow: bare third ACKs that are held back.  The monitor sends those
+ * through the classifier again, by the program release, for which no data has come in time.
+ */
+#define STEER_FRAME_MAX 128
+
+struct steer_held {
+	__u64 held_ns; /* CLOCK_BOOTTIME */
+	__u32 client_isn, server_isn;
+	__u32 ifindex;
+	__u16 link_size; /* of the frame's link-layer header */
+	__u16 frame_size; /* 0: cannot be sent again */
+	__u8 frame[STEER_FRAME_MAX]; /* from the link layer on, up to the end of TCP's header */
 };
 
 /* Map "listeners", a SOCKMAP: the responder's listener of each enum steer_family. */
@@ -107,7 +135,7 @@ struct steer_adoption {
 enum steer_counter {
 	STEER_SYN_MARKED, /* SYNs marked while a name was pending */
 	STEER_BARE_ACK_HELD, /* bare third ACKs held back until the first data */
-	STEER_BARE_ACK_PASSED, /* bare third ACKs passed: FIN, silent client or MPTCP */
+	STEER_BARE_ACK_PASSED, /* bare third ACKs passed: FIN, silent client, SYN cookie or MPTCP */
 	STEER_PASSED_OTHER, /* first data passed: not an acme-tls/1 ClientHello */
 	STEER_PASSED_MALFORMED, /* first data passed: neither TLS nor understood */
 	STEER_PASSED_NOT_PENDING, /* acme-tls/1 passed: the name is not pending */
@@ -116,13 +144,14 @@ enum steer_counter {
 	STEER_PASSED_MPTCP, /* first data passed: the connection is MPTCP */
 	STEER_PASSED_FAILED, /* acme-tls/1 for a pending name passed: the kernel refused a step */
 	STEER_STEERED, /* connections taken to the responder */
-	STEER_JOINED, /* undecided beginnings kept back and joined with the next segment */
+	STEER_WATCHED, /* data passed, and looked at on: it may become a challenge */
 	STEER_REENTERED, /* segments sent once more through the classifier, behind a RST */
 	STEER_DROPPED, /* segments of a steered connection dropped, to be retransmitted */
 	STEER_COOKIE_STEERED, /* of the steered: production was answering with SYN cookies */
 	STEER_ADOPTED, /* of the steered: taken over by TCP_REPAIR */
 	STEER_PASSED_OTHER_SYNACK, /* first data passed: it answers a SYN-ACK that is not production's, as with SYNPROXY */
 	STEER_PASSED_NO_SOCKET, /* segments passed: no socket here has the connection (address translation, forwarding) */
+	STEER_LATE, /* of the steered: production had accepted the connection, and sees it reset */
 	STEER_COUNTERS,
 };
 

@@ -8,6 +8,7 @@
 #ifndef TAKEOVER_H
 #define TAKEOVER_H
 
+#include "bpf/known.h"
 #include "bpf/segment.h"
 #include "bpf/takeover_repair.h"
 
@@ -28,14 +29,25 @@ INLINE bool takeover_is_open(const struct segment *segment)
 	return responder_is_alive(bpf_ktime_get_boot_ns());
 }
 
-/* Take a connection away from production's request socket.  An action. */
+/*
+ * Take a connection away from production's request socket.  Only what lies in this segment as
+ * a whole is assigned: no part of it has passed before.  An action.
+ */
 INLINE int takeover_take_request(struct segment *segment, struct steer_flow *flow)
 {
-	if (!assign_is_possible(segment, &flow->attrs))
-		return repair_take(segment, flow);
+	if (segment->has_stash || !assign_is_possible(segment, &flow->attrs))
+		return repair_take(segment, flow, segment->packet.sequence);
 	if (bpf_map_update_elem(&flows, &segment->packet.flow, flow, BPF_ANY))
 		return pass_for_good(segment, STEER_PASSED_FAILED);
 	return assign_behind_rst(segment);
+}
+
+/* Take it away from production's established socket, which expects `sequence` next.  An action. */
+INLINE int takeover_take_established(struct segment *segment, struct steer_flow *flow,
+				     __u32 sequence)
+{
+	count(STEER_LATE);
+	return repair_take(segment, flow, sequence);
 }
 
 /* The end of rule 10: there is no request socket to remove.  An action. */
@@ -81,7 +93,7 @@ INLINE int takeover_on_taken_listener(struct segment *segment, struct steer_flow
 		return DROP;
 	}
 	if (assign_now(segment, &flow->attrs)) {
-		if (repair_tell(segment, flow))
+		if (!known_learn(segment, flow->client_isn) || repair_tell(segment, flow))
 			count(STEER_DROPPED);
 		return DROP;
 	}

@@ -43,7 +43,6 @@ INLINE void describe(struct segment *segment, const struct steer_flow *flow, __u
 		adoption->remote_port = tuple->ipv6.sport;
 		adoption->local_port = tuple->ipv6.dport;
 	}
-	adoption->client_isn = flow->client_isn;
 	adoption->server_isn = flow->server_isn;
 	adoption->mss = flow->attrs.mss;
 	adoption->client_wscale = flow->attrs.snd_wscale;
@@ -58,11 +57,10 @@ INLINE void describe(struct segment *segment, const struct steer_flow *flow, __u
 	adoption->server_window = flow->server_window;
 }
 
-/* Tell user space of the connection and of its first bytes. */
+/* Tell user space of the connection, with what is known of its stream in the scratch memory. */
 INLINE int tell(struct segment *segment, const struct steer_flow *flow)
 {
 	struct steer_adoption *adoption = &segment->scratch->adoption;
-	__u32 size = segment->packet.payload_size;
 	__be16 window;
 
 	if (bpf_skb_load_bytes(segment->skb,
@@ -70,10 +68,6 @@ INLINE int tell(struct segment *segment, const struct steer_flow *flow)
 			       &window, sizeof(window)))
 		return -1;
 	describe(segment, flow, bpf_ntohs(window));
-	adoption->size = size > STEER_ADOPTION_BYTES ? STEER_ADOPTION_BYTES : size;
-	if (load_bytes(segment->skb, segment->packet.payload_offset, adoption->bytes, size,
-		       STEER_ADOPTION_BYTES))
-		return -1;
 	return bpf_ringbuf_output(&adoptions, adoption, sizeof(*adoption), 0);
 }
 
@@ -95,11 +89,16 @@ INLINE int repair_tell(struct segment *segment, struct steer_flow *flow)
 	return 0;
 }
 
-/* The same, and the segment itself becomes the RST that removes production's socket. */
-INLINE int repair_take(struct segment *segment, struct steer_flow *flow)
+/*
+ * The same, and the segment itself becomes the RST that removes production's socket.  That
+ * expects `sequence` next, where it is an established one.
+ */
+INLINE int repair_take(struct segment *segment, struct steer_flow *flow, __u32 sequence)
 {
 	if (repair_tell(segment, flow))
 		return pass_for_good(segment, STEER_PASSED_FAILED);
+	if (sequence != segment->packet.sequence && write_sequence(segment, sequence))
+		return DROP;
 	return write_rst(segment, true) ? DROP : PASS;
 }
 

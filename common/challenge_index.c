@@ -32,7 +32,7 @@ int index_open(struct challenge_index *ret_index, const struct paths *paths,
 	static const struct map_shape challenges = {STEER_PIN_CHALLENGES, BPF_MAP_TYPE_HASH,
 						    sizeof(__u64), sizeof(struct steer_challenge)};
 	static const struct map_shape armed = {STEER_PIN_ARMED, BPF_MAP_TYPE_ARRAY, sizeof(__u32),
-					       sizeof(__u64)};
+					       sizeof(struct steer_armed)};
 	struct challenge_index index = {.hash_key = {hash_key[0], hash_key[1]}, .armed = -1};
 
 	index.challenges = map_open(paths, &challenges, writable);
@@ -113,15 +113,16 @@ int index_walk(const struct challenge_index *index,
 
 int index_raise_armed(const struct challenge_index *index, uint64_t until_ns)
 {
-	uint64_t old_ns;
+	struct steer_armed old;
 
-	if (bpf_map_lookup_elem(index->armed, &armed_key, &old_ns))
+	if (bpf_map_lookup_elem(index->armed, &armed_key, &old))
 		return index_error();
-	return old_ns >= until_ns ? 0 : index_set_armed(index, until_ns);
+	return old.until_ns >= until_ns ? 0 : index_set_armed(index, until_ns);
 }
 
 int index_set_armed(const struct challenge_index *index, uint64_t until_ns)
 {
-	return bpf_map_update_elem(index->armed, &armed_key, &until_ns, BPF_ANY) ? index_error()
-										 : 0;
+	const struct steer_armed armed = {.until_ns = until_ns};
+
+	return bpf_map_update_elem(index->armed, &armed_key, &armed, BPF_ANY) ? index_error() : 0;
 }

@@ -18,8 +18,9 @@ static const struct {
 } counters[STEER_COUNTERS] = {
 	[STEER_SYN_MARKED] = {"syn_marked", "SYNs marked while a name was pending"},
 	[STEER_BARE_ACK_HELD] = {"bare_ack_held", "bare third ACKs held back until the first data"},
-	[STEER_BARE_ACK_PASSED] = {"bare_ack_passed",
-				   "bare third ACKs passed: FIN, silent client or MPTCP"},
+	[STEER_BARE_ACK_PASSED] =
+		{"bare_ack_passed",
+		 "bare third ACKs passed: FIN, silent client, SYN cookie or MPTCP"},
 	[STEER_PASSED_OTHER] = {"passed_other", "first data passed: not an acme-tls/1 ClientHello"},
 	[STEER_PASSED_MALFORMED] = {"passed_malformed",
 				    "first data passed: neither TLS nor understood"},
@@ -34,8 +35,7 @@ static const struct {
 	[STEER_PASSED_FAILED] = {"passed_failed",
 				 "acme-tls/1 for a pending name passed: the kernel refused a step"},
 	[STEER_STEERED] = {"steered", "connections taken to the responder"},
-	[STEER_JOINED] = {"joined",
-			  "undecided beginnings kept back and joined with the next segment"},
+	[STEER_WATCHED] = {"watched", "data passed, and looked at on: it may become a challenge"},
 	[STEER_REENTERED] = {"reentered",
 			     "segments sent once more through the classifier, behind a RST"},
 	[STEER_DROPPED] = {"dropped",
@@ -49,6 +49,8 @@ static const struct {
 	[STEER_PASSED_NO_SOCKET] = {"passed_no_socket",
 				    "segments passed: no socket here has the connection (address "
 				    "translation, forwarding)"},
+	[STEER_LATE] = {"late", "of the steered: production had accepted the connection, and sees "
+				"it reset"},
 };
 
 const char *steer_counter_name(enum steer_counter counter)

@@ -41,11 +41,13 @@ static bool is_handed_over(int fd, const struct handover *handover)
 static bool is_needed(int fd, const struct monitor_options *options, int channel_fd)
 {
 	const struct tcp_repair_maps *maps = &options->tcp_repair_maps;
+	const struct held_acks_fds *held = &options->held_acks_fds;
 
 	if (options->steer->netns && fd == options->steer->netns->pidfd)
 		return true;
 	if (fd <= STDERR_FILENO || fd == channel_fd || fd == maps->adoptions_fd ||
-	    fd == maps->flows_fd || fd == options->predecessor_fd)
+	    fd == maps->flows_fd || fd == held->held_fd || fd == held->release_fd ||
+	    fd == options->predecessor_fd)
 		return true;
 	for (size_t i = 0; maps->adoptions_fd >= 0 && i < options->steer->threads; i++)
 		if (fd == options->adoption_fds[i])
@@ -135,6 +137,7 @@ struct watchman {
 	struct handover *handover;
 	struct watch *watch; /* NULL: nothing is steered, and no namespace was named */
 	struct tcp_repair *repair; /* NULL: nothing is steered */
+	struct held_acks *acks; /* with the former */
 	int channel_fd; /* to the responder */
 	int responder_pidfd; /* its end, whoever else may have a copy of the channel */
 	int predecessor_fd; /* to its monitor, until it has retired; -1: none */
@@ -225,18 +228,23 @@ static bool adopts(const struct watchman *watchman)
 	return watchman->repair && has_taken_over(watchman);
 }
 
+static int sooner(int a_ms, int b_ms)
+{
+	return a_ms < b_ms ? a_ms : b_ms;
+}
+
 /* For how long there is nothing to do unless something comes; -1: for ever. */
 static int pause_ms(const struct watchman *watchman)
 {
-	int watch_ms, repair_ms;
+	int watch_ms;
 
 	if (!watchman->watch)
 		return -1;
 	watch_ms = watch_pause_ms(watchman->watch);
-	if (!watchman->repair)
+	if (!adopts(watchman))
 		return watch_ms;
-	repair_ms = tcp_repair_pause_ms(watchman->repair);
-	return watch_ms < repair_ms ? watch_ms : repair_ms;
+	return sooner(watch_ms, sooner(tcp_repair_pause_ms(watchman->repair),
+				       held_acks_pause_ms(watchman->acks)));
 }
 
 enum {
@@ -275,8 +283,10 @@ static enum end work_once(struct watchman *watchman)
 	set_polled(watchman, polled);
 	if (poll(polled, POLLED, pause_ms(watchman)) < 0)
 		return END_NOT_YET; /* a signal that is ignored */
-	if (adopts(watchman))
+	if (adopts(watchman)) {
 		tcp_repair_work(watchman->repair);
+		held_acks_work(watchman->acks);
+	}
 	/* Take the waiting successor first: there may be another one. */
 	if (polled[POLLED_VISITOR].revents)
 		hear_visitor(watchman);
@@ -345,6 +355,8 @@ static int open_work(struct watchman *watchman, struct interfaces *interfaces, p
 	if (!err && options->heartbeat)
 		err = tcp_repair_new(&watchman->repair, &options->tcp_repair_maps,
 				     options->adoption_fds, options->steer->threads);
+	if (!err && options->heartbeat)
+		err = held_acks_new(&watchman->acks, &options->held_acks_fds);
 	if (!err)
 		err = keep_only_needed_capabilities(options);
 	return err ? err : sandbox_enter(SANDBOX_MONITOR);
@@ -377,6 +389,7 @@ static _Noreturn void keep(struct interfaces *interfaces, const struct monitor_o
 		log_error("the monitor cannot work: %s", strerror(-err));
 	else
 		finish(&watchman, work_until_end(&watchman));
+	held_acks_free(watchman.acks);
 	tcp_repair_free(watchman.repair);
 	watch_free(watchman.watch);
 	_exit(err ? 1 : 0);

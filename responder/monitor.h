@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "responder/held_acks.h"
 #include "responder/tcp_repair.h"
 
 struct handover;
@@ -31,6 +32,7 @@ struct monitor_options {
 	/* What adopting needs, when there is steering: maps, and a channel a thread. */
 	struct tcp_repair_maps tcp_repair_maps;
 	const int *adoption_fds;
+	struct held_acks_fds held_acks_fds;
 };
 
 struct monitor {

@@ -56,6 +56,13 @@ static int copy_map_fd(const struct steer *steer, const char *name)
 	return fcntl(map_fd(steer, name), F_DUPFD_CLOEXEC, 0);
 }
 
+static int copy_program_fd(const struct steer *steer, const char *name)
+{
+	const struct bpf_program *program = bpf_object__find_program_by_name(steer->object, name);
+
+	return fcntl(bpf_program__fd(program), F_DUPFD_CLOEXEC, 0);
+}
+
 int steer_check(FILE *out)
 {
 	return programs_check(out);
@@ -250,7 +257,8 @@ static int open_adoption_channels(struct steer *steer, unsigned int threads)
 static void close_descriptors(const int *fds, unsigned int count)
 {
 	for (unsigned int i = 0; fds && i < count; i++)
-		close(fds[i]);
+		if (fds[i] >= 0)
+			close(fds[i]);
 }
 
 /* Everything but the answering is the monitor's from now on. */
@@ -265,17 +273,19 @@ static int start_monitor(struct steer *steer, const struct steer_options *option
 		.tcp_repair_maps = {.adoptions_fd = adopts ? copy_map_fd(steer, "adoptions") : -1,
 				    .flows_fd = adopts ? copy_map_fd(steer, "flows") : -1},
 		.adoption_fds = steer->send_fds,
+		.held_acks_fds = {.held_fd = adopts ? copy_map_fd(steer, "held") : -1,
+				  .release_fd = adopts ? copy_program_fd(steer, "release") : -1},
 	};
-	const int map_fds[] = {monitor_options.tcp_repair_maps.adoptions_fd,
-			       monitor_options.tcp_repair_maps.flows_fd};
+	const int fds[] = {monitor_options.tcp_repair_maps.adoptions_fd,
+			   monitor_options.tcp_repair_maps.flows_fd,
+			   monitor_options.held_acks_fds.held_fd,
+			   monitor_options.held_acks_fds.release_fd};
 	int err;
 
 	/* Neither the responder nor its monitor is to have more of it. */
 	close_object(steer);
 	err = monitor_start(&steer->monitor, &steer->interfaces, &monitor_options);
-	for (int i = 0; i < 2; i++)
-		if (map_fds[i] >= 0)
-			close(map_fds[i]);
+	close_descriptors(fds, sizeof(fds) / sizeof(fds[0]));
 	if (err) {
 		log_error("cannot start the monitor: %s", strerror(-err));
 		return err;

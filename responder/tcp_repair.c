@@ -26,6 +26,8 @@
 /* Records read in one round, so that a flood of them leaves the monitor time for the rest. */
 #define RECORDS_A_ROUND 64
 
+#define MAXSEG_LEAST 88 /* TCP_MIN_MSS in include/net/tcp.h */
+
 #define TCP_OPTION_MSS            2 /* RFC 9293 section 3.2 */
 #define TCP_OPTION_WINDOW_SCALE   3 /* RFC 7323 section 2.2 */
 #define TCP_OPTION_SACK_PERMITTED 4 /* RFC 2018 section 2 */
@@ -147,11 +149,11 @@ static int set_negotiated(int fd, const struct steer_adoption *adoption)
 static int set_received(int fd, const struct steer_adoption *adoption)
 {
 	struct tcp_repair_window window = {
-		.snd_wl1 = adoption->client_isn + 1,
+		.snd_wl1 = adoption->known.client_isn + 1,
 		.snd_wnd = adoption->client_window,
 		.max_window = adoption->client_window,
 		.rcv_wnd = adoption->server_window,
-		.rcv_wup = adoption->client_isn + 1,
+		.rcv_wup = adoption->known.client_isn + 1,
 	};
 	ssize_t sent;
 	int err;
@@ -159,10 +161,18 @@ static int set_received(int fd, const struct steer_adoption *adoption)
 	err = set_number(fd, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE);
 	if (err)
 		return err;
-	sent = send(fd, adoption->bytes, adoption->size, 0);
-	if (sent != (ssize_t)adoption->size)
+	sent = send(fd, adoption->known.bytes, adoption->known.size, 0);
+	if (sent != (ssize_t)adoption->known.size)
 		return sent < 0 ? -errno : -EIO;
 	return set_option(fd, TCP_REPAIR_WINDOW, &window, sizeof(window));
+}
+
+/* What connect() computes the size of our segments from; the option of TCP_REPAIR comes too late. */
+static int set_segment_size(int fd, const struct steer_adoption *adoption)
+{
+	int mss = adoption->mss;
+
+	return set_number(fd, TCP_MAXSEG, mss < MAXSEG_LEAST ? MAXSEG_LEAST : mss);
 }
 
 /* A socket in repair mode at the connection's local address, or -errno. */
@@ -177,7 +187,9 @@ static int open_socket(const struct steer_adoption *adoption)
 	if (!err)
 		err = set_sequence(fd, TCP_SEND_QUEUE, adoption->server_isn + 1);
 	if (!err)
-		err = set_sequence(fd, TCP_RECV_QUEUE, adoption->client_isn + 1);
+		err = set_sequence(fd, TCP_RECV_QUEUE, adoption->known.client_isn + 1);
+	if (!err)
+		err = set_segment_size(fd, adoption);
 	if (!err)
 		err = bind_silently(fd, adoption);
 	if (err) {

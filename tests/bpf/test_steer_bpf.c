@@ -20,11 +20,11 @@
 #ifdef STEER_BY_REPAIR
 #include "bpf/steer_repair.skel.h"
 #define steer_elf_bytes steer_repair_bpf__elf_bytes
-#define STEER_PROGRAMS  3
+#define STEER_PROGRAMS  4
 #else
 #include "bpf/steer.skel.h"
 #define steer_elf_bytes steer_bpf__elf_bytes
-#define STEER_PROGRAMS  3
+#define STEER_PROGRAMS  4
 #endif
 #include "bpf/steer_abi.h"
 
@@ -146,9 +146,20 @@ static uint64_t counter(enum steer_counter which)
 
 static void arm_until(uint64_t until_ns)
 {
+	const struct steer_armed armed = {.until_ns = until_ns};
 	__u32 zero = 0;
 
-	assert_int_equal(bpf_map_update_elem(map_fd("armed"), &zero, &until_ns, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(map_fd("armed"), &zero, &armed, BPF_ANY), 0);
+}
+
+/* Does rule 0 take its short way? */
+static bool is_nothing_armed(void)
+{
+	struct steer_armed armed;
+	__u32 zero = 0;
+
+	assert_int_equal(bpf_map_lookup_elem(map_fd("armed"), &zero, &armed), 0);
+	return armed.until_ns == armed.spent_ns;
 }
 
 /* Run a program on the frame, which must pass; was it taken for the SYN of a new connection? */
@@ -342,6 +353,7 @@ static void test_padding(void **state)
 	assert_true(is_marked(&frame));
 }
 
+/* Row P6. */
 static void test_nothing_armed(void **state)
 {
 	struct frame frame = plain_syn();
@@ -351,6 +363,7 @@ static void test_nothing_armed(void **state)
 	assert_false(is_marked(&frame));
 	arm_until(1); /* long past */
 	assert_false(is_marked(&frame));
+	assert_true(is_nothing_armed());
 	arm_until(UINT64_MAX);
 	assert_true(is_marked(&frame));
 }

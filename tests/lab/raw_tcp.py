@@ -66,9 +66,9 @@ class PacketClient:
         connection.transmit(connection.segment(0, flags="S", **syn))
         return connection
 
-    def transmit(self, frame):
+    def transmit(self, frame, vnet_header=VNET_HDR):
         """A frame, from its Ethernet header on."""
-        self.socket.send(VNET_HDR + bytes(frame))
+        self.socket.send(vnet_header + bytes(frame))
 
     def receive(self):
         """Take all that has come."""
@@ -109,6 +109,7 @@ class Connection:
         self.acknowledged = 0
         self.received = b""
         self.is_reset = self.is_closed = False
+        self.lost_synacks = 0  # so many do not arrive
         self.on_open = None  # called once at the SYN-ACK; without it a bare ACK is sent
         self.retransmit_at = float("inf")
         self.retransmit_s = RETRANSMIT_S
@@ -182,6 +183,9 @@ class Connection:
             self.acknowledge()
 
     def open(self, seq, options):
+        if self.lost_synacks:
+            self.lost_synacks -= 1
+            return
         first = not self.is_open
         if first:
             self.next_seq = (seq + 1) % 2**32

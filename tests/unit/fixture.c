@@ -72,7 +72,7 @@ void fixture_init(struct fixture *fixture, uint32_t names)
 	fixture->challenges = make_map(&fixture->paths, BPF_MAP_TYPE_HASH, STEER_PIN_CHALLENGES,
 				       sizeof(__u64), sizeof(struct steer_challenge), names);
 	fixture->armed = make_map(&fixture->paths, BPF_MAP_TYPE_ARRAY, STEER_PIN_ARMED,
-				  sizeof(__u32), sizeof(__u64), 1);
+				  sizeof(__u32), sizeof(struct steer_armed), 1);
 	fixture->counters = make_map(&fixture->paths, BPF_MAP_TYPE_PERCPU_ARRAY, STEER_PIN_COUNTERS,
 				     sizeof(__u32), sizeof(__u64), STEER_COUNTERS);
 }

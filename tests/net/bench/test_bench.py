@@ -73,11 +73,11 @@ def test_every_shape_steered(lab, steered, shape, tls):
     assert steered.counters()["steered"] == before + 40
 
 
-def test_split_hello_is_joined(lab, steered):
-    """Two segments it is, on the wire: the classifier has to join them."""
-    before = steered.counters()["joined"]
+def test_split_hello_is_watched(lab, steered):
+    """Two segments it is, on the wire: the classifier has to put them together."""
+    before = steered.counters()["watched"]
     bench_json(lab, *GENERATED, *KEY, "--hello", "split", *addresses(lab))
-    assert steered.counters()["joined"] == before + 8
+    assert steered.counters()["watched"] == before + 8
 
 
 @pytest.mark.quick

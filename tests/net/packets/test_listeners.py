@@ -20,21 +20,22 @@ TCP_FASTOPEN_CONNECT = 30
 FLOOD = 2000
 SMALL_BACKLOG = 8
 GROUP = 4
+UNWATCHED = 8443
 
 
 def hello(alpn=("h2",)):
     return clients.client_hello(NAME, alpn)
 
 
-def call(lab, address, kind=socket.SOCK_STREAM, protocol=0, options=()):
-    """A connection of the validator's to port 443, with socket options set before."""
+def call(lab, address, kind=socket.SOCK_STREAM, protocol=0, options=(), port=443):
+    """A connection of the validator's, with socket options set before."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     with lab.validator.entered():
         connection = socket.socket(family, kind, protocol)
     for option in options:
         connection.setsockopt(*option)
     connection.settimeout(PATIENCE_S)
-    connection.connect((str(address), 443))
+    connection.connect((str(address), port))
     return connection
 
 
@@ -157,19 +158,47 @@ def test_mptcp(lab, start, instance, address):
     assert int(used.split("MPTcpExtMPCapableSYNRX")[1].split()[0]) >= 4
 
 
+@pytest.mark.row("P3")
+def test_urgent_data(lab, start, address):
+    """An urgent byte in the first part of a hello: production gets what it gets at another port."""
+    data = hello()
+    at_once = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
+    with echo_server.EchoThread(echo_server.listeners(lab.server, ports=(443, UNWATCHED))):
+        start()
+        for port in (UNWATCHED, 443):
+            with call(lab, address, port=port, options=at_once) as connection:
+                connection.send(data[:40], socket.MSG_OOB)
+                connection.sendall(data[40:])
+                # The stack takes the urgent byte out of the stream.
+                whole = echo_server.MARK + data[:39] + data[40:]
+                assert connection.recv(len(whole), socket.MSG_WAITALL) == whole
+
+
 # --- overload ------------------------------------------------------------------------------------
 
 
 def test_cookies(lab, start, instance, address):
     """Cookies active on production: cookies still validate; challenges are still answered."""
     set_sysctl(lab.server, "net/ipv4/tcp_syncookies", 2)
-    with echo_server.EchoThread(echo_server.listeners(lab.server)) as production:
+    listeners = echo_server.listeners(lab.server)
+    with echo_server.EchoThread(listeners, speaks_first=False) as production:
         start()
         for _ in range(8):
             check_production(lab, address)
             check_challenge(lab, address)
-        assert production.accepted == 8
-    assert instance.counters()["cookie_steered"] == 8
+        assert production.answered == 8
+    assert instance.counters()["late"] == 8
+
+
+@pytest.mark.row("P2")
+def test_idle_client_under_cookies(lab, start, address):
+    """A client that says nothing: nobody could send its ACK again, so production gets it at once."""
+    set_sysctl(lab.server, "net/ipv4/tcp_syncookies", 2)
+    with echo_server.EchoThread(echo_server.listeners(lab.server)) as production:
+        start()
+        with call(lab, address) as connection:
+            assert connection.recv(len(echo_server.MARK), socket.MSG_WAITALL) == echo_server.MARK
+            assert production.accepted == 1
 
 
 @pytest.mark.parametrize("family", raw_tcp.FAMILIES)
@@ -178,7 +207,8 @@ def test_syn_flood(lab, start, instance, family):
     address = getattr(lab.server, family)
     set_sysctl(lab.server, "net/ipv4/tcp_max_syn_backlog", SMALL_BACKLOG)
     flooder = raw_tcp.PacketClient(lab, family)
-    with echo_server.EchoThread(echo_server.listeners(lab.server, backlog=SMALL_BACKLOG)):
+    listeners = echo_server.listeners(lab.server, backlog=SMALL_BACKLOG)
+    with echo_server.EchoThread(listeners, speaks_first=False):
         start()
         for number in range(FLOOD):
             # Their SYN-ACKs are never answered.
@@ -189,7 +219,8 @@ def test_syn_flood(lab, start, instance, family):
                 check_challenge(lab, address)
     sent = lab.server.run("nstat", "-asz", "TcpExtSyncookiesSent").stdout
     assert int(sent.split("TcpExtSyncookiesSent")[1].split()[0]) > FLOOD // 2
-    assert instance.counters()["cookie_steered"] > 0
+    counters = instance.counters()
+    assert counters["cookie_steered"] + counters["late"] > 0
     flooder.close()
 
 
@@ -208,7 +239,7 @@ def test_idle_client(lab, start, address):
 
 
 def test_late_hello(lab, start, address):
-    """An idle client whose hello comes once production has accepted it: production's for good."""
+    """An idle client to which production has spoken first: production's for good."""
     data = hello((clients.ACME,))
     with echo_server.EchoThread(echo_server.listeners(lab.server)):
         start()

@@ -5,18 +5,16 @@ A challenge goes to the responder or to production, another hello to production;
 gets it gets its exact bytes, from the first to the last, and nobody else gets one of them.
 """
 
+import itertools
 import random
-import selectors
-import time
 
 import pytest
 
 import compose
-from lab import clients, echo_server, raw_tcp
+from lab import clients, raw_tcp
+from lab.raw_trials import UNWATCHED, Bench, Trial, pieces
 
 NAME = "www.example.org"
-UNWATCHED = 8443
-PATIENCE_S = 60
 SEED = 8737
 BIT_FLIPS = 200
 GREASE = (0x0A0A, 0xBABA)  # RFC 8701
@@ -33,114 +31,6 @@ def other():
 HELLOS = {"challenge": challenge, "other": other}
 
 
-class Trial:
-    """One connection: what is sent first, and all that is to arrive in the end."""
-
-    def __init__(self, what, stream, segments, may_be_answered=False):
-        self.what = what
-        self.stream = stream
-        self.segments = segments  # (offset, bytes) each, in the order of sending
-        self.may_be_answered = may_be_answered
-        self.connection = None
-        self.begun = self.deadline = 0
-        self.is_late = False  # it took so long to send that the server's clocks have run out
-
-    def begin(self, client, port):
-        self.begun = time.monotonic()
-        self.deadline = self.begun + PATIENCE_S
-        self.connection = client.connect(port)
-        self.connection.on_open = self.send
-
-    def send(self):
-        self.connection.acknowledge()
-        for offset, data in self.segments:
-            self.connection.send(offset, data)
-        self.is_late = time.monotonic() - self.begun > clients.LATE_S
-        self.connection.expect(self.stream)
-
-    @property
-    def is_answered(self):
-        """In TLS, or by nothing at all when the hello promises more than comes: at the deadline."""
-        received = self.connection.received
-        return echo_server.is_of_responder(received) if received else self.connection.is_closed
-
-    def is_over(self):
-        received = self.connection.received
-        return (
-            self.is_answered
-            or len(received) >= len(echo_server.MARK) + len(self.stream)
-            or self.connection.is_reset
-            or time.monotonic() > self.deadline
-        )
-
-    def problem(self):
-        """None when it went to whom it may go, whole."""
-        received = self.connection.received
-        if self.is_answered:
-            return None if self.may_be_answered else f"{self.what}: answered by the responder"
-        if self.connection.is_reset:
-            return f"{self.what}: reset after {received[:64]!r}"
-        if received != echo_server.MARK + self.stream:
-            return f"{self.what}: production returned {len(received)} bytes: {received[:64]!r}"
-        return None
-
-
-class Bench:
-    """Production, a client of each family, and trials at once."""
-
-    def __init__(self, lab):
-        self.selector = selectors.DefaultSelector()
-        self.echo = echo_server.Echo(
-            self.selector, echo_server.listeners(lab.server, ports=(443, UNWATCHED))
-        )
-        self.repeated = 0
-        self.clients = [raw_tcp.PacketClient(lab, family) for family in raw_tcp.FAMILIES]
-        for client in self.clients:
-            self.selector.register(
-                client, selectors.EVENT_READ, lambda client, _: client.receive()
-            )
-
-    def turn(self, patience_s=0.02):
-        echo_server.turn(self.selector, patience_s)
-        for client in self.clients:
-            client.tick()
-
-    def run(self, trials, port=443):
-        """Each over both families in turn; how many were answered by the responder.
-
-        Those that this process, on a busy machine, was late with are made again."""
-        waiting = trials
-        for _ in range(clients.ATTEMPTS):
-            for number, trial in enumerate(waiting):
-                trial.begin(self.clients[number % len(self.clients)], port)
-                self.turn(0)
-                if number % 64 == 63:
-                    self.finish(waiting[: number + 1])
-            self.finish(waiting)
-            waiting = [trial for trial in waiting if trial.is_late]
-            self.repeated += len(waiting)
-        problems = [problem for trial in trials if (problem := trial.problem())]
-        assert not problems, f"{len(problems)} of {len(trials)}:\n" + "\n".join(problems[:10])
-        return sum(trial.is_answered for trial in trials)
-
-    def finish(self, trials):
-        running = [trial for trial in trials if trial.connection.ports[0] in self.ports()]
-        while running:
-            self.turn()
-            for trial in [trial for trial in running if trial.is_over()]:
-                trial.connection.end()
-                running.remove(trial)
-
-    def ports(self):
-        return {port for client in self.clients for port in client.connections}
-
-    def close(self):
-        self.echo.close()
-        for client in self.clients:
-            self.selector.unregister(client)
-            client.close()
-
-
 @pytest.fixture
 def bench(lab, instance, takeover):
     made = Bench(lab)
@@ -149,9 +39,13 @@ def bench(lab, instance, takeover):
     made.close()
 
 
-def pieces(data, *cuts):
-    edges = [0, *cuts, len(data)]
-    return [(a, data[a:b]) for a, b in zip(edges, edges[1:])]
+@pytest.fixture
+def tls_bench(lab, instance, takeover):
+    """Production is as TLS servers are: it answers whole records."""
+    made = Bench(lab, speaks_first=False)
+    instance.start("--takeover", takeover).publish(NAME)
+    yield made
+    made.close()
 
 
 def inside(data, name=NAME):
@@ -194,12 +88,81 @@ ARRIVALS = {
 }
 
 
+@pytest.mark.row("S9")
 @pytest.mark.parametrize("hello", HELLOS)
 @pytest.mark.parametrize("arrival", ARRIVALS, ids=lambda name: name.replace(" ", "-"))
-def test_arrival(bench, hello, arrival):
+def test_arrival(tls_bench, hello, arrival):
     """ClientHello: SNI or ALPN across a boundary; overlap, retransmission, reordering, loss."""
-    answered = bench.run(trials_of(hello, ARRIVALS[arrival], count=8))
-    assert hello == "challenge" or not answered
+    answered = tls_bench.run(trials_of(hello, ARRIVALS[arrival], count=8))
+    assert answered == (8 if hello == "challenge" else 0)
+
+
+class LossyTrial(Trial):
+    """One in which the order of everything is given, the bare ACK's too (None)."""
+
+    lost_synacks = 0
+
+    def begin(self, client, port):
+        super().begin(client, port)
+        self.connection.lost_synacks = self.lost_synacks
+
+    def send(self):
+        for piece in self.segments:
+            if piece is None:
+                self.connection.acknowledge()
+            else:
+                self.connection.send(*piece)
+        self.connection.expect(self.stream)
+
+
+def fates(sent):
+    """All orders of these; each with nothing else wrong, with one lost, with one doubled."""
+    for order in itertools.permutations(sent):
+        yield order
+        for number, piece in enumerate(order):
+            yield order[:number] + order[number + 1 :]
+            yield (*order, piece)
+
+
+@pytest.mark.row("S2", "S9")
+@pytest.mark.parametrize("hello", HELLOS)
+def test_every_order(tls_bench, hello, remark):
+    """The ACK and three parts in any order, one lost or doubled: answered, and production's is whole."""
+    data = HELLOS[hello]()
+    sent = (None, *in_order(data))
+    trials = [
+        LossyTrial(f"{hello} {number}", data, fate, hello == "challenge")
+        for number, fate in enumerate(sorted(set(fates(sent)), key=str))
+        for _ in raw_tcp.FAMILIES
+    ]
+    answered = tls_bench.run(trials)
+    remark(f"{answered} of {len(trials)} answered by the responder")
+    assert answered == (len(trials) if hello == "challenge" else 0)
+
+
+@pytest.mark.row("S2")
+@pytest.mark.parametrize("lost", (1, 2), ids="{} lost".format)
+@pytest.mark.parametrize("hello", HELLOS)
+def test_lost_synack(tls_bench, hello, lost):
+    """The SYN-ACK does not arrive, and comes again a second later, or three."""
+    data = HELLOS[hello]()
+    trials = [LossyTrial(hello, data, (None, (0, data)), hello == "challenge") for _ in range(8)]
+    for trial in trials:
+        trial.lost_synacks = lost
+    answered = tls_bench.run(trials)
+    assert answered == (8 if hello == "challenge" else 0)
+
+
+@pytest.mark.row("S2")
+@pytest.mark.parametrize("hello", HELLOS)
+def test_slow_retransmission(tls_bench, hello, monkeypatch):
+    """The hello is lost, and comes again after production has got the silent connection."""
+    monkeypatch.setattr(raw_tcp, "RETRANSMIT_S", 2.5)
+    data = HELLOS[hello]()
+    trials = [LossyTrial(hello, data, (None,), hello == "challenge") for _ in range(8)]
+    answered = tls_bench.run(trials)
+    assert answered == (8 if hello == "challenge" else 0)
+    assert tls_bench.echo.accepted >= 8
 
 
 @pytest.mark.parametrize("hello", HELLOS)
@@ -238,19 +201,17 @@ def test_overlap_that_differs(bench, hello, first):
         )
 
 
-def test_undecided_is_counted(bench, instance):
-    """A counter for "could not decide": the beginning comes again before the rest does."""
+def test_undecided_is_counted(tls_bench, instance):
+    """A counter for what may still become a challenge, and one for what decided too late for that."""
     data = challenge()
     cut = inside(data)[0]
-    before = instance.counters()["passed_undecided"]
-    bench.run(
-        [
-            Trial(f"begins {number}", data, [(0, data[:cut]), (0, data[:cut])], True)
-            for number in range(4)
-        ]
+    before = instance.counters()
+    tls_bench.run(
+        [Trial(f"begins {number}", data, pieces(data, cut), True) for number in range(4)]
     )
-    counted = instance.counters()["passed_undecided"] - before
-    assert 4 <= counted <= 4 + bench.repeated
+    after = instance.counters()
+    assert after["watched"] == before["watched"] + 4
+    assert after["late"] == before["late"] + 4
 
 
 def hellos_of_all_kinds():
@@ -274,7 +235,7 @@ def hellos_of_all_kinds():
             yield protocols, "shuffled", compose.record(compose.client_hello(*extensions))
 
 
-def test_hellos_of_all_kinds(bench, remark):
+def test_hellos_of_all_kinds(tls_bench, remark):
     """TLS record fragmentation, hello above 16 KiB, GREASE, any extension order."""
     trials = []
     for protocols, kind, data in hellos_of_all_kinds():
@@ -284,7 +245,7 @@ def test_hellos_of_all_kinds(bench, remark):
             trials.append(
                 Trial(f"{protocols[0]} {kind}", data, pieces(data, *cuts), is_challenge)
             )
-    answered = bench.run(trials)
+    answered = tls_bench.run(trials)
     challenges = sum(trial.may_be_answered for trial in trials)
     remark(f"{len(trials)} hellos, {answered} of {challenges} challenges answered")
     for trial in trials:

@@ -82,11 +82,11 @@ static int find(struct fixture *fixture, const char *server_name, struct challen
 
 static uint64_t armed_until_ns(const struct fixture *fixture)
 {
-	uint64_t until_ns;
+	struct steer_armed armed;
 	__u32 zero = 0;
 
-	assert_int_equal(bpf_map_lookup_elem(fixture->armed, &zero, &until_ns), 0);
-	return until_ns;
+	assert_int_equal(bpf_map_lookup_elem(fixture->armed, &zero, &armed), 0);
+	return armed.until_ns;
 }
 
 /* Whether `ns` is `after_s` seconds from now, within the two seconds that a busy machine may take. */
