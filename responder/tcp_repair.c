@@ -26,7 +26,9 @@
 /* Records read in one round, so that a flood of them leaves the monitor time for the rest. */
 #define RECORDS_A_ROUND 64
 
-#define MAXSEG_LEAST 88 /* TCP_MIN_MSS in include/net/tcp.h */
+/* What TCP_MAXSEG takes: TCP_MIN_MSS and MAX_TCP_WINDOW in include/net/tcp.h; loopback has more. */
+#define MAXSEG_LEAST 88
+#define MAXSEG_MOST  32767
 
 #define TCP_OPTION_MSS            2 /* RFC 9293 section 3.2 */
 #define TCP_OPTION_WINDOW_SCALE   3 /* RFC 7323 section 2.2 */
@@ -172,7 +174,11 @@ static int set_segment_size(int fd, const struct steer_adoption *adoption)
 {
 	int mss = adoption->mss;
 
-	return set_number(fd, TCP_MAXSEG, mss < MAXSEG_LEAST ? MAXSEG_LEAST : mss);
+	if (mss < MAXSEG_LEAST)
+		mss = MAXSEG_LEAST;
+	if (mss > MAXSEG_MOST)
+		mss = MAXSEG_MOST;
+	return set_number(fd, TCP_MAXSEG, mss);
 }
 
 /* A socket in repair mode at the connection's local address, or -errno. */
