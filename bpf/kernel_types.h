@@ -46,6 +46,7 @@ struct tcp_request_sock {
 	_Bool req_usec_ts; /* since 6.7 */
 	__u32 rcv_isn;
 	__u32 snt_isn;
+	__u32 ts_off;
 };
 
 struct tcp_options_received {
@@ -60,6 +61,7 @@ struct tcp_options_received {
 struct tcp_sock {
 	struct tcp_options_received rx_opt;
 	__u32 rcv_nxt, snd_nxt, rcv_wnd;
+	__u32 tsoffset;
 	__u32 data_segs_out;
 	__u64 bytes_received;
 	_Bool is_mptcp; /* only with CONFIG_MPTCP */

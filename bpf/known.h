@@ -50,6 +50,7 @@ INLINE bool known_learn(struct segment *segment, __u32 client_isn)
 		return false;
 	known->client_isn = client_isn;
 	segment->has_stash = stash;
+	segment->passed = known->size;
 
 	size = segment->packet.payload_size;
 	if (begin >= STEER_KNOWN_BYTES)

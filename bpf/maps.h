@@ -33,10 +33,12 @@ __u64 syn_marks[SYN_MARK_BUCKETS];
 
 /* A connection that is on its way to the responder. */
 struct steer_flow {
+	__u32 adoption_state; /* enum steer_adoption_state */
+	__u32 has_clock_offset;
 	__u64 taken_ns; /* CLOCK_BOOTTIME */
 	__u32 client_isn;
 	__u32 server_isn;
-	__u32 is_adopted; /* user space makes the connection: its segments are dropped meanwhile */
+	__u32 clock_offset; /* of production's timestamps, if has_clock_offset */
 	__u32 reentries, assignments; /* else */
 	__u32 server_window; /* bytes, as production's SYN-ACK announced it */
 	struct bpf_tcp_req_attrs attrs; /* what production's SYN-ACK negotiated */

@@ -23,6 +23,7 @@ struct segment {
 	__u8 tag;
 	bool has_stash; /* something is kept of its stream */
 	__u32 run; /* in scratch->owner as long as no other run has used the scratch memory */
+	__u32 passed; /* so many bytes of it, from the first on, have passed already */
 };
 
 #define INLINE static __always_inline

@@ -91,6 +91,8 @@ INLINE int on_first_data(struct segment *segment, const struct bpf_sock *sk,
 	struct steer_flow flow = {
 		.client_isn = request->rcv_isn,
 		.server_isn = request->snt_isn,
+		.clock_offset = request->ts_off,
+		.has_clock_offset = 1,
 	};
 	int reason;
 
@@ -114,12 +116,20 @@ INLINE int on_first_data(struct segment *segment, const struct bpf_sock *sk,
 INLINE int on_request(struct segment *segment, struct bpf_sock *sk, struct steer_flow *flow)
 {
 	const struct tcp_request_sock *request = read_request(segment, sk);
+	bool is_taken;
 
 	if (!request)
 		return PASS;
+	is_taken = flow && flow->client_isn == request->rcv_isn &&
+		   flow->server_isn == request->snt_isn;
+	if (!segment->packet.payload_size && is_taken && !takeover_has_failed(flow)) {
+		/* An ACK of a second SYN-ACK, which has come while the RST is on its way. */
+		count(STEER_DROPPED);
+		return DROP;
+	}
 	if (!segment->packet.payload_size)
 		return on_bare_ack(segment, sk, request);
-	if (!flow || flow->client_isn != request->rcv_isn || flow->server_isn != request->snt_isn ||
+	if (!is_taken ||
 	    (segment->packet.sequence == flow->client_isn + 1 && takeover_has_failed(flow)))
 		return on_first_data(segment, sk, request);
 	return takeover_on_taken_request(segment, flow);
@@ -182,7 +192,7 @@ INLINE int on_established(struct segment *segment, struct bpf_sock *sk,
 	__u32 received, next;
 	int reason;
 
-	if (taken && taken->is_adopted) { /* it still is being made */
+	if (taken && taken->adoption_state == STEER_ADOPTING) { /* it still is being made */
 		count(STEER_DROPPED);
 		return DROP;
 	}
@@ -202,7 +212,12 @@ INLINE int on_established(struct segment *segment, struct bpf_sock *sk,
 		return pass_considered(segment, reason);
 	if (!attrs_from_established(segment, tcp, &flow.attrs))
 		return pass_for_good(segment, STEER_PASSED_FAILED);
+	/* What passed before this segment may be of the same burst, and not in the socket yet. */
+	if ((__s32)(flow.client_isn + 1 + segment->passed - next) > 0)
+		next = flow.client_isn + 1 + segment->passed;
 	flow.server_window = tcp->rcv_wnd;
+	flow.clock_offset = tcp->tsoffset;
+	flow.has_clock_offset = 1;
 	flow.taken_ns = bpf_ktime_get_boot_ns();
 	return takeover_take_established(segment, &flow, next);
 }
@@ -217,6 +232,10 @@ INLINE int on_marked(struct segment *segment)
 	flow = bpf_map_lookup_elem(&flows, &segment->packet.flow);
 	if (flow && segment->packet.acknowledgment != flow->server_isn + 1)
 		flow = NULL; /* of an earlier connection between the same ports */
+	if (flow && flow->adoption_state == STEER_STANDS) {
+		syn_mark_clear(segment);
+		return PASS;
+	}
 	sk = look_up(segment);
 	if (!sk && flow) /* where a packet filter names the listener, there is none to be found */
 		return takeover_on_taken_listener(segment, flow);
@@ -236,21 +255,32 @@ INLINE int on_marked(struct segment *segment)
 	return action;
 }
 
-/* Rule 1. */
-INLINE void on_syn(struct segment *segment, struct steer_armed *armed_until)
+/*
+ * Rule 1.  The SYN of a connection that is being taken has been sent twice: the listener must not
+ * begin another one with it.
+ */
+INLINE int on_syn(struct segment *segment, struct steer_armed *armed_until)
 {
 	__u64 now_ns = bpf_ktime_get_boot_ns(), until_ns = armed_until->until_ns;
+	const struct steer_flow *taken;
 
 	if (until_ns <= now_ns) {
 		armed_until->spent_ns = until_ns; /* rule 0 for the segments to come */
-		return;
+		return PASS;
 	}
 	if (!responder_is_alive(now_ns))
-		return;
+		return PASS;
+	taken = bpf_map_lookup_elem(&flows, &segment->packet.flow);
+	if (taken && taken->client_isn == segment->packet.sequence &&
+	    taken->adoption_state != STEER_STANDS) {
+		count(STEER_DROPPED);
+		return DROP;
+	}
 	/* The same SYN comes by twice on a bridge, and takes one place. */
 	if ((__u8)*segment->bucket != segment->tag)
 		*segment->bucket = *segment->bucket << 8 | segment->tag;
 	count(STEER_SYN_MARKED);
+	return PASS;
 }
 
 /* Rules 0 to 3: what every segment pays. */
@@ -276,10 +306,8 @@ INLINE int steer(struct __sk_buff *skb, __u32 ip_offset)
 		return PASS;
 	if (segment.packet.rst || !is_watched_address(&segment))
 		return PASS;
-	if (segment.packet.syn) {
-		on_syn(&segment, armed_until);
-		return PASS;
-	}
+	if (segment.packet.syn)
+		return on_syn(&segment, armed_until);
 
 	segment.scratch = bpf_map_lookup_elem(&scratches, &zero);
 	if (!segment.scratch)

@@ -94,15 +94,24 @@ struct steer_known {
  */
 #define STEER_FLOW_KEY_SIZE 40
 
+/* The first member of what map "flows" has of a connection. */
+enum steer_adoption_state {
+	STEER_NOT_ADOPTED,
+	STEER_ADOPTING, /* user space makes the connection: its segments are dropped meanwhile */
+	STEER_STANDS, /* it has made it: what its client sends is the new socket's */
+};
+
+/* Of the map's values, at most. */
+#define STEER_FLOW_SIZE_MAX 128
+
 struct steer_adoption {
-	/* In the map "flows": as long as it is there, the connection's segments are dropped. */
-	__u8 flow_key[STEER_FLOW_KEY_SIZE];
+	__u8 flow_key[STEER_FLOW_KEY_SIZE]; /* in the map "flows" */
 	__u32 family; /* enum steer_family */
 	__u32 ifindex;
 	__u32 remote_address[4], local_address[4]; /* network order; IPv4 in the first word */
 	__u16 remote_port, local_port; /* network order */
 	__u32 server_isn;
-	__u32 timestamp_echo; /* of the first data: the clock that production showed */
+	__u32 clock; /* what the next timestamp is, at least: production's went so far */
 	__u32 client_window, server_window; /* bytes */
 	__u16 mss;
 	__u8 client_wscale, server_wscale; /* shifts, when wscale_ok */

@@ -35,8 +35,12 @@ INLINE bool takeover_is_open(const struct segment *segment)
  */
 INLINE int takeover_take_request(struct segment *segment, struct steer_flow *flow)
 {
+	/*
+	 * What passed before this segment makes an established socket of the request, for it may
+	 * be of the same burst, which passes here before the stack sees any of it.
+	 */
 	if (segment->has_stash || !assign_is_possible(segment, &flow->attrs))
-		return repair_take(segment, flow, segment->packet.sequence);
+		return repair_take(segment, flow, flow->client_isn + 1 + segment->passed);
 	if (bpf_map_update_elem(&flows, &segment->packet.flow, flow, BPF_ANY))
 		return pass_for_good(segment, STEER_PASSED_FAILED);
 	return assign_behind_rst(segment);
@@ -58,13 +62,13 @@ INLINE int takeover_take_cookie(struct segment *segment, struct steer_flow *flow
 	else if (repair_tell(segment, flow))
 		return pass_for_good(segment, STEER_PASSED_FAILED);
 	count(STEER_COOKIE_STEERED);
-	return flow->is_adopted ? DROP : PASS;
+	return flow->adoption_state == STEER_ADOPTING ? DROP : PASS;
 }
 
 /* Rule 5: production's request socket still stands, although the connection is taken.  An action. */
 INLINE int takeover_on_taken_request(struct segment *segment, struct steer_flow *flow)
 {
-	if (!flow->is_adopted && flow->reentries++ < REENTRIES_MAX) {
+	if (flow->adoption_state == STEER_NOT_ADOPTED && flow->reentries++ < REENTRIES_MAX) {
 		count(STEER_REENTERED);
 		return bpf_redirect(segment->skb->ifindex, BPF_F_INGRESS);
 	}
@@ -75,12 +79,13 @@ INLINE int takeover_on_taken_request(struct segment *segment, struct steer_flow 
 
 /*
  * Was the RST in vain, so that the connection is production's still?  The stack may refuse a
- * RST, and a firewall drop it.  One that went up in the segment itself has had its answer.
+ * RST, and a firewall drop it.  It may be on its way, too: what has come in one burst passes the
+ * classifier before the stack sees any of it.
  */
 INLINE bool takeover_has_failed(const struct steer_flow *flow)
 {
-	return flow->is_adopted || (flow->reentries >= REENTRIES_MAX &&
-				    bpf_ktime_get_boot_ns() - flow->taken_ns > REENTRIES_NS);
+	return (flow->adoption_state == STEER_ADOPTING || flow->reentries >= REENTRIES_MAX) &&
+	       bpf_ktime_get_boot_ns() - flow->taken_ns > REENTRIES_NS;
 }
 
 /* Rule 9: production's request socket is gone.  An action. */
@@ -88,7 +93,8 @@ INLINE int takeover_on_taken_listener(struct segment *segment, struct steer_flow
 {
 	const struct packet *packet = &segment->packet;
 
-	if (flow->is_adopted || !packet->payload_size || packet->sequence != flow->client_isn + 1) {
+	if (flow->adoption_state == STEER_ADOPTING || !packet->payload_size ||
+	    packet->sequence != flow->client_isn + 1) {
 		count(STEER_DROPPED);
 		return DROP;
 	}

@@ -22,6 +22,12 @@ struct {
 	__uint(max_entries, 1 << 21); /* 500 connections on their way, of 4 KiB each */
 } adoptions SEC(".maps");
 
+/* The kernel's clock of timestamps, before any connection's offset. */
+INLINE __u32 clock_now(bool usec)
+{
+	return bpf_ktime_get_ns() / (usec ? 1000 : 1000000);
+}
+
 /* Describe the connection for user space. */
 INLINE void describe(struct segment *segment, const struct steer_flow *flow, __u16 window)
 {
@@ -29,6 +35,7 @@ INLINE void describe(struct segment *segment, const struct steer_flow *flow, __u
 	const struct bpf_sock_tuple *tuple = &segment->packet.flow.tuple;
 
 	_Static_assert(sizeof(segment->packet.flow) == STEER_FLOW_KEY_SIZE, "it is the map's key");
+	_Static_assert(sizeof(*flow) <= STEER_FLOW_SIZE_MAX, "user space reads it");
 	__builtin_memcpy(adoption->flow_key, &segment->packet.flow, STEER_FLOW_KEY_SIZE);
 	adoption->family = segment->packet.flow.family;
 	adoption->ifindex = segment->skb->ifindex;
@@ -51,7 +58,9 @@ INLINE void describe(struct segment *segment, const struct steer_flow *flow, __u
 	adoption->sack_ok = flow->attrs.sack_ok;
 	adoption->timestamps_ok = flow->attrs.tstamp_ok && segment_timestamps(segment);
 	adoption->usec_timestamps = flow->attrs.usec_ts_ok;
-	adoption->timestamp_echo = segment->scratch->timestamp_echo;
+	adoption->clock = flow->has_clock_offset
+				  ? clock_now(flow->attrs.usec_ts_ok) + flow->clock_offset
+				  : segment->scratch->timestamp_echo;
 	adoption->client_window = (__u32)window
 				  << (flow->attrs.wscale_ok ? flow->attrs.snd_wscale : 0);
 	adoption->server_window = flow->server_window;
@@ -77,7 +86,7 @@ INLINE int tell(struct segment *segment, const struct steer_flow *flow)
  */
 INLINE int repair_tell(struct segment *segment, struct steer_flow *flow)
 {
-	flow->is_adopted = 1;
+	flow->adoption_state = STEER_ADOPTING;
 	if (bpf_map_update_elem(&flows, &segment->packet.flow, flow, BPF_ANY) ||
 	    tell(segment, flow)) {
 		bpf_map_delete_elem(&flows, &segment->packet.flow);

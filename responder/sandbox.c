@@ -128,6 +128,7 @@ static const struct allowed {
 	{"bpf", MONITOR, 0, EQUAL, BPF_PROG_TEST_RUN},
 	/* Adopting: connected sockets, which go to the responder. */
 	{"bpf", MONITOR, 0, EQUAL, BPF_MAP_DELETE_ELEM},
+	{"bpf", MONITOR, 0, EQUAL, BPF_MAP_UPDATE_ELEM}, /* of "flows": it stands */
 	{"socket", MONITOR, 0, EQUAL, AF_INET},
 	{"socket", MONITOR, 0, EQUAL, AF_INET6},
 	{"connect", MONITOR, 0, ANY, 0},

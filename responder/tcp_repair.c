@@ -116,12 +116,12 @@ static int set_sequence(int fd, int queue, __u32 sequence)
 }
 
 /*
- * Go on from the clock that the client saw last.  Since Linux 6.7 the lowest bit says whether
- * it counts microseconds; to go back would make the client refuse what follows (RFC 7323 5.3).
+ * Go on from production's clock: to go back would make the client refuse what follows (RFC 7323
+ * section 5.3).  Since Linux 6.7 the lowest bit says whether it counts microseconds.
  */
 static int set_clock(int fd, const struct steer_adoption *adoption)
 {
-	__u32 clock = adoption->timestamp_echo;
+	__u32 clock = adoption->clock;
 
 	if (adoption->usec_timestamps != (clock & 1))
 		clock++;
@@ -273,6 +273,18 @@ int tcp_repair_receive(int receive_fd)
 	return fd;
 }
 
+/* From here on the client's segments are the new socket's, and the classifier knows it for ours. */
+static int say_it_stands(struct tcp_repair *repair, const struct steer_adoption *adoption)
+{
+	_Alignas(8) unsigned char flow[STEER_FLOW_SIZE_MAX];
+	const __u32 state = STEER_STANDS;
+
+	if (bpf_map_lookup_elem(repair->flows_fd, adoption->flow_key, flow))
+		return -errno;
+	memcpy(flow, &state, sizeof(state));
+	return bpf_map_update_elem(repair->flows_fd, adoption->flow_key, flow, BPF_EXIST);
+}
+
 /*
  * The connection is made, or cannot be.  Also in that case its segments are no longer dropped:
  * what the client sends again is then judged again, or refused.
@@ -280,7 +292,8 @@ int tcp_repair_receive(int receive_fd)
 static void end_adoption(struct tcp_repair *repair, const struct steer_adoption *adoption, int fd,
 			 int err)
 {
-	bpf_map_delete_elem(repair->flows_fd, adoption->flow_key);
+	if (err || say_it_stands(repair, adoption))
+		bpf_map_delete_elem(repair->flows_fd, adoption->flow_key);
 	/* The client's handshake fails, nothing else; a stranger can cause it. */
 	if (err)
 		log_debug("cannot take a connection over: %s", strerror(-err));

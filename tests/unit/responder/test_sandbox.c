@@ -63,7 +63,7 @@ static const struct {
 } attempts[] = {
 	{start_a_program, SANDBOX_RESPONDER | SANDBOX_MONITOR},
 	{make_a_process, SANDBOX_RESPONDER | SANDBOX_MONITOR},
-	{write_a_map, SANDBOX_RESPONDER | SANDBOX_MONITOR},
+	{write_a_map, SANDBOX_RESPONDER},
 	{pin_a_map, SANDBOX_RESPONDER},
 	{load_a_program, SANDBOX_RESPONDER | SANDBOX_MONITOR},
 	{get_a_map, SANDBOX_RESPONDER | SANDBOX_MONITOR},
