@@ -24,6 +24,7 @@ def settings(*pairs):
 
 
 CHANGES = {
+    "cookies": 4 * settings((f"{V4}tcp_syncookies", 2, 1, 0, 1)),
     "tcp": settings(
         (f"{V4}tcp_timestamps", 0, 1),
         (f"{V4}tcp_window_scaling", 0, 1),
