@@ -145,7 +145,7 @@ static int program_for(const struct attachment_programs *programs, int ifindex)
 
 /* --- links ------------------------------------------------------------------------- */
 
-/* Put the program in the place of the one that the pinned link has. */
+/* Replace the program of the pinned link. */
 static int update_link(const struct paths *paths, const char *pin, int program_fd)
 {
 	int err, link_fd = pins_get(paths, pin);
@@ -223,7 +223,7 @@ int attachment_attach_lookup(const struct paths *paths, const struct attachment_
 
 /* --- filters ----------------------------------------------------------------------- */
 
-/* Pins tell of a filter before it is there, and of a qdisc only once it is surely ours. */
+/* Pin a filter before it is attached, and a qdisc only after this process has created it. */
 static int attach_filter(const struct paths *paths, int ifindex, int program_fd)
 {
 	bool made_qdisc = false;
@@ -269,7 +269,7 @@ static void detach_filter(const struct paths *paths, int ifindex)
 
 /* --- an interface ------------------------------------------------------------------- */
 
-/* What was attached in the other manner goes only when this stands. */
+/* Remove the other kind of attachment only after this one works. */
 int attachment_attach(const struct paths *paths, const struct attachment_programs *programs,
 		      int ifindex, bool tcx)
 {

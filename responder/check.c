@@ -13,7 +13,7 @@
 
 #define SYNCOOKIES_PATH "/proc/sys/net/ipv4/tcp_syncookies"
 
-/* What stands in the way: one reason at most of each of the questions below. */
+/* The reasons against a start: at most one from each check below. */
 struct reasons {
 	const char *list[8];
 	size_t count;
@@ -64,17 +64,17 @@ static void check_kernel(const struct options *options, FILE *out, struct reason
 				    "the container, or grant it CAP_BPF, CAP_NET_ADMIN and "
 				    "CAP_PERFMON");
 	else if (err == -ENOTSUP && !options->standalone)
-		add_reason(reasons, "the kernel cannot steer, as said above; --standalone does "
+		add_reason(reasons, "the kernel cannot steer, see above; --standalone does "
 				    "without");
 	if (server_check(options->engine, out))
 		add_reason(reasons, options->engine == RING_IO_URING
-					    ? "io_uring does not work here, as said above; "
+					    ? "io_uring does not work here, see above; "
 					      "--engine epoll does without"
 					    : "epoll does not work here");
 	show_syncookies(out);
 }
 
-/* What would not be steered here, although all else is well. */
+/* Traffic that cannot be steered here although everything else works. */
 static void show_hindrances(const struct options *options, FILE *out)
 {
 	struct hindrances hindrances;
@@ -82,7 +82,7 @@ static void show_hindrances(const struct options *options, FILE *out)
 	int err = hindrances_find(&hindrances, options->interfaces, options->interface_count);
 
 	if (err)
-		fprintf(out, "warning:       cannot tell whether something hinders steering: %s\n",
+		fprintf(out, "warning:       cannot check for what hinders steering: %s\n",
 			strerror(-err));
 	for (size_t i = 0; i < hindrances.count; i++) {
 		hindrance_describe(&hindrances.list[i], text, sizeof(text));
@@ -99,14 +99,16 @@ static void check_identity(const struct options *options, FILE *out, struct reas
 	err = privileges_find_user(options->user, &identity.uid, &identity.gid);
 	fprintf(out, "user:          %s, %s\n", options->user, err ? strerror(-err) : "exists");
 	if (err)
-		add_reason(reasons, "no such user: 'adduser --system --group' makes one, --user "
-				    "names another");
+		add_reason(reasons,
+			   "no such user: create it with 'adduser --system --group', or --user "
+			   "names another");
 	group_err = privileges_find_group(options->group, &identity.shared_gid);
 	fprintf(out, "group:         %s, %s\n", options->group,
 		group_err ? strerror(-group_err) : "exists");
 	if (group_err)
-		add_reason(reasons, "no such group: 'addgroup --system' makes one, --group names "
-				    "another");
+		add_reason(reasons,
+			   "no such group: create it with 'addgroup --system', or --group names "
+			   "another");
 	if (!err && !group_err && privileges_objection(&identity))
 		add_reason(reasons, privileges_objection(&identity));
 }

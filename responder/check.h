@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the machine must offer before a responder can work there. */
+/* Checks whether a responder can work on this machine (--check). */
 #ifndef CHECK_H
 #define CHECK_H
 
@@ -8,8 +8,8 @@
 struct options;
 
 /*
- * Print facts, a line each, and at last what would be used or what is missing
- * (--check).  0 when a responder with these options would work, else -ENOTSUP.
+ * Print one fact on each line, then what the responder would use or what is missing. 0 when a
+ * responder with these options would work, else -ENOTSUP.
  */
 int check_print(const struct options *options, FILE *out);
 

@@ -40,7 +40,7 @@ static int program_id(int program_fd, __u32 *ret_id)
 	return 0;
 }
 
-/* That there is no such interface, qdisc or filter any more. */
+/* Does the error mean that the interface, qdisc or filter is gone? */
 static bool is_gone(int err)
 {
 	return err == -ENOENT || err == -ENODEV || err == -EINVAL;

@@ -33,7 +33,7 @@ bool conn_is_waiting(const struct conn *conn)
 
 bool conn_is_done(const struct conn *conn)
 {
-	/* What is still to be sent is our goodbye, which nobody needs. */
+	/* Only the close_notify is left to send, and the client does not need it. */
 	return conn->state == CONN_GOODBYE;
 }
 
@@ -111,7 +111,7 @@ static void on_sent(struct conn *conn, size_t size)
 		shake_hands(conn, NULL, 0);
 }
 
-/* What is left to do in this state. */
+/* The actions of this state. */
 static struct conn_todo next_todo(struct conn *conn)
 {
 	struct conn_todo todo = {0};

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * One connection's life, as decisions: events go in, what is to be done comes
- * out.  It makes no system call, so that it can be tested without a ring;
- * server.c acts.
+ * The state machine of one connection: the caller passes events in and gets actions back. It makes
+ * no system call, so that tests need no ring. worker.c performs the actions.
  */
 #ifndef CONN_H
 #define CONN_H
@@ -15,30 +14,30 @@
 #include "responder/server.h"
 #include "responder/tls.h"
 
-/* From accept to the last byte, whatever the client does. */
+/* The longest life of a connection, from accept to the last byte. */
 #define CONN_DEADLINE_MS 10000
 /*
- * Received in all, also after the handshake: whoever sends more is cut off.  No
- * validator comes near: a ClientHello is 2 KB, the rest 200 bytes.
+ * The most bytes that a client may send, also after the handshake; then the connection is closed.
+ * Validators send much less: a ClientHello of 2 KB, and 200 bytes.
  */
 #define CONN_INPUT_MAX 32768
-/* Our longest flight, ServerHello to Finished, is about 1,200 bytes. */
+/* The longest flight of the responder, ServerHello to Finished, has about 1,200 bytes. */
 #define CONN_OUTPUT_SIZE 2048
 
 enum conn_event {
-	CONN_RECEIVED, /* bytes came */
-	CONN_SENT, /* so many bytes of the output have gone */
+	CONN_RECEIVED, /* bytes arrived */
+	CONN_SENT, /* `size` bytes of the output were sent */
 	CONN_EOF, /* the client will send no more */
 	CONN_BROKEN, /* reset, or any other error of the socket */
 	CONN_EXPIRED, /* the deadline has passed */
-	CONN_CROWDED_OUT, /* others need its place more */
+	CONN_CROWDED_OUT, /* another connection needs its place */
 };
 
 enum conn_state {
 	CONN_HANDSHAKE,
-	CONN_GOODBYE, /* done: our close_notify goes out, then the client's end is awaited */
-	CONN_FAILING, /* an alert goes out, then the connection is closed */
-	CONN_CLOSED, /* nothing is left to do but to close the socket */
+	CONN_GOODBYE, /* done: sends close_notify, then waits for the client to close */
+	CONN_FAILING, /* sends an alert, then closes the connection */
+	CONN_CLOSED, /* only the socket remains to be closed */
 };
 
 struct conn {
@@ -56,24 +55,24 @@ struct conn {
 	uint8_t output_bytes[CONN_OUTPUT_SIZE];
 };
 
-/* What the caller is to do now. */
+/* The actions that the caller performs now. */
 struct conn_todo {
 	const uint8_t *send; /* NULL: nothing; else stays valid until CONN_SENT or CONN_BROKEN */
 	size_t send_size;
 	bool close; /* close the socket, then conn_end() */
 };
 
-/* Begin a life in a slot that conn_end() has left, or a zeroed one.  0 or -ENOMEM. */
+/* Start a connection in a zeroed slot, or in one after conn_end().  0 or -ENOMEM. */
 int conn_begin(struct conn *conn, struct tls_context *context, const struct peer *peer);
 
 /* `bytes` and `size` belong to CONN_RECEIVED; `size` alone to CONN_SENT. */
 struct conn_todo conn_step(struct conn *conn, enum conn_event event, const uint8_t *bytes,
 			   size_t size);
 
-/* Has it yet to send a ClientHello that is worth an answer? */
+/* Has it not yet sent an acceptable ClientHello? */
 bool conn_is_waiting(const struct conn *conn);
 
-/* Has it got what it came for, so that nothing is lost when it is closed? */
+/* Has the client got its answer, so that closing the connection loses nothing? */
 bool conn_is_done(const struct conn *conn);
 
 void conn_end(struct conn *conn);

@@ -15,7 +15,7 @@
 
 static const char ready_mark = '\0';
 
-/* Copy the daemon's words until it is ready or has ended.  The starter's exit status. */
+/* Copy the daemon's messages until it is ready or ends.  Returns the starter's exit status. */
 static int wait_until_ready(pid_t pid, int pipe_fd)
 {
 	char words[4096], *mark;

@@ -1,23 +1,22 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Going into the background, in such a way that who started the responder
- * learns whether it came up, and why not.
+ * Going into the background. The process that starts the responder learns whether the start
+ * succeeded, and why not.
  */
 #ifndef DAEMON_H
 #define DAEMON_H
 
 /*
- * Fork the daemon, in a session of its own.  Returns in the daemon only, with 0
- * and with a standard error that the waiting starter copies to its own; there
- * the process stays until the daemon is ready (it exits with 0) or has ended
- * (with the daemon's exit status).  To be called before anything is open, as
- * what the daemon makes must be the daemon's.  -errno when it could not fork.
+ * Fork the daemon, in a new session. Returns only in the daemon, with 0. The daemon's standard
+ * error is a pipe, and the waiting starter copies it to its own standard error. The starter exits
+ * with 0 when the daemon is ready, or with the daemon's exit status when it ends. Call this before
+ * opening anything, so that everything belongs to the daemon. -errno when the fork failed.
  */
 int daemon_start(void);
 
 /*
- * Tell the starter that all is well, and leave its standard error for
- * /dev/null.  -EPIPE when the starter did not wait, or -errno.
+ * Report to the starter that the daemon is ready, and replace standard error by /dev/null. -EPIPE
+ * when the starter no longer waits, or -errno.
  */
 int daemon_ready(void);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Tells the evidence (common/evidence.h) what came of a connection. */
+/* Records the outcome of a connection in the evidence (common/evidence.h). */
 #ifndef EVIDENCE_RECORD_H
 #define EVIDENCE_RECORD_H
 

@@ -24,16 +24,16 @@
 
 struct paths;
 
-/* What passes from one to the other. */
+/* What the predecessor gives to the successor. */
 struct handover {
 	int lock_fd;
-	int control_fd; /* where a successor comes in; -1: not yet open */
-	int alive_fd; /* where others see that a responder runs; -1: not yet open */
+	int control_fd; /* a successor connects here; -1: not yet open */
+	int alive_fd; /* shows that a responder runs; -1: not yet open */
 	struct listeners listeners;
 	uint16_t standalone_port; /* 0: it steers */
 };
 
-/* Close lock and sockets, but not the listeners; what is not open is -1. */
+/* Close the lock and the sockets, but not the listeners.  Ignores descriptors of -1. */
 void handover_close(struct handover *handover);
 
 /* --- the predecessor's side --- */
@@ -41,32 +41,38 @@ void handover_close(struct handover *handover);
 /* As root: listen for a successor.  The descriptor, or -errno. */
 int handover_listen(const struct paths *paths);
 
-/* Somebody has connected: the channel, which is readable when he has asked; or -errno. */
+/*
+ * Accept a connection. Returns the channel, which becomes readable when the process sends its
+ * request; or -errno.
+ */
 int handover_accept(int control_fd);
 
 /*
- * He has: give him the handover, which stays ours, too.  The channel is then readable when he
- * has something to say.  0, -EPERM: he has not root's rights, -EPROTO: his version is
- * another, or -errno.
+ * Read the request and send the handover; the caller keeps its own copy. The channel becomes
+ * readable again when the successor sends a message. 0; -EPERM: the process lacks the rights of
+ * root; -EPROTO: it is of another version; or -errno.
  */
 int handover_offer(int channel_fd, const struct handover *handover);
 
-/* What it says: 1: to retire, 0: nothing yet, -EPIPE: it is gone, or -errno. */
+/*
+ * Receive from the successor. 1: retire; 0: no message yet; -EPIPE: the successor is gone; or
+ * -errno.
+ */
 int handover_hear(int channel_fd);
 
-/* Tell it that we have retired.  0 or -errno. */
+/* Report to the successor that this responder has retired. 0 or -errno. */
 int handover_say_retired(int channel_fd);
 
 /* --- the successor's side --- */
 
 /*
- * Get the handover from the running responder; the caller owns it.  Returns the channel,
- * -ENOENT or -ECONNREFUSED when none runs, -EPROTO when it is of another version,
- * -ETIMEDOUT when it does not answer, or -errno.
+ * Get the handover from the running responder; the caller owns it. Returns the channel. -ENOENT or
+ * -ECONNREFUSED: no responder runs; -EPROTO: it is of another version; -ETIMEDOUT: it does not
+ * answer; or -errno.
  */
 int handover_claim(const struct paths *paths, struct handover *ret_handover);
 
-/* Have the predecessor retire, and wait until it has.  0 or -errno (-EPIPE: it has died). */
+/* Make the predecessor retire, and wait until it has.  0 or -errno (-EPIPE: it has died). */
 int handover_complete(int channel_fd);
 
 #endif

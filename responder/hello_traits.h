@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What kind of client a ClientHello tells of, for evidence.  Pure. */
+/* Properties of a ClientHello, for the evidence. Pure functions. */
 #ifndef HELLO_TRAITS_H
 #define HELLO_TRAITS_H
 
@@ -7,15 +7,15 @@
 #include <stdint.h>
 
 /*
- * The groups and key shares that are in the hello, as bits of enum evidence_feature.  `bytes` are
- * all that was received so far, from the record header on; of a hello that is not whole, or
- * spread over records, what there is of it counts.
+ * The groups and key shares of the hello, as bits of enum evidence_feature. `bytes` are all bytes
+ * received so far, from the record header on. If the hello is incomplete or spread over records, it
+ * counts those it can see.
  */
 uint16_t hello_traits(const uint8_t *bytes, size_t size);
 
 /*
- * The size of the server name in the same bytes, NULs in it included; 0: there is none, or
- * it is not among them.
+ * The size of the server name in the same bytes, including NULs; 0: there is no server name, or it
+ * has not arrived.
  */
 size_t hello_server_name_size(const uint8_t *bytes, size_t size);
 

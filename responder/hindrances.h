@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What on this host keeps connections from being steered, although everything is attached: they
- * never come by the classifier in the form in which it can take them.  README.md lists them
- * under "What it cannot do".
+ * Settings of this host that prevent steering although the programs are attached: connections do
+ * not pass the classifier in a form that it can take. README.md lists them under "What it cannot
+ * do".
  */
 #ifndef HINDRANCES_H
 #define HINDRANCES_H
@@ -15,7 +15,7 @@ struct paths;
 
 enum hindrance_kind {
 	HINDRANCE_VRF, /* an interface belongs to a VRF */
-	HINDRANCE_IPVLAN_L3S, /* an interface is an ipvlan's, whose packets skip its ingress */
+	HINDRANCE_IPVLAN_L3S, /* an interface is an ipvlan, whose packets skip its ingress */
 	HINDRANCE_SYNPROXY, /* a packet filter finishes handshakes in place of the server */
 	HINDRANCE_KINDS,
 };
@@ -34,16 +34,17 @@ struct hindrances {
 };
 
 /*
- * Look for those of this network namespace, on the interfaces named, or on all with a `count` of
- * 0.  To see a packet filter's rules takes CAP_NET_ADMIN.  0 or -errno: some may be missing then.
+ * Find the hindrances in this network namespace, on the named interfaces, or on all if `count` is
+ * 0. Reading the packet filter's rules needs CAP_NET_ADMIN. 0 or -errno: the list may be incomplete
+ * then.
  */
 int hindrances_find(struct hindrances *ret_hindrances, const char *const *interfaces, size_t count);
 
-/* What one message of rtnetlink(7) (RTM_NEWLINK) or of nf_tables (a rule) tells of them. */
+/* Add what one message of rtnetlink(7) (RTM_NEWLINK) or nf_tables (a rule) shows. */
 void hindrances_read_link(struct hindrances *hindrances, const struct nlmsghdr *message);
 void hindrances_read_rule(struct hindrances *hindrances, const struct nlmsghdr *message);
 
-/* A sentence of its own about one: what it is, and what follows.  `size` of 256 is enough. */
+/* A sentence about one: its cause and its effect.  A `size` of 256 is enough. */
 void hindrance_describe(const struct hindrance *hindrance, char *text, size_t size);
 
 /* Write them to paths->hindrances, for `sidestep status`.  0 or -errno, logged. */

@@ -156,7 +156,7 @@ int interfaces_attach(const struct steer_options *options, struct interfaces *re
 
 	err = attachment_programs_get(options->paths, &programs);
 	if (err) {
-		log_error("cannot get the pinned programs: %s", strerror(-err));
+		log_error("cannot open the pinned programs: %s", strerror(-err));
 		return err;
 	}
 	err = options->interface_count ? attach_to_named(&interfaces, &programs, options)
@@ -293,7 +293,7 @@ bool interfaces_follow(struct interfaces *interfaces, const struct steer_options
 	return forget_unseen(interfaces, options->paths) || changed;
 }
 
-/* --- telling ----------------------------------------------------------------------- */
+/* --- reporting --------------------------------------------------------------------- */
 
 /* Print the names of those that are attached, or of those that are not. */
 static void print_names(FILE *out, const struct interfaces *interfaces, bool attached)

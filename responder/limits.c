@@ -106,7 +106,7 @@ bool limits_enter(struct limits *limits, const struct peer *peer)
 		if (lowest >= limits->most[breadth])
 			return false;
 	}
-	/* Two threads may both see the last place free: one too many is no harm. */
+	/* Two threads may both see the last place free; one connection too many does no harm. */
 	add(limits, peer, 1);
 	return true;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Who may have how much.  Decisions only: it makes no system call.  One object
- * for all threads counts the connections of each source; the rest are functions
- * of how full a thread is.
+ * Limits on connections. These functions only decide; they make no system call. One object for all
+ * threads counts the connections of each source. The other functions depend on how full a thread
+ * is. server.c owns the object.
  */
 #ifndef LIMITS_H
 #define LIMITS_H
@@ -14,45 +14,44 @@ struct limits;
 struct peer;
 
 /*
- * Connections at once, of all threads.  At a few RTTs each this is far more than
- * a processor can answer; each takes 11 KB while it shakes hands.
+ * Connections at once, over all threads. At a few RTTs each this is far more than a processor can
+ * answer. Each takes 11 KB during its handshake.
  */
 #define LIMITS_CONNECTIONS     16384
 #define LIMITS_CONNECTIONS_MAX 1048576
 /*
- * Of one source, as a part of all.  A CA validates a fleet's thousands of names from
- * one or two addresses for each of its six perspectives: two thousand a second,
- * each open for 0.3 s, are 600 at once of one address, and a quarter is 4096.  It
- * is there so that no one source can take all, not to slow it.
+ * The share of one source. A CA validates thousands of names from one or two addresses for each of
+ * its six perspectives: two thousand a second, each open for 0.3 s, are 600 at once from one
+ * address, and a quarter is 4096. The limit prevents one source from taking every place; it does
+ * not slow a CA down.
  */
 #define LIMITS_SOURCE_PART 4
-/* Of one neighbourhood, in the limits of a source. */
+/* The limit of a neighbourhood, as a multiple of the limit of a source. */
 #define LIMITS_WIDE_FACTOR 2
 
 /*
- * Count for up to `connections` at once, of which a source (IPv4 /32, IPv6 /64) may
- * have `per_source`, and a neighbourhood (/24, /48) twice that.  `seed` is random, so
- * that nobody can choose an address that is counted together with another.
- * 0 or -ENOMEM; no memory is taken later.
+ * Count up to `connections` at once. A source (IPv4 /32, IPv6 /64) may have `per_source` of them,
+ * and a neighbourhood (/24, /48) twice that. `seed` is random, so that no client can choose an
+ * address that shares a counter with another. 0 or -ENOMEM. Allocates no memory later.
  */
 int limits_new(struct limits **ret_limits, uint32_t connections, uint32_t per_source,
 	       const uint64_t seed[2]);
 void limits_free(struct limits *limits);
 
-/* May one more come from there?  If so it is counted, until limits_leave().  From any thread. */
+/* May one more connect?  If so, counts it until limits_leave().  Any thread may call it. */
 bool limits_enter(struct limits *limits, const struct peer *peer);
 void limits_leave(struct limits *limits, const struct peer *peer);
 
 /*
- * Early random drop: whether to refuse a new connection, while `busy` of at most
- * `most` shake hands.  Never below three quarters, always at `most`, and between with a
- * probability that grows evenly.  `random` is of all 32-bit numbers.
+ * Early random drop: refuse this new connection while `busy` of at most `most` are in their
+ * handshakes? Never below three quarters, always at `most`, in between with a probability that
+ * grows evenly. `random` is uniform over all 32-bit numbers.
  */
 bool limits_drop(uint32_t busy, uint32_t most, uint32_t random);
 
 /*
- * How long a connection may take, which is `full_ms` up to half of `most`, and then
- * falls evenly to a fifth of it: the slow make room before the new are refused.
+ * The deadline of a connection: `full_ms` up to half of `most`, then falling evenly to a fifth of
+ * that. So slow connections make room before new ones are refused.
  */
 uint32_t limits_deadline_ms(uint32_t busy, uint32_t most, uint32_t full_ms);
 

@@ -127,7 +127,7 @@ static void log_failure(int err, enum steer_family family, uint16_t port)
 			  "leaves the port to it",
 			  name, port);
 	else if (port && err == -EACCES)
-		log_error("may not listen on %s port %u: start as root", name, port);
+		log_error("no permission to listen on %s port %u: start as root", name, port);
 	else
 		log_error("cannot listen on %s: %s", name, strerror(-err));
 }
@@ -151,7 +151,7 @@ static int open_families(struct listeners *listeners, uint16_t port)
 	}
 	if (missing < STEER_FAMILIES)
 		return 0;
-	log_error("this kernel has neither IPv4 nor IPv6: there is nothing to answer");
+	log_error("this kernel has neither IPv4 nor IPv6: enable one of them and start again");
 	return -EAFNOSUPPORT;
 }
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The listening sockets: for each thread one of each address family, those of a
- * family sharing one port.  Owned by main.c; the server accepts on them, and
- * the BPF programs steer to them.
+ * The listening sockets: one of each address family for each thread; all sockets of a family share
+ * one port. responder.c owns them. The server accepts on them, and the BPF programs steer to them.
  */
 #ifndef LISTENER_H
 #define LISTENER_H
@@ -20,20 +19,20 @@ struct listeners {
 };
 
 /*
- * Open them: on all addresses at `port`, or, with port 0, on the loopback
- * addresses at ports of the kernel's choice, to be steered to.  One family may be
- * missing, which is logged as a notice.  0 or -errno, logged with the next step:
- * -EADDRINUSE also when a server that holds the port is willing to share it.
+ * Open the sockets: on all addresses at `port`, or, with port 0, on the loopback addresses at ports
+ * that the kernel chooses, as targets for steering. One family may be missing, which is logged as a
+ * notice. 0 or -errno, logged with the next step: -EADDRINUSE also when the server that holds the
+ * port allows sharing it.
  */
 int listeners_open(struct listeners *ret_listeners, unsigned int threads, uint16_t port);
 
-/* None open yet, for who receives them.  0 or -ENOMEM. */
+/* Prepare an empty set, to receive sockets into.  0 or -ENOMEM. */
 int listeners_init(struct listeners *ret_listeners, unsigned int threads);
 
-/* Stop listening, at once and for every process that has the sockets. */
+/* Stop listening at once, in every process that has the sockets. */
 void listeners_close(struct listeners *listeners);
 
-/* Close our descriptors; another process goes on listening. */
+/* Close the descriptors; other processes that have the sockets keep listening. */
 void listeners_leave(struct listeners *listeners);
 
 #endif

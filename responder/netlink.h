@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/*
- * Questions to the kernel by netlink(7) that it answers with a list.
- */
+/* Netlink (netlink(7)) requests that the kernel answers with a list. */
 #ifndef NETLINK_H
 #define NETLINK_H
 
@@ -12,9 +10,9 @@
 typedef void netlink_handler(void *context, const struct nlmsghdr *message);
 
 /*
- * Send `request`, whose flags get NLM_F_REQUEST and NLM_F_DUMP, to a netlink protocol, and give
- * each message of the answer to `handler`.  About the network namespace of this thread.  0 or
- * -errno; the handler may have been called then.
+ * Send `request` to a netlink protocol, with NLM_F_REQUEST and NLM_F_DUMP added to its flags, and
+ * pass each message of the answer to `handler`. It applies to the network namespace of this thread.
+ * 0 or -errno; the handler may have been called then.
  */
 int netlink_dump(int protocol, struct nlmsghdr *request, netlink_handler *handler, void *context);
 

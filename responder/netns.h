@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The network namespace in which the responder works.  Whoever is in it or has a socket in it
- * keeps it alive, with its interfaces and addresses: so do we, and have to let go in time.
+ * The network namespace in which the responder works. A process or a socket in it keeps it alive,
+ * with its interfaces and addresses. This includes the responder, which must therefore leave in
+ * time.
  */
 #ifndef NETNS_H
 #define NETNS_H
@@ -10,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* How the user has named it. */
+/* The namespace as the user named it. */
 struct netns {
 	char path[PATH_MAX]; /* absolute */
 	uint64_t device, inode;
@@ -24,14 +25,14 @@ struct netns {
 int netns_enter(const char *name, struct netns *ret_netns);
 
 /*
- * Does the name still lead to the namespace?  While it does, something beside us keeps the
- * namespace: a mount, or the named process.  What cannot be told counts as yes.
+ * Does the name still lead to the namespace? While it does, a mount or the named process keeps the
+ * namespace, too. If that cannot be determined, the answer is yes.
  */
 bool netns_is_named(const struct netns *netns);
 
 void netns_done(struct netns *netns);
 
-/* Tells this process's network namespace from others.  0 or -errno. */
+/* An id that distinguishes this process's network namespace from others.  0 or -errno. */
 int netns_inode(uint64_t *ret_inode);
 
 #endif

@@ -27,14 +27,14 @@ struct options {
 	size_t port_count; /* at least 1 */
 	struct steer_address *addresses;
 	size_t address_count; /* 0: all */
-	const char *netns; /* NULL: the one that we are started in */
+	const char *netns; /* NULL: that of the calling process */
 	bool standalone, replace, foreground, verbose;
 };
 
 /*
- * Parse the command line; --help and --version are answered here, and leave
- * OPTIONS_EXIT.  0, -EINVAL after a message for the user on standard error, or
- * -ENOMEM.  On success the caller frees with options_done().
+ * Parse the command line. Prints --help and --version, and returns OPTIONS_EXIT for them. 0;
+ * -EINVAL after a message on standard error; or -ENOMEM. On success the caller calls
+ * options_done().
  */
 int options_parse(struct options *ret_options, int argc, char **argv);
 void options_done(struct options *options);

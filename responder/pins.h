@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The instance's bpffs and all that is pinned in it: maps, by which the agent
- * reaches what the responder loaded and by which armed names outlive it, and
- * programs and links, which outlive it too, for the next one to take over.
+ * The bpffs of the instance and its pins. Through the pinned maps the agent reaches the responder's
+ * programs, and armed names outlive the responder. Pinned programs and links outlive it, too, and
+ * the next responder takes them over.
  */
 #ifndef PINS_H
 #define PINS_H

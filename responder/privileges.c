@@ -45,7 +45,7 @@ int privileges_find_group(const char *name, gid_t *ret_gid)
 const char *privileges_objection(const struct identity *identity)
 {
 	if (!identity->uid)
-		return "the responder answers strangers, and does not do so as root: name another "
+		return "the responder answers strangers and must not run as root: name another "
 		       "user with --user";
 	if (identity->gid == identity->shared_gid)
 		return "the user's own group is the one that may publish challenges, which the "

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/*
- * Who the responder is once everything is open, and giving up all else.
- */
+/* The identity of the responder after its start, and the drop of all other rights. */
 #ifndef PRIVILEGES_H
 #define PRIVILEGES_H
 
@@ -19,18 +17,17 @@ int privileges_find_user(const char *name, uid_t *ret_uid, gid_t *ret_gid);
 int privileges_find_group(const char *name, gid_t *ret_gid);
 
 /*
- * Why the responder must not run so; NULL: it may.  It must not be able to publish challenges,
- * or whoever takes it over gets certificates for any name of this host; nor be what its
- * monitor is, root.
+ * Why the responder must not run with this identity; NULL: it may. It must not be able to publish
+ * challenges: an attacker who took it over could then get certificates for any name of this host.
+ * It must not be root either, the user of its monitor.
  */
 const char *privileges_objection(const struct identity *identity);
 
 /*
- * Become the user of `identity` for good: no other group, no capability in any set, no way
- * to gain one by execve(2), no core dumps, not traceable by processes of the
- * same user.  To be called by the only thread; later ones inherit it.
- * 0, -EINVAL for root, -ENOTRECOVERABLE when the way back turned out to be open, or -errno:
- * after an error the process must end.
+ * Become the user of `identity` for good: no other group, no capability in any set, no way to gain
+ * one by execve(2), no core dumps, not traceable by processes of the same user. Only a process with
+ * one thread may call this; later threads inherit it. 0; -EINVAL for root; -ENOTRECOVERABLE when
+ * root can still be regained; or -errno. After an error the process must end.
  */
 int privileges_drop(const struct identity *identity);
 
@@ -38,8 +35,8 @@ int privileges_drop(const struct identity *identity);
 #define PRIVILEGE(capability) (UINT64_C(1) << (capability))
 
 /*
- * Stay who we are, in no other group, with these capabilities and no way to gain one; else as
- * privileges_drop().  0 or -errno.
+ * Keep the user, leave all other groups, and keep only these capabilities, with no way to gain one;
+ * otherwise as privileges_drop(). 0 or -errno.
  */
 int privileges_keep(uint64_t capabilities);
 

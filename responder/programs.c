@@ -90,7 +90,7 @@ static void raise_memlock_limit(void)
 	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
 
 	if (setrlimit(RLIMIT_MEMLOCK, &unlimited))
-		log_debug("the limit of locked memory stays: %s", strerror(errno));
+		log_debug("cannot raise the limit of locked memory: %s", strerror(errno));
 }
 
 void programs_prepare(void)
@@ -139,8 +139,9 @@ static void log_load_failure(enum takeover takeover, int err)
 			  "CONFIG_SYN_COOKIES: use --takeover repair, or leave --takeover out",
 			  kernel_release(&name), ASSIGN_KFUNC);
 	else
-		log_error("cannot load the BPF programs: %s; --verbose shows the verifier's words",
-			  strerror(-err));
+		log_error(
+			"cannot load the BPF programs: %s; --verbose shows the log of the verifier",
+			strerror(-err));
 }
 
 int programs_load(struct bpf_object *object, enum takeover takeover)
@@ -188,7 +189,7 @@ int programs_check(FILE *out)
 	return err == -EPERM || err == -EACCES ? -EPERM : -ENOTSUP;
 }
 
-/* --- telling ------------------------------------------------------------------- */
+/* --- reporting ----------------------------------------------------------------- */
 
 struct loaded {
 	const struct bpf_object *object;

@@ -23,7 +23,7 @@
 #include "responder/startup.h"
 #include "responder/steer.h"
 
-/* --- what it reports -------------------------------------------------------------- */
+/* --- reports ---------------------------------------------------------------------- */
 
 static void log_results(const struct responder *responder)
 {
@@ -82,10 +82,10 @@ static void heartbeat(const struct responder *responder)
 
 /* --- handover -------------------------------------------------------------------- */
 
-/* A successor answers already: finish what we have begun. */
+/* A successor answers already: finish the open connections. */
 static void retire(struct responder *responder)
 {
-	log_info("another responder takes over: ending when the open connections have");
+	log_info("another responder takes over: this one ends after its open connections");
 	server_retire(responder->server);
 	responder->retired = true;
 	steer_retire(responder->steer);
@@ -100,7 +100,7 @@ static bool has_finished(struct responder *responder)
 	return responder->idle_rounds > 2;
 }
 
-/* --- until the end ----------------------------------------------------------------- */
+/* --- the main loop ----------------------------------------------------------------- */
 
 enum { POLLED_SIGNALS, POLLED_MONITOR, POLLED_FAILURE, POLLED };
 
@@ -116,7 +116,7 @@ static void set_polled(const struct responder *responder, struct pollfd polled[P
 		polled[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
 }
 
-/* The monitor says something, or has ended, and then the responder does, too: -errno, logged. */
+/* Handle a message from the monitor, or its end, which ends the responder: -errno, logged. */
 static int hear_monitor(struct responder *responder)
 {
 	switch (steer_hear_monitor(responder->steer)) {
@@ -130,12 +130,13 @@ static int hear_monitor(struct responder *responder)
 			  responder->netns->path);
 		return -ENONET;
 	default:
-		log_error("the monitor was killed, and with it the steering: ending; start again");
+		log_error(
+			"the monitor process was killed, so steering has stopped: the responder ends; start it again");
 		return -ECHILD;
 	}
 }
 
-/* 0 when it is to go on, 1 when it is to end, or -errno, logged. */
+/* 0 to continue, 1 to end, or -errno, logged. */
 static int handle_polled(struct responder *responder, const struct pollfd polled[POLLED])
 {
 	int err = polled[POLLED_MONITOR].revents ? hear_monitor(responder) : 0;
@@ -143,7 +144,8 @@ static int handle_polled(struct responder *responder, const struct pollfd polled
 	if (err)
 		return err;
 	if (polled[POLLED_FAILURE].revents) {
-		log_error("a thread has ended, as said above: ending; start again");
+		log_error(
+			"a thread has ended, see the error above: the responder ends; start it again");
 		return -EIO;
 	}
 	return (polled[POLLED_SIGNALS].revents && handle_signals(responder)) ||
@@ -181,7 +183,7 @@ static bool shares_listeners(const struct responder *responder)
 	return responder->retired || responder->waits;
 }
 
-/* Detach first: while the server still answers what came before, new ones are production's. */
+/* Detach first: new connections go to production while the server finishes the open ones. */
 static void close_all(struct responder *responder)
 {
 	const int fds[] = {responder->signal_fd, responder->predecessor_fd,
@@ -204,7 +206,8 @@ static void say_ending(const struct responder *responder)
 	int err = notify_send("STOPPING=1");
 
 	if (err)
-		log_warning("cannot tell the service manager by NOTIFY_SOCKET: %s", strerror(-err));
+		log_warning("cannot notify the service manager by NOTIFY_SOCKET: %s",
+			    strerror(-err));
 	log_results(responder);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A responder's life: startup.h opens everything as root and gives root up; from then on the
- * responder answers until a signal ends it or a successor takes over.
+ * The responder: startup.h opens everything as root and drops root. Then the responder answers
+ * until a signal ends it or a successor takes over.
  */
 #ifndef RESPONDER_H
 #define RESPONDER_H
@@ -19,8 +19,8 @@ struct server;
 struct steer;
 
 /*
- * How often the heartbeat is renewed, and how long the classifier steers to a responder
- * after the last sign of life of its slowest thread.
+ * The interval at which the heartbeat is renewed, and the time for which the classifier still
+ * steers to a responder after the last round of its slowest thread.
  */
 #define HEARTBEAT_MS 250
 #define ALIVE_NS     UINT64_C(5000000000)
@@ -34,12 +34,12 @@ struct responder {
 	struct handover handover; /* the listeners, and until the monitor has it the rest */
 	struct steer *steer;
 	struct server *server;
-	int conn_stats_fd; /* the file that status reads */
-	bool conn_stats_failed; /* to be written, the last time */
+	int conn_stats_fd; /* the file that `sidestep status` reads */
+	bool conn_stats_failed; /* the last write failed */
 	int predecessor_fd; /* the channel to the one before, until the monitor has it; -1: none */
 	bool waits; /* another responder answers beside this one, as long as this one is not ready */
 	bool retired;
-	unsigned int idle_rounds; /* since it is retired and has no connection open */
+	unsigned int idle_rounds; /* rounds since it retired and had no open connection */
 };
 
 /*

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * When to try again what fails, or what does not last: at once, then after pauses that
- * double up to a minute.
+ * When to repeat an action that fails, or whose effect does not last: at once, then after pauses
+ * that double up to a minute.
  */
 #ifndef RETRY_H
 #define RETRY_H
@@ -15,13 +15,13 @@ struct retry {
 	unsigned int pause_s; /* after it */
 };
 
-/* May it be tried now? */
+/* Is an attempt due? */
 bool retry_is_due(const struct retry *retry, uint64_t now_ns);
 
-/* It is tried now. */
+/* An attempt starts now. */
 void retry_note(struct retry *retry, uint64_t now_ns);
 
-/* It works: forget the pause, if it has worked for long. */
+/* It works: reset the pause, if it has worked for long enough. */
 void retry_settle(struct retry *retry, uint64_t now_ns);
 
 #endif

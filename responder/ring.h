@@ -23,10 +23,10 @@ enum ring_operation {
 	RING_ACCEPT, /* slot: the listener's number; result: the new socket's slot, or -errno */
 	RING_RECEIVE, /* result: bytes in `data`, 0 at the end, or -errno */
 	RING_SEND, /* result: bytes sent, or -errno */
-	RING_CANCEL, /* what was under way on the slot has been cancelled */
+	RING_CANCEL, /* the pending operations of the slot are cancelled */
 	RING_CLOSE, /* the slot is free again */
 	RING_WAKE, /* ring_wake() was called */
-	RING_READABLE, /* slot: the number given; a descriptor has something to read, or its end */
+	RING_READABLE, /* slot: the number given; a descriptor is readable or has ended */
 	RING_INSTALL, /* result: the slot that the socket has now, or -errno: it is closed */
 };
 
@@ -37,7 +37,7 @@ struct ring_event {
 	int result;
 	const uint8_t *data; /* of RING_RECEIVE; valid until the handler returns */
 	struct peer peer; /* of RING_ACCEPT and RING_INSTALL, with a socket as the result */
-	bool more; /* receive goes on by itself */
+	bool more; /* the receive continues without a new call */
 };
 
 typedef void ring_handler(void *owner, const struct ring_event *event);
@@ -54,13 +54,12 @@ enum ring_engine ring_choose(const char **ret_missing, int *ret_err);
 /* Does this engine work here?  0, or -errno; *ret_missing names what failed. */
 int ring_probe(enum ring_engine engine, const char **ret_missing);
 
-/* What an operator can do about an error of ring_new() or ring_probe(). */
+/* The next step for an operator after an error of ring_new() or ring_probe(). */
 const char *ring_advice(int err);
 
 /*
- * How many slots each of `rings` rings of this engine can have: the limit of open
- * files (RLIMIT_NOFILE) allows no more.  With epoll the rings share that limit;
- * each io_uring has it for itself.
+ * The number of slots that each of `rings` rings of this engine can have within the limit of open
+ * files (RLIMIT_NOFILE). With epoll the rings share that limit; each io_uring has the whole limit.
  */
 uint32_t ring_slots_max(enum ring_engine engine, unsigned int rings);
 
@@ -74,10 +73,10 @@ int ring_new(struct ring **ret_ring, enum ring_engine engine, uint32_t slots,
 	     const char **ret_missing);
 void ring_free(struct ring *ring);
 
-/* By the thread that will use it.  0 or -errno. */
+/* Called by the thread that will use the ring.  0 or -errno. */
 int ring_enable(struct ring *ring);
 
-/* From any thread: an event RING_WAKE. */
+/* Causes an event RING_WAKE.  Any thread may call it. */
 void ring_wake(struct ring *ring);
 
 /*
@@ -111,7 +110,7 @@ void ring_watch(struct ring *ring, int fd, uint32_t number);
 #define RING_INSTALLS_MAX 64
 void ring_install(struct ring *ring, int fd);
 
-/* Cancel all that is under way on the slot, then close it. */
+/* Cancel all pending operations of the slot, then close it. */
 void ring_close(struct ring *ring, uint32_t slot, uint32_t generation);
 
 /*

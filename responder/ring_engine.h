@@ -31,7 +31,7 @@ struct ring {
 	int wake_fd; /* an eventfd: its count is how often the ring was woken */
 };
 
-/* Who is at the other end; 0.0.0.0 once it has reset the connection. */
+/* The address of the peer; 0.0.0.0 after it has reset the connection. */
 struct peer ring_peer_of(int fd);
 
 #endif

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Which system calls a process of ours can make from some moment on (seccomp(2)).  What it does not
- * need, whoever takes it over does not get: no program to start, no file to open, no map to
- * write, no socket of his own.
+ * Restricts the system calls of a process (seccomp(2)). An attacker who takes over the process
+ * cannot start a program, open a file, write another map or open a socket.
  */
 #ifndef SANDBOX_H
 #define SANDBOX_H
@@ -13,9 +12,9 @@ enum sandbox_role {
 };
 
 /*
- * Enter for good; threads made later are in it, too.  The process must have no_new_privs.  A call
- * that is not in the table kills the process: a killed responder makes all pass to production,
- * and one that goes on half refused makes nobody knows what.  0 or -errno.
+ * Enter the sandbox for good; it covers later threads, too. The process must have no_new_privs. A
+ * call outside of the table kills the process: when the responder is killed, all connections pass
+ * to production, whereas a responder with some calls refused has no defined behaviour. 0 or -errno.
  */
 int sandbox_enter(enum sandbox_role role);
 

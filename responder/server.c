@@ -48,7 +48,7 @@ static enum ring_engine choose_engine(enum ring_engine wanted)
 	return engine;
 }
 
-/* A thread's share, as far as the limit of open files lets its ring have it. */
+/* A thread's share of the connections, within the limit of open files. */
 static uint32_t connections_per_thread(const struct server_options *options,
 				       enum ring_engine engine)
 {

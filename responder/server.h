@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* All threads that answer (worker.h), as one. */
+/* The answering threads (worker.h) as one object. */
 #ifndef SERVER_H
 #define SERVER_H
 
@@ -28,30 +28,29 @@ struct server_options {
 };
 
 /*
- * Say whether io_uring works here, what it lacks, and which engine the server would use,
- * in lines like steer_check().  0, or -ENOTSUP when `engine` does not work.
+ * Print whether io_uring works here, what it lacks, and which engine the server would use, in lines
+ * like those of steer_check(). 0, or -ENOTSUP when `engine` does not work.
  */
 int server_check(enum ring_engine engine, FILE *out);
 
 /*
- * Make everything that needs privileges or memory: the rings, the connections'
- * memory, the table, the TLS contexts.  Errors are logged with their next step;
- * returns -errno.
+ * Create everything that needs privileges or memory: the rings, the memory of the connections, the
+ * table, the TLS contexts. Errors are logged with their next step; returns -errno.
  */
 int server_new(const struct server_options *options, struct server **ret_server);
 
 /* Start the threads; after this the server answers.  0 or -errno, logged. */
 int server_start(struct server *server);
 
-/* What its threads work with: io_uring or epoll. */
+/* The engine of its threads: io_uring or epoll. */
 enum ring_engine server_engine(const struct server *server);
 
-/* Readable when a thread has ended by itself, which is an error that it has logged. */
+/* Readable when a thread has ended because of an error, which it has logged. */
 int server_failure_fd(const struct server *server);
 
 /*
- * For how long the slowest thread has not gone round its loop.  A thread that works goes
- * round four times a second at least, so that a second of silence means that it hangs.
+ * The time since the last round of the slowest thread's loop. A working thread makes at least four
+ * rounds a second, so after a second without one it hangs.
  */
 uint64_t server_silence_ns(const struct server *server);
 

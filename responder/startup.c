@@ -66,7 +66,7 @@ static int require_root(void)
 {
 	if (!geteuid())
 		return 0;
-	log_error("must start as root, to load BPF programs, which it then gives up");
+	log_error("must start as root to load BPF programs; it drops root afterwards");
 	return -EPERM;
 }
 
@@ -101,7 +101,9 @@ static void raise_descriptor_limit(void)
 		return;
 	limit.rlim_cur = limit.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &limit))
-		log_warning("the limit of open files stays: %s", strerror(errno));
+		log_warning(
+			"cannot raise the limit of open files: %s; raise it with LimitNOFILE= or 'ulimit -n'",
+			strerror(errno));
 }
 
 /* --- the instance and what it keeps ---------------------------------------------- */
@@ -174,7 +176,7 @@ static int open_shared(struct responder *responder, uint64_t ret_hash_key[2])
 	return err;
 }
 
-/* Everything works: now the files become this responder's. */
+/* Everything works: write the files of this responder. */
 static int write_files(struct responder *responder)
 {
 	const struct paths *paths = responder->paths;
@@ -205,7 +207,8 @@ static int drop_privileges(const struct responder *responder)
 	int err = privileges_drop(&responder->identity);
 
 	if (err == -ENOTRECOVERABLE)
-		log_error("root's rights were given up and could be taken back: not going on");
+		log_error(
+			"root was dropped but could be regained, so the start stops: check the kernel and its security modules");
 	else if (err)
 		log_error("cannot become user %s: %s", responder->options->user, strerror(-err));
 	return err;
@@ -234,7 +237,7 @@ static int open_notify(void)
 
 /* --- opening ----------------------------------------------------------------------- */
 
-/* What the one who goes leaves, or what a first one opens. */
+/* Take over the sockets of the predecessor, or open new ones. */
 static int open_handover(struct responder *responder)
 {
 	const struct options *options = responder->options;
@@ -290,7 +293,7 @@ static int inherit_handover(struct responder *responder)
 	return check_handover(&responder->handover, responder->options);
 }
 
-/* Open all that needs root, up to and including the attachments. */
+/* Open everything that needs root, including the attachments. */
 static int open_all(struct responder *responder)
 {
 	const struct options *options = responder->options;
@@ -328,7 +331,7 @@ static int open_all(struct responder *responder)
 		err = steer_not(responder->steer, &steer_options);
 	if (err)
 		return err;
-	/* The monitor has all that now. */
+	/* The monitor owns these descriptors now. */
 	handover_close(&responder->handover);
 	if (responder->predecessor_fd >= 0)
 		close(responder->predecessor_fd);
@@ -381,7 +384,7 @@ int startup_say_ready(const struct responder *responder, bool background)
 	snprintf(state, sizeof(state), "MAINPID=%d\nREADY=1", (int)getpid());
 	err = notify_send(state);
 	if (err) {
-		log_error("cannot tell the service manager by NOTIFY_SOCKET: %s", strerror(-err));
+		log_error("cannot notify the service manager by NOTIFY_SOCKET: %s", strerror(-err));
 		return err;
 	}
 	err = background ? daemon_ready() : 0;

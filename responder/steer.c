@@ -43,7 +43,7 @@ static int map_fd(const struct steer *steer, const char *name)
 	return bpf_object__find_map_fd_by_name(steer->object, name);
 }
 
-/* From here on no descriptor of a map or a program is left. */
+/* Close all descriptors of maps and programs. */
 static void close_object(struct steer *steer)
 {
 	bpf_object__close(steer->object);
@@ -118,7 +118,7 @@ static int open_steering_maps(struct steer *steer, const struct steer_options *o
 
 	err = netns_inode(&steer->netns);
 	if (err) {
-		log_error("cannot tell the network namespaces apart: %s", strerror(-err));
+		log_error("cannot identify the network namespace: %s", strerror(-err));
 		return err;
 	}
 	fits = pins_fit_steering(options->paths, steer->netns, steer->object);
@@ -261,7 +261,7 @@ static void close_descriptors(const int *fds, unsigned int count)
 			close(fds[i]);
 }
 
-/* Everything but the answering is the monitor's from now on. */
+/* From now on the monitor does everything except answering. */
 static int start_monitor(struct steer *steer, const struct steer_options *options)
 {
 	bool adopts = steer->send_fds;

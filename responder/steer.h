@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The kernel side of an instance: BPF maps, programs, and where they are
- * attached.
- *
- * Everything is pinned, and outlives a responder that is killed: it changes
- * nothing then, as its heartbeat has ended, and the next
- * one takes it over.  A responder that ends in good order detaches.  That is
- * the monitor's work (monitor.h), which is started here.
+ * The kernel side of an instance: BPF maps, programs and attachments. Everything is pinned and
+ * outlives a killed responder. It then changes nothing, because the heartbeat has ended, and the
+ * next responder takes it over. At a regular end the monitor (monitor.h), which is started here,
+ * detaches everything.
  */
 #ifndef STEER_H
 #define STEER_H
@@ -36,7 +33,8 @@ enum takeover {
 
 struct steer_options {
 	const struct paths *paths;
-	const struct netns *netns; /* the one we have entered; NULL: we were started in it */
+	const struct netns
+		*netns; /* the namespace of --netns, entered already; NULL: none is named */
 	enum takeover takeover;
 	unsigned int threads; /* that answer: each of them gets its share of adopted connections */
 	const char *const *interfaces; /* names */
@@ -93,19 +91,18 @@ void steer_take_over(struct steer *steer);
 void steer_retire(struct steer *steer);
 
 /*
- * Say that the responder works, which the classifier believes until `until_ns` of
- * challenge_clock_ns().  From then on it takes the responder for hung, and all
- * connections pass to production.
+ * Renew the heartbeat: the classifier steers until `until_ns` of challenge_clock_ns(). After that
+ * it treats the responder as hung, and all connections pass to production.
  */
 void steer_heartbeat(struct steer *steer, uint64_t until_ns);
 
 /* What has made steer_monitor_fd() readable. */
 enum monitor_word steer_hear_monitor(const struct steer *steer);
 
-/* Readable when the monitor has died, or has something to say; -1: there is none. */
+/* Readable when the monitor has sent a message or died; -1: there is no monitor. */
 int steer_monitor_fd(const struct steer *steer);
 
-/* Detach everything, wait for the monitor to have done so, free.  Pinned maps stay.  NULL is fine. */
+/* Make the monitor detach everything, wait for it, free.  Pinned maps stay.  NULL is allowed. */
 void steer_free(struct steer *steer);
 
 /*

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * One TLS-ALPN-01 handshake (RFC 8737) by wolfSSL, from bytes to bytes: it owns
- * no descriptor and never blocks.
+ * One TLS-ALPN-01 handshake (RFC 8737) with wolfSSL, from bytes to bytes. It owns no descriptor and
+ * never blocks.
  */
 #ifndef TLS_H
 #define TLS_H
@@ -64,7 +64,7 @@ void tls_context_free(struct tls_context *context);
 /* Begin a handshake that writes to `output`.  0 or -ENOMEM. */
 int tls_begin(struct tls *tls, struct tls_context *context, struct tls_output *output);
 
-/* Go on with `size` received bytes, all of which it takes, or with none after room was made. */
+/* Continue with `size` received bytes and take all of them, or with none when output has room again. */
 enum tls_status tls_step(struct tls *tls, const uint8_t *input, size_t size);
 
 /* Put a close_notify into the output, after TLS_DONE. */
@@ -73,7 +73,7 @@ void tls_say_goodbye(struct tls *tls);
 /* False: it was not, or not yet, for a pending name. */
 bool tls_describe(const struct tls *tls, struct tls_facts *ret_facts);
 
-/* Forget the handshake; fine on one that never began. */
+/* Free the handshake; allowed on one that never began. */
 void tls_end(struct tls *tls);
 
 #endif

@@ -81,12 +81,13 @@ static int replace_or_restore(const struct paths *paths, const struct bpf_object
 
 	err = attachment_programs_get(paths, &old);
 	if (err) {
-		log_error("cannot get the pinned programs, to go back to: %s", strerror(-err));
+		log_error("cannot open the pinned programs, which a rollback needs: %s",
+			  strerror(-err));
 		return err;
 	}
 	err = replace(paths, &new);
 	if (err) {
-		log_notice("going back to the programs before");
+		log_notice("restoring the previous programs");
 		replace(paths, &old);
 	}
 	attachment_programs_close(&old);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* `sidestep-responder --upgrade`: this build's programs for those that are attached. */
+/* `sidestep-responder --upgrade`: replaces the attached programs by those of this build. */
 #ifndef UPGRADE_H
 #define UPGRADE_H
 
 struct paths;
 
 /*
- * Replace the programs of the running responder, each by one link update, under whatever
- * traffic: no packet is without a program, and connections on their way go on, as the
- * maps stay.  To be called as root, in the network namespace that is steered.
- * All or nothing: on an error the old ones are attached as before.  0 or -errno, logged.
+ * Replace the programs of the running responder, each by one link update, under any traffic. No
+ * packet passes without a program, and open connections continue, because the maps stay. Call it as
+ * root, in the steered network namespace. All or nothing: after an error the old programs are
+ * attached. 0 or -errno, logged.
  */
 int upgrade_programs(const struct paths *paths);
 

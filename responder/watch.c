@@ -167,7 +167,7 @@ static void follow_hindrances(struct watch *watch)
 	watch->hindrances_ns = challenge_clock_ns();
 	err = hindrances_find(&found, options->interfaces, options->interface_count);
 	if (err && err != watch->hindrances_err)
-		log_warning("cannot tell whether something hinders steering: %s", strerror(-err));
+		log_warning("cannot check for what hinders steering: %s", strerror(-err));
 	watch->hindrances_err = err;
 	if (watch->hindrances_written && !memcmp(&found, &watch->hindrances, sizeof(found)))
 		return;
@@ -215,7 +215,7 @@ static bool netns_has_ended(struct watch *watch)
 	return false;
 }
 
-/* --- the whole ------------------------------------------------------------------------ */
+/* --- public --------------------------------------------------------------------------- */
 
 int watch_new(struct watch **ret_watch, struct interfaces *interfaces,
 	      const struct steer_options *options)

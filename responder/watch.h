@@ -24,7 +24,7 @@ int watch_fd(const struct watch *watch);
 /* For how many milliseconds there is nothing to do, unless watch_fd() is readable. */
 int watch_pause_ms(const struct watch *watch);
 
-/* Do what is due. */
+/* Do the work that is due. */
 enum watch_result {
 	WATCH_GOES_ON,
 	WATCH_NETNS_ENDED, /* nobody but us keeps the namespace: detach, and let go of it */

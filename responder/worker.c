@@ -206,7 +206,7 @@ static uint32_t next_random(struct worker *worker)
 	return (uint32_t)(worker->random * UINT64_C(0x2545f4914f6cdd1d) >> 32);
 }
 
-/* Of those that nobody misses the oldest: first who has had an answer, then who says nothing. */
+/* The oldest evictable connection: first one with its answer, then one without a ClientHello. */
 static bool make_room(struct worker *worker)
 {
 	uint32_t number = worker->queues[QUEUE_DONE].oldest;
@@ -219,7 +219,7 @@ static bool make_room(struct worker *worker)
 	return true;
 }
 
-/* Let it in, or say why not: CONN_STATS when it may come. */
+/* Decide on a new connection: CONN_STATS to let it in, or the reason for refusing. */
 static enum conn_stat admit(struct worker *worker, const struct peer *peer)
 {
 	if (limits_drop(busy(worker), worker->most, next_random(worker)))
@@ -276,7 +276,7 @@ static void on_accept(struct worker *worker, const struct ring_event *event)
 	accept_more(worker);
 }
 
-/* Take what the monitor has adopted, and look again when there may be more. */
+/* Receive adopted connections from the monitor, and read again if there may be more. */
 static void receive_adopted(struct worker *worker)
 {
 	while (worker->installing < RING_INSTALLS_MAX) {
@@ -429,7 +429,7 @@ static void *work(void *argument)
 
 /* --- making and unmaking ------------------------------------------------------------ */
 
-/* Our own: the caller may close its descriptors while the threads still run. */
+/* Duplicate: the caller may close its descriptors while the threads still run. */
 static int keep_adoption_fd(struct worker *worker, const int *adoption_fds)
 {
 	int err;
@@ -544,7 +544,7 @@ void worker_free(struct worker *worker)
 	free(worker);
 }
 
-/* --- what others ask of it ---------------------------------------------------------- */
+/* --- public functions -------------------------------------------------------------- */
 
 /* The thread's own CPU, of those that the process may use. */
 static void pin_to_cpu(pthread_t thread, unsigned int number)

@@ -15,7 +15,7 @@
 struct limits;
 struct worker;
 
-/* What a ring has beyond them, so that whether to let one in is ours to decide. */
+/* A ring has this many slots more, so that the worker, not the ring, refuses connections. */
 #define WORKER_SPARE_SLOTS 64
 
 /*
