@@ -35,7 +35,7 @@ struct thread_listeners {
 	uint32_t has_family[STEER_FAMILIES];
 };
 
-enum word { WORD_RETIRE = 'r', WORD_RETIRED = 'd' };
+enum message_kind { MESSAGE_RETIRE = 'r', MESSAGE_RETIRED = 'd' };
 
 /* --- messages ---------------------------------------------------------------------- */
 
@@ -219,23 +219,23 @@ int handover_offer(int channel_fd, const struct handover *handover)
 	return err ? err : offer_listeners(channel_fd, &handover->listeners);
 }
 
-int handover_hear(int channel_fd)
+int handover_receive(int channel_fd)
 {
-	char word;
-	ssize_t size = recv(channel_fd, &word, sizeof(word), MSG_DONTWAIT);
+	char kind;
+	ssize_t size = recv(channel_fd, &kind, sizeof(kind), MSG_DONTWAIT);
 
 	if (size < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	if (!size)
 		return -EPIPE;
-	return word == WORD_RETIRE ? 1 : -EPROTO;
+	return kind == MESSAGE_RETIRE ? 1 : -EPROTO;
 }
 
-int handover_say_retired(int channel_fd)
+int handover_send_retired(int channel_fd)
 {
-	const char word = WORD_RETIRED;
+	const char kind = MESSAGE_RETIRED;
 
-	return send_message(channel_fd, &word, sizeof(word), NULL, 0);
+	return send_message(channel_fd, &kind, sizeof(kind), NULL, 0);
 }
 
 /* --- the successor's side ---------------------------------------------------------- */
@@ -326,16 +326,16 @@ int handover_claim(const struct paths *paths, struct handover *ret_handover)
 
 int handover_complete(int channel_fd)
 {
-	char word = WORD_RETIRE;
+	char kind = MESSAGE_RETIRE;
 	size_t count;
 	int err, fds[DESCRIPTORS_MAX];
 
-	err = send_message(channel_fd, &word, sizeof(word), NULL, 0);
+	err = send_message(channel_fd, &kind, sizeof(kind), NULL, 0);
 	if (!err)
-		err = receive_message(channel_fd, &word, sizeof(word), fds, &count);
+		err = receive_message(channel_fd, &kind, sizeof(kind), fds, &count);
 	if (!err)
 		close_all(fds, count);
-	if (!err && word != WORD_RETIRED)
+	if (!err && kind != MESSAGE_RETIRED)
 		err = -EPROTO;
 	return err;
 }

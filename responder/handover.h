@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * One responder after another without a gap: the successor (--replace) gets the instance's lock
- * and the listening sockets from the monitor of the one that runs, which then answers what it
- * has accepted and ends.  They talk over a Unix socket at paths->control, in messages of fixed
- * size.  Who only is root by name, without a capability, gets nothing.
+ * The handover between responders without a gap: the successor (--replace) gets the instance's
+ * lock and the listening sockets from the monitor of the running responder.  The predecessor
+ * answers the connections that it has accepted, then ends.  Both send messages of fixed size over
+ * a Unix socket at paths->control.  A process that is root without capabilities gets nothing.
  *
  *	successor			predecessor's monitor
- *	connects, asks		->
+ *	connects, sends request	->
  *				<-	the lock, both sockets, the listeners
  *	attaches, answers
  *	"retire"		->	has its responder retire
  *				<-	"retired": accepts and adopts no more
  *
- * Whichever dies in between, the other goes on as if nothing had been.
+ * If either side dies during the handover, the other continues as before.
  */
 #ifndef HANDOVER_H
 #define HANDOVER_H
@@ -58,10 +58,10 @@ int handover_offer(int channel_fd, const struct handover *handover);
  * Receive from the successor. 1: retire; 0: no message yet; -EPIPE: the successor is gone; or
  * -errno.
  */
-int handover_hear(int channel_fd);
+int handover_receive(int channel_fd);
 
 /* Report to the successor that this responder has retired. 0 or -errno. */
-int handover_say_retired(int channel_fd);
+int handover_send_retired(int channel_fd);
 
 /* --- the successor's side --- */
 

@@ -25,7 +25,7 @@
 #include "responder/steer.h"
 #include "responder/watch.h"
 
-/* --- what it needs, and no more ---------------------------------------------------- */
+/* --- privileges ------------------------------------------------------------------- */
 
 static bool is_handed_over(int fd, const struct handover *handover)
 {
@@ -84,32 +84,32 @@ static int keep_only_needed_capabilities(const struct monitor_options *options)
 /* --- the channel -------------------------------------------------------------------- */
 
 /* Every message is one of these. */
-enum word {
-	WORD_NONE, /* the channel has ended, or carries what no responder says */
+enum message_kind {
+	MESSAGE_NONE, /* the channel has ended, or the message is unknown */
 	/* the responder's: */
-	WORD_ANSWERS,
-	WORD_RETIRED,
-	WORD_DETACH,
+	MESSAGE_ANSWERS,
+	MESSAGE_RETIRED,
+	MESSAGE_DETACH,
 	/* the monitor's: */
-	WORD_RETIRE,
-	WORD_NETNS_ENDED,
-	WORDS,
+	MESSAGE_RETIRE,
+	MESSAGE_NETNS_ENDED,
+	MESSAGE_KINDS,
 };
 
 struct message {
-	uint32_t word;
+	uint32_t kind;
 };
 
-/* A dead one hears nothing, and whoever comes later clears up. */
-static void say(int channel_fd, enum word word)
+/* A dead receiver gets nothing; a later responder or monitor cleans up. */
+static void send_message(int channel_fd, enum message_kind kind)
 {
-	const struct message message = {.word = word};
+	const struct message message = {.kind = kind};
 
 	if (send(channel_fd, &message, sizeof(message), MSG_NOSIGNAL) < 0)
 		log_debug("the other process is gone already: %s", strerror(errno));
 }
 
-static enum word hear(int channel_fd)
+static enum message_kind receive_message(int channel_fd)
 {
 	struct message message;
 	ssize_t size;
@@ -117,22 +117,23 @@ static enum word hear(int channel_fd)
 	do
 		size = recv(channel_fd, &message, sizeof(message), 0);
 	while (size < 0 && errno == EINTR);
-	return size == sizeof(message) && message.word < WORDS ? (enum word)message.word
-							       : WORD_NONE;
+	return size == sizeof(message) && message.kind < MESSAGE_KINDS
+		       ? (enum message_kind)message.kind
+		       : MESSAGE_NONE;
 }
 
-/* --- its life ------------------------------------------------------------------------ */
+/* --- the monitor --------------------------------------------------------------------- */
 
-/* Why it ends. */
+/* Why the monitor ends. */
 enum end {
 	END_NOT_YET,
-	END_DETACH, /* the responder says so */
+	END_DETACH, /* the responder has sent MESSAGE_DETACH */
 	END_LEAVE, /* another responder is at work */
 	END_DEATH, /* the responder is dead */
 	END_NETNS, /* the namespace has ended */
 };
 
-struct watchman {
+struct monitor_process {
 	const struct monitor_options *options;
 	struct handover *handover;
 	struct watch *watch; /* NULL: nothing is steered, and no namespace was named */
@@ -141,8 +142,8 @@ struct watchman {
 	int channel_fd; /* to the responder */
 	int responder_pidfd; /* its end, whoever else may have a copy of the channel */
 	int predecessor_fd; /* to its monitor, until it has retired; -1: none */
-	int visitor_fd; /* who has connected and not asked yet; -1: nobody */
-	int successor_fd; /* who has got the handover; -1: nobody */
+	int requester_fd; /* connected, request not yet received; -1: none */
+	int successor_fd; /* has got the handover; -1: none */
 	bool retiring; /* the successor answers, and the responder knows it */
 };
 
@@ -154,35 +155,36 @@ static void close_channel(int *fd)
 }
 
 /* Until then the predecessor's monitor is at work. */
-static bool has_taken_over(const struct watchman *watchman)
+static bool has_taken_over(const struct monitor_process *self)
 {
-	return watchman->predecessor_fd < 0;
+	return self->predecessor_fd < 0;
 }
 
-static void take_over(struct watchman *watchman)
+static void take_over(struct monitor_process *self)
 {
 	int err;
 
-	if (has_taken_over(watchman))
+	if (has_taken_over(self))
 		return;
-	err = handover_complete(watchman->predecessor_fd);
-	/* The lock and all else is ours in any case. */
+	err = handover_complete(self->predecessor_fd);
+	/* This monitor owns the lock and the sockets in any case. */
 	if (err)
-		log_warning("the responder before did not say that it retires: %s", strerror(-err));
-	close_channel(&watchman->predecessor_fd);
+		log_warning("the previous responder did not confirm that it retires: %s",
+			    strerror(-err));
+	close_channel(&self->predecessor_fd);
 }
 
-static enum end hear_responder(struct watchman *watchman, enum word word)
+static enum end receive_from_responder(struct monitor_process *self, enum message_kind kind)
 {
-	bool leaves = watchman->retiring || !has_taken_over(watchman);
+	bool leaves = self->retiring || !has_taken_over(self);
 
-	switch (word) {
-	case WORD_ANSWERS:
-		take_over(watchman);
+	switch (kind) {
+	case MESSAGE_ANSWERS:
+		take_over(self);
 		return END_NOT_YET;
-	case WORD_RETIRED:
-		return watchman->retiring ? END_LEAVE : END_NOT_YET;
-	case WORD_DETACH:
+	case MESSAGE_RETIRED:
+		return self->retiring ? END_LEAVE : END_NOT_YET;
+	case MESSAGE_DETACH:
 		return leaves ? END_LEAVE : END_DETACH;
 	default:
 		/* One that dies before its turn, or after it, changes nothing. */
@@ -190,42 +192,42 @@ static enum end hear_responder(struct watchman *watchman, enum word word)
 	}
 }
 
-/* Whoever connects later than somebody who does not ask gets his place. */
-static void meet_visitor(struct watchman *watchman)
+/* A new connection replaces one that has sent no request. */
+static void accept_requester(struct monitor_process *self)
 {
-	close_channel(&watchman->visitor_fd);
-	watchman->visitor_fd = handover_accept(watchman->handover->control_fd);
+	close_channel(&self->requester_fd);
+	self->requester_fd = handover_accept(self->handover->control_fd);
 }
 
-static void hear_visitor(struct watchman *watchman)
+static void receive_request(struct monitor_process *self)
 {
-	int err = handover_offer(watchman->visitor_fd, watchman->handover);
+	int err = handover_offer(self->requester_fd, self->handover);
 
 	if (!err) {
-		watchman->successor_fd = watchman->visitor_fd;
-		watchman->visitor_fd = -1;
+		self->successor_fd = self->requester_fd;
+		self->requester_fd = -1;
 		return;
 	}
-	log_warning("did not hand over to a process that asked for it: %s", strerror(-err));
-	close_channel(&watchman->visitor_fd);
+	log_warning("refused a handover request: %s", strerror(-err));
+	close_channel(&self->requester_fd);
 }
 
-static void hear_successor(struct watchman *watchman)
+static void receive_from_successor(struct monitor_process *self)
 {
-	int heard = handover_hear(watchman->successor_fd);
+	int received = handover_receive(self->successor_fd);
 
-	if (heard > 0) {
-		watchman->retiring = true;
-		say(watchman->channel_fd, WORD_RETIRE);
-	} else if (heard < 0 && !watchman->retiring) {
-		log_warning("the responder that was to take over is gone: going on");
-		close_channel(&watchman->successor_fd);
+	if (received > 0) {
+		self->retiring = true;
+		send_message(self->channel_fd, MESSAGE_RETIRE);
+	} else if (received < 0 && !self->retiring) {
+		log_warning("the responder that should take over has ended: this one continues");
+		close_channel(&self->successor_fd);
 	}
 }
 
-static bool adopts(const struct watchman *watchman)
+static bool adopts(const struct monitor_process *self)
 {
-	return watchman->repair && has_taken_over(watchman);
+	return self->repair && has_taken_over(self);
 }
 
 static int sooner(int a_ms, int b_ms)
@@ -234,17 +236,17 @@ static int sooner(int a_ms, int b_ms)
 }
 
 /* For how long there is nothing to do unless something comes; -1: for ever. */
-static int pause_ms(const struct watchman *watchman)
+static int pause_ms(const struct monitor_process *self)
 {
 	int watch_ms;
 
-	if (!watchman->watch)
+	if (!self->watch)
 		return -1;
-	watch_ms = watch_pause_ms(watchman->watch);
-	if (!adopts(watchman))
+	watch_ms = watch_pause_ms(self->watch);
+	if (!adopts(self))
 		return watch_ms;
-	return sooner(watch_ms, sooner(tcp_repair_pause_ms(watchman->repair),
-				       held_acks_pause_ms(watchman->acks)));
+	return sooner(watch_ms,
+		      sooner(tcp_repair_pause_ms(self->repair), held_acks_pause_ms(self->acks)));
 }
 
 enum {
@@ -253,125 +255,127 @@ enum {
 	POLLED_WATCH,
 	POLLED_ADOPTIONS,
 	POLLED_CONTROL,
-	POLLED_VISITOR,
+	POLLED_REQUESTER,
 	POLLED_SUCCESSOR,
 	POLLED
 };
 
-static void set_polled(const struct watchman *watchman, struct pollfd polled[POLLED])
+static void set_polled(const struct monitor_process *self, struct pollfd polled[POLLED])
 {
-	bool meets = watchman->successor_fd < 0 && has_taken_over(watchman);
+	bool meets = self->successor_fd < 0 && has_taken_over(self);
 	const int fds[POLLED] = {
-		[POLLED_RESPONDER] = watchman->channel_fd,
-		[POLLED_DEATH] = watchman->responder_pidfd,
-		[POLLED_WATCH] = watchman->watch ? watch_fd(watchman->watch) : -1,
-		[POLLED_ADOPTIONS] = adopts(watchman) ? tcp_repair_fd(watchman->repair) : -1,
-		[POLLED_CONTROL] = meets ? watchman->handover->control_fd : -1,
-		[POLLED_VISITOR] = meets ? watchman->visitor_fd : -1,
+		[POLLED_RESPONDER] = self->channel_fd,
+		[POLLED_DEATH] = self->responder_pidfd,
+		[POLLED_WATCH] = self->watch ? watch_fd(self->watch) : -1,
+		[POLLED_ADOPTIONS] = adopts(self) ? tcp_repair_fd(self->repair) : -1,
+		[POLLED_CONTROL] = meets ? self->handover->control_fd : -1,
+		[POLLED_REQUESTER] = meets ? self->requester_fd : -1,
 		/* Stop listening to it after telling the responder to retire. */
-		[POLLED_SUCCESSOR] = watchman->retiring ? -1 : watchman->successor_fd,
+		[POLLED_SUCCESSOR] = self->retiring ? -1 : self->successor_fd,
 	};
 
 	for (int i = 0; i < POLLED; i++)
 		polled[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
 }
 
-static enum end work_once(struct watchman *watchman)
+static enum end work_once(struct monitor_process *self)
 {
 	struct pollfd polled[POLLED];
 
-	set_polled(watchman, polled);
-	if (poll(polled, POLLED, pause_ms(watchman)) < 0)
+	set_polled(self, polled);
+	if (poll(polled, POLLED, pause_ms(self)) < 0)
 		return END_NOT_YET; /* a signal that is ignored */
-	if (adopts(watchman)) {
-		tcp_repair_work(watchman->repair);
-		held_acks_work(watchman->acks);
+	if (adopts(self)) {
+		tcp_repair_work(self->repair);
+		held_acks_work(self->acks);
 	}
 	/* Take the waiting successor first: there may be another one. */
-	if (polled[POLLED_VISITOR].revents)
-		hear_visitor(watchman);
+	if (polled[POLLED_REQUESTER].revents)
+		receive_request(self);
 	else if (polled[POLLED_CONTROL].revents)
-		meet_visitor(watchman);
+		accept_requester(self);
 	if (polled[POLLED_SUCCESSOR].revents)
-		hear_successor(watchman);
+		receive_from_successor(self);
 	if (polled[POLLED_RESPONDER].revents)
-		return hear_responder(watchman, hear(watchman->channel_fd));
-	return polled[POLLED_DEATH].revents ? hear_responder(watchman, WORD_NONE) : END_NOT_YET;
+		return receive_from_responder(self, receive_message(self->channel_fd));
+	return polled[POLLED_DEATH].revents ? receive_from_responder(self, MESSAGE_NONE)
+					    : END_NOT_YET;
 }
 
 /* Watch, hand over and adopt until the responder ends; how it did. */
-static enum end work_until_end(struct watchman *watchman)
+static enum end work_until_end(struct monitor_process *self)
 {
 	enum end end = END_NOT_YET;
 
 	while (end == END_NOT_YET) {
-		if (watchman->watch && watch_work(watchman->watch) == WATCH_NETNS_ENDED)
+		if (self->watch && watch_work(self->watch) == WATCH_NETNS_ENDED)
 			return END_NETNS;
-		end = work_once(watchman);
+		end = work_once(self);
 	}
 	return end;
 }
 
 /* The successor is the only one from here on. */
-static void leave_to_successor(struct watchman *watchman)
+static void leave_to_successor(struct monitor_process *self)
 {
 	int err;
 
-	handover_close(watchman->handover);
-	listeners_leave(&watchman->handover->listeners);
-	err = handover_say_retired(watchman->successor_fd);
+	handover_close(self->handover);
+	listeners_leave(&self->handover->listeners);
+	err = handover_send_retired(self->successor_fd);
 	if (err)
-		log_warning("cannot tell the successor: %s", strerror(-err));
+		log_warning("cannot report to the successor that this responder has retired: %s",
+			    strerror(-err));
 }
 
-static void finish(struct watchman *watchman, enum end end)
+static void finish(struct monitor_process *self, enum end end)
 {
-	bool steers = watchman->options->heartbeat;
+	bool steers = self->options->heartbeat;
 
 	if (steers && end != END_LEAVE)
-		__atomic_store_n(watchman->options->heartbeat, 0, __ATOMIC_RELAXED);
+		__atomic_store_n(self->options->heartbeat, 0, __ATOMIC_RELAXED);
 	if (steers && (end == END_DETACH || end == END_NETNS))
-		attachment_detach_all(watchman->options->steer->paths);
+		attachment_detach_all(self->options->steer->paths);
 	if (end == END_NETNS)
-		say(watchman->channel_fd, WORD_NETNS_ENDED);
+		send_message(self->channel_fd, MESSAGE_NETNS_ENDED);
 	/* Nobody accepts any more: the port is free at once. */
 	if (end == END_DEATH)
-		listeners_close(&watchman->handover->listeners);
-	if (watchman->retiring)
-		leave_to_successor(watchman);
+		listeners_close(&self->handover->listeners);
+	if (self->retiring)
+		leave_to_successor(self);
 }
 
-static int open_work(struct watchman *watchman, struct interfaces *interfaces, pid_t responder)
+static int open_work(struct monitor_process *self, struct interfaces *interfaces, pid_t responder)
 {
-	const struct monitor_options *options = watchman->options;
+	const struct monitor_options *options = self->options;
 	int err = 0;
 
-	watchman->responder_pidfd = (int)syscall(SYS_pidfd_open, responder, 0);
-	if (watchman->responder_pidfd < 0)
+	self->responder_pidfd = (int)syscall(SYS_pidfd_open, responder, 0);
+	if (self->responder_pidfd < 0)
 		return -errno;
 	if (options->heartbeat || options->steer->netns)
-		err = watch_new(&watchman->watch, options->heartbeat ? interfaces : NULL,
+		err = watch_new(&self->watch, options->heartbeat ? interfaces : NULL,
 				options->steer);
 	if (!err && options->heartbeat)
-		err = tcp_repair_new(&watchman->repair, &options->tcp_repair_maps,
+		err = tcp_repair_new(&self->repair, &options->tcp_repair_maps,
 				     options->adoption_fds, options->steer->threads);
 	if (!err && options->heartbeat)
-		err = held_acks_new(&watchman->acks, &options->held_acks_fds);
+		err = held_acks_new(&self->acks, &options->held_acks_fds);
 	if (!err)
 		err = keep_only_needed_capabilities(options);
 	return err ? err : sandbox_enter(SANDBOX_MONITOR);
 }
 
-/* The monitor's whole life. */
+/* The main function of the monitor process. */
 static _Noreturn void keep(struct interfaces *interfaces, const struct monitor_options *options,
 			   int channel_fd, pid_t responder)
 {
-	struct watchman watchman = {
+	struct monitor_process self = {
 		.options = options,
 		.handover = options->handover,
 		.channel_fd = channel_fd,
 		.predecessor_fd = options->predecessor_fd,
-		.visitor_fd = -1,
+		.requester_fd = -1,
 		.successor_fd = -1,
 	};
 	int err;
@@ -384,14 +388,14 @@ static _Noreturn void keep(struct interfaces *interfaces, const struct monitor_o
 	prctl(PR_SET_NAME, "sidestep-monitor", 0, 0, 0);
 	err = close_others(options, channel_fd);
 	if (!err)
-		err = open_work(&watchman, interfaces, responder);
+		err = open_work(&self, interfaces, responder);
 	if (err)
 		log_error("the monitor cannot work: %s", strerror(-err));
 	else
-		finish(&watchman, work_until_end(&watchman));
-	held_acks_free(watchman.acks);
-	tcp_repair_free(watchman.repair);
-	watch_free(watchman.watch);
+		finish(&self, work_until_end(&self));
+	held_acks_free(self.acks);
+	tcp_repair_free(self.repair);
+	watch_free(self.watch);
 	_exit(err ? 1 : 0);
 }
 
@@ -419,12 +423,12 @@ int monitor_start(struct monitor *ret_monitor, struct interfaces *interfaces,
 	return 0;
 }
 
-enum monitor_word monitor_hear(const struct monitor *monitor)
+enum monitor_message monitor_receive(const struct monitor *monitor)
 {
-	switch (hear(monitor->channel_fd)) {
-	case WORD_RETIRE:
+	switch (receive_message(monitor->channel_fd)) {
+	case MESSAGE_RETIRE:
 		return MONITOR_RETIRE;
-	case WORD_NETNS_ENDED:
+	case MESSAGE_NETNS_ENDED:
 		return MONITOR_NETNS_ENDED;
 	default:
 		return MONITOR_DIED;
@@ -433,14 +437,14 @@ enum monitor_word monitor_hear(const struct monitor *monitor)
 
 void monitor_take_over(const struct monitor *monitor)
 {
-	say(monitor->channel_fd, WORD_ANSWERS);
+	send_message(monitor->channel_fd, MESSAGE_ANSWERS);
 }
 
-static void end_with(struct monitor *monitor, enum word word)
+static void end_with(struct monitor *monitor, enum message_kind kind)
 {
-	say(monitor->channel_fd, word);
+	send_message(monitor->channel_fd, kind);
 	/* Its end of the channel closes when it exits, which may be as another process's child. */
-	while (hear(monitor->channel_fd) != WORD_NONE)
+	while (receive_message(monitor->channel_fd) != MESSAGE_NONE)
 		;
 	close(monitor->channel_fd);
 	waitpid(monitor->pid, NULL, 0);
@@ -448,10 +452,10 @@ static void end_with(struct monitor *monitor, enum word word)
 
 void monitor_retire(struct monitor *monitor)
 {
-	end_with(monitor, WORD_RETIRED);
+	end_with(monitor, MESSAGE_RETIRED);
 }
 
 void monitor_stop(struct monitor *monitor)
 {
-	end_with(monitor, WORD_DETACH);
+	end_with(monitor, MESSAGE_DETACH);
 }

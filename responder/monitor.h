@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The monitor: a small process that keeps what the responder must not have, so that whoever takes
- * over the process that strangers talk to gains little.  It holds the instance's lock and hands
- * over to successors (handover.h).  With steering it has the privileges to attach to interfaces that
- * come (watch.h) and to detach when the responder ends; it also adopts connections (tcp_repair.h).  It looks at nothing that comes from the network.
+ * The monitor: a small process with the rights that the responder must not have, so that an
+ * attacker who takes over the responder gains little. It holds the lock of the instance and hands
+ * over to successors (handover.h). With steering it may attach to new interfaces (watch.h) and
+ * detach when the responder ends, and it adopts connections (tcp_repair.h). It reads nothing from
+ * the network.
  *
- * When the responder dies without a word, the monitor sees to it that all passes
- * to production, and leaves what is attached to the next responder.
+ * When the responder dies, the monitor makes all connections pass to production, and leaves the
+ * attachments to the next responder.
  *
- * They talk over a socket pair, in messages of one fixed size.
+ * Both talk over a socket pair, in messages of one fixed size.
  */
 #ifndef MONITOR_H
 #define MONITOR_H
@@ -37,11 +38,11 @@ struct monitor_options {
 
 struct monitor {
 	pid_t pid;
-	int channel_fd; /* readable when the monitor has something to say, or has ended */
+	int channel_fd; /* readable when the monitor has sent a message, or has ended */
 };
 
-/* What it says. */
-enum monitor_word {
+/* Messages from the monitor. */
+enum monitor_message {
 	MONITOR_DIED,
 	MONITOR_RETIRE, /* a successor answers: to be followed by monitor_retire() */
 	MONITOR_NETNS_ENDED, /* the namespace has: it has detached everything */
@@ -54,8 +55,8 @@ enum monitor_word {
 int monitor_start(struct monitor *ret_monitor, struct interfaces *interfaces,
 		  const struct monitor_options *options);
 
-/* Why `channel_fd` is readable. */
-enum monitor_word monitor_hear(const struct monitor *monitor);
+/* Receive the message that made `channel_fd` readable. */
+enum monitor_message monitor_receive(const struct monitor *monitor);
 
 /*
  * This responder answers: have the predecessor retire, and clear up from then on should this

@@ -119,7 +119,7 @@ static void set_polled(const struct responder *responder, struct pollfd polled[P
 /* Handle a message from the monitor, or its end, which ends the responder: -errno, logged. */
 static int hear_monitor(struct responder *responder)
 {
-	switch (steer_hear_monitor(responder->steer)) {
+	switch (steer_receive_message(responder->steer)) {
 	case MONITOR_RETIRE:
 		retire(responder);
 		return 0;

@@ -404,9 +404,9 @@ void steer_heartbeat(struct steer *steer, uint64_t until_ns)
 		__atomic_store_n(steer->heartbeat, until_ns, __ATOMIC_RELAXED);
 }
 
-enum monitor_word steer_hear_monitor(const struct steer *steer)
+enum monitor_message steer_receive_message(const struct steer *steer)
 {
-	return monitor_hear(&steer->monitor);
+	return monitor_receive(&steer->monitor);
 }
 
 int steer_monitor_fd(const struct steer *steer)

@@ -97,7 +97,7 @@ void steer_retire(struct steer *steer);
 void steer_heartbeat(struct steer *steer, uint64_t until_ns);
 
 /* What has made steer_monitor_fd() readable. */
-enum monitor_word steer_hear_monitor(const struct steer *steer);
+enum monitor_message steer_receive_message(const struct steer *steer);
 
 /* Readable when the monitor has sent a message or died; -1: there is no monitor. */
 int steer_monitor_fd(const struct steer *steer);
