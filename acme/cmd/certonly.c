@@ -10,24 +10,20 @@
 #include "acme/config/arguments.h"
 #include "acme/config/settings.h"
 #include "acme/protocol/authorization.h"
-#include "acme/renewal/deploy.h"
 #include "acme/cmd/show.h"
+#include "acme/renewal/agent.h"
 #include "acme/renewal/engine.h"
 #include "acme/util/failure.h"
-#include "acme/challenge/responder.h"
-#include "acme/renewal/rebuild.h"
 #include "acme/crypto/key.h"
 #include "acme/net/loop.h"
 #include "acme/config/identifiers.h"
 #include "acme/net/net.h"
 #include "acme/protocol/order.h"
 #include "acme/util/output.h"
-#include "acme/renewal/ca_pool.h"
 #include "acme/renewal/preflight.h"
 #include "acme/store/state.h"
 #include "acme/store/store.h"
 #include "acme/cmd/verbs.h"
-#include "common/challenge_table.h"
 
 struct certonly {
 	const struct arguments *arguments;
@@ -35,12 +31,9 @@ struct certonly {
 	struct identifier *names;
 	size_t name_count;
 	char name[CERTIFICATE_NAME_MAX + 1]; /* of the certificate on disk */
-	struct challenge_table *table;
-	struct state *state;
+	struct agent agent;
 	int64_t lineage;
-	struct net net;
-	struct ca_pool *ca_pool;
-	struct deploy *deploy;
+	json_t *certificate; /* the new one, as show_json(); NULL: there is none */
 	struct failure failure;
 	struct failure hook; /* of the first hook that failed; the certificate is stored */
 	json_t *authorizations; /* the result of each, for --json */
@@ -172,12 +165,13 @@ static void report_authorizations(struct certonly *certonly, const struct order 
 	}
 }
 
-static void let_servers_know(struct certonly *certonly, const struct engine_result *result)
+static void report_issued(struct certonly *certonly, const struct stored *stored)
 {
-	if (failure_is_set(result->failure))
-		deploy_note_failure(certonly->deploy, &result->lineage->spec.identifiers);
-	else
-		deploy_certificate(certonly->deploy, result->lineage, result->stored);
+	output_line(certonly->settings->dry_run
+			    ? "The dry run succeeded; this certificate is not kept:"
+			    : "The certificate is in place.");
+	show_text(stored, time(NULL));
+	certonly->certificate = show_json(stored);
 }
 
 static void on_certonly_finished(void *context, const struct engine_result *result)
@@ -185,9 +179,9 @@ static void on_certonly_finished(void *context, const struct engine_result *resu
 	struct certonly *certonly = context;
 
 	report_authorizations(certonly, result->order);
-	if (!certonly->settings->dry_run)
-		let_servers_know(certonly, result);
-	if (failure_is_set(result->failure) && !failure_is_set(&certonly->failure)) {
+	if (!failure_is_set(result->failure)) {
+		report_issued(certonly, result->stored);
+	} else if (!failure_is_set(&certonly->failure)) {
 		certonly->failure = *result->failure;
 		json_incref(certonly->failure.problem);
 	}
@@ -197,24 +191,13 @@ static void on_certonly_idle(void *context)
 {
 	struct certonly *certonly = context;
 
-	loop_stop(certonly->net.loop);
+	loop_stop(certonly->agent.net.loop);
 }
 
-static void on_certonly_ordered(void *context)
+static void on_certonly_hook_failed(void *context, const struct failure *failure)
 {
 	struct certonly *certonly = context;
 
-	if (deploy_finish(certonly->deploy))
-		output_step("running the hooks");
-	else
-		on_certonly_idle(certonly);
-}
-
-static void on_hook_failed(void *context, const char *name, const struct failure *failure)
-{
-	struct certonly *certonly = context;
-
-	(void)name;
 	failure_set(&certonly->hook, failure->next_step, "%s", failure->cause);
 }
 
@@ -232,13 +215,13 @@ static void certonly_set_spec(struct certonly *certonly)
 	int error = identifiers_to_list(&spec.identifiers, certonly->names, certonly->name_count);
 
 	if (!error)
-		error = state_set_spec(certonly->state, &spec, &certonly->lineage);
+		error = state_set_spec(certonly->agent.state, &spec, &certonly->lineage);
 	string_list_done(&spec.identifiers);
 	/* The operator runs certonly after acting on the reason for the pause. */
 	if (!error)
-		error = state_pause(certonly->state, certonly->lineage, NULL);
+		error = state_pause(certonly->agent.state, certonly->lineage, NULL);
 	if (error)
-		state_explain(certonly->state, error, &certonly->failure);
+		state_explain(certonly->agent.state, error, &certonly->failure);
 }
 
 /* Forget a certificate that was never issued, so that nothing renews it. */
@@ -247,11 +230,11 @@ static void forget_if_void(struct certonly *certonly)
 	struct state_lineage lineage;
 	int error;
 
-	error = state_lineage_read(certonly->state, certonly->lineage, &lineage);
+	error = state_lineage_read(certonly->agent.state, certonly->lineage, &lineage);
 	if (error)
 		return;
 	if (!lineage.not_after_s && !lineage.in_flight)
-		error = state_lineage_delete(certonly->state, certonly->lineage);
+		error = state_lineage_delete(certonly->agent.state, certonly->lineage);
 	state_lineage_done(&lineage);
 	if (error)
 		output_warning("cannot forget %s, which `sidestep renew` will try again: %s",
@@ -265,8 +248,8 @@ static int certonly_preflight(struct certonly *certonly)
 		.settings = certonly->settings,
 		.server = certonly->settings->server,
 		.account = certonly->arguments->ca.account,
-		.ca_pool = certonly->ca_pool,
-		.loop = certonly->net.loop,
+		.ca_pool = certonly->agent.ca_pool,
+		.loop = certonly->agent.net.loop,
 		.names = certonly->names,
 		.name_count = certonly->name_count,
 		.deadline_ms = PREFLIGHT_DEADLINE_MS,
@@ -280,77 +263,25 @@ static int certonly_preflight(struct certonly *certonly)
 	if (preflight_new(&preflight, &options, &certonly->failure))
 		return -1;
 	output_step("looking up the names");
-	if (!net_run(&certonly->net, &certonly->failure))
+	if (!net_run(&certonly->agent.net, &certonly->failure))
 		preflight_heed(preflight, &certonly->failure);
 	preflight_free(preflight);
 	return failure_is_set(&certonly->failure) ? -1 : 0;
 }
 
+/* What fails is in the failure. */
 static void certonly_order(struct certonly *certonly)
 {
-	struct engine_options options = {
-		.settings = certonly->settings,
-		.state = certonly->state,
-		.table = certonly->table,
-		.shows_progress = true,
-		.finished = on_certonly_finished,
-		.idle = on_certonly_ordered,
-		.context = certonly,
-	};
-	struct deploy_options deploy_options = {
-		.paths = certonly->settings->paths,
-		.state = certonly->state,
-		.failed = on_hook_failed,
-		.idle = on_certonly_idle,
-		.context = certonly,
-	};
-	struct engine *engine;
-
-	if (net_open(&certonly->net, certonly->settings->timeout_s, &certonly->failure))
+	certonly_set_spec(certonly);
+	if (failure_is_set(&certonly->failure))
 		return;
-	if (ca_pool_new(&certonly->ca_pool, certonly->settings, &certonly->net))
-		failure_set_errno(&certonly->failure, ENOMEM, "preparing the order");
-	else
-		certonly_preflight(certonly);
-	if (failure_is_set(&certonly->failure)) {
-		ca_pool_free(certonly->ca_pool);
-		net_close(&certonly->net);
-		return;
-	}
-	options.ca_pool = certonly->ca_pool;
-	options.loop = certonly->net.loop;
-	deploy_options.loop = certonly->net.loop;
-	if (deploy_new(&certonly->deploy, &deploy_options) || engine_new(&engine, &options)) {
-		failure_set_errno(&certonly->failure, ENOMEM, "preparing the order");
-	} else {
+	if (!certonly_preflight(certonly)) {
 		output_step("ordering a certificate for %zu name%s", certonly->name_count,
 			    certonly->name_count == 1 ? "" : "s");
-		if (!engine_take(engine, certonly->lineage, &certonly->failure))
-			net_run(&certonly->net, &certonly->failure);
-		engine_free(engine);
+		if (!engine_take(certonly->agent.engine, certonly->lineage, &certonly->failure))
+			net_run(&certonly->agent.net, &certonly->failure);
 	}
-	deploy_free(certonly->deploy);
-	ca_pool_free(certonly->ca_pool);
-	net_close(&certonly->net);
-}
-
-/* From the checks that need no CA to the stored certificate; fills in the failure on an error. */
-static void certonly_obtain(struct certonly *certonly)
-{
-	const struct paths *paths = certonly->settings->paths;
-
-	if (responder_open(&certonly->table, paths, &certonly->failure))
-		return;
-	if (!state_open(&certonly->state, paths, &certonly->failure)) {
-		if (!rebuild(certonly->state, paths, &certonly->failure))
-			certonly_set_spec(certonly);
-		if (!failure_is_set(&certonly->failure)) {
-			certonly_order(certonly);
-			forget_if_void(certonly);
-		}
-		state_free(certonly->state);
-	}
-	challenge_table_free(certonly->table);
+	forget_if_void(certonly);
 }
 
 /* --- the report ------------------------------------------------------------------------------ */
@@ -364,29 +295,17 @@ static int report_failure(struct certonly *certonly)
 	return EXIT_FAILED;
 }
 
-/* Show the new certificate, and what failed after it was stored. */
-static int report_issued(struct certonly *certonly)
+/* on_certonly_finished() has shown the certificate; the hooks have run since. */
+static int report_success(struct certonly *certonly)
 {
-	const struct settings *settings = certonly->settings;
-	struct stored stored;
 	bool deployed = !failure_is_set(&certonly->hook);
-	int error;
 
-	error = store_read(&stored, settings->paths, certonly->name);
-	if (error) {
-		failure_set_errno(&certonly->failure, -error, "cannot read the new certificate");
-		return report_failure(certonly);
-	}
-	output_line(settings->dry_run ? "The dry run succeeded; this certificate is not kept:"
-				      : "The certificate is in place.");
-	show_text(&stored, time(NULL));
 	if (!deployed)
 		output_failure(NULL, &certonly->hook);
-	output_document(json_pack("{s:b, s:b, s:o, s:O, s:o*}", "ok", deployed, "issued", 1,
-				  "certificate", show_json(&stored), "authorizations",
+	output_document(json_pack("{s:b, s:b, s:O, s:O, s:o*}", "ok", deployed, "issued", 1,
+				  "certificate", certonly->certificate, "authorizations",
 				  certonly->authorizations, "error",
 				  deployed ? NULL : failure_to_json(&certonly->hook)));
-	stored_done(&stored);
 	return deployed ? EXIT_DONE : EXIT_FAILED;
 }
 
@@ -409,16 +328,29 @@ static int certonly_run(struct certonly *certonly)
 	default:
 		return report_failure(certonly);
 	}
-	certonly_obtain(certonly);
+	if (!agent_open(&certonly->agent, &certonly->failure)) {
+		certonly_order(certonly);
+		agent_close(&certonly->agent);
+	}
 	return failure_is_set(&certonly->failure) ? report_failure(certonly)
-						  : report_issued(certonly);
+						  : report_success(certonly);
 }
 
 int verb_certonly(const struct arguments *arguments, const struct settings *settings)
 {
 	struct certonly certonly = {
-		.arguments = arguments, .settings = settings, .authorizations = json_array()};
+		.arguments = arguments,
+		.settings = settings,
+		.authorizations = json_array(),
+		.agent = {.settings = settings,
+			  .is_single = true,
+			  .finished = on_certonly_finished,
+			  .hook_failed = on_certonly_hook_failed,
+			  .idle = on_certonly_idle},
+	};
 	int status;
+
+	certonly.agent.context = &certonly;
 
 	if (arguments->cert_name && !certificate_name_is_valid(arguments->cert_name))
 		failure_set(
@@ -437,6 +369,7 @@ int verb_certonly(const struct arguments *arguments, const struct settings *sett
 	failure_done(&certonly.failure);
 	failure_done(&certonly.hook);
 	json_decref(certonly.authorizations);
+	json_decref(certonly.certificate);
 	free(certonly.names);
 	return status;
 }

@@ -46,6 +46,10 @@ static void on_deploy_failed(void *context, const char *name, const struct failu
 {
 	struct agent *agent = context;
 
+	if (agent->is_single) {
+		agent->hook_failed(agent->context, failure);
+		return;
+	}
 	output_failure(name, failure);
 	agent->failed++;
 	add_hook_error(agent->results, name, failure);
@@ -87,24 +91,20 @@ static void show_next_attempt(const char *name, int64_t next_attempt_s)
 		output_warning("%s: the next attempt is at %s at the earliest", name, when);
 }
 
-static void on_agent_finished(void *context, const struct engine_result *result)
+/* One of many orders has ended. */
+static void report_result(struct agent *agent, const struct engine_result *result)
 {
-	struct agent *agent = context;
 	const char *name = result->lineage->spec.name;
 	bool issued = !failure_is_set(result->failure);
 
 	if (issued) {
 		agent->renewed++;
 		output_line("%s: %s", name, result->lineage->not_after_s ? "renewed" : "issued");
-		if (!agent->settings->dry_run)
-			deploy_certificate(agent->deploy, result->lineage, result->stored);
 	} else {
 		show_failed_authorizations(result->order);
 		output_failure(name, result->failure);
 		show_next_attempt(name, result->next_attempt_s);
 	}
-	if (!issued && !result->is_postponed && !agent->settings->dry_run)
-		deploy_note_failure(agent->deploy, &result->lineage->spec.identifiers);
 	agent->postponed += !issued && result->is_postponed;
 	agent->failed += !issued && !result->is_postponed;
 	if (agent->results)
@@ -116,12 +116,31 @@ static void on_agent_finished(void *context, const struct engine_result *result)
 						issued ? NULL : failure_to_json(result->failure)));
 }
 
+static void on_agent_finished(void *context, const struct engine_result *result)
+{
+	struct agent *agent = context;
+	bool issued = !failure_is_set(result->failure);
+
+	if (agent->is_single)
+		agent->finished(agent->context, result);
+	else
+		report_result(agent, result);
+	if (agent->settings->dry_run)
+		return;
+	if (issued)
+		deploy_certificate(agent->deploy, result->lineage, result->stored);
+	else if (agent->is_single || !result->is_postponed)
+		deploy_note_failure(agent->deploy, &result->lineage->spec.identifiers);
+}
+
 static void on_agent_idle(void *context)
 {
 	struct agent *agent = context;
 
 	if (!deploy_finish(agent->deploy))
 		agent->idle(agent->context);
+	else if (agent->is_single)
+		output_step("running the hooks");
 }
 
 static void on_agent_polled(void *context)
@@ -161,6 +180,7 @@ static int open_engine(struct agent *agent, struct failure *failure)
 			.ca_pool = agent->ca_pool,
 			.state = agent->state,
 			.table = agent->table,
+			.shows_progress = agent->is_single,
 			.finished = on_agent_finished,
 			.idle = on_agent_idle,
 			.context = agent,
@@ -179,7 +199,7 @@ static void agent_reconcile(struct agent *agent)
 {
 	struct failure failure = {0};
 
-	if (agent->settings->dry_run)
+	if (agent->settings->dry_run || agent->is_single)
 		return;
 	if (reconcile(agent->state, agent->settings, &failure)) {
 		output_failure(NULL, &failure);
@@ -201,16 +221,17 @@ int agent_open(struct agent *agent, struct failure *failure)
 {
 	const struct paths *paths = agent->settings->paths;
 
-	if (state_open(&agent->state, paths, failure) ||
-	    (agent->settings->dry_run ? dry_run_copy_specs(agent->state, agent->settings, failure)
-				      : rebuild(agent->state, paths, failure))) {
+	if (responder_open(&agent->table, paths, failure) ||
+	    state_open(&agent->state, paths, failure) ||
+	    (agent->settings->dry_run && !agent->is_single
+		     ? dry_run_copy_specs(agent->state, agent->settings, failure)
+		     : rebuild(agent->state, paths, failure))) {
 		agent_close(agent);
 		return -1;
 	}
 	agent_reconcile(agent);
 	forget_full_buckets(agent);
-	if (responder_open(&agent->table, paths, failure) ||
-	    net_open(&agent->net, agent->settings->timeout_s, failure) ||
+	if (net_open(&agent->net, agent->settings->timeout_s, failure) ||
 	    open_deploy(agent, failure) || open_engine(agent, failure)) {
 		agent_close(agent);
 		return -1;

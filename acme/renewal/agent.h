@@ -6,6 +6,7 @@
 #ifndef ACME_RENEWAL_AGENT_H
 #define ACME_RENEWAL_AGENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,7 @@ struct deploy;
 struct deploy_options;
 struct engine;
 struct engine_options;
+struct engine_result;
 struct failure;
 struct json_t;
 struct state;
@@ -37,12 +39,22 @@ struct agent {
 	uint32_t reload_pause_ms; /* at least, between two reloads of the servers */
 	size_t renewed, failed, postponed;
 	struct json_t *results; /* an array, one of each order; NULL: they are not kept */
+	/*
+	 * One certificate that somebody asks for: the configuration is not read into the state, each
+	 * step is shown, and these two report what the agent otherwise reports itself.
+	 */
+	bool is_single;
+	void (*finished)(void *context, const struct engine_result *result);
+	void (*hook_failed)(void *context, const struct failure *failure);
 	void (*idle)(void *context); /* no order is under way any more, and no hook */
 	void (*polled)(void *context); /* the CAs have answered what was due to be asked */
 	void *context;
 };
 
-/* `agent` holds settings, reload_pause_ms, results, idle, polled and context.  0, or -1 with `failure`: closed. */
+/*
+ * `agent` holds settings, reload_pause_ms, results, is_single with its two functions, idle, polled
+ * and context.  0, or -1 with `failure` filled in: closed.
+ */
 int agent_open(struct agent *agent, struct failure *failure);
 
 /* Orders under way keep the old settings, which may be freed then; others use these. */
