@@ -273,7 +273,7 @@ install: all man
 	install -D -m 644 deploy/systemd/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/sidestep.conf
 	install -D -m 644 deploy/systemd/tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/sidestep.conf
 	install -D -m 644 deploy/polkit/sidestep.rules \
-		$(DESTDIR)$(PREFIX)/share/polkit-1/rules.d/60-sidestep.rules
+		$(DESTDIR)/etc/polkit-1/rules.d/60-sidestep.rules
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	for unit in deploy/systemd/*.service; do \
 		sed 's|@PREFIX@|$(PREFIX)|' $$unit \
