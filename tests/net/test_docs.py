@@ -157,5 +157,7 @@ def test_each_has_a_user_of_its_own(installed):
     assert sorted(users) == ["sidestep", "sidestep-responder"]
     helped = hosts.run(hosts.BUILD / "sidestep-responder", "--help").stdout
     assert "sidestep-responder." in helped
-    rules = (installed / "share/polkit-1/rules.d/60-sidestep.rules").read_text(encoding="utf-8")
+    # Debian 12's polkit looks in /etc and /usr/share only, whatever the prefix is.
+    rules = installed.parents[1] / "etc/polkit-1/rules.d/60-sidestep.rules"
+    rules = rules.read_text(encoding="utf-8")
     assert 'subject.user == "sidestep"' in rules
