@@ -90,11 +90,11 @@ INLINE int consider(struct segment *segment, __u32 client_isn)
 {
 	int reason = STEER_WATCHED;
 
+	if (!segment_is_sound(segment))
+		return -1;
 	/* No validator sends urgent data, or ends what it begins. */
 	if (segment->packet.urg || segment->packet.fin)
 		return STEER_PASSED_OTHER;
-	if (!segment_is_sound(segment))
-		return -1;
 	if (!known_learn(segment, client_isn))
 		return STEER_PASSED_UNDECIDED;
 	if (known_of(segment)->size)

@@ -199,11 +199,12 @@ INLINE int on_established(struct segment *segment, struct bpf_sock *sk,
 	if (!packet->payload_size && !packet->fin && !taken)
 		return PASS;
 	tcp = taken || sk->state != BPF_TCP_ESTABLISHED ? NULL : bpf_skc_to_tcp_sock(sk);
-	if (!tcp || tcp->data_segs_out || tcp->snd_nxt != packet->acknowledgment ||
-	    (bpf_core_field_exists(tcp->is_mptcp) && tcp->is_mptcp)) {
+	if (!tcp || tcp->data_segs_out || (bpf_core_field_exists(tcp->is_mptcp) && tcp->is_mptcp)) {
 		syn_mark_clear(segment);
 		return PASS;
 	}
+	if (tcp->snd_nxt != packet->acknowledgment)
+		return PASS; /* corrupt, or from somebody else: it decides nothing */
 	next = tcp->rcv_nxt;
 	received = (__u32)tcp->bytes_received;
 	flow.client_isn = next - received - 1;

@@ -198,6 +198,33 @@ def test_flood_of_corrupt_challenges(bench, instance):
     assert instance.counters()["steered"] == 4
 
 
+@pytest.mark.row("S3")
+@pytest.mark.parametrize("flags", ("FPA", "UPA"))
+@pytest.mark.parametrize("is_late", (False, True), ids=("at_once", "late"))
+def test_refused_segments_decide_nothing(bench, instance, flags, is_late):
+    """Corrupt, or with a wrong acknowledgment: the challenge that follows is answered."""
+    data = challenge()
+
+    class After(Trial):
+        def send(self):
+            for _ in range(2 if is_late else 1):
+                self.connection.acknowledge()
+                time.sleep(0.06 if is_late else 0)  # else the second is taken for a double
+            corrupt = self.connection.segment(0, data, flags=flags)
+            corrupt[scapy.TCP].chksum = 0xBAD
+            foreign = self.connection.segment(0, data)
+            foreign[scapy.TCP].ack += 1000
+            # The stack answers such a one by a RST, before there is a connection.
+            for frame in (corrupt, foreign) if is_late else (corrupt,):
+                self.connection.transmit(frame)
+            self.connection.send(0, data)
+            self.connection.expect(data)
+
+    trials = [After(f"after {flags}", data, (), True) for _ in range(4)]
+    assert bench.run(trials) == 4
+    assert instance.counters()["late"] == (4 if is_late else 0)
+
+
 @pytest.mark.row("S8")
 @pytest.mark.parametrize("mss", (88, 300, 535, 1219))
 def test_small_mss(bench, mss):
