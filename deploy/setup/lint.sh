@@ -4,8 +4,8 @@
 # The checks that need no build: lint.sh C_FILE...
 #
 # It checks the C files for layout, layers, function length and cppcheck's findings,
-# every tracked file for its licence line and trailing white space, and shell and
-# Python scripts with shellcheck and pyflakes.
+# every tracked file for its licence line, trailing white space and private words
+# (words.txt), and shell and Python scripts with shellcheck and pyflakes.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
@@ -66,6 +66,18 @@ mapfile -t files < <(tracked)
 complain "$(grep -L 'SPDX-License-Identifier: GPL-3.0-or-later' "${files[@]}" |
 	grep -vE '\.(png|svg|json)$' | sed 's/$/: no SPDX line/')"
 complain "$(grep -nIE '[[:blank:]]+$' "${files[@]}" | sed 's/$/: trailing white space/')"
+
+# Private words and phrases: words.txt has each with what to write instead.
+private_words()
+{
+	local expression instead
+	while IFS=$'\t' read -r expression instead; do
+		case $expression in '' | \#*) continue ;; esac
+		git grep -nIwiE "$expression" -- . ':!CHANGELOG.md' ':!LICENSE' ':!tests/MOVED.txt' \
+			':!deploy/setup/words.txt' | sed "s/$/: write '$instead'/"
+	done <deploy/setup/words.txt
+}
+complain "$(private_words)"
 
 # Other folders get the command line as settings.
 complain "$(tracked 'acme/*.[ch]' | grep -vE '^acme/(cmd/|config/|main\.c)' |
