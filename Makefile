@@ -212,7 +212,7 @@ COMPARISON = $(STEERING_BENCH) $(O)/bench/answerable $(O)/bench/floor $(O)/bench
 	$(O)/bench/strangers
 
 $(BENCH_PROGRAMS): %: %.o
-$(O)/bench/classifier: $(O)/bench/subject.o $(O)/bench/wire.o $(O)/tests/hello_vectors.o
+$(O)/bench/classifier: $(O)/bench/subject.o $(O)/bench/frames.o $(O)/tests/hello_vectors.o
 $(O)/bench/classifier: LIBS = $(call pkg_libs,libbpf)
 $(O)/bench/arm $(O)/bench/answerable: $(O)/libcommon.a
 $(O)/bench/arm $(O)/bench/answerable: LIBS = $(COMMON_LIBS)

@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #include "bench/subject.h"
-#include "bench/wire.h"
+#include "bench/frames.h"
 #include "tests/hello_vectors.h"
 
 #define NAMES           100000
@@ -38,7 +38,7 @@
 #define COOKIES_ALWAYS  '2'
 
 struct bench {
-	struct wire wire;
+	struct frames_tap tap;
 	struct hello_vectors vectors;
 	struct subject subject;
 };
@@ -61,41 +61,41 @@ struct steady_rule {
 static const struct steady_rule steady_rules[] = {
 	{
 		.name = "empty",
-		.flags = WIRE_ACK,
+		.flags = FRAMES_ACK,
 		.empty_program = true,
-		.payload_size = WIRE_PAYLOAD_MAX,
+		.payload_size = FRAMES_PAYLOAD_MAX,
 		.outcome = {SUBJECT_PASS, NO_COUNTER},
 	},
 	{
 		.name = "unarmed",
-		.flags = WIRE_ACK,
+		.flags = FRAMES_ACK,
 		.disarmed = true,
-		.payload_size = WIRE_PAYLOAD_MAX,
+		.payload_size = FRAMES_PAYLOAD_MAX,
 		.outcome = {SUBJECT_PASS, NO_COUNTER},
 	},
 	{
 		.name = "other_port",
-		.flags = WIRE_ACK,
+		.flags = FRAMES_ACK,
 		.other_port = true,
-		.payload_size = WIRE_PAYLOAD_MAX,
+		.payload_size = FRAMES_PAYLOAD_MAX,
 		.outcome = {SUBJECT_PASS, NO_COUNTER},
 	},
 	{
 		.name = "established",
-		.flags = WIRE_ACK,
-		.payload_size = WIRE_PAYLOAD_MAX,
+		.flags = FRAMES_ACK,
+		.payload_size = FRAMES_PAYLOAD_MAX,
 		.outcome = {SUBJECT_PASS, NO_COUNTER},
 	},
 	{
 		.name = "established_ipv6",
-		.flags = WIRE_ACK,
+		.flags = FRAMES_ACK,
 		.ipv6 = true,
-		.payload_size = WIRE_PAYLOAD_MAX,
+		.payload_size = FRAMES_PAYLOAD_MAX,
 		.outcome = {SUBJECT_PASS, NO_COUNTER},
 	},
 	{
 		.name = "syn",
-		.flags = WIRE_SYN,
+		.flags = FRAMES_SYN,
 		.outcome = {SUBJECT_PASS, STEER_SYN_MARKED},
 	},
 };
@@ -213,23 +213,22 @@ static int choose_program(const struct bench *bench, bool empty)
 
 static int measure_steady(struct bench *bench, const struct steady_rule *rule, uint32_t *ret_ns)
 {
-	static const uint8_t payload[WIRE_PAYLOAD_MAX];
-	const struct wire_connection connection = {
+	static const uint8_t payload[FRAMES_PAYLOAD_MAX];
+	const struct frames_connection connection = {
 		.ipv6 = rule->ipv6,
 		.port = STEADY_PORT,
-		.to_port = rule->other_port ? WIRE_PORT + 1 : WIRE_PORT,
+		.to_port = rule->other_port ? FRAMES_PORT + 1 : FRAMES_PORT,
 	};
 	uint64_t before[STEER_COUNTERS];
-	struct wire_frame frame;
+	struct frame frame;
 	int action, err;
 
-	wire_make_frame(&bench->wire, &connection, rule->flags, 0, payload, rule->payload_size,
-			&frame);
+	frames_make(&bench->tap, &connection, rule->flags, 0, payload, rule->payload_size, &frame);
 	err = subject_counters(&bench->subject, before);
 	if (!err)
 		err = subject_arm(&bench->subject, !rule->disarmed);
 	if (!err)
-		err = subject_run(choose_program(bench, rule->empty_program), &bench->wire, &frame,
+		err = subject_run(choose_program(bench, rule->empty_program), &bench->tap, &frame,
 				  STEADY_RUNS, ret_ns, &action);
 	if (!err)
 		err = subject_arm(&bench->subject, true);
@@ -256,45 +255,45 @@ static int set_cookies(char mode)
 }
 
 /* Show the classifier a segment of the connection, once. */
-static int show(struct bench *bench, int program_fd, const struct wire_connection *connection,
+static int show(struct bench *bench, int program_fd, const struct frames_connection *connection,
 		unsigned int flags, uint32_t offset, const void *payload, size_t size,
 		uint32_t *ret_ns, int *ret_action)
 {
-	struct wire_frame frame;
+	struct frame frame;
 
-	wire_make_frame(&bench->wire, connection, flags, offset, payload, size, &frame);
-	return subject_run(program_fd, &bench->wire, &frame, 1, ret_ns, ret_action);
+	frames_make(&bench->tap, connection, flags, offset, payload, size, &frame);
+	return subject_run(program_fd, &bench->tap, &frame, 1, ret_ns, ret_action);
 }
 
 /* Let production's server take the connection that stands, and end it on both sides. */
-static int accept_and_close(struct bench *bench, const struct wire_connection *connection)
+static int accept_and_close(struct bench *bench, const struct frames_connection *connection)
 {
 	int fd = accept4(bench->subject.production_fd, NULL, NULL, SOCK_CLOEXEC);
 
 	if (fd < 0)
 		return -errno;
 	close(fd);
-	return wire_reset(&bench->wire, connection, 0);
+	return frames_reset(&bench->tap, connection, 0);
 }
 
 /* Open a connection, and show the classifier what it is to see before the measured segment. */
 static int prepare(struct bench *bench, const struct connection_rule *rule,
-		   struct wire_connection *ret_connection)
+		   struct frames_connection *ret_connection)
 {
 	const struct subject *subject = &bench->subject;
 	uint32_t ns;
 	int action, err;
 
-	err = wire_connect(&bench->wire, ret_connection);
+	err = frames_connect(&bench->tap, ret_connection);
 	if (!err)
-		err = show(bench, subject->classifier_fd, ret_connection, WIRE_SYN, 0, NULL, 0, &ns,
-			   &action);
-	if (!err && rule->accepted)
-		err = wire_acknowledge(&bench->wire, ret_connection);
-	if (!err && rule->rest)
-		err = show(bench, subject->classifier_fd, ret_connection, WIRE_ACK, 0,
-			   hello_vectors_find(&bench->vectors, rule->hello)->data, WIRE_PAYLOAD_MAX,
+		err = show(bench, subject->classifier_fd, ret_connection, FRAMES_SYN, 0, NULL, 0,
 			   &ns, &action);
+	if (!err && rule->accepted)
+		err = frames_acknowledge(&bench->tap, ret_connection);
+	if (!err && rule->rest)
+		err = show(bench, subject->classifier_fd, ret_connection, FRAMES_ACK, 0,
+			   hello_vectors_find(&bench->vectors, rule->hello)->data,
+			   FRAMES_PAYLOAD_MAX, &ns, &action);
 	return err;
 }
 
@@ -303,16 +302,16 @@ static int measure_connection(struct bench *bench, const struct connection_rule 
 {
 	const struct hello_vector *hello =
 		rule->hello ? hello_vectors_find(&bench->vectors, rule->hello) : NULL;
-	size_t offset = rule->rest ? WIRE_PAYLOAD_MAX : 0;
+	size_t offset = rule->rest ? FRAMES_PAYLOAD_MAX : 0;
 	size_t size = hello ? hello->size - offset : 0;
-	struct wire_connection connection;
+	struct frames_connection connection;
 	int action, err;
 
 	err = prepare(bench, rule, &connection);
 	if (!err)
-		err = show(bench, choose_program(bench, rule->empty_program), &connection, WIRE_ACK,
-			   (uint32_t)offset, hello ? hello->data + offset : NULL,
-			   size < WIRE_PAYLOAD_MAX ? size : WIRE_PAYLOAD_MAX, ret_ns, &action);
+		err = show(bench, choose_program(bench, rule->empty_program), &connection,
+			   FRAMES_ACK, (uint32_t)offset, hello ? hello->data + offset : NULL,
+			   size < FRAMES_PAYLOAD_MAX ? size : FRAMES_PAYLOAD_MAX, ret_ns, &action);
 	if (!err)
 		err = check_action(rule->name, action,
 				   rule->outcome[bench->subject.takeover].action);
@@ -320,7 +319,7 @@ static int measure_connection(struct bench *bench, const struct connection_rule 
 		return err;
 	subject_drain(&bench->subject);
 	return rule->accepted ? accept_and_close(bench, &connection)
-			      : wire_reset(&bench->wire, &connection, 0);
+			      : frames_reset(&bench->tap, &connection, 0);
 }
 
 static int compare_ns(const void *a, const void *b)
@@ -412,7 +411,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: classifier ROUNDS (1 to %d)\n", ROUNDS_MAX);
 		return 2;
 	}
-	err = unshare(CLONE_NEWNET) ? -errno : wire_open(&bench.wire);
+	err = unshare(CLONE_NEWNET) ? -errno : frames_open(&bench.tap);
 	if (err) {
 		fprintf(stderr, "classifier: cannot make a network of its own: %s; run as root\n",
 			strerror(-err));
@@ -422,7 +421,7 @@ int main(int argc, char **argv)
 	for (int takeover = 0; !err && takeover < SUBJECT_TAKEOVERS; takeover++)
 		err = measure_takeover(&bench, takeover, (unsigned int)rounds);
 	hello_vectors_free(&bench.vectors);
-	close(bench.wire.fd);
+	close(bench.tap.fd);
 	if (err)
 		fprintf(stderr, "classifier: %s\n", strerror(-err));
 	return err ? 1 : 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "bench/wire.h"
+#include "bench/frames.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define NAME            "wire"
+#define NAME            "frames"
 #define FAR_ADDRESS     0xc0000201u /* 192.0.2.1 */
 #define NETMASK         0xffffff00u
 #define FIRST_PORT      1024
@@ -50,52 +50,52 @@ static int set_address(int control, struct ifreq *request, unsigned long which, 
 }
 
 /* Address it, learn what it is called by the kernel, and switch it on. */
-static int configure(struct wire *wire)
+static int configure(struct frames_tap *tap)
 {
 	struct ifreq request = {.ifr_name = NAME};
 	int control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), err;
 
 	if (control < 0)
 		return -errno;
-	err = set_address(control, &request, SIOCSIFADDR, WIRE_ADDRESS);
+	err = set_address(control, &request, SIOCSIFADDR, FRAMES_ADDRESS);
 	if (!err)
 		err = set_address(control, &request, SIOCSIFNETMASK, NETMASK);
 	if (!err && ioctl(control, SIOCGIFHWADDR, &request))
 		err = -errno;
-	memcpy(wire->address, request.ifr_hwaddr.sa_data, sizeof(wire->address));
+	memcpy(tap->address, request.ifr_hwaddr.sa_data, sizeof(tap->address));
 	request.ifr_flags = IFF_UP | IFF_NOARP;
 	if (!err && ioctl(control, SIOCSIFFLAGS, &request))
 		err = -errno;
 	close(control);
-	wire->ifindex = if_nametoindex(NAME);
+	tap->ifindex = if_nametoindex(NAME);
 	return err;
 }
 
-int wire_open(struct wire *ret_wire)
+int frames_open(struct frames_tap *ret_tap)
 {
 	struct ifreq request = {.ifr_name = NAME, .ifr_flags = IFF_TAP | IFF_NO_PI};
-	struct wire wire = {.next_port = FIRST_PORT};
+	struct frames_tap tap = {.next_port = FIRST_PORT};
 	int err;
 
 	/* Absent where the kernel has no IPv6. */
 	err = write_file("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
 	if (err && err != -ENOENT)
 		return err;
-	wire.fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	if (wire.fd < 0)
+	tap.fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (tap.fd < 0)
 		return -errno;
-	err = ioctl(wire.fd, TUNSETIFF, &request) ? -errno : configure(&wire);
+	err = ioctl(tap.fd, TUNSETIFF, &request) ? -errno : configure(&tap);
 	if (err) {
-		close(wire.fd);
+		close(tap.fd);
 		return err;
 	}
-	*ret_wire = wire;
+	*ret_tap = tap;
 	return 0;
 }
 
 /* --- frames ---------------------------------------------------------------------- */
 
-static void append(struct wire_frame *frame, const void *bytes, size_t size)
+static void append(struct frame *frame, const void *bytes, size_t size)
 {
 	assert(frame->size + size <= sizeof(frame->bytes));
 	memcpy(frame->bytes + frame->size, bytes, size);
@@ -117,7 +117,7 @@ static uint16_t checksum(uint32_t sum)
 }
 
 /* RFC 791 section 3.1.  Returns the sum of the addresses, for the pseudo header. */
-static uint32_t append_ipv4(struct wire_frame *frame, size_t tcp_size)
+static uint32_t append_ipv4(struct frame *frame, size_t tcp_size)
 {
 	struct iphdr ip = {
 		.version = 4,
@@ -126,7 +126,7 @@ static uint32_t append_ipv4(struct wire_frame *frame, size_t tcp_size)
 		.ttl = 64,
 		.protocol = IPPROTO_TCP,
 		.saddr = htonl(FAR_ADDRESS),
-		.daddr = htonl(WIRE_ADDRESS),
+		.daddr = htonl(FRAMES_ADDRESS),
 	};
 
 	ip.check = checksum(add_sum(0, (const uint8_t *)&ip, sizeof(ip)));
@@ -135,7 +135,7 @@ static uint32_t append_ipv4(struct wire_frame *frame, size_t tcp_size)
 }
 
 /* RFC 8200 section 3, with the addresses 2001:db8::1 and 2001:db8::2. */
-static uint32_t append_ipv6(struct wire_frame *frame, size_t tcp_size)
+static uint32_t append_ipv6(struct frame *frame, size_t tcp_size)
 {
 	struct ipv6hdr ip = {
 		.version = 6,
@@ -151,7 +151,7 @@ static uint32_t append_ipv6(struct wire_frame *frame, size_t tcp_size)
 }
 
 /* RFC 9293 section 3.2, RFC 7323, RFC 2018.  Returns the size, in whole words. */
-static size_t make_options(const struct wire_connection *connection, bool syn,
+static size_t make_options(const struct frames_connection *connection, bool syn,
 			   uint8_t ret_options[TCP_OPTIONS_MAX])
 {
 	const uint8_t of_syn[] = {2, 4, 0x05, 0xb4, /* maximum segment size 1460 */
@@ -174,33 +174,33 @@ static size_t make_options(const struct wire_connection *connection, bool syn,
 	return size;
 }
 
-void wire_make_frame(const struct wire *wire, const struct wire_connection *connection,
-		     unsigned int flags, uint32_t offset, const void *payload, size_t size,
-		     struct wire_frame *ret_frame)
+void frames_make(const struct frames_tap *tap, const struct frames_connection *connection,
+		 unsigned int flags, uint32_t offset, const void *payload, size_t size,
+		 struct frame *ret_frame)
 {
 	const uint8_t far_address[ETH_ALEN] = {2, 0, 0, 0, 0, 1};
 	uint16_t type = htons(connection->ipv6 ? ETH_P_IPV6 : ETH_P_IP);
-	bool syn = flags & WIRE_SYN;
+	bool syn = flags & FRAMES_SYN;
 	uint8_t options[TCP_OPTIONS_MAX];
 	size_t options_size = make_options(connection, syn, options), tcp_size, tcp_at;
 	struct tcphdr tcp = {
 		.source = htons(connection->port),
-		.dest = htons(connection->to_port ? connection->to_port : WIRE_PORT),
+		.dest = htons(connection->to_port ? connection->to_port : FRAMES_PORT),
 		.seq = htonl(connection->client_isn + (syn ? 0 : 1 + offset)),
-		.ack_seq = flags & WIRE_ACK ? htonl(connection->server_isn + 1) : 0,
+		.ack_seq = flags & FRAMES_ACK ? htonl(connection->server_isn + 1) : 0,
 		.doff = (uint8_t)((sizeof(tcp) + options_size) / 4) & 15,
 		.window = htons(0xfaf0),
-		.fin = !!(flags & WIRE_FIN),
+		.fin = !!(flags & FRAMES_FIN),
 		.syn = syn,
-		.rst = !!(flags & WIRE_RST),
-		.ack = !!(flags & WIRE_ACK),
+		.rst = !!(flags & FRAMES_RST),
+		.ack = !!(flags & FRAMES_ACK),
 	};
 	uint32_t sum;
 
-	assert(size <= WIRE_PAYLOAD_MAX);
+	assert(size <= FRAMES_PAYLOAD_MAX);
 	tcp_size = sizeof(tcp) + options_size + size;
 	ret_frame->size = 0;
-	append(ret_frame, wire->address, ETH_ALEN);
+	append(ret_frame, tap->address, ETH_ALEN);
 	append(ret_frame, far_address, ETH_ALEN);
 	append(ret_frame, &type, sizeof(type));
 	sum = connection->ipv6 ? append_ipv6(ret_frame, tcp_size)
@@ -217,13 +217,13 @@ void wire_make_frame(const struct wire *wire, const struct wire_connection *conn
 
 /* --- connections ----------------------------------------------------------------- */
 
-int wire_send(const struct wire *wire, const struct wire_frame *frame)
+int frames_send(const struct frames_tap *tap, const struct frame *frame)
 {
-	return write(wire->fd, frame->bytes, frame->size) < 0 ? -errno : 0;
+	return write(tap->fd, frame->bytes, frame->size) < 0 ? -errno : 0;
 }
 
 /* Is the frame the SYN-ACK of this connection?  Then learn from it. */
-static bool learn(struct wire_connection *connection, const struct wire_frame *frame)
+static bool learn(struct frames_connection *connection, const struct frame *frame)
 {
 	const size_t tcp_at = ETH_HLEN + sizeof(struct iphdr), size = sizeof(struct tcphdr);
 	struct tcphdr tcp;
@@ -251,16 +251,16 @@ static bool learn(struct wire_connection *connection, const struct wire_frame *f
 	return true;
 }
 
-static int await_syn_ack(const struct wire *wire, struct wire_connection *connection)
+static int await_syn_ack(const struct frames_tap *tap, struct frames_connection *connection)
 {
-	struct pollfd readable = {.fd = wire->fd, .events = POLLIN};
-	struct wire_frame frame;
+	struct pollfd readable = {.fd = tap->fd, .events = POLLIN};
+	struct frame frame;
 	ssize_t size;
 
 	for (int i = 0; i < FRAMES_SKIPPED; i++) {
 		if (poll(&readable, 1, ANSWER_LIMIT_MS) <= 0)
 			return -ETIMEDOUT;
-		size = read(wire->fd, frame.bytes, sizeof(frame.bytes));
+		size = read(tap->fd, frame.bytes, sizeof(frame.bytes));
 		if (size < 0)
 			return -errno;
 		frame.size = (size_t)size;
@@ -270,38 +270,38 @@ static int await_syn_ack(const struct wire *wire, struct wire_connection *connec
 	return -ETIMEDOUT;
 }
 
-int wire_connect(struct wire *wire, struct wire_connection *ret_connection)
+int frames_connect(struct frames_tap *tap, struct frames_connection *ret_connection)
 {
-	struct wire_connection connection = {
-		.port = wire->next_port,
-		.client_isn = CLIENT_ISN + wire->next_port,
+	struct frames_connection connection = {
+		.port = tap->next_port,
+		.client_isn = CLIENT_ISN + tap->next_port,
 	};
-	struct wire_frame syn;
+	struct frame syn;
 	int err;
 
-	wire->next_port =
-		wire->next_port == UINT16_MAX ? FIRST_PORT : (uint16_t)(wire->next_port + 1);
-	wire_make_frame(wire, &connection, WIRE_SYN, 0, NULL, 0, &syn);
-	err = wire_send(wire, &syn);
+	tap->next_port = tap->next_port == UINT16_MAX ? FIRST_PORT : (uint16_t)(tap->next_port + 1);
+	frames_make(tap, &connection, FRAMES_SYN, 0, NULL, 0, &syn);
+	err = frames_send(tap, &syn);
 	if (!err)
-		err = await_syn_ack(wire, &connection);
+		err = await_syn_ack(tap, &connection);
 	if (!err)
 		*ret_connection = connection;
 	return err;
 }
 
-int wire_acknowledge(const struct wire *wire, const struct wire_connection *connection)
+int frames_acknowledge(const struct frames_tap *tap, const struct frames_connection *connection)
 {
-	struct wire_frame frame;
+	struct frame frame;
 
-	wire_make_frame(wire, connection, WIRE_ACK, 0, NULL, 0, &frame);
-	return wire_send(wire, &frame);
+	frames_make(tap, connection, FRAMES_ACK, 0, NULL, 0, &frame);
+	return frames_send(tap, &frame);
 }
 
-int wire_reset(const struct wire *wire, const struct wire_connection *connection, uint32_t offset)
+int frames_reset(const struct frames_tap *tap, const struct frames_connection *connection,
+		 uint32_t offset)
 {
-	struct wire_frame frame;
+	struct frame frame;
 
-	wire_make_frame(wire, connection, WIRE_RST | WIRE_ACK, offset, NULL, 0, &frame);
-	return wire_send(wire, &frame);
+	frames_make(tap, connection, FRAMES_RST | FRAMES_ACK, offset, NULL, 0, &frame);
+	return frames_send(tap, &frame);
 }

@@ -11,7 +11,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "bench/wire.h"
+#include "bench/frames.h"
 #include "bpf/name_hash.h"
 #include "bpf/steer.skel.h"
 #include "bpf/steer_repair.skel.h"
@@ -118,7 +118,7 @@ static int listen_on(uint16_t port, int *ret_fd)
 	const struct sockaddr_in address = {
 		.sin_family = AF_INET,
 		.sin_port = htons(port),
-		.sin_addr.s_addr = htonl(WIRE_ADDRESS),
+		.sin_addr.s_addr = htonl(FRAMES_ADDRESS),
 	};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), err;
 
@@ -139,7 +139,7 @@ static int configure(const struct subject *subject)
 	const struct steer_control control = {
 		.hash_key = HASH_KEY,
 		.responder_port = {RESPONDER_PORT, RESPONDER_PORT},
-		.watched_port = {WIRE_PORT, WIRE_PORT, WIRE_PORT, WIRE_PORT},
+		.watched_port = {FRAMES_PORT, FRAMES_PORT, FRAMES_PORT, FRAMES_PORT},
 	};
 	const __u64 listener = (__u64)subject->responder_fd, alive_until_ns = UINT64_MAX;
 	const __u32 zero = 0, family = STEER_V4;
@@ -171,7 +171,7 @@ int subject_open(enum subject_takeover takeover, const char *server_name, unsign
 
 	err = load(&subject);
 	if (!err)
-		err = listen_on(WIRE_PORT, &subject.production_fd);
+		err = listen_on(FRAMES_PORT, &subject.production_fd);
 	if (!err)
 		err = listen_on(RESPONDER_PORT, &subject.responder_fd);
 	if (!err)
@@ -215,10 +215,10 @@ int subject_forget(const struct subject *subject)
 	return err;
 }
 
-int subject_run(int program_fd, const struct wire *wire, const struct wire_frame *frame,
+int subject_run(int program_fd, const struct frames_tap *tap, const struct frame *frame,
 		uint32_t repeat, uint32_t *ret_ns, int *ret_action)
 {
-	struct __sk_buff context = {.ifindex = wire->ifindex};
+	struct __sk_buff context = {.ifindex = tap->ifindex};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame->bytes,
 		    .data_size_in = (__u32)frame->size, .ctx_in = &context,
 		    .ctx_size_in = sizeof(context), .repeat = (int)repeat);

@@ -15,8 +15,8 @@
 struct bpf_object;
 struct bpf_prog_info;
 struct ring_buffer;
-struct wire;
-struct wire_frame;
+struct frames_tap;
+struct frame;
 
 #define SUBJECT_PASS     (-1) /* TCX_NEXT */
 #define SUBJECT_DROP     2 /* TC_ACT_SHOT */
@@ -35,7 +35,7 @@ struct subject {
 
 /*
  * Load the programs of `takeover`, with `names` armed names beside `server_name`, and open the
- * listeners of a production server and a responder on the wire, which must be open.
+ * listeners of a production server and a responder on the tap, which must be open.
  * 0 or -errno; the libraries print what they have to say.
  */
 int subject_open(enum subject_takeover takeover, const char *server_name, unsigned int names,
@@ -50,10 +50,10 @@ int subject_forget(const struct subject *subject);
 
 /*
  * Run the classifier, or the empty program, `repeat` times over the frame as it would arrive
- * on the wire.  *ret_ns is the mean of a run's time, *ret_action what the last returned.  0 or
+ * on the tap.  *ret_ns is the mean of a run's time, *ret_action what the last returned.  0 or
  * -errno.
  */
-int subject_run(int program_fd, const struct wire *wire, const struct wire_frame *frame,
+int subject_run(int program_fd, const struct frames_tap *tap, const struct frame *frame,
 		uint32_t repeat, uint32_t *ret_ns, int *ret_action);
 
 /* Take what the programs left for user space (repair takeover). */
