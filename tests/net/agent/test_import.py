@@ -30,7 +30,7 @@ def error_of(said, name):
     return entry["error"]
 
 
-def wishes(instance):
+def specs(instance):
     """What the agent knows is wanted, by name."""
     with contextlib.closing(sqlite3.connect(instance.state / "state.db")) as memory:
         memory.row_factory = sqlite3.Row
@@ -69,9 +69,9 @@ def test_certbot(instance, certbot, make_key):
     assert listed["names"] == [NAME, OTHER, "192.0.2.7"]
     (planned,) = instance.succeed("plan")["plan"]
     assert planned["name"] == NAME and planned["ca"] == client_trees.LETS_ENCRYPT
-    wish = wishes(instance)[NAME]
-    assert wish["source"] == "import" and not wish["reuse_key"]
-    assert wish["key_type"] == make_key.__name__
+    spec = specs(instance)[NAME]
+    assert spec["source"] == "import" and not spec["reuse_key"]
+    assert spec["key_type"] == make_key.__name__
     # Certbot's account keys are not for us.
     assert said["accounts"] == [{"server": client_trees.LETS_ENCRYPT, "result": "none"}]
 
@@ -99,7 +99,7 @@ def test_completed(instance, certbot):
     assert output.returncode == 0
     assert results(said) == {NAME: "imported", OTHER: "present"}
     assert instance.files() == files
-    assert set(wishes(instance)) == {NAME, OTHER}
+    assert set(specs(instance)) == {NAME, OTHER}
 
 
 def test_hooks(instance, certbot):
@@ -121,7 +121,7 @@ def test_hooks(instance, certbot):
     told = {entry["name"]: entry.get("hook") for entry in said["certificates"]}
     assert told["b.example.org"] == "/usr/local/bin/deploy.sh, with a comma"
     assert told["d.example.org"] is None
-    known = wishes(instance)
+    known = specs(instance)
     assert known["a.example.org"]["deploy_hook"] == "systemctl reload nginx"
     assert known["c.example.org"]["deploy_hook"] is None
     assert all(row["reuse_key"] for row in known.values())
@@ -137,16 +137,16 @@ def test_profile_and_chain(instance, certbot):
         preferred_chain="ISRG Root X2",
     )
     assert bring(instance, certbot)[0].returncode == 0
-    wish = wishes(instance)[NAME]
-    assert (wish["required_profile"], wish["preferred_profile"]) == ("shortlived", None)
-    assert wish["preferred_chain"] == "ISRG Root X2"
+    spec = specs(instance)[NAME]
+    assert (spec["required_profile"], spec["preferred_profile"]) == ("shortlived", None)
+    assert spec["preferred_chain"] == "ISRG Root X2"
 
 
 def test_own_hook(instance, certbot):
     certbot.add(NAME, client_trees.Issued(NAME), renew_hook="systemctl reload nginx")
     output, said = bring(instance, certbot, "--deploy-hook", "/usr/local/bin/ours")
     assert output.returncode == 0 and not said["certificates"][0]["hook_taken"]
-    assert wishes(instance)[NAME]["deploy_hook"] == "/usr/local/bin/ours"
+    assert specs(instance)[NAME]["deploy_hook"] == "/usr/local/bin/ours"
 
 
 def test_left_out(instance, certbot):
@@ -184,12 +184,12 @@ def test_left_out(instance, certbot):
     good = {"good.example.org": "imported", "expired.example.org": "imported"}
     assert results(said) == {**{name: "failed" for name in expected}, **good}
     assert "expired.example.org has expired" in output.stderr
-    assert set(wishes(instance)) == set(good)
+    assert set(specs(instance)) == set(good)
     assert sorted(path.name for path in (instance.state / "live").iterdir()) == sorted(good)
 
     output, said = bring(instance, certbot, "--server", "https://ca.example/directory")
     assert results(said)["nowhere.example.org"] == "imported"
-    known = wishes(instance)
+    known = specs(instance)
     assert known["nowhere.example.org"]["cas"] == "https://ca.example/directory"
     assert known["good.example.org"]["cas"] == client_trees.LETS_ENCRYPT
 
@@ -266,7 +266,7 @@ def test_others(lab, instance, make_tree):
         check_copy(instance, name, one)
     listed = instance.succeed("certificates")["certificates"]
     assert {entry["server"] for entry in listed} == {client_trees.LETS_ENCRYPT}
-    types = {name: row["key_type"] for name, row in wishes(instance).items()}
+    types = {name: row["key_type"] for name, row in specs(instance).items()}
     assert types == {NAME: "rsa2048", "mail.example.org": "p256"}
     assert said["accounts"] == [{"server": client_trees.LETS_ENCRYPT, "result": "imported"}]
     (key,) = (instance.state / "accounts").rglob("key.pem")
@@ -405,7 +405,7 @@ def test_acmesh_settings(lab, instance):
     assert hooks[NAME] == ("systemctl reload nginx", True)
     assert hooks[OTHER] == ("cat /a >/b && echo 'done'", False)
     assert hooks[f"{OTHER}_ecc"] == ("/usr/local/bin/hook", False)
-    assert wishes(instance)[NAME]["deploy_hook"] == "systemctl reload nginx"
+    assert specs(instance)[NAME]["deploy_hook"] == "systemctl reload nginx"
     assert said["accounts"] == [{"server": client_trees.LETS_ENCRYPT, "result": "imported"}]
 
 

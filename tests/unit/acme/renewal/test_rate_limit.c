@@ -210,14 +210,14 @@ static void test_orders_and_pauses(void **context)
 
 static int64_t want(struct limits_test *test, const char *name, const char *tenant)
 {
-	const struct certificate_spec wish = {.name = name,
+	const struct certificate_spec spec = {.name = name,
 					      .identifiers = STRING_LIST(name),
 					      .cas = STRING_LIST(CA),
 					      .tenant = tenant,
 					      .source = "config"};
 	int64_t id;
 
-	assert_int_equal(state_set_spec(test->state, &wish, &id), 0);
+	assert_int_equal(state_set_spec(test->state, &spec, &id), 0);
 	return id;
 }
 
@@ -268,7 +268,7 @@ static void test_due(void **context)
 /* With another CA nothing waits: it is found there the next time. */
 static void test_moves_on(void **context)
 {
-	struct certificate_spec wish = {.name = "both.example",
+	struct certificate_spec spec = {.name = "both.example",
 					.identifiers = STRING_LIST("both.example"),
 					.cas = STRING_LIST(CA, "https://b.example/d"),
 					.source = "config"};
@@ -278,7 +278,7 @@ static void test_moves_on(void **context)
 	struct scheduler_list list;
 	bool is_limited;
 
-	assert_int_equal(state_set_spec(test->state, &wish, &id), 0);
+	assert_int_equal(state_set_spec(test->state, &spec, &id), 0);
 	take(test, "x.example", now_s);
 	take(test, "y.example", now_s);
 	take(test, "z.example", now_s);

@@ -58,14 +58,14 @@ static struct state *again(void **test)
 
 static int64_t wish_for(struct state *state, const char *name, const char *tenant)
 {
-	struct certificate_spec wish = {.name = name,
+	struct certificate_spec spec = {.name = name,
 					.identifiers = STRING_LIST(name),
 					.cas = STRING_LIST(CA),
 					.tenant = tenant,
 					.source = "cli"};
 	int64_t id;
 
-	assert_int_equal(state_set_spec(state, &wish, &id), 0);
+	assert_int_equal(state_set_spec(state, &spec, &id), 0);
 	return id;
 }
 
@@ -145,7 +145,7 @@ static void test_only_its_owner_reads_it(void **test)
 
 static void test_a_wish_is_kept_whole(void **test)
 {
-	const struct certificate_spec wish = {
+	const struct certificate_spec spec = {
 		.name = "shop",
 		.identifiers = STRING_LIST("a.example", "192.0.2.1"),
 		.cas = STRING_LIST("first", "second"),
@@ -163,20 +163,20 @@ static void test_a_wish_is_kept_whole(void **test)
 	struct state_lineage lineage;
 	int64_t id;
 
-	assert_int_equal(state_set_spec(*test, &wish, &id), 0);
+	assert_int_equal(state_set_spec(*test, &spec, &id), 0);
 	assert_int_equal(state_lineage_find(again(test), "shop", &lineage), 0);
 	assert_int_equal(lineage.id, id);
-	assert_true(string_list_equal(&lineage.spec.identifiers, &wish.identifiers));
-	assert_true(string_list_equal(&lineage.spec.cas, &wish.cas));
-	assert_string_equal(lineage.spec.account, wish.account);
-	assert_string_equal(lineage.spec.settings.key_type, wish.settings.key_type);
+	assert_true(string_list_equal(&lineage.spec.identifiers, &spec.identifiers));
+	assert_true(string_list_equal(&lineage.spec.cas, &spec.cas));
+	assert_string_equal(lineage.spec.account, spec.account);
+	assert_string_equal(lineage.spec.settings.key_type, spec.settings.key_type);
 	assert_string_equal(lineage.spec.settings.preferred_profile,
-			    wish.settings.preferred_profile);
-	assert_string_equal(lineage.spec.settings.required_profile, wish.settings.required_profile);
-	assert_string_equal(lineage.spec.settings.preferred_chain, wish.settings.preferred_chain);
-	assert_string_equal(lineage.spec.tenant, wish.tenant);
-	assert_string_equal(lineage.spec.settings.deploy_hook, wish.settings.deploy_hook);
-	assert_string_equal(lineage.spec.source, wish.source);
+			    spec.settings.preferred_profile);
+	assert_string_equal(lineage.spec.settings.required_profile, spec.settings.required_profile);
+	assert_string_equal(lineage.spec.settings.preferred_chain, spec.settings.preferred_chain);
+	assert_string_equal(lineage.spec.tenant, spec.tenant);
+	assert_string_equal(lineage.spec.settings.deploy_hook, spec.settings.deploy_hook);
+	assert_string_equal(lineage.spec.source, spec.source);
 	assert_true(lineage.spec.settings.reuse_key);
 	assert_true(lineage.spec.settings.bundle);
 	assert_string_equal(lineage.ca, "first");
@@ -225,7 +225,7 @@ static void test_new_settings_get_columns(void **test)
 
 static void test_a_changed_wish(void **test)
 {
-	struct certificate_spec wish = {.name = "a",
+	struct certificate_spec spec = {.name = "a",
 					.identifiers = STRING_LIST("a.example"),
 					.cas = STRING_LIST("one", "two"),
 					.source = "config"};
@@ -233,13 +233,13 @@ static void test_a_changed_wish(void **test)
 	struct state_lineage lineage;
 	int64_t id, same;
 
-	assert_int_equal(state_set_spec(*test, &wish, &id), 0);
+	assert_int_equal(state_set_spec(*test, &spec, &id), 0);
 	assert_int_equal(state_set_renewal(*test, id, NOW, STATE_NORMAL), 0);
 	assert_int_equal(state_order_failed(*test, id, &failure, NOW), 0);
 
 	/* What concerns neither names nor CAs leaves the failures alone. */
-	wish.settings.deploy_hook = "reload";
-	assert_int_equal(state_set_spec(*test, &wish, &same), 0);
+	spec.settings.deploy_hook = "reload";
+	assert_int_equal(state_set_spec(*test, &spec, &same), 0);
 	assert_int_equal(same, id);
 	lineage = lineage_of(*test, id);
 	assert_string_equal(lineage.spec.settings.deploy_hook, "reload");
@@ -248,16 +248,16 @@ static void test_a_changed_wish(void **test)
 	assert_int_equal(lineage.issue_at_s, NOW + 60);
 	state_lineage_done(&lineage);
 
-	wish.cas = STRING_LIST("three");
-	assert_int_equal(state_set_spec(*test, &wish, NULL), 0);
+	spec.cas = STRING_LIST("three");
+	assert_int_equal(state_set_spec(*test, &spec, NULL), 0);
 	lineage = lineage_of(*test, id);
 	assert_string_equal(lineage.ca, "three");
 	assert_int_equal(lineage.failures, 0);
 	assert_int_equal(lineage.issue_at_s, NOW);
 	state_lineage_done(&lineage);
 
-	wish.identifiers = STRING_LIST("a.example", "b.example");
-	assert_int_equal(state_set_spec(*test, &wish, NULL), 0);
+	spec.identifiers = STRING_LIST("a.example", "b.example");
+	assert_int_equal(state_set_spec(*test, &spec, NULL), 0);
 	lineage = lineage_of(*test, id);
 	assert_int_equal(lineage.issue_at_s, 1);
 	state_lineage_done(&lineage);
@@ -265,7 +265,7 @@ static void test_a_changed_wish(void **test)
 
 static void test_what_a_source_no_longer_names_is_retired(void **test)
 {
-	struct certificate_spec wish = {.cas = STRING_LIST(CA), .source = "domains"};
+	struct certificate_spec spec = {.cas = STRING_LIST(CA), .source = "domains"};
 	const char *const names[] = {"a.example", "b.example", "c.example"};
 	struct state_lineage lineage;
 	int64_t retired;
@@ -273,24 +273,24 @@ static void test_what_a_source_no_longer_names_is_retired(void **test)
 
 	wish_for(*test, "cli.example", NULL);
 	for (i = 0; i < 3; i++) {
-		wish.name = names[i];
-		wish.identifiers = STRING_LIST(names[i]);
-		assert_int_equal(state_set_spec(*test, &wish, NULL), 0);
+		spec.name = names[i];
+		spec.identifiers = STRING_LIST(names[i]);
+		assert_int_equal(state_set_spec(*test, &spec, NULL), 0);
 	}
 	assert_int_equal(state_begin(*test), 0);
 	assert_int_equal(state_source_begin(*test, "domains"), 0);
-	wish.name = "b.example";
-	wish.identifiers = STRING_LIST("b.example");
-	assert_int_equal(state_set_spec(*test, &wish, NULL), 0);
+	spec.name = "b.example";
+	spec.identifiers = STRING_LIST("b.example");
+	assert_int_equal(state_set_spec(*test, &spec, NULL), 0);
 	assert_int_equal(state_source_end(*test, &retired), 0);
 	assert_int_equal(state_commit(*test), 0);
 	assert_int_equal(retired, 2);
 	assert_string_equal(due(*test, NOW, 64), "cli.example b.example");
 
 	/* Named again it is back. */
-	wish.name = "c.example";
-	wish.identifiers = STRING_LIST("c.example");
-	assert_int_equal(state_set_spec(*test, &wish, NULL), 0);
+	spec.name = "c.example";
+	spec.identifiers = STRING_LIST("c.example");
+	assert_int_equal(state_set_spec(*test, &spec, NULL), 0);
 	assert_string_equal(due(*test, NOW, 64), "cli.example b.example c.example");
 	assert_int_equal(state_lineage_find(*test, "a.example", &lineage), 0);
 	assert_true(lineage.retired);
@@ -351,15 +351,15 @@ static int count_ca(void *context, const char *ca)
 
 static void test_the_cas_in_use(void **test)
 {
-	struct certificate_spec wish = {.identifiers = STRING_LIST("x.example"),
+	struct certificate_spec spec = {.identifiers = STRING_LIST("x.example"),
 					.source = "config"};
 	int count = 0;
 
 	wish_for(*test, "a.example", NULL);
 	wish_for(*test, "b.example", NULL);
-	wish.name = "c";
-	wish.cas = STRING_LIST("other");
-	assert_int_equal(state_set_spec(*test, &wish, NULL), 0);
+	spec.name = "c";
+	spec.cas = STRING_LIST("other");
+	assert_int_equal(state_set_spec(*test, &spec, NULL), 0);
 	assert_int_equal(state_cas(*test, count_ca, &count), 0);
 	assert_int_equal(count, 2);
 }
