@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The feed from the agent to the responder: a table in shared memory (a file on tmpfs) whose slots
+ * The responder's table, which the agent fills: shared memory (a file on tmpfs) whose slots
  * hold challenge certificates, and the pinned BPF maps that index it ("challenges") and wake the
  * classifier ("armed"). No other code knows the table's layout.
  *

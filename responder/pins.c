@@ -22,7 +22,7 @@
 
 /* How long a map lasts. */
 enum purpose {
-	FEED, /* the agent's: as long as the challenge table */
+	TABLE, /* the agent's: as long as the challenge table */
 	CONNECTIONS, /* those on their way: as long as the programs fit */
 	QUEUE, /* what one responder has for its successor, and for nobody later */
 	CONFIGURATION, /* a responder's own, and frozen: each makes new ones */
@@ -39,9 +39,9 @@ static const struct pinned_map {
 	bool frozen;
 	mode_t mode;
 } pinned_maps[] = {
-	{"challenges", STEER_PIN_CHALLENGES, FEED, false, 0660},
-	{"armed", STEER_PIN_ARMED, FEED, false, 0660},
-	{"counters", STEER_PIN_COUNTERS, FEED, true, 0640},
+	{"challenges", STEER_PIN_CHALLENGES, TABLE, false, 0660},
+	{"armed", STEER_PIN_ARMED, TABLE, false, 0660},
+	{"counters", STEER_PIN_COUNTERS, TABLE, true, 0640},
 	{"heartbeat", STEER_PIN_HEARTBEAT, CONNECTIONS, false, 0600},
 	{"flows", "flows", CONNECTIONS, false, 0600},
 	{"stashes", "stashes", CONNECTIONS, true, 0600},
@@ -173,7 +173,7 @@ int pins_mount(const struct paths *paths)
 }
 
 /* Unpin all, or all that only steering needs.  Links detach with that. */
-static void unpin(const struct paths *paths, bool feed_too)
+static void unpin(const struct paths *paths, bool table_too)
 {
 	DIR *directory = opendir(paths->pins);
 	const struct dirent *entry;
@@ -184,12 +184,12 @@ static void unpin(const struct paths *paths, bool feed_too)
 	}
 	while ((entry = readdir(directory))) {
 		bool is_pin = !strchr(entry->d_name, '.'); /* the kernel's own have one */
-		bool is_feed = false;
+		bool is_table = false;
 
 		for (size_t i = 0; i < PINNED_MAPS; i++)
-			is_feed |= pinned_maps[i].purpose == FEED &&
-				   !strcmp(entry->d_name, pinned_maps[i].file);
-		if (!is_pin || (is_feed && !feed_too))
+			is_table |= pinned_maps[i].purpose == TABLE &&
+				    !strcmp(entry->d_name, pinned_maps[i].file);
+		if (!is_pin || (is_table && !table_too))
 			continue;
 		if (unlinkat(dirfd(directory), entry->d_name, 0) && errno != ENOENT)
 			log_warning("cannot unpin %s/%s: %s", paths->pins, entry->d_name,
@@ -389,7 +389,7 @@ static int give_to_group(const struct paths *paths, gid_t group)
 	char path[PATH_MAX];
 
 	for (size_t i = 0; !err && i < PINNED_MAPS; i++) {
-		if (pinned_maps[i].purpose != FEED)
+		if (pinned_maps[i].purpose != TABLE)
 			continue;
 		pin_path(path, paths, pinned_maps[i].file);
 		err = give(path, group, pinned_maps[i].mode);
@@ -397,20 +397,20 @@ static int give_to_group(const struct paths *paths, gid_t group)
 	return err;
 }
 
-bool pins_fit_feed(const struct paths *paths, const uint64_t hash_key[2],
-		   const struct bpf_object *object)
+bool pins_fit_table(const struct paths *paths, const uint64_t hash_key[2],
+		    const struct bpf_object *object)
 {
 	struct steer_control control = read_control(paths);
 
-	return control.abi_version && fit(paths, FEED, object) &&
+	return control.abi_version && fit(paths, TABLE, object) &&
 	       !memcmp(control.hash_key, hash_key, sizeof(control.hash_key));
 }
 
-int pins_open_feed(const struct paths *paths, bool reuse, const struct bpf_object *object)
+int pins_open_table(const struct paths *paths, bool reuse, const struct bpf_object *object)
 {
 	if (!reuse)
 		unpin(paths, true);
-	return open_maps(paths, FEED, reuse, object);
+	return open_maps(paths, TABLE, reuse, object);
 }
 
 bool pins_fit_steering(const struct paths *paths, uint64_t netns, const struct bpf_object *object)
@@ -450,7 +450,7 @@ int pins_put_configuration(const struct paths *paths, const struct bpf_object *o
 
 int pins_use_running(const struct paths *paths, const struct bpf_object *object)
 {
-	int err = open_maps(paths, FEED, true, object);
+	int err = open_maps(paths, TABLE, true, object);
 
 	if (!err)
 		err = pins_open_steering(paths, PINS_RUNNING, object);

@@ -22,9 +22,9 @@ int pins_mount(const struct paths *paths);
  * with this hash key?  Then reuse them; else all pins go, and new ones are made.
  * `object` is opened and not yet loaded.  0 or -errno, logged.
  */
-bool pins_fit_feed(const struct paths *paths, const uint64_t hash_key[2],
-		   const struct bpf_object *object);
-int pins_open_feed(const struct paths *paths, bool reuse, const struct bpf_object *object);
+bool pins_fit_table(const struct paths *paths, const uint64_t hash_key[2],
+		    const struct bpf_object *object);
+int pins_open_table(const struct paths *paths, bool reuse, const struct bpf_object *object);
 
 /*
  * Those that connections on their way need, after those: do the pinned ones fit this build, and

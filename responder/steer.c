@@ -93,13 +93,13 @@ int steer_open_maps(const struct steer_options *options, const uint64_t hash_key
 	err = steer->object ? pins_mount(options->paths) : -errno;
 	if (err)
 		goto out;
-	reuse = pins_fit_feed(options->paths, hash_key, steer->object);
+	reuse = pins_fit_table(options->paths, hash_key, steer->object);
 	if (!reuse && options->succeeds)
 		err = refuse_handover();
 	else if (!reuse)
 		err = attachment_detach_all(options->paths);
 	if (!err)
-		err = pins_open_feed(options->paths, reuse, steer->object);
+		err = pins_open_table(options->paths, reuse, steer->object);
 out:
 	if (err) {
 		steer_free(steer);
