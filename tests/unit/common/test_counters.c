@@ -21,6 +21,7 @@ static void test_names_and_texts(void **state)
 	FILE *file = fopen("bpf/steer_abi.h", "r");
 	char line[256], name[64], text[200], lower[64];
 	unsigned int counter = 0;
+	bool found = false;
 	char *close_comment;
 	size_t i;
 
@@ -28,8 +29,9 @@ static void test_names_and_texts(void **state)
 	if (!file)
 		fail_msg("no bpf/steer_abi.h here: run from the top of the tree");
 	while (fgets(line, sizeof(line), file)) {
+		found |= strcmp(line, "enum steer_counter {\n") == 0;
 		close_comment = strstr(line, " */");
-		if (!close_comment)
+		if (!found || !close_comment)
 			continue;
 		*close_comment = '\0';
 		if (sscanf(line, " STEER_%63[A-Z_], /* %199[^\n]", name, text) != 2)
