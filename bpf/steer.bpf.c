@@ -5,9 +5,9 @@
  *
  * Only while a name is pending, the classifier delays the moment at which the
  * kernel binds a new connection to production's listener: it holds the bare
- * third ACK back, and looks at the first data segment.  An acme-tls/1
- * ClientHello for a pending name gets the responder's listener; anything else
- * goes on untouched.  ARCHITECTURE.md tells why this is safe; the rules carry
+ * third ACK back, and looks at the first data until they decide.  An acme-tls/1
+ * ClientHello for a pending name goes to the responder; anything else goes on
+ * untouched, and at once.  ARCHITECTURE.md tells why this is safe; the rules carry
  * its numbers.  Whenever in doubt: pass.
  */
 #include <linux/bpf.h>

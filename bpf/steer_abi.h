@@ -10,7 +10,7 @@
 
 /*
  * Maps outlive the programs and the processes that use them: whoever changes a
- * structure here, or a map's value in steer.bpf.c, counts this up.
+ * structure here, or a map's value in maps.h, counts this up.
  */
 #define STEER_ABI_VERSION 8
 
@@ -88,10 +88,7 @@ struct steer_known {
 	__u8 bytes[STEER_KNOWN_BYTES];
 };
 
-/*
- * Ring buffer "adoptions": a connection that production has lost, with all that is needed to
- * go on with it in user space.
- */
+/* Map "flows": the size of its keys. */
 #define STEER_FLOW_KEY_SIZE 40
 
 /* The first member of what map "flows" has of a connection. */
@@ -104,6 +101,10 @@ enum steer_adoption_state {
 /* Of the map's values, at most. */
 #define STEER_FLOW_SIZE_MAX 128
 
+/*
+ * Ring buffer "adoptions": a connection that production has lost, with all that is needed to
+ * go on with it in user space.
+ */
 struct steer_adoption {
 	__u8 flow_key[STEER_FLOW_KEY_SIZE]; /* in the map "flows" */
 	__u32 family; /* enum steer_family */

@@ -6,7 +6,7 @@
  * From the moment when production's request socket goes until the new socket
  * stands, the client's segments are dropped, and the client sends them again: the
  * stack would answer them with a RST, and a socket that is still being made would
- * take them for later than they are.  User space ends that by deleting the flow.
+ * take them for later than they are.  User space ends that: it marks the flow STEER_STANDS.
  */
 #ifndef TAKEOVER_REPAIR_H
 #define TAKEOVER_REPAIR_H

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Settings of this host that prevent steering although the programs are attached: connections do
- * not pass the classifier in a form that it can take. README.md lists them under "What it cannot
- * do".
+ * not pass the classifier in a form that it can take. sidestep-responder(8) lists them under LIMITS.
  */
 #ifndef HINDRANCES_H
 #define HINDRANCES_H

@@ -30,7 +30,7 @@ enum purpose {
 
 /*
  * Who may do what: the agent's group writes what arms names and reads the counters, the responder
- * writes the heartbeat, the monitor takes flows away.  What is frozen only programs write, in
+ * writes the heartbeat, the monitor marks and removes flows.  What is frozen only programs write, in
  * whatever process a descriptor of it may be.
  */
 static const struct pinned_map {
