@@ -104,7 +104,7 @@ INLINE int on_first_data(struct segment *segment, const struct bpf_sock *sk,
 	}
 	bpf_map_delete_elem(&held, &segment->packet.flow);
 	reason = consider(segment, flow.client_isn);
-	if (reason != STEER_STEERED || !takeover_is_open(segment))
+	if (reason != STEER_STEERED || !takeover_is_open())
 		return pass_considered(segment, reason);
 	attrs_from_request(&flow.attrs, request);
 	flow.server_window = request->req.req.__req_common.skc_rcv_wnd;
@@ -173,7 +173,7 @@ INLINE int on_listener(struct segment *segment, struct bpf_sock *sk)
 		return PASS;
 	}
 	reason = consider(segment, flow.client_isn);
-	if (reason != STEER_STEERED || !takeover_is_open(segment))
+	if (reason != STEER_STEERED || !takeover_is_open())
 		return pass_considered(segment, reason);
 	attrs_from_cookie(&flow.attrs, segment->packet.flow.family, segment_timestamps(segment));
 	return takeover_take_cookie(segment, &flow);
@@ -209,7 +209,7 @@ INLINE int on_established(struct segment *segment, struct bpf_sock *sk,
 	received = (__u32)tcp->bytes_received;
 	flow.client_isn = next - received - 1;
 	reason = consider(segment, flow.client_isn);
-	if (reason != STEER_STEERED || !takeover_is_open(segment))
+	if (reason != STEER_STEERED || !takeover_is_open())
 		return pass_considered(segment, reason);
 	if (!attrs_from_established(segment, tcp, &flow.attrs))
 		return pass_for_good(segment, STEER_PASSED_FAILED);

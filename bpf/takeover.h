@@ -24,7 +24,7 @@
 #endif
 
 /* Does a live responder wait for connections? */
-INLINE bool takeover_is_open(const struct segment *segment)
+INLINE bool takeover_is_open(void)
 {
 	return responder_is_alive(bpf_ktime_get_boot_ns());
 }
