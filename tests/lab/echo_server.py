@@ -68,7 +68,10 @@ class Echo:
 
     def answer(self, connection, _):
         with contextlib.suppress(ConnectionError):
-            data = connection.recv(65536)
+            try:
+                data = connection.recv(65536)
+            except BlockingIOError:  # an urgent byte alone, which is not of the stream
+                return
             if data:
                 connection.sendall(self.reply(connection, data))
                 return

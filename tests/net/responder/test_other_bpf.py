@@ -502,6 +502,7 @@ def test_on_the_host_of_a_container(lab, container, instance, takeover):
         check_reaches_production(lab, speaking)
     counters = instance.counters()
     assert counters.pop("syn_marked") > 0
+    assert counters.pop("passed_no_socket") > 0
     assert not any(counters.values())
 
 

@@ -92,7 +92,7 @@ def test_fails_half_way(lab, nginx, instance, takeover):
     hosts.run("bpftool", "map", "pin", "pinned", pins / "armed", pins / "link_1")
     run = instance.run_responder("--upgrade")
     (pins / "kept").rename(pins / "link_1")
-    check_failed_upgrade(lab, nginx, instance, run, "interface 1", "going back")
+    check_failed_upgrade(lab, nginx, instance, run, "interface 1", "restoring the previous programs")
     assert programs(instance) == before
 
 
