@@ -22,6 +22,8 @@
 
 /* An ACK that comes again within this time is a double of the network's making. */
 #define HOLD_NS 50000000u
+/* A held one that is older has not come to the classifier again, and will not. */
+#define RELEASE_FOR_NS 2000000000u
 
 char LICENSE[] SEC("license") = "GPL"; /* the kernel's word for what it lets call its helpers */
 
@@ -325,23 +327,48 @@ int steer_ethernet(struct __sk_buff *skb)
 	return steer(skb, ETH_HLEN);
 }
 
+/* Does production's request socket still wait for this held ACK? */
+INLINE bool is_awaited(struct segment *segment, const struct steer_held *copy)
+{
+	const struct tcp_request_sock *request;
+	struct bpf_sock *sk = look_up(segment);
+	bool is;
+
+	if (!sk)
+		return false;
+	request = sk->state == BPF_TCP_NEW_SYN_RECV ? read_request(segment, sk) : NULL;
+	is = request && request->rcv_isn == copy->client_isn &&
+	     request->snt_isn == copy->server_isn;
+	bpf_sk_release(sk);
+	return is;
+}
+
 /*
  * Run by the monitor, with a held ACK as the frame: has it come to the classifier again, unless
- * the client has said something meanwhile.
+ * the client has said something meanwhile.  When it has reset the connection, or the ACK never
+ * gets to the classifier, the copy goes.
  */
 SEC("tc")
 int release(struct __sk_buff *skb)
 {
-	const struct steer_held *before;
-	struct packet packet;
+	struct segment segment = {.skb = skb};
+	const struct packet *packet = &segment.packet;
+	const struct steer_held *copy;
+	__u32 zero = 0;
 
-	if (!packet_parse(skb, ETH_HLEN, &packet))
+	segment.scratch = bpf_map_lookup_elem(&scratches, &zero);
+	if (!segment.scratch || !packet_parse(skb, ETH_HLEN, &segment.packet))
 		return DROP;
-	before = bpf_map_lookup_elem(&held, &packet.flow);
-	if (!before || packet.sequence != before->client_isn + 1 ||
-	    packet.acknowledgment != before->server_isn + 1)
+	copy = bpf_map_lookup_elem(&held, &packet->flow);
+	if (!copy || packet->sequence != copy->client_isn + 1 ||
+	    packet->acknowledgment != copy->server_isn + 1)
 		return DROP;
-	return bpf_clone_redirect(skb, before->ifindex, BPF_F_INGRESS);
+	if (bpf_ktime_get_boot_ns() - copy->held_ns > RELEASE_FOR_NS ||
+	    !is_awaited(&segment, copy)) {
+		bpf_map_delete_elem(&held, &packet->flow);
+		return DROP;
+	}
+	return bpf_clone_redirect(skb, copy->ifindex, BPF_F_INGRESS);
 }
 
 /*

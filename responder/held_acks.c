@@ -17,8 +17,6 @@
 #define NS_PER_MS UINT64_C(1000000)
 /* A client's data follows its ACK at once.  After this time it is taken for silent. */
 #define HOLD_MS 100
-/* One that is older has not come to the classifier again, and will not. */
-#define GIVE_UP_MS 2000
 /* How often to look: while any are held, and else. */
 #define LOOK_SOON_MS 50
 #define LOOK_MS      250
@@ -102,7 +100,7 @@ void held_acks_work(struct held_acks *acks)
 		for_ms = (acks->looked_ns - held.held_ns) / NS_PER_MS;
 		if (held.held_ns > acks->looked_ns || for_ms < HOLD_MS)
 			acks->pause_ms = LOOK_SOON_MS;
-		else if (for_ms < GIVE_UP_MS)
+		else
 			release(acks, &held);
 	}
 }

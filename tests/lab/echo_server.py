@@ -68,10 +68,7 @@ class Echo:
 
     def answer(self, connection, _):
         with contextlib.suppress(ConnectionError):
-            try:
-                data = connection.recv(65536)
-            except BlockingIOError:  # an urgent byte alone, which is not of the stream
-                return
+            data = connection.recv(65536)
             if data:
                 connection.sendall(self.reply(connection, data))
                 return

@@ -4,6 +4,7 @@
 And what only looks like a validation, or comes from a strange one, does no harm.
 """
 
+import json
 import re
 import struct
 import time
@@ -170,6 +171,33 @@ def test_silent_client(bench):
 
     hosts.wait_for(accepted, "production to accept")
     assert len(synacks) == len(connections)
+
+
+@pytest.mark.row("P7")
+def test_reset_in_silence(bench, instance):
+    """As health checks do: nothing is kept of it, and nobody answers it later."""
+    connections = [client.connect() for client in bench.clients for _ in range(4)]
+
+    def reset(connection):
+        def resetting():
+            connection.acknowledge()
+            connection.transmit(connection.segment(0, flags="R"))
+
+        return resetting
+
+    for connection in connections:
+        connection.on_open = reset(connection)
+    hosts.wait_for(
+        lambda: bench.turn() or instance.counters()["bare_ack_held"] == len(connections),
+        "all to be held",
+    )
+    pin = instance.root / "run/sidestep/bpf/held"
+    hosts.wait_for(
+        lambda: bench.turn()
+        or not json.loads(hosts.run("bpftool", "--json", "map", "dump", "pinned", pin).stdout),
+        "nothing to be kept",
+    )
+    assert not any(connection.is_reset for connection in connections)
 
 
 @pytest.mark.row("S3")
