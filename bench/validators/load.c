@@ -2,6 +2,7 @@
 #include "bench/validators/load.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -222,6 +223,20 @@ static int start_due(struct worker *worker)
 	return 0;
 }
 
+/* As epoll_wait(2), with a wait in nanoseconds. */
+static int wait_for_events(int epoll, struct epoll_event events[EVENTS],
+			   const struct timespec *wait)
+{
+	struct pollfd polled = {.fd = epoll, .events = POLLIN};
+	int count = epoll_pwait2(epoll, events, EVENTS, wait, NULL);
+
+	if (count >= 0 || errno != ENOSYS)
+		return count;
+	/* Before Linux 5.11. */
+	count = ppoll(&polled, 1, wait, NULL);
+	return count > 0 ? epoll_wait(epoll, events, EVENTS, 0) : count;
+}
+
 /* Wait for events, the next start or the next deadline, and let connections proceed. */
 static int wait_and_proceed(struct worker *worker)
 {
@@ -239,7 +254,7 @@ static int wait_and_proceed(struct worker *worker)
 	until_ns = until_ns > now_ns ? until_ns - now_ns : 0;
 	wait.tv_sec = (time_t)(until_ns / CLOCK_NS_PER_S);
 	wait.tv_nsec = (long)(until_ns % CLOCK_NS_PER_S);
-	count = epoll_pwait2(worker->epoll, events, EVENTS, &wait, NULL);
+	count = wait_for_events(worker->epoll, events, &wait);
 	if (count < 0)
 		return errno == EINTR ? 0 : -errno;
 	for (int i = 0; i < count; i++) {
