@@ -8,7 +8,8 @@
 #   make check-rows      the tests of tests/rows.txt, many times: ROWS=S N=50; make rows lists them
 #   make check-networks  many connections over bad networks: N=10 seeds
 #   make repeat          TEST=tests/net/... N=50
-#   make check-kernels   other kernels, in emulated machines (root)
+#   make check-kernels   other kernels, in emulated machines (root); check-kernels-long: more
+#                        clients, and bad wires
 #   make bench           beside what people would use instead; bench-quick: in some minutes (root)
 #   make bench-agent     many certificates: beside lego and uacme, and a million in store (root)
 #   make bench-steering  what steering costs, rule by rule and for production (root)
@@ -74,14 +75,14 @@ UNIT_TESTS = $(patsubst %.c,$(O)/%,$(wildcard tests/unit/*/test_*.c tests/unit/*
 unit_helpers = $(filter-out $(O)/tests/unit/$(1)/test_%,$(call objects,tests/unit/$(1)))
 BPF_TESTS = $(patsubst tests/bpf/%.c,$(O)/tests/bpf/%,$(wildcard tests/bpf/test_*.c))
 NET_PROGRAMS = $(O)/tests/lab/other_bpf.bpf.o $(O)/tests/lab/fault_shim.so $(O)/tests/lab/forwarder
-TEST_PROGRAMS = $(O)/tests/lab/forwarder $(O)/tests/kernels/verify
+TEST_PROGRAMS = $(O)/tests/lab/forwarder $(addprefix $(O)/tests/kernels/,verify visit)
 BENCH_PROGRAMS = $(addprefix $(O)/bench/,answerable arm classifier floor strangers tcp_floor)
 SKELETON = $(O)/bpf/steer.skel.h $(O)/bpf/steer_repair.skel.h
 
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all man setup fuzz demo check check-quick check-unit check-bpf check-net check-kernels \
-	bench-steering bench bench-quick bench-agent lint format install clean \
+	check-kernels-long bench-steering bench bench-quick bench-agent lint format install clean \
 	rows check-rows check-networks repeat
 
 all: $(PROGRAMS)
@@ -93,7 +94,7 @@ setup:
 	$(Q)mkdir -p $(O) && touch $(O)/setup.stamp
 
 # These goals set up first: make makes what it includes, and then reads this file again.
-ifneq ($(filter check check-quick check-net check-kernels fuzz demo bench%,$(MAKECMDGOALS)),)
+ifneq ($(filter check check-quick check-net check-kernels% fuzz demo bench%,$(MAKECMDGOALS)),)
 include $(O)/setup.stamp
 endif
 $(O)/setup.stamp: $(addprefix deploy/setup/,setup.sh build-wolfssl.sh fetch-peers.sh suite-apt.sh)
@@ -201,9 +202,16 @@ $(O)/tests/kernels/verify: %: %.o
 $(O)/tests/kernels/verify: LIBS = $(call pkg_libs,libbpf)
 $(O)/tests/kernels/verify.o: $(SKELETON)
 
-check-kernels: all $(BPF_TESTS) $(O)/tests/kernels/verify
+$(O)/tests/kernels/visit: %: %.o
+$(O)/tests/kernels/visit: LIBS = $(call pkg_libs,libssl libcrypto) -lpthread
+$(O)/tests/kernels/visit.o: WOLFSSL_CFLAGS =
+
+# Settings: SUITES (of Debian's, as "trixie bullseye"; default: all four), SCALE.
+check-kernels check-kernels-long: all $(BPF_TESTS) $(O)/tests/kernels/verify $(O)/tests/kernels/visit
 	$(Q)deploy/setup/fetch-kernels.sh $(KERNELS)
-	$(Q)O=$(O) $(PYTHON) -B tests/kernels/run.py $(KERNELS)
+	$(Q)O=$(O) $(PYTHON) -B tests/kernels/run.py $(KERNELS) $(SUITES)
+check-kernels-long: export SCALE ?= 4
+check-kernels-long: export WIRES = 1
 
 # --- measurements -----------------------------------------------------------
 

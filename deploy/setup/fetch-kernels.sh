@@ -6,14 +6,16 @@
 #
 # It installs QEMU.  It unpacks, but does not install, BusyBox (DIR/busybox) and the
 # kernels of four suites (DIR/SUITE/{vmlinuz,MODULE.ko}), in the flavour for virtual
-# machines, which is enough here at a quarter of the size.  It keeps existing files;
-# remove DIR to fetch newer ones.
+# machines, which is enough here at a quarter of the size.  DIR/SUITE/order names the modules,
+# each behind those that it needs.  It keeps existing files; remove DIR to fetch newer ones.
 set -eu
 
 dir=${1:?usage: fetch-kernels.sh DIR}
 here=$(cd "$(dirname "$0")" && pwd)
 suites="unstable trixie bookworm bullseye"  # BusyBox comes from the first
-modules="veth sch_ingress cls_bpf"
+# A wire, what clsact needs, a bad wire, and Docker's NAT rules.
+modules="veth sch_ingress cls_bpf sch_netem nft_chain_nat nft_nat nft_masq nft_fib_ipv4 nft_fib_ipv6"
+wanted="$suites: $modules"
 
 if [ "$(dpkg --print-architecture 2>/dev/null)" != amd64 ]; then
 	echo "setup: the test kernels are Debian's for amd64; run 'make check-kernels' on an x86-64 machine" >&2
@@ -30,7 +32,7 @@ if ! command -v qemu-system-x86_64 >/dev/null; then
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
 		qemu-system-x86 >/dev/null
 fi
-if [ -f "$dir/complete" ]; then
+if [ "$(cat "$dir/complete" 2>/dev/null)" = "$wanted" ]; then
 	exit 0
 fi
 
@@ -67,6 +69,17 @@ place()
 	esac
 }
 
+# place_module NAME: with the modules that it needs, and their names in the file "order".
+place_module()
+{
+	[ ! -e "$dir/$suite/$1.ko" ] || return 0
+	place "$1.ko*" "$dir/$suite/$1.ko"
+	for needed in $(tr '\0' '\n' <"$dir/$suite/$1.ko" | sed -n 's/^depends=//p' | tr , ' '); do
+		place_module "$needed"
+	done
+	echo "$1" >>"$dir/$suite/order"
+}
+
 for suite in $suites; do
 	echo "setup: fetching the kernel of $suite"
 	suite_apt_init "$work/apt-$suite" "$suite" deb
@@ -80,9 +93,9 @@ for suite in $suites; do
 	mkdir "$dir/$suite"
 	place 'vmlinuz*' "$dir/$suite/vmlinuz"
 	for module in $modules; do
-		place "$module.ko*" "$dir/$suite/$module.ko"
+		place_module "$module"
 	done
 	rm -rf "$tree"
 done
-touch "$dir/complete"
+echo "$wanted" >"$dir/complete"
 echo "setup: the kernels are in $dir"

@@ -14,6 +14,7 @@ kernels=$(cd "$kernels" && pwd)
 export PATH="$PATH:/usr/sbin:/sbin"
 
 tree=$(mktemp -d)
+chmod 755 "$tree" # it becomes the root directory, which users must be able to enter
 trap 'rm -rf "$tree"' EXIT
 trap 'exit 1' HUP INT TERM
 
@@ -30,8 +31,9 @@ add()
 
 mkdir -p "$tree/bin" "$tree/usr/bin" "$tree/etc" "$tree/var/lib/nginx" "$tree/tests/data"
 cp "$kernels/busybox" "$tree/bin"
-for program in ip tc bpftool ethtool openssl nginx \
-	"$build/sidestep-responder" "$build/sidestep" "$build/tests/kernels/verify" \
+for program in ip tc nft bpftool ethtool openssl nginx setpriv \
+	"$build/sidestep-responder" "$build/sidestep" "$build/sidestep-bench" \
+	"$build/tests/kernels/verify" "$build/tests/kernels/visit" \
 	"$build/tests/bpf/test_client_hello_bpf"; do
 	add "$program"
 done

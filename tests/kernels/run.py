@@ -1,13 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Try Sidestep on distribution kernels, in emulated machines: run.py KERNELS_DIR
+"""Try Sidestep on distribution kernels, in emulated machines: run.py KERNELS_DIR [SUITE]...
 
-Each kernel that deploy/setup/fetch-kernels.sh fetched is booted with one initial RAM
-file system (pack.sh).  Its init runs the trial and reports line by line on the second
+Each kernel that deploy/setup/fetch-kernels.sh fetched (or each SUITE's) is booted with one
+initial RAM file system (pack.sh).  Its init runs the trial and reports line by line on the second
 serial line; what the report must hold on which kernel is said here, so that a check
 which did not run counts as failed.  Ends with a table and "N passed, N failed".
 
-Setting: O (build directory).  Consoles and reports are kept in $O/tests/kernels.
+Settings: O (build directory), WIRES=1 (try bad wires, too), SCALE (how many times as many
+clients come behind NAT and over a bad wire; 1).  Consoles and reports are kept in $O/tests/kernels.
 """
 
 import dataclasses
@@ -20,54 +21,62 @@ import tempfile
 
 HERE = pathlib.Path(__file__).parent
 BUILD = pathlib.Path(os.environ.get("O", "build")).resolve()
+SCALE = int(os.environ.get("SCALE", "1"))
 LOGS = BUILD / "tests/kernels"
 
-# On two cores that do nothing else a trial takes 20 to 40 seconds.
-TRIAL_LIMIT_S = 240
+# On two cores that do nothing else a run takes two minutes, most of them clients'.
+RUN_LIMIT_S = 300 + 300 * SCALE
 PROBE_LIMIT_S = 20
 VERIFIED_MAX = 50_000  # instructions, of each program
+VERIFIED_MAX_OLD = 60_000  # where the verifier walks ways twice that newer ones know to be alike
 
-TAKEOVERS = {
-    # takeover: its programs
+PROGRAMS = {
     "sk_lookup": ("steer_ethernet", "steer_bare_ip", "guard"),
     "repair": ("steer_ethernet", "steer_bare_ip", "guard"),
 }
 PATHS = ("veth", "loopback", "split", "cookies")
 FAMILIES = ("v4", "v6")
 CLIENTS = ("challenge", "other", "not_pending")
+WIRES = ("loss", "jitter") if os.environ.get("WIRES") == "1" else ()
 CHECKS_ALWAYS = ("detached", "after")
-CHECKS_RUNNING = ("publish", "publish_split", "stop", "packet_test", *(
-    f"{path}_{family}.{client}" for path in PATHS for family in FAMILIES for client in CLIENTS
-))
-
-
-@dataclasses.dataclass
-class Lack:
-    """What a takeover needs and a kernel does not have."""
-
-    names: str  # must be in the responder's message
-    loads: bool  # whether the verifier takes the programs all the same
+CHECKS_RUNNING = (
+    *("engine", "publish", "publish_split", "publish_many", "nat", *WIRES),
+    *("stop", "packet_test"),
+    *(f"{path}_{family}.{client}" for path in PATHS for family in FAMILIES for client in CLIENTS),
+)
+# None of these may fail.
+NAT_COUNTS = {"nat_v4": 500 * SCALE, "nat_v6": 100 * SCALE, "nat_production": 100 * SCALE}
+# No more of the first may fail than of the second, over the same wire at the same time.
+WIRE_PAIRS = (("steered", "standalone"), ("beside", "alone"))
+WIRE_COUNT = 60 * SCALE
 
 
 @dataclasses.dataclass
 class Kernel:
+    """What must work on it and what must not."""
+
     suite: str  # directory below KERNELS_DIR
     release: str  # how its release begins
-    lacks: dict  # of a takeover; no entry: the takeover must work
+    runs: tuple  # TAKEOVER/ENGINE; the first is what the responder chooses by itself
+    refused: dict  # the same, and what the message must name
+    rights: str = "group"  # what a user needs to publish
+    verified_max: int = VERIFIED_MAX
 
-    def chooses(self):
-        """The takeover that --check must choose; None where none works."""
-        return next((takeover for takeover in TAKEOVERS if takeover not in self.lacks), None)
 
-
-NO_KFUNC = Lack("bpf_sk_assign_tcp_reqsk", loads=False)
-OLD_IO_URING = Lack("io_uring", loads=True)
+NO_KFUNC = "bpf_sk_assign_tcp_reqsk"
 KERNELS = (
-    Kernel("bullseye", "5.10.", {"sk_lookup": NO_KFUNC, "repair": OLD_IO_URING}),
-    Kernel("bookworm", "6.1.", {"sk_lookup": NO_KFUNC}),
-    Kernel("trixie", "6.12.", {}),
-    Kernel("unstable", "", {}),
+    Kernel("bullseye", "5.10.", ("repair/epoll",),
+           {"sk_lookup/epoll": NO_KFUNC, "repair/io_uring": "io_uring"},
+           rights="CAP_BPF", verified_max=VERIFIED_MAX_OLD),
+    Kernel("bookworm", "6.1.", ("repair/io_uring", "repair/epoll"),
+           {"sk_lookup/io_uring": NO_KFUNC}),
+    Kernel("trixie", "6.12.", ("sk_lookup/io_uring", "repair/io_uring"), {}),
+    Kernel("unstable", "", ("sk_lookup/io_uring", "sk_lookup/epoll", "repair/io_uring"), {}),
 )
+
+
+def takeover_of(run):
+    return run.partition("/")[0]
 
 
 class Report:
@@ -76,65 +85,82 @@ class Report:
     def __init__(self, kernel, text, ended):
         self.kernel = kernel
         self.facts = {}  # "kernel" and the like: the rest of the line
-        self.of_takeover = {takeover: {"verified": {}, "check": {}} for takeover in (*TAKEOVERS, "any")}
-        self.verdicts = []  # (takeover, what, None or why not)
+        self.of_run = {
+            run: {"verified": {}, "check": {}, "count": {}}
+            for run in (*kernel.runs, *kernel.refused, "any")
+        }
+        self.verdicts = []  # (run, what, None or why not)
         for line in text.splitlines():
             self.take(line.split())
         self.judge(ended)
 
     def take(self, words):
         match words:
-            case ["verified", takeover, program, count]:
-                self.of_takeover[takeover]["verified"][program] = int(count)
-            case ["check", takeover, name, result]:
-                self.of_takeover[takeover]["check"][name] = result
-            case ["refused" | "attached" | "took" as what, takeover, *rest]:
-                self.of_takeover[takeover][what] = " ".join(rest)
+            case ["verified", run, program, count]:
+                self.of_run[run]["verified"][program] = int(count)
+            case ["check", run, name, result]:
+                self.of_run[run]["check"][name] = result
+            case ["count", run, name, started, failed]:
+                self.of_run[run]["count"][name] = int(started), int(failed)
+            case ["refused" | "attached" | "rights" | "took" as what, run, *rest]:
+                self.of_run[run][what] = " ".join(rest)
             case [what, *rest]:
                 self.facts[what] = " ".join(rest)
 
-    def demand(self, takeover, what, condition, why):
-        self.verdicts.append((takeover, what, None if condition else why))
+    def demand(self, run, what, condition, why):
+        self.verdicts.append((run, what, None if condition else why))
 
-    def demand_checks(self, takeover, names):
+    def demand_checks(self, run, names):
         for name in names:
-            result = self.of_takeover[takeover]["check"].get(name, "not reported")
-            self.demand(takeover, name, result == "ok", result)
+            result = self.of_run[run]["check"].get(name, "not reported")
+            self.demand(run, name, result == "ok", result)
 
     def judge(self, ended):
-        name, chosen = self.facts.get("kernel", ""), self.kernel.chooses()
+        name, says = self.facts.get("kernel", ""), self.facts.get("says", "")
+        chosen = f"{self.facts.get('chooses')}/{self.facts.get('engine')}"
         self.demand("any", "boot", name and name.startswith(self.kernel.release),
                     f"the kernel calls itself '{name}'")
         self.demand("any", "end", ended and "done" in self.facts,
-                    f"the trial stopped, or the machine did not within {TRIAL_LIMIT_S} s")
+                    "the trial stopped, or the machine did not end in time")
         self.demand_checks("any", ["parser_test", "no_warning"])
-        says = self.facts.get("says", "")
-        if chosen:
-            good = says.startswith("ready: ") and self.facts.get("chooses") == chosen
-        else:
-            good = says.startswith("not ready: ") and any(
-                lack.names in says for lack in self.kernel.lacks.values())
-        self.demand("any", "--check", good, f"chooses '{self.facts.get('chooses')}', '{says}'")
-        for takeover in TAKEOVERS:
-            self.judge_takeover(takeover)
+        self.demand("any", "--check", says.startswith("ready: ") and chosen == self.kernel.runs[0],
+                    f"chooses '{chosen}', '{says}'")
+        for run in self.kernel.runs:
+            self.judge_run(run)
+        for run, word in self.kernel.refused.items():
+            said = self.of_run[run].get("refused")
+            self.demand(run, "refusal", said and word in said,
+                        f"'{word}' must be in the message: {said}")
+            self.demand_checks(run, CHECKS_ALWAYS)
 
-    def judge_takeover(self, takeover):
-        lack, report = self.kernel.lacks.get(takeover), self.of_takeover[takeover]
-        refused = report.get("refused")
-        if lack:
-            self.demand(takeover, "refusal", refused and lack.names in refused,
-                        f"'{lack.names}' must be in the message: {refused}")
-        else:
-            self.demand(takeover, "start", "attached" in report, refused or "not reported")
-            self.demand_checks(takeover, CHECKS_RUNNING)
-        self.demand_checks(takeover, CHECKS_ALWAYS)
-        for program in TAKEOVERS[takeover] if not lack or lack.loads else ():
+    def judge_run(self, run):
+        report = self.of_run[run]
+        self.demand(run, "start", "attached" in report, report.get("refused") or "not reported")
+        self.demand(run, "rights", report.get("rights") == self.kernel.rights,
+                    f"to publish takes {report.get('rights')}, not {self.kernel.rights}")
+        self.demand_checks(run, (*CHECKS_RUNNING, *CHECKS_ALWAYS))
+        for program in PROGRAMS[takeover_of(run)]:
             count = report["verified"].get(program)
-            self.demand(takeover, f"verifier, {program}", count and count < VERIFIED_MAX,
-                        f"{count} instructions, of {VERIFIED_MAX}" if count else "refused")
+            most = self.kernel.verified_max
+            self.demand(run, f"verifier, {program}", count and count < most,
+                        f"{count} instructions, of {most}" if count else "refused")
+        for name, wanted in NAT_COUNTS.items():
+            self.demand_count(run, name, wanted, 0)
+        for wire in WIRES:
+            for ours, others in WIRE_PAIRS:
+                self.demand_count(run, f"{wire}.{others}", WIRE_COUNT, WIRE_COUNT - 1)
+                self.demand_count(run, f"{wire}.{ours}", WIRE_COUNT,
+                                  report["count"].get(f"{wire}.{others}", (0, 0))[1])
 
-    def failures(self):
-        return [verdict for verdict in self.verdicts if verdict[2]]
+    def demand_count(self, run, name, wanted, may_fail):
+        """All were started, and no more failed than may."""
+        started, failed = self.of_run[run]["count"].get(name, (0, 0))
+        self.demand(run, name, started == wanted and failed <= may_fail,
+                    f"{failed} of {started} failed; {may_fail} of {wanted} may")
+
+    def failures(self, run=None):
+        return [verdict for verdict in self.verdicts
+                if verdict[2] and (run is None or verdict[0] == run)]
 
 
 # --- the machine --------------------------------------------------------------------
@@ -177,76 +203,84 @@ def accelerator(kernel, archive):
 
 def try_kernel(kernel, directory, common, how):
     """Boot it with the common archive and its own modules behind; its Report."""
-    modules = sorted((directory / kernel.suite).glob("*.ko"))
+    files = [*(directory / kernel.suite).glob("*.ko"), directory / kernel.suite / "order"]
+    trial = ",".join([str(SCALE), str(len(WIRES)), *kernel.runs, *kernel.refused])
     with tempfile.TemporaryDirectory(prefix="sidestep-kernels-") as scratch:
         tree = pathlib.Path(scratch)
         (tree / "modules").mkdir()
-        for module in modules:
-            (tree / "modules" / module.name).write_bytes(module.read_bytes())
-        names = "modules\n" + "".join(f"modules/{module.name}\n" for module in modules)
+        for file in files:
+            (tree / "modules" / file.name).write_bytes(file.read_bytes())
+        names = "modules\n" + "".join(f"modules/{file.name}\n" for file in files)
         own = subprocess.run([directory / "busybox", "cpio", "--quiet", "-o", "-H", "newc"],
                              cwd=tree, input=names.encode(), check=True, stdout=subprocess.PIPE)
         archive = tree / "initramfs"
         archive.write_bytes(common.read_bytes() + own.stdout)
         text, ended = run_machine(
             machine(how, directory / kernel.suite / "vmlinuz", archive,
-                    LOGS / f"{kernel.suite}.console", "rdinit=/init"), TRIAL_LIMIT_S)
+                    LOGS / f"{kernel.suite}.console", f"rdinit=/init sidestep.trial={trial}"),
+            RUN_LIMIT_S * len(kernel.runs))
     (LOGS / f"{kernel.suite}.report").write_text(text)
     return Report(kernel, text, ended)
 
 
 # --- the table ----------------------------------------------------------------------
 
-COLUMNS = ("kernel", "takeover", "hook", *(f"{path} v4/v6" for path in PATHS),
-           "/".join(TAKEOVERS["sk_lookup"]), "time", "result")
+COLUMNS = ("kernel", "takeover", "engine", "attach", "trials passed",
+           *(name.replace("_", " ") for name in NAT_COUNTS),
+           *(f"{wire}: {pair[0]}/{pair[1]}" for wire in WIRES for pair in WIRE_PAIRS),
+           "instructions", "time")
 
 
 def release(report):
     return report.facts.get("kernel", report.kernel.suite)
 
 
-def cell(report, takeover, path):
-    """Both families, all clients of each."""
-    def family_cell(family):
-        results = [report.of_takeover[takeover]["check"].get(f"{path}_{family}.{client}")
-                   for client in CLIENTS]
-        return "ok" if all(result == "ok" for result in results) else "FAILED"
-
-    return "-" if takeover in report.kernel.lacks else "/".join(map(family_cell, FAMILIES))
+def cell(counts, *names):
+    """How many came through."""
+    pairs = [counts.get(name) for name in names]
+    return "/".join(str(pair[0] - pair[1]) if pair else "-" for pair in pairs)
 
 
-def row(report, takeover):
-    of_takeover, lack = report.of_takeover[takeover], report.kernel.lacks.get(takeover)
-    counts = "/".join(str(of_takeover["verified"].get(program, "-")) for program in TAKEOVERS[takeover])
-    result = f"lacks {lack.names}" if lack else "ok"
-    failed = sum(1 for of, _, _ in report.failures() if of == takeover)
-    return (release(report), takeover, of_takeover.get("attached", "-"),
-            *(cell(report, takeover, path) for path in PATHS),
-            counts, f"{of_takeover.get('took', '?')} s", f"{failed} FAILED" if failed else result)
+def row(report, run):
+    of_run, counts = report.of_run[run], report.of_run[run]["count"]
+    takeover, engine = run.split("/")
+    verdicts = [why for of, _, why in report.verdicts if of == run]
+    passed = sum(1 for why in verdicts if not why)
+    attach = of_run.get("attached", "refused" if run in report.kernel.refused else "-")
+    return (release(report), takeover, engine, attach, f"{passed} of {len(verdicts)}",
+            *(cell(counts, name) for name in NAT_COUNTS),
+            *(cell(counts, *(f"{wire}.{kind}" for kind in pair))
+              for wire in WIRES for pair in WIRE_PAIRS),
+            str(max(of_run["verified"].values(), default="-")), f"{of_run.get('took', '?')} s")
 
 
 def print_table(reports):
-    rows = [COLUMNS] + [row(report, takeover) for report in reports for takeover in TAKEOVERS]
+    rows = [COLUMNS] + [
+        row(report, run) for report in reports for run in (*report.kernel.runs,
+                                                           *report.kernel.refused)]
     widths = [max(len(line[i]) for line in rows) for i in range(len(COLUMNS))]
     print()
     for line in rows:
         print("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip())
-    print("\nsplit: ALPN in the second segment; cookies: production answers with SYN cookies;\n"
-          f"of each program, the instructions that the verifier processed, below {VERIFIED_MAX}.")
+    print(f"\nThe table says how many clients came through: behind NAT of "
+          f"{', '.join(map(str, NAT_COUNTS.values()))}, over each bad wire\nof {WIRE_COUNT}. "
+          f"instructions: of the largest program, as the verifier counts; {VERIFIED_MAX} at most, "
+          f"on the oldest {VERIFIED_MAX_OLD}.")
     for report in reports:
-        for takeover in report.kernel.lacks:
-            print(f"{release(report)}, {takeover}: {report.of_takeover[takeover].get('refused')}")
+        for run in report.kernel.refused:
+            print(f"{release(report)}, {run}: {report.of_run[run].get('refused')}")
 
 
 def print_failures(report):
-    for takeover, what, why in report.failures():
-        print(f"  {report.kernel.suite}, {takeover}, {what}: {why}")
+    # One that did not come to its end has not reported the rest.
+    for run, what, why in report.failures("any") or report.failures():
+        print(f"  {report.kernel.suite}, {run}, {what}: {why}")
     if report.failures():
         print(f"  its console: {LOGS / report.kernel.suite}.console")
 
 
 def main():
-    directory = pathlib.Path(sys.argv[1]).resolve()
+    directory, suites = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2:]
     common = LOGS / "initramfs"
     reports = []
     # Whatever ends this ends the machine too: see run_machine().
@@ -255,7 +289,7 @@ def main():
     if subprocess.run([HERE / "pack.sh", BUILD, directory, common], check=False).returncode:
         return 1
     how = accelerator(directory / KERNELS[0].suite / "vmlinuz", common)
-    for kernel in KERNELS:
+    for kernel in (kernel for kernel in KERNELS if not suites or kernel.suite in suites):
         print(f"kernels: trying the one of {kernel.suite}, by {how}", flush=True)
         reports.append(try_kernel(kernel, directory, common, how))
         print_failures(reports[-1])
