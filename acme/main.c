@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* `sidestep`, the agent and command line: reads the arguments and calls the verb. */
 #include <signal.h>
 #include <stdbool.h>
@@ -70,13 +70,12 @@ static bool writes_state(enum verb verb)
 
 static int become_owner(const struct arguments *arguments, struct failure *failure)
 {
-	int error =
-		writes_state(arguments->verb) ? process_become_owner(arguments->paths.state) : 0;
+	int err = writes_state(arguments->verb) ? process_become_owner(arguments->paths.state) : 0;
 
-	if (error)
-		failure_set_errno(failure, -error, "cannot become the user that owns %s",
+	if (err)
+		failure_set_errno(failure, -err, "cannot become the user that owns %s",
 				  arguments->paths.state);
-	return error;
+	return err;
 }
 
 static int run_verb(const struct arguments *arguments, struct failure *failure)

@@ -350,7 +350,7 @@ int main(int argc, char **argv)
 	if (argc < 4 || inet_pton(AF_INET, argv[2], &address.sin_addr) != 1)
 		goto usage;
 	address.sin_port = htons((uint16_t)strtoul(argv[3], NULL, 10));
-	if (argc == 4 && !strcmp(argv[1], "serve"))
+	if (argc == 4 && strcmp(argv[1], "serve") == 0)
 		serve(&address);
 	if (argc != 6 || strcmp(argv[1], "load"))
 		goto usage;

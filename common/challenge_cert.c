@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /*
  * A certificate is written from its last byte to its first, so the length of each structure is
  * known when its header is written.
@@ -288,7 +288,7 @@ int challenge_key_generate(struct challenge_key *ret_key)
 	struct challenge_key key;
 	word32 scalar_size = sizeof(key.private_scalar), point_size = sizeof(key.public_point);
 	bool rng_ready = false, ecc_ready = false;
-	int error = -EIO;
+	int err = -EIO;
 	ecc_key ecc;
 	WC_RNG rng;
 
@@ -304,13 +304,13 @@ int challenge_key_generate(struct challenge_key *ret_key)
 	    scalar_size != sizeof(key.private_scalar) || point_size != sizeof(key.public_point))
 		goto out;
 	*ret_key = key;
-	error = 0;
+	err = 0;
 out:
 	if (ecc_ready)
 		wc_ecc_free(&ecc);
 	if (rng_ready)
 		wc_FreeRng(&rng);
-	return error;
+	return err;
 }
 
 struct challenge_signer {

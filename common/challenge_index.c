@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "common/challenge_index.h"
 
 #include <assert.h>
@@ -94,16 +94,16 @@ int index_walk(const struct challenge_index *index,
 	uint64_t keys[BATCH_SIZE] = {0};
 	__u32 bucket, count, i;
 	void *start = NULL;
-	int error = 0;
+	int err = 0;
 
-	while (!error) {
+	while (!err) {
 		count = BATCH_SIZE;
 		if (bpf_map_lookup_batch(index->challenges, start, &bucket, keys, entries, &count,
 					 NULL))
-			error = index_error();
+			err = index_error();
 		/* The kernel reports ENOENT with the last batch. */
-		if (error && error != -ENOENT)
-			return error;
+		if (err && err != -ENOENT)
+			return err;
 		for (i = 0; i < count; i++)
 			visit(context, keys[i], &entries[i]);
 		start = &bucket;

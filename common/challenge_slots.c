@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "common/challenge_slots.h"
 
 #include <assert.h>
@@ -125,17 +125,17 @@ static int read_constants(int fd, struct slots_constants *ret_constants)
 static int open_fitting(const char *path, uint32_t slot_count, uint64_t ret_hash_key[2])
 {
 	struct slots_constants constants;
-	int fd, error;
+	int fd, err;
 
 	fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 		return -errno;
-	error = read_constants(fd, &constants);
-	if (!error && constants.slot_count != slot_count)
-		error = -EPROTO;
-	if (error) {
+	err = read_constants(fd, &constants);
+	if (!err && constants.slot_count != slot_count)
+		err = -EPROTO;
+	if (err) {
 		close(fd);
-		return error;
+		return err;
 	}
 	memcpy(ret_hash_key, constants.hash_key, sizeof(constants.hash_key));
 	return fd;
@@ -154,13 +154,13 @@ int slots_check(const char *path, uint32_t slot_count, uint64_t ret_hash_key[2])
 /* 0 when a table of the right size exists; sets its group to `group`. */
 static int keep(const char *path, gid_t group, uint32_t slot_count, uint64_t ret_hash_key[2])
 {
-	int error, fd = open_fitting(path, slot_count, ret_hash_key);
+	int err, fd = open_fitting(path, slot_count, ret_hash_key);
 
 	if (fd < 0)
 		return fd;
-	error = shared_file_give(fd, group, FILE_MODE);
+	err = shared_file_give(fd, group, FILE_MODE);
 	close(fd);
-	return error;
+	return err;
 }
 
 /* The size of a new table, and the hash key that write_table() chooses. */
@@ -179,14 +179,14 @@ static int write_table(int fd, void *context)
 					    .slot_count = table->slot_count};
 	/* Unclean: the maps may still hold an earlier table's names. */
 	struct slots_state state = {.unclean = 1};
-	int error;
+	int err;
 
 	if (getrandom(constants.hash_key, sizeof(constants.hash_key), 0) !=
 	    sizeof(constants.hash_key))
 		return -EIO;
-	error = challenge_key_generate(&constants.key);
-	if (error)
-		return error;
+	err = challenge_key_generate(&constants.key);
+	if (err)
+		return err;
 	constants.checksum = constants_checksum(&constants);
 	if (ftruncate(fd, (off_t)slot_offset(table->slot_count)))
 		return -errno;
@@ -201,37 +201,37 @@ static int write_table(int fd, void *context)
 int slots_create(const char *path, gid_t group, uint32_t slot_count, uint64_t ret_hash_key[2])
 {
 	struct new_table table = {.slot_count = slot_count};
-	int error, fd;
+	int err, fd;
 
 	assert(slot_count > 0 && slot_count <= SLOTS_MAX);
-	error = keep(path, group, slot_count, table.hash_key);
-	if (error == -ENOENT || error == -EPROTO) {
+	err = keep(path, group, slot_count, table.hash_key);
+	if (err == -ENOENT || err == -EPROTO) {
 		fd = shared_file_make(path, group, FILE_MODE, write_table, &table);
-		error = fd < 0 ? fd : 0;
+		err = fd < 0 ? fd : 0;
 		if (fd >= 0)
 			close(fd);
 	}
-	if (!error)
+	if (!err)
 		memcpy(ret_hash_key, table.hash_key, sizeof(table.hash_key));
-	return error;
+	return err;
 }
 
 int slots_open(struct slots *slots, const char *path, bool writable)
 {
-	int fd, error;
+	int fd, err;
 
 	fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 		return -errno;
-	error = read_constants(fd, &slots->constants);
-	if (!error)
-		error = mapping_init(&slots->mapping, fd, slot_offset(slots->constants.slot_count),
-				     writable);
+	err = read_constants(fd, &slots->constants);
+	if (!err)
+		err = mapping_init(&slots->mapping, fd, slot_offset(slots->constants.slot_count),
+				   writable);
 	/* A reader closes its descriptor, so that it cannot lock the table. */
-	if (error || !writable)
+	if (err || !writable)
 		close(fd);
-	if (error)
-		return error;
+	if (err)
+		return err;
 	slots->fd = writable ? fd : -1;
 	slots->state = (struct slots_state *)((char *)slots->mapping.base + SLOTS_STATE_OFFSET);
 	return 0;
@@ -264,15 +264,15 @@ static int check_file(const struct slots *slots)
 int slots_lock(struct slots *slots)
 {
 	uint32_t unclean;
-	int error;
+	int err;
 
-	error = file_lock(slots->fd, LOCK_PATIENCE_MS);
-	if (error)
-		return error;
-	error = check_file(slots);
-	if (error) {
+	err = file_lock(slots->fd, LOCK_PATIENCE_MS);
+	if (err)
+		return err;
+	err = check_file(slots);
+	if (err) {
 		flock(slots->fd, LOCK_UN);
-		return error;
+		return err;
 	}
 	unclean = slots->state->unclean;
 	slots->state->unclean = 1;
@@ -368,10 +368,10 @@ int slots_take(struct slots *slots, uint32_t *ret_index)
 			return -ENOSPC;
 		/* Allocate here: a lack of memory is an error now, and would be a SIGBUS later. */
 		if (high_water % SLOTS_AT_ONCE == 0) {
-			int error = allocate(slots, high_water);
+			int err = allocate(slots, high_water);
 
-			if (error)
-				return error;
+			if (err)
+				return err;
 		}
 		slots->state->high_water = high_water + 1;
 		*ret_index = high_water;

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /*
  * What the slots mean. A name is pending when the map has an entry for it that has not expired, and
  * the sequence of its slot is the entry's generation.
@@ -64,26 +64,26 @@ int challenge_table_open(struct challenge_table **ret_table, const struct paths 
 {
 	bool writable = mode == CHALLENGE_TABLE_WRITE;
 	struct challenge_table *table = calloc(1, sizeof(*table));
-	int error;
+	int err;
 
 	if (!table)
 		return -ENOMEM;
-	error = slots_open(&table->slots, paths->table, writable);
-	if (error) {
+	err = slots_open(&table->slots, paths->table, writable);
+	if (err) {
 		free(table);
-		return error;
+		return err;
 	}
-	error = index_open(&table->index, paths, table->slots.constants.hash_key, writable);
-	if (error) {
+	err = index_open(&table->index, paths, table->slots.constants.hash_key, writable);
+	if (err) {
 		slots_done(&table->slots);
 		free(table);
-		return error;
+		return err;
 	}
 	if (writable)
-		error = challenge_signer_new(&table->signer, &table->slots.constants.key);
-	if (error) {
+		err = challenge_signer_new(&table->signer, &table->slots.constants.key);
+	if (err) {
 		challenge_table_free(table);
-		return error;
+		return err;
 	}
 	*ret_table = table;
 	return 0;
@@ -128,13 +128,13 @@ static int slot_identifier(const struct slot *slot, struct identifier *ret_ident
 {
 	char name[SLOT_NAME_SIZE + 1] = {0};
 	struct identifier identifier;
-	enum identifier_error error;
+	enum identifier_error err;
 
 	if (slot->state != SLOT_USED || slot->name_length > sizeof(slot->name))
 		return -EBADMSG;
 	memcpy(name, slot->name, slot->name_length);
-	error = identifier_parse(&identifier, name);
-	if ((error != IDENTIFIER_OK && error != IDENTIFIER_SINGLE_LABEL) ||
+	err = identifier_parse(&identifier, name);
+	if ((err != IDENTIFIER_OK && err != IDENTIFIER_SINGLE_LABEL) ||
 	    strcmp(identifier.value, name) != 0)
 		return -EBADMSG;
 	*ret_identifier = identifier;
@@ -185,21 +185,21 @@ static int find_once(const struct challenge_table *table, uint64_t key, const ch
 	struct steer_challenge entry;
 	struct challenge challenge;
 	struct slot slot;
-	int error;
+	int err;
 
-	error = index_find(&table->index, key, &entry);
-	if (error)
-		return error;
+	err = index_find(&table->index, key, &entry);
+	if (err)
+		return err;
 	if (entry.expires_ns <= challenge_clock_ns())
 		return -ENOENT;
-	error = slots_read(&table->slots, entry.slot, &slot);
-	if (error)
-		return error;
+	err = slots_read(&table->slots, entry.slot, &slot);
+	if (err)
+		return err;
 	if (!entry_is_of(&entry, entry.slot, &slot))
 		return -EAGAIN;
-	error = make_challenge(&entry, &slot, &challenge);
-	if (error)
-		return error;
+	err = make_challenge(&entry, &slot, &challenge);
+	if (err)
+		return err;
 	/* Another name with the same hash is pending, not this one. */
 	if (!is_for(&challenge, server_name, length))
 		return -ENOENT;
@@ -224,7 +224,7 @@ static int find_by_walk(const struct challenge_table *table, const char *server_
 	uint32_t count = slots_high_water(&table->slots);
 	uint64_t now_ns = challenge_clock_ns();
 	struct challenge challenge;
-	int error = -ENOENT;
+	int err = -ENOENT;
 	struct slot slot;
 
 	for (uint32_t index = 0; index < count; index++) {
@@ -238,17 +238,17 @@ static int find_by_walk(const struct challenge_table *table, const char *server_
 		if (make_challenge(&entry, &slot, &challenge) ||
 		    !is_for(&challenge, server_name, length))
 			continue;
-		if (error || ret_challenge->published_ns < challenge.published_ns)
+		if (err || ret_challenge->published_ns < challenge.published_ns)
 			*ret_challenge = challenge;
-		error = 0;
+		err = 0;
 	}
-	return error;
+	return err;
 }
 
 int challenge_table_find(struct challenge_table *table, const char *server_name, size_t length,
 			 struct challenge *ret_challenge)
 {
-	int error = -EAGAIN, attempts = FIND_ATTEMPTS;
+	int err = -EAGAIN, attempts = FIND_ATTEMPTS;
 	uint64_t key;
 
 	if (length && server_name[length - 1] == '.')
@@ -257,10 +257,9 @@ int challenge_table_find(struct challenge_table *table, const char *server_name,
 	if (length == 0 || length > NAME_LENGTH_MAX || memchr(server_name, 0, length))
 		return -ENOENT;
 	key = index_key(&table->index, server_name, length);
-	while ((error == -EAGAIN || error == -EBADMSG) && attempts--)
-		error = find_once(table, key, server_name, length, ret_challenge);
-	return error == -EOPNOTSUPP ? find_by_walk(table, server_name, length, ret_challenge)
-				    : error;
+	while ((err == -EAGAIN || err == -EBADMSG) && attempts--)
+		err = find_once(table, key, server_name, length, ret_challenge);
+	return err == -EOPNOTSUPP ? find_by_walk(table, server_name, length, ret_challenge) : err;
 }
 
 int challenge_table_next(struct challenge_table *table, uint32_t *cursor,
@@ -321,13 +320,13 @@ static void recover_entry(void *context, uint64_t key, const struct steer_challe
 static int recover(struct challenge_table *table)
 {
 	struct recovery recovery = {.table = table, .now_ns = challenge_clock_ns()};
-	int error;
+	int err;
 
 	recovery.kept = calloc(1, SLOTS_MAX / 8);
 	if (!recovery.kept)
 		return -ENOMEM;
-	error = index_walk(&table->index, recover_entry, &recovery);
-	if (!error) {
+	err = index_walk(&table->index, recover_entry, &recovery);
+	if (!err) {
 		slots_reset(&table->slots, recovery.kept);
 		table->slots.state->armed_count = recovery.armed_count;
 		table->slots.state->grace_until_ns = recovery.grace_until_ns;
@@ -335,19 +334,19 @@ static int recover(struct challenge_table *table)
 			slots_high_water(&table->slots) ? 0 : UINT64_MAX;
 	}
 	free(recovery.kept);
-	return error;
+	return err;
 }
 
 static int lock(struct challenge_table *table)
 {
-	int result = slots_lock(&table->slots), error;
+	int result = slots_lock(&table->slots), err;
 
 	if (result <= 0)
 		return result;
-	error = recover(table);
-	if (error)
+	err = recover(table);
+	if (err)
 		slots_unlock(&table->slots, false);
-	return error;
+	return err;
 }
 
 static void unlock(struct challenge_table *table)
@@ -442,27 +441,27 @@ static void note_expiry(struct challenge_table *table, uint64_t expires_ns)
 
 static int try_take(struct challenge_table *table, uint64_t now_ns, uint32_t *ret_index)
 {
-	int error;
+	int err;
 
-	error = sweep_some(table, now_ns);
-	if (error)
-		return error;
-	error = slots_take(&table->slots, ret_index);
-	if (error != -ENOSPC)
-		return error;
-	error = sweep_for_one(table, now_ns);
-	return error ? error : slots_take(&table->slots, ret_index);
+	err = sweep_some(table, now_ns);
+	if (err)
+		return err;
+	err = slots_take(&table->slots, ret_index);
+	if (err != -ENOSPC)
+		return err;
+	err = sweep_for_one(table, now_ns);
+	return err ? err : slots_take(&table->slots, ret_index);
 }
 
 /* Take a free slot.  Repairs a damaged table once, if needed. */
 static int take_slot(struct challenge_table *table, uint64_t now_ns, uint32_t *ret_index)
 {
-	int error = try_take(table, now_ns, ret_index);
+	int err = try_take(table, now_ns, ret_index);
 
-	if (error != -EBADMSG)
-		return error;
-	error = recover(table);
-	return error ? error : try_take(table, now_ns, ret_index);
+	if (err != -EBADMSG)
+		return err;
+	err = recover(table);
+	return err ? err : try_take(table, now_ns, ret_index);
 }
 
 /* --- writers --------------------------------------------------------------------------- */
@@ -480,11 +479,11 @@ static int look_up(const struct challenge_table *table, uint64_t key, uint64_t n
 		   struct present *ret_present)
 {
 	struct present present = {0};
-	int error = index_find(&table->index, key, &present.entry);
+	int err = index_find(&table->index, key, &present.entry);
 
-	if (error && error != -ENOENT)
-		return error;
-	present.exists = !error &&
+	if (err && err != -ENOENT)
+		return err;
+	present.exists = !err &&
 			 slots_read(&table->slots, present.entry.slot, &present.slot) == 0 &&
 			 present.slot.state == SLOT_USED &&
 			 entry_is_of(&present.entry, present.entry.slot, &present.slot);
@@ -508,33 +507,33 @@ static int publish_locked(struct challenge_table *table, const struct challenge_
 	struct steer_challenge entry;
 	struct present old;
 	struct slot slot;
-	int error;
+	int err;
 
-	error = take_slot(table, now_ns, &entry.slot);
-	if (error)
-		return error;
-	error = look_up(table, key, now_ns, &old);
-	if (error)
+	err = take_slot(table, now_ns, &entry.slot);
+	if (err)
+		return err;
+	err = look_up(table, key, now_ns, &old);
+	if (err)
 		goto out;
 	if (old.pending && !holds_name(&old.slot, &cert->identifier))
-		error = -EEXIST;
+		err = -EEXIST;
 	else if (old.pending && old.slot.owner != geteuid())
-		error = -EPERM;
-	if (error)
+		err = -EPERM;
+	if (err)
 		goto out;
 
 	slot_fill(&slot, cert);
 	slot.ttl_s = ttl_s;
 	slot.expires_ns = entry.expires_ns = now_ns + ttl_s * NS_PER_S;
-	error = slots_write(&table->slots, entry.slot, &slot);
-	if (error)
+	err = slots_write(&table->slots, entry.slot, &slot);
+	if (err)
 		goto out;
 	entry.generation = slot.sequence;
 	/* Wake the classifier first, so that the map entry alone arms the name. */
-	error = index_raise_armed(&table->index, entry.expires_ns);
-	if (!error)
-		error = index_put(&table->index, key, &entry);
-	if (error)
+	err = index_raise_armed(&table->index, entry.expires_ns);
+	if (!err)
+		err = index_put(&table->index, key, &entry);
+	if (err)
 		goto out;
 	table->slots.state->armed_count++;
 	note_expiry(table, entry.expires_ns);
@@ -544,31 +543,31 @@ static int publish_locked(struct challenge_table *table, const struct challenge_
 		slots_give_back(&table->slots, old.entry.slot);
 	}
 out:
-	if (error)
+	if (err)
 		slots_give_back(&table->slots, entry.slot);
-	return error;
+	return err;
 }
 
 int challenge_table_publish(struct challenge_table *table, const struct identifier *identifier,
 			    const uint8_t digest[CHALLENGE_DIGEST_SIZE], uint32_t ttl_s)
 {
 	struct challenge_cert cert = {.identifier = *identifier, .issued_at = (uint32_t)time(NULL)};
-	int error;
+	int err;
 
 	assert(table->signer);
 	if (ttl_s == 0 || ttl_s > CHALLENGE_TTL_MAX_S)
 		return -EINVAL;
 	memcpy(cert.digest, digest, sizeof(cert.digest));
 	/* Sign before taking the lock: signing is the slow part. */
-	error = challenge_cert_sign(table->signer, &cert);
-	if (error)
-		return error;
-	error = lock(table);
-	if (error)
-		return error;
-	error = publish_locked(table, &cert, ttl_s);
+	err = challenge_cert_sign(table->signer, &cert);
+	if (err)
+		return err;
+	err = lock(table);
+	if (err)
+		return err;
+	err = publish_locked(table, &cert, ttl_s);
 	unlock(table);
-	return error;
+	return err;
 }
 
 static int withdraw_locked(struct challenge_table *table, const struct identifier *identifier,
@@ -578,27 +577,27 @@ static int withdraw_locked(struct challenge_table *table, const struct identifie
 	uint64_t key = key_of(table, identifier);
 	struct steer_challenge entry;
 	struct present old;
-	int error;
+	int err;
 
-	error = look_up(table, key, now_ns, &old);
-	if (error)
-		return error;
+	err = look_up(table, key, now_ns, &old);
+	if (err)
+		return err;
 	if (!old.pending || !holds_name(&old.slot, identifier))
 		return -ENOENT;
 	if (old.slot.owner != geteuid())
 		return -EPERM;
 	entry = old.entry;
 	if (grace_s == 0) {
-		error = index_remove(&table->index, key);
+		err = index_remove(&table->index, key);
 	} else {
 		/* Always before the slot's expiry: this marks the name as withdrawn. */
 		if (end_ns >= old.entry.expires_ns)
 			end_ns = old.entry.expires_ns - 1;
 		entry.expires_ns = end_ns;
-		error = index_put(&table->index, key, &entry);
+		err = index_put(&table->index, key, &entry);
 	}
-	if (error)
-		return error;
+	if (err)
+		return err;
 	if (!is_withdrawn(&old.entry, &old.slot))
 		count_disarmed(table);
 	if (grace_s == 0)
@@ -618,16 +617,16 @@ static int withdraw_locked(struct challenge_table *table, const struct identifie
 int challenge_table_withdraw(struct challenge_table *table, const struct identifier *identifier,
 			     uint32_t grace_s)
 {
-	int error;
+	int err;
 
 	assert(table->signer);
-	error = lock(table);
-	if (error)
-		return error;
-	error = withdraw_locked(table, identifier, grace_s);
+	err = lock(table);
+	if (err)
+		return err;
+	err = withdraw_locked(table, identifier, grace_s);
 	/* If the repair fails, too, the next publisher tries again. */
 	if (sweep_some(table, challenge_clock_ns()))
 		(void)recover(table);
 	unlock(table);
-	return error;
+	return err;
 }

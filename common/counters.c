@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "common/counters.h"
 
 #include <assert.h>
@@ -71,7 +71,7 @@ int counters_read(const struct paths *paths, uint64_t ret_values[STEER_COUNTERS]
 					       sizeof(__u32), sizeof(__u64)};
 	uint64_t sums[STEER_COUNTERS] = {0}, *values = NULL;
 	int cpu_count = libbpf_num_possible_cpus();
-	int map, cpu, error = 0;
+	int map, cpu, err = 0;
 	__u32 i;
 
 	if (cpu_count < 0)
@@ -81,13 +81,13 @@ int counters_read(const struct paths *paths, uint64_t ret_values[STEER_COUNTERS]
 		return map;
 	values = calloc((size_t)cpu_count, sizeof(*values));
 	if (!values) {
-		error = -ENOMEM;
+		err = -ENOMEM;
 		goto out;
 	}
 	for (i = 0; i < STEER_COUNTERS; i++) {
 		if (bpf_map_lookup_elem(map, &i, values)) {
 			/* A map with fewer counters comes from another version. */
-			error = errno == ENOENT ? -EPROTO : -errno;
+			err = errno == ENOENT ? -EPROTO : -errno;
 			goto out;
 		}
 		for (cpu = 0; cpu < cpu_count; cpu++)
@@ -97,5 +97,5 @@ int counters_read(const struct paths *paths, uint64_t ret_values[STEER_COUNTERS]
 out:
 	free(values);
 	close(map);
-	return error;
+	return err;
 }

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /*
  * The file: a page with the header, then buckets of one size, each with a sequence count and some
  * entries. The hash of a name selects the bucket. Buckets that were never written take no memory.
@@ -134,15 +134,15 @@ static int open_closed_buckets(int fd)
 static int open_fitting(const char *path)
 {
 	struct header header;
-	int fd, error;
+	int fd, err;
 
 	fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 		return -errno;
-	error = read_header(fd, &header);
-	if (error) {
+	err = read_header(fd, &header);
+	if (err) {
 		close(fd);
-		return error;
+		return err;
 	}
 	return fd;
 }
@@ -160,16 +160,16 @@ int evidence_check(const char *path)
 /* 0 when a file of this layout exists. */
 static int keep(const char *path, gid_t group, bool alone)
 {
-	int error = 0, fd = open_fitting(path);
+	int err = 0, fd = open_fitting(path);
 
 	if (fd < 0)
 		return fd;
 	if (alone)
-		error = open_closed_buckets(fd);
-	if (!error)
-		error = shared_file_give(fd, group, FILE_MODE);
+		err = open_closed_buckets(fd);
+	if (!err)
+		err = shared_file_give(fd, group, FILE_MODE);
 	close(fd);
-	return error;
+	return err;
 }
 
 static int write_header(int fd, void *context)
@@ -190,10 +190,10 @@ static int write_header(int fd, void *context)
 
 int evidence_create(const char *path, gid_t group, bool alone)
 {
-	int error = keep(path, group, alone), fd;
+	int err = keep(path, group, alone), fd;
 
-	if (error != -ENOENT && error != -EPROTO)
-		return error;
+	if (err != -ENOENT && err != -EPROTO)
+		return err;
 	fd = shared_file_make(path, group, FILE_MODE, write_header, NULL);
 	if (fd < 0)
 		return fd;
@@ -205,19 +205,19 @@ int evidence_open(struct evidence **ret_evidence, const char *path, bool writabl
 {
 	struct evidence *evidence;
 	struct header header;
-	int fd, error;
+	int fd, err;
 
 	fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 		return -errno;
 	evidence = calloc(1, sizeof(*evidence));
-	error = evidence ? read_header(fd, &header) : -ENOMEM;
-	if (!error)
-		error = mapping_init(&evidence->mapping, fd, FILE_SIZE, writable);
+	err = evidence ? read_header(fd, &header) : -ENOMEM;
+	if (!err)
+		err = mapping_init(&evidence->mapping, fd, FILE_SIZE, writable);
 	close(fd);
-	if (error) {
+	if (err) {
 		free(evidence);
-		return error;
+		return err;
 	}
 	evidence->buckets = (void *)((char *)evidence->mapping.base + HEADER_SIZE);
 	memcpy(evidence->hash_key, header.hash_key, sizeof(header.hash_key));
@@ -490,22 +490,22 @@ int evidence_find(const struct evidence *evidence, const char *server_name, size
 	uint64_t key = key_of(evidence, server_name, length), sequence;
 	const struct shared_bucket *bucket = bucket_of(evidence, key);
 	struct evidence_of_name found = {0};
-	int error;
+	int err;
 
 	for (int attempts = 0; attempts < READ_ATTEMPTS; attempts++) {
 		sequence = atomic_load_explicit(&bucket->sequence, memory_order_acquire);
-		error = sequence & 1 ? -EAGAIN : copy_entry(bucket, key, &found);
+		err = sequence & 1 ? -EAGAIN : copy_entry(bucket, key, &found);
 		atomic_thread_fence(memory_order_acquire);
-		if (error == -EAGAIN ||
+		if (err == -EAGAIN ||
 		    atomic_load_explicit(&bucket->sequence, memory_order_relaxed) != sequence) {
 			sched_yield();
 			continue;
 		}
-		if (evidence_is_lost(evidence) || (!error && !is_sound(&found)))
+		if (evidence_is_lost(evidence) || (!err && !is_sound(&found)))
 			return -EBADMSG;
-		if (!error)
+		if (!err)
 			*ret_found = found;
-		return error;
+		return err;
 	}
 	return -EAGAIN;
 }

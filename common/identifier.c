@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "common/identifier.h"
 
 #include <arpa/inet.h>
@@ -98,13 +98,13 @@ static enum identifier_error check_at_a_glance(const char *text, size_t length)
 static enum identifier_error parse_dns(struct identifier *identifier, const char *text)
 {
 	size_t length = strlen(text), start = 0, labels = 0, i;
-	enum identifier_error error;
+	enum identifier_error err;
 
 	if (length && text[length - 1] == '.')
 		length--;
-	error = check_at_a_glance(text, length);
-	if (error)
-		return error;
+	err = check_at_a_glance(text, length);
+	if (err)
+		return err;
 	for (i = 0; i <= length; i++) {
 		if (i < length && text[i] != '.')
 			continue;
@@ -123,22 +123,22 @@ static enum identifier_error parse_dns(struct identifier *identifier, const char
 enum identifier_error identifier_parse(struct identifier *ret_identifier, const char *text)
 {
 	struct identifier identifier = {0};
-	enum identifier_error error = IDENTIFIER_OK;
+	enum identifier_error err = IDENTIFIER_OK;
 
 	if (inet_pton(AF_INET, text, identifier.address) == 1)
 		make_ipv4(&identifier);
 	else if (text[0] != '\0' && parse_ipv6(&identifier, text))
 		make_ipv6(&identifier);
 	else
-		error = parse_dns(&identifier, text);
-	if (error == IDENTIFIER_OK || error == IDENTIFIER_SINGLE_LABEL)
+		err = parse_dns(&identifier, text);
+	if (err == IDENTIFIER_OK || err == IDENTIFIER_SINGLE_LABEL)
 		*ret_identifier = identifier;
-	return error;
+	return err;
 }
 
-const char *identifier_error_text(enum identifier_error error)
+const char *identifier_error_text(enum identifier_error err)
 {
-	switch (error) {
+	switch (err) {
 	case IDENTIFIER_OK:
 		return "the name is fine";
 	case IDENTIFIER_EMPTY:

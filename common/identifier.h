@@ -34,7 +34,7 @@ enum identifier_error {
 enum identifier_error identifier_parse(struct identifier *ret_identifier, const char *text);
 
 /* What is wrong and what to do about it, for the user; static storage. */
-const char *identifier_error_text(enum identifier_error error);
+const char *identifier_error_text(enum identifier_error err);
 
 /* "dns" or "ip": the type as ACME spells it. */
 const char *identifier_acme_type(const struct identifier *identifier);

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "common/shared_file.h"
 
 #include <errno.h>
@@ -18,7 +18,7 @@ int shared_file_make(const char *path, gid_t group, mode_t mode, int (*fill)(int
 		     void *context)
 {
 	char new_path[PATHS_MAX + 8];
-	int fd, error;
+	int fd, err;
 
 	if (snprintf(new_path, sizeof(new_path), "%s.new", path) >= (int)sizeof(new_path))
 		return -ENAMETOOLONG;
@@ -27,14 +27,14 @@ int shared_file_make(const char *path, gid_t group, mode_t mode, int (*fill)(int
 	fd = open(new_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	error = fill(fd, context);
-	if (!error)
-		error = shared_file_give(fd, group, mode);
-	if (!error && rename(new_path, path))
-		error = -errno;
-	if (!error)
+	err = fill(fd, context);
+	if (!err)
+		err = shared_file_give(fd, group, mode);
+	if (!err && rename(new_path, path))
+		err = -errno;
+	if (!err)
 		return fd;
 	unlink(new_path);
 	close(fd);
-	return error;
+	return err;
 }

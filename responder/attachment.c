@@ -359,7 +359,7 @@ static int replace_one(const struct paths *paths, const char *prefix, int ifinde
 		return 0;
 	if (program_fd < 0)
 		err = program_fd;
-	else if (!strcmp(prefix, PIN_FILTER))
+	else if (strcmp(prefix, PIN_FILTER) == 0)
 		err = attach_filter(paths, ifindex, program_fd);
 	else
 		err = update_link(paths, pin_name(PIN_LINK, ifindex).text, program_fd);

@@ -112,7 +112,7 @@ static int find_on_links(struct hindrances *hindrances)
 static bool is_named(const struct hindrance *hindrance, const char *const *interfaces, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		if (!strcmp(interfaces[i], hindrance->place))
+		if (strcmp(interfaces[i], hindrance->place) == 0)
 			return true;
 	return !count;
 }

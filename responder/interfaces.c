@@ -56,7 +56,7 @@ static bool is_listed(const void *context, int ifindex)
 static bool is_wanted(const struct steer_options *options, const char *name)
 {
 	for (size_t i = 0; i < options->interface_count; i++)
-		if (!strcmp(options->interfaces[i], name))
+		if (strcmp(options->interfaces[i], name) == 0)
 			return true;
 	return options->interface_count == 0;
 }

@@ -133,8 +133,8 @@ int *pins_numbers(const struct paths *paths, const char *prefix)
 		}
 		if (!entry)
 			more = false;
-		else if (!strncmp(entry->d_name, prefix, length) && entry->d_name[length] >= '1' &&
-			 entry->d_name[length] <= '9')
+		else if (strncmp(entry->d_name, prefix, length) == 0 &&
+			 entry->d_name[length] >= '1' && entry->d_name[length] <= '9')
 			numbers[count++] = atoi(entry->d_name + length);
 	}
 	if (numbers)
@@ -188,7 +188,7 @@ static void unpin(const struct paths *paths, bool table_too)
 
 		for (size_t i = 0; i < PINNED_MAPS; i++)
 			is_table |= pinned_maps[i].purpose == TABLE &&
-				    !strcmp(entry->d_name, pinned_maps[i].file);
+				    strcmp(entry->d_name, pinned_maps[i].file) == 0;
 		if (!is_pin || (is_table && !table_too))
 			continue;
 		if (unlinkat(dirfd(directory), entry->d_name, 0) && errno != ENOENT)

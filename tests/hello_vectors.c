@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "tests/hello_vectors.h"
 
 #include <ctype.h>
@@ -77,7 +77,7 @@ static void read_bytes(struct hello_vector *vector, const char *line)
 static void read_verdict(struct hello_vector *vector, const char *text)
 {
 	for (size_t i = 0; i < VERDICTS; i++) {
-		if (!strcmp(text, verdict_names[i])) {
+		if (strcmp(text, verdict_names[i]) == 0) {
 			vector->verdict = (enum client_hello_verdict)i;
 			return;
 		}
@@ -151,7 +151,7 @@ void hello_vectors_free(struct hello_vectors *vectors)
 const struct hello_vector *hello_vectors_find(const struct hello_vectors *vectors, const char *name)
 {
 	for (size_t i = 0; i < vectors->count; i++)
-		if (!strcmp(vectors->list[i].name, name))
+		if (strcmp(vectors->list[i].name, name) == 0)
 			return &vectors->list[i];
 	give_up("there is no vector %s", name);
 }

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/challenge/evidence_report.h"
 
 #include <arpa/inet.h>
@@ -178,17 +178,17 @@ int evidence_report_read(struct evidence_of_name *ret_seen, const struct paths *
 {
 	struct evidence_of_name seen;
 	struct evidence *evidence;
-	int error;
+	int err;
 
-	error = evidence_open(&evidence, paths->evidence, false);
-	if (error)
-		return error;
-	error = evidence_find(evidence, identifier->sni, strlen(identifier->sni), &seen);
+	err = evidence_open(&evidence, paths->evidence, false);
+	if (err)
+		return err;
+	err = evidence_find(evidence, identifier->sni, strlen(identifier->sni), &seen);
 	evidence_free(evidence);
-	if (!error && seen.armed_ns < since_ns)
-		error = -ENOENT;
-	if (error)
-		return error;
+	if (!err && seen.armed_ns < since_ns)
+		err = -ENOENT;
+	if (err)
+		return err;
 	qsort(seen.records, seen.record_count, sizeof(seen.records[0]), by_time);
 	*ret_seen = seen;
 	return 0;

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/challenge/probe.h"
 
 #include <errno.h>
@@ -164,17 +164,17 @@ void probe_cancel(struct probe *probe)
 int prober_new(struct prober **ret_prober, struct loop *loop)
 {
 	struct prober *prober = calloc(1, sizeof(*prober));
-	int error;
+	int err;
 
 	if (!prober)
 		return -ENOMEM;
 	prober->loop = loop;
-	error = hello_init(&prober->hello, HELLO_GO, HELLO_TLS_ANY);
-	if (error)
+	err = hello_init(&prober->hello, HELLO_GO, HELLO_TLS_ANY);
+	if (err)
 		free(prober);
 	else
 		*ret_prober = prober;
-	return error;
+	return err;
 }
 
 void prober_free(struct prober *prober)

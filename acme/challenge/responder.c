@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/challenge/responder.h"
 
 #include <errno.h>
@@ -32,9 +32,9 @@ int responder_check(const struct paths *paths, struct failure *failure)
 	return -1;
 }
 
-void responder_explain_open(struct failure *failure, int error, const struct paths *paths)
+void responder_explain_open(struct failure *failure, int err, const struct paths *paths)
 {
-	switch (error) {
+	switch (err) {
 	case -ENOENT:
 		failure_set(failure, START_IT,
 			    "the responder's challenge table is missing (%s, and the maps in %s)",
@@ -61,7 +61,7 @@ void responder_explain_open(struct failure *failure, int error, const struct pat
 			"the challenge table %s is damaged or has another version", paths->table);
 		break;
 	default:
-		failure_set_errno(failure, -error, "cannot open the challenge table %s",
+		failure_set_errno(failure, -err, "cannot open the challenge table %s",
 				  paths->table);
 	}
 }
@@ -69,20 +69,20 @@ void responder_explain_open(struct failure *failure, int error, const struct pat
 int responder_open(struct challenge_table **ret_table, const struct paths *paths,
 		   struct failure *failure)
 {
-	int error;
+	int err;
 
 	if (responder_check(paths, failure))
 		return -1;
-	error = challenge_table_open(ret_table, paths, CHALLENGE_TABLE_WRITE);
-	if (!error)
+	err = challenge_table_open(ret_table, paths, CHALLENGE_TABLE_WRITE);
+	if (!err)
 		return 0;
-	responder_explain_open(failure, error, paths);
+	responder_explain_open(failure, err, paths);
 	return -1;
 }
 
-void responder_explain_publish(struct failure *failure, int error, const char *name)
+void responder_explain_publish(struct failure *failure, int err, const char *name)
 {
-	switch (error) {
+	switch (err) {
 	case -EPERM:
 		failure_set(
 			failure,
@@ -128,6 +128,6 @@ void responder_explain_publish(struct failure *failure, int error, const char *n
 		failure_set(failure, NULL, "cannot sign the challenge certificate for %s", name);
 		break;
 	default:
-		failure_set_errno(failure, -error, "cannot change the challenge of %s", name);
+		failure_set_errno(failure, -err, "cannot change the challenge of %s", name);
 	}
 }

@@ -18,9 +18,9 @@ int responder_open(struct challenge_table **ret_table, const struct paths *paths
 int responder_check(const struct paths *paths, struct failure *failure);
 
 /* Explain an error of challenge_table_open(). */
-void responder_explain_open(struct failure *failure, int error, const struct paths *paths);
+void responder_explain_open(struct failure *failure, int err, const struct paths *paths);
 
 /* Explain an error of challenge_table_publish() or challenge_table_withdraw() for `name`. */
-void responder_explain_publish(struct failure *failure, int error, const char *name);
+void responder_explain_publish(struct failure *failure, int err, const char *name);
 
 #endif

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/challenge/selfcheck.h"
 
 #include <arpa/inet.h>
@@ -77,20 +77,20 @@ static int find_address(struct dns_address *ret_address)
 int selfcheck_new(struct selfcheck **ret_selfcheck, struct loop *loop)
 {
 	struct selfcheck *selfcheck = calloc(1, sizeof(*selfcheck));
-	int error;
+	int err;
 
 	if (!selfcheck)
 		return -ENOMEM;
 	selfcheck->loop = loop;
 	TAILQ_INIT(&selfcheck->waiting);
-	error = find_address(&selfcheck->address);
-	if (!error)
-		error = prober_new(&selfcheck->prober, loop);
-	if (error)
+	err = find_address(&selfcheck->address);
+	if (!err)
+		err = prober_new(&selfcheck->prober, loop);
+	if (err)
 		free(selfcheck);
 	else
 		*ret_selfcheck = selfcheck;
-	return error;
+	return err;
 }
 
 void selfcheck_free(struct selfcheck *selfcheck)

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /*
  * `sidestep show_account`, `update_account` and `rollover`: show, change and end an existing
  * account, and replace its key.  RFC 8555 sections 7.3.2 to 7.3.6.
@@ -182,10 +182,10 @@ static void compose_update(struct visit *visit, struct ca_call *call)
 /* Deactivation is final (RFC 8555 section 7.3.6): the next account needs a new key. */
 static void account_key_retire(struct visit *visit)
 {
-	int error = account_files_retire(visit->session.files);
+	int err = account_files_retire(visit->session.files);
 
-	if (error)
-		failure_set_errno(&visit->failure, -error,
+	if (err)
+		failure_set_errno(&visit->failure, -err,
 				  "the account is deactivated, but its key in %s cannot be moved "
 				  "aside",
 				  account_files_place(visit->session.files));
@@ -239,7 +239,7 @@ static void compose_rollover(struct visit *visit, struct ca_call *call)
 {
 	struct account_files *files = visit->session.files;
 	struct ca *ca = visit->session.ca;
-	int error;
+	int err;
 
 	if (!ca_directory(ca)->key_change) {
 		failure_set(&visit->failure,
@@ -248,17 +248,17 @@ static void compose_rollover(struct visit *visit, struct ca_call *call)
 			    "the CA %s cannot replace account keys", ca_server(ca));
 		return;
 	}
-	error = account_files_lock(files);
-	if (error == -EWOULDBLOCK) {
+	err = account_files_lock(files);
+	if (err == -EWOULDBLOCK) {
 		failure_set(&visit->failure, "wait until it has finished, then run this again",
 			    "another sidestep process is replacing the key in %s",
 			    account_files_place(files));
 		return;
 	}
-	if (!error)
-		error = account_files_make_next_key(files);
-	if (error) {
-		failure_set_errno(&visit->failure, -error, "cannot create the next key in %s",
+	if (!err)
+		err = account_files_make_next_key(files);
+	if (err) {
+		failure_set_errno(&visit->failure, -err, "cannot create the next key in %s",
 				  account_files_place(files));
 		return;
 	}
@@ -273,21 +273,21 @@ static void compose_rollover(struct visit *visit, struct ca_call *call)
 static void conclude_rollover(struct visit *visit)
 {
 	struct account_files *files = visit->session.files;
-	int error;
+	int err;
 
 	if (!failure_is_set(&visit->failure)) {
-		error = account_take_next_key(visit->session.account);
-		if (error)
-			failure_set_errno(&visit->failure, -error,
+		err = account_take_next_key(visit->session.account);
+		if (err)
+			failure_set_errno(&visit->failure, -err,
 					  "the CA uses the new key, but key.next.pem in %s cannot "
 					  "be renamed to key.pem",
 					  account_files_place(files));
 	} else if (visit->failure.problem && !visit->may_pass) {
-		error = account_files_drop_next_key(files);
-		if (error)
+		err = account_files_drop_next_key(files);
+		if (err)
 			output_warning(
 				"cannot remove the key that the CA refused, key.next.pem in %s: %s",
-				account_files_place(files), strerror(-error));
+				account_files_place(files), strerror(-err));
 	}
 }
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* `sidestep certificates`. */
 #include <errno.h>
 #include <jansson.h>
@@ -14,16 +14,16 @@
 #include "acme/store/store.h"
 #include "acme/cmd/verbs.h"
 
-static void explain_unreadable(struct failure *failure, int error, const char *path)
+static void explain_unreadable(struct failure *failure, int err, const char *path)
 {
-	if (error == -EBADMSG)
+	if (err == -EBADMSG)
 		failure_set(failure, "restore it from archive/, or get a new one with certonly",
 			    "%s contains no certificate that sidestep can read", path);
-	else if (error == -ENOENT)
+	else if (err == -ENOENT)
 		failure_set(failure, "remove it, or get a new certificate with certonly",
 			    "%s is a link that leads to no certificate", path);
 	else
-		failure_set_errno(failure, -error, "cannot read %s", path);
+		failure_set_errno(failure, -err, "cannot read %s", path);
 }
 
 /* Show one certificate and append it to the array; false: it cannot be read. */
@@ -32,12 +32,12 @@ static bool show_certificate(const struct settings *settings, const char *name, 
 	char path[STORE_PATH_MAX + 1];
 	struct failure failure = {0};
 	struct stored stored;
-	int error;
+	int err;
 
-	error = store_read(&stored, settings->paths, name);
-	if (error) {
+	err = store_read(&stored, settings->paths, name);
+	if (err) {
 		store_live_path(path, settings->paths, name);
-		explain_unreadable(&failure, error, path);
+		explain_unreadable(&failure, err, path);
 		output_failure(NULL, &failure);
 		json_array_append_new(array, json_pack("{s:s, s:o}", "name", name, "error",
 						       failure_to_json(&failure)));
@@ -57,13 +57,13 @@ int verb_certificates(const struct arguments *arguments, const struct settings *
 	size_t count, i;
 	char **names;
 	bool ok = true;
-	int error;
+	int err;
 
 	(void)arguments;
-	error = store_names(&names, &count, settings->paths);
-	if (error) {
+	err = store_names(&names, &count, settings->paths);
+	if (err) {
 		json_decref(array);
-		failure_set_errno(&failure, -error, "cannot read %s/live", settings->paths->state);
+		failure_set_errno(&failure, -err, "cannot read %s/live", settings->paths->state);
 		return output_fatal(&failure);
 	}
 	for (i = 0; i < count; i++)

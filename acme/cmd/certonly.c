@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* `sidestep certonly`. */
 #include <errno.h>
 #include <jansson.h>
@@ -60,25 +60,24 @@ static int find_present(struct certonly *certonly, struct stored *ret_stored)
 	const struct arguments *arguments = certonly->arguments;
 	const struct settings *settings = certonly->settings;
 	const char *name = arguments->cert_name;
-	int error;
+	int err;
 
 	if (!name) {
-		error = store_find(ret_stored, settings->paths, certonly->names,
-				   certonly->name_count);
-		if (!error) {
+		err = store_find(ret_stored, settings->paths, certonly->names,
+				 certonly->name_count);
+		if (!err) {
 			strcpy(certonly->name, ret_stored->name);
 			return 0;
 		}
 		name = certonly->names[0].value;
 	}
 	strcpy(certonly->name, name);
-	error = store_read(ret_stored, settings->paths, name);
-	if (error == -ENOENT || error == -EBADMSG)
+	err = store_read(ret_stored, settings->paths, name);
+	if (err == -ENOENT || err == -EBADMSG)
 		return -ENOENT;
-	if (error) {
-		failure_set_errno(&certonly->failure, -error,
-				  "cannot read the certificate %s in %s", name,
-				  settings->paths->state);
+	if (err) {
+		failure_set_errno(&certonly->failure, -err, "cannot read the certificate %s in %s",
+				  name, settings->paths->state);
 		return -1;
 	}
 	if (!arguments->cert_name) {
@@ -212,33 +211,33 @@ static void certonly_set_spec(struct certonly *certonly)
 		.settings = settings->certificate,
 		.source = "cli",
 	};
-	int error = identifiers_to_list(&spec.identifiers, certonly->names, certonly->name_count);
+	int err = identifiers_to_list(&spec.identifiers, certonly->names, certonly->name_count);
 
-	if (!error)
-		error = state_set_spec(certonly->agent.state, &spec, &certonly->lineage);
+	if (!err)
+		err = state_set_spec(certonly->agent.state, &spec, &certonly->lineage);
 	string_list_done(&spec.identifiers);
 	/* The operator runs certonly after acting on the reason for the pause. */
-	if (!error)
-		error = state_pause(certonly->agent.state, certonly->lineage, NULL);
-	if (error)
-		state_explain(certonly->agent.state, error, &certonly->failure);
+	if (!err)
+		err = state_pause(certonly->agent.state, certonly->lineage, NULL);
+	if (err)
+		state_explain(certonly->agent.state, err, &certonly->failure);
 }
 
 /* Forget a certificate that was never issued, so that nothing renews it. */
 static void forget_if_void(struct certonly *certonly)
 {
 	struct state_lineage lineage;
-	int error;
+	int err;
 
-	error = state_lineage_read(certonly->agent.state, certonly->lineage, &lineage);
-	if (error)
+	err = state_lineage_read(certonly->agent.state, certonly->lineage, &lineage);
+	if (err)
 		return;
 	if (!lineage.not_after_s && !lineage.in_flight)
-		error = state_lineage_delete(certonly->agent.state, certonly->lineage);
+		err = state_lineage_delete(certonly->agent.state, certonly->lineage);
 	state_lineage_done(&lineage);
-	if (error)
+	if (err)
 		output_warning("cannot forget %s, which `sidestep renew` will try again: %s",
-			       certonly->name, strerror(-error));
+			       certonly->name, strerror(-err));
 }
 
 /* Stop before an order that is certain to fail.  0, or -1 with the failure filled in. */

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /*
  * `sidestep check`: looks the name up in the DNS, arms it, and connects to each address as a CA
  * would.
@@ -195,7 +195,7 @@ static bool is_pending(struct check *check)
 static bool check_arm(struct check *check)
 {
 	struct failure failure = {0};
-	int error;
+	int err;
 
 	if (responder_open(&check->table, check->settings->paths, &failure)) {
 		add_problem(check, &failure);
@@ -204,26 +204,26 @@ static bool check_arm(struct check *check)
 	if (is_pending(check))
 		return true;
 	if (getrandom(check->digest, sizeof(check->digest), 0) != sizeof(check->digest))
-		error = -EIO;
+		err = -EIO;
 	else
-		error = challenge_table_publish(check->table, &check->name, check->digest, TTL_S);
-	if (error) {
-		responder_explain_publish(&failure, error, check->name.value);
+		err = challenge_table_publish(check->table, &check->name, check->digest, TTL_S);
+	if (err) {
+		responder_explain_publish(&failure, err, check->name.value);
 		add_problem(check, &failure);
 	}
-	check->armed = !error;
+	check->armed = !err;
 	return check->armed;
 }
 
 static void check_disarm(struct check *check)
 {
-	int error = 0;
+	int err = 0;
 
 	if (check->armed)
-		error = challenge_table_withdraw(check->table, &check->name, 0);
-	if (error && error != -ENOENT && error != -ESTALE)
+		err = challenge_table_withdraw(check->table, &check->name, 0);
+	if (err && err != -ENOENT && err != -ESTALE)
 		output_warning("cannot disarm %s; it expires in at most %d s: %s",
-			       check->name.value, TTL_S, strerror(-error));
+			       check->name.value, TTL_S, strerror(-err));
 	challenge_table_free(check->table);
 }
 
@@ -296,20 +296,20 @@ static void judge_target(struct check *check, const struct target *target)
 /* Probe all addresses at once.  -1: the probes could not run. */
 static int probe_all(struct check *check, struct failure *failure)
 {
-	int error = prober_new(&check->prober, check->net.loop);
+	int err = prober_new(&check->prober, check->net.loop);
 	size_t i;
 
-	if (error) {
-		failure_set_errno(failure, -error, "preparing the validation");
+	if (err) {
+		failure_set_errno(failure, -err, "preparing the validation");
 		return -1;
 	}
 	for (i = 0; i < check->target_count; i++)
 		start_probe(check, &check->targets[i]);
-	error = check->pending ? net_run(&check->net, failure) : 0;
+	err = check->pending ? net_run(&check->net, failure) : 0;
 	for (i = 0; i < check->target_count; i++)
 		probe_cancel(check->targets[i].probe);
 	prober_free(check->prober);
-	return error;
+	return err;
 }
 
 /* --- the report ------------------------------------------------------------------------------ */
@@ -433,26 +433,26 @@ static int check_run(struct check *check, struct failure *failure)
 		.done = on_check_looked_up,
 		.context = check,
 	};
-	int error;
+	int err;
 
 	if (net_open(&check->net, check->settings->timeout_s, failure))
 		return -1;
-	error = ca_pool_new(&options.ca_pool, check->settings, &check->net);
-	if (error)
-		failure_set_errno(failure, -error, "preparing the checks");
+	err = ca_pool_new(&options.ca_pool, check->settings, &check->net);
+	if (err)
+		failure_set_errno(failure, -err, "preparing the checks");
 	options.loop = check->net.loop;
-	if (!error)
-		error = preflight_new(&check->preflight, &options, failure);
-	if (!error) {
+	if (!err)
+		err = preflight_new(&check->preflight, &options, failure);
+	if (!err) {
 		output_step("looking up %s", check->name.value);
-		error = net_run(&check->net, failure);
-		if (!error)
-			error = check_examine(check, failure);
+		err = net_run(&check->net, failure);
+		if (!err)
+			err = check_examine(check, failure);
 		preflight_free(check->preflight);
 	}
 	ca_pool_free(options.ca_pool);
 	net_close(&check->net);
-	return error;
+	return err;
 }
 
 int verb_check(const struct arguments *arguments, const struct settings *settings)

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* `sidestep delete`. */
 #include <errno.h>
 #include <jansson.h>
@@ -21,17 +21,17 @@ static int delete_from_state(const struct settings *settings, const char *name,
 {
 	struct state_lineage lineage;
 	struct state *state;
-	int error;
+	int err;
 
 	if (state_open(&state, settings->paths, failure))
 		return -1;
-	error = state_lineage_find(state, name, &lineage);
-	if (!error) {
-		error = state_lineage_delete(state, lineage.id);
+	err = state_lineage_find(state, name, &lineage);
+	if (!err) {
+		err = state_lineage_delete(state, lineage.id);
 		state_lineage_done(&lineage);
 	}
-	if (error && error != -ENOENT)
-		state_explain(state, error, failure);
+	if (err && err != -ENOENT)
+		state_explain(state, err, failure);
 	state_free(state);
 	return failure_is_set(failure) ? -1 : 0;
 }
@@ -40,14 +40,14 @@ int verb_delete(const struct arguments *arguments, const struct settings *settin
 {
 	struct failure failure = {0};
 	struct stored stored = {0};
-	int error, status;
+	int err, status;
 
-	error = store_read(&stored, settings->paths, arguments->name);
-	if (error == -ENOENT)
+	err = store_read(&stored, settings->paths, arguments->name);
+	if (err == -ENOENT)
 		failure_set(&failure, "`sidestep certificates` lists them",
 			    "there is no certificate called %s", arguments->name);
-	else if (error && error != -EBADMSG)
-		failure_set_errno(&failure, -error, "cannot read the certificate %s",
+	else if (err && err != -EBADMSG)
+		failure_set_errno(&failure, -err, "cannot read the certificate %s",
 				  arguments->name);
 	if (!failure_is_set(&failure) && !delete_from_state(settings, arguments->name, &failure))
 		store_delete(settings->paths, arguments->name, &failure);

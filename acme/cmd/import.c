@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* `sidestep import`. */
 #include <errno.h>
 #include <jansson.h>
@@ -110,7 +110,7 @@ static json_t *tell_copy(const struct importing *importing, const struct import_
 static void import_one(struct importing *importing, const struct import_options *options)
 {
 	const char *theirs = options->found->hook;
-	json_t *description = NULL, *error = NULL;
+	json_t *description = NULL, *err = NULL;
 	struct failure failure = {0};
 	enum import_result result;
 
@@ -118,7 +118,7 @@ static void import_one(struct importing *importing, const struct import_options 
 	if (result == IMPORT_FAILED) {
 		importing->failed++;
 		output_failure(options->found->name, &failure);
-		error = failure_to_json(&failure);
+		err = failure_to_json(&failure);
 	} else {
 		*(result == IMPORT_DONE ? &importing->imported : &importing->present) += 1;
 		description = tell_copy(importing, options, result);
@@ -129,7 +129,7 @@ static void import_one(struct importing *importing, const struct import_options 
 			  json_new_text(options->found->name), "result", result_name(result),
 			  "hook", theirs ? json_new_text(theirs) : NULL, "hook_taken",
 			  result == IMPORT_DONE && theirs && import_hook(options) == theirs,
-			  "certificate", description, "error", error));
+			  "certificate", description, "error", err));
 	failure_done(&failure);
 }
 
@@ -180,7 +180,7 @@ static void import_account(struct importing *importing, struct import_options *o
 static void read_tree(struct importing *importing)
 {
 	const char *tree = importing->arguments->name;
-	int error;
+	int err;
 	size_t i;
 
 	for (i = 0; !importing->layout && i < sizeof(layouts) / sizeof(*layouts); i++)
@@ -195,9 +195,9 @@ static void read_tree(struct importing *importing)
 			tree);
 		return;
 	}
-	error = importing->layout->read(tree, &importing->list);
-	if (error)
-		failure_set_errno(&importing->failure, -error, "cannot read %s", tree);
+	err = importing->layout->read(tree, &importing->list);
+	if (err)
+		failure_set_errno(&importing->failure, -err, "cannot read %s", tree);
 }
 
 static void import_all(struct importing *importing)

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* `sidestep plan`: when each certificate is due, and what is left of the CAs' rate limits. */
 #include <errno.h>
 #include <jansson.h>
@@ -89,16 +89,16 @@ static int show_attempt(void *context, const struct state_attempt *attempt)
 static int show_one(struct state *state, const char *name, json_t *array, json_t *attempts)
 {
 	struct state_lineage lineage;
-	int error = state_lineage_find(state, name, &lineage);
+	int err = state_lineage_find(state, name, &lineage);
 
-	if (error)
-		return error;
+	if (err)
+		return err;
 	show_lineage(array, &lineage);
 	if (lineage.paused)
 		output_line("  Paused until you act: %s", lineage.paused);
-	error = state_attempts(state, lineage.id, show_attempt, attempts);
+	err = state_attempts(state, lineage.id, show_attempt, attempts);
 	state_lineage_done(&lineage);
-	return error;
+	return err;
 }
 
 /* --- rate limits of the CAs ------------------------------------------------------------------- */
@@ -146,16 +146,16 @@ static int show_limits(struct state *state, const struct settings *settings, jso
 {
 	struct authorities authorities = {.servers = json_array(), .limits = limits};
 	size_t i;
-	int error;
+	int err;
 
-	error = scheduler_new(&authorities.scheduler, state, settings);
-	if (!error)
-		error = state_cas(state, add_server, &authorities);
-	for (i = 0; !error && i < json_array_size(authorities.servers); i++)
+	err = scheduler_new(&authorities.scheduler, state, settings);
+	if (!err)
+		err = state_cas(state, add_server, &authorities);
+	for (i = 0; !err && i < json_array_size(authorities.servers); i++)
 		show_limit(&authorities, json_string_value(json_array_get(authorities.servers, i)));
 	scheduler_free(authorities.scheduler);
 	json_decref(authorities.servers);
-	return error;
+	return err;
 }
 
 /* --- the verb --------------------------------------------------------------------------------- */
@@ -173,21 +173,21 @@ static void make_plan(struct planning *planning)
 {
 	const char *name = planning->arguments->name;
 	struct failure wrong = {0};
-	int error;
+	int err;
 
 	if (reconcile(planning->state, planning->settings, &wrong))
 		output_failure(NULL, &wrong);
 	failure_done(&wrong);
-	error = name ? show_one(planning->state, name, planning->plan, planning->attempts)
-		     : state_plan(planning->state, FOREVER_S, SHOWN_MAX, show_lineage,
-				  planning->plan);
-	if (!error)
-		error = show_limits(planning->state, planning->settings, planning->limits);
-	if (error == -ENOENT && name)
+	err = name ? show_one(planning->state, name, planning->plan, planning->attempts)
+		   : state_plan(planning->state, FOREVER_S, SHOWN_MAX, show_lineage,
+				planning->plan);
+	if (!err)
+		err = show_limits(planning->state, planning->settings, planning->limits);
+	if (err == -ENOENT && name)
 		failure_set(&planning->failure, "`sidestep plan` lists them",
 			    "there is no certificate called %s", name);
-	else if (error)
-		state_explain(planning->state, error, &planning->failure);
+	else if (err)
+		state_explain(planning->state, err, &planning->failure);
 }
 
 int verb_plan(const struct arguments *arguments, const struct settings *settings)

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* `sidestep publish` and `sidestep withdraw`: arm and disarm a name for another ACME client. */
 #include <jansson.h>
 #include <stddef.h>
@@ -76,7 +76,7 @@ int verb_publish(const struct arguments *arguments, const struct settings *setti
 	struct challenge_table *table;
 	struct failure failure = {0};
 	struct identifier name;
-	int error;
+	int err;
 
 	if (identifiers_parse_one(&name, arguments->name, &failure))
 		return publish_finish(&failure, EXIT_USAGE);
@@ -85,10 +85,10 @@ int verb_publish(const struct arguments *arguments, const struct settings *setti
 		return publish_finish(&failure, EXIT_USAGE);
 	if (responder_open(&table, settings->paths, &failure))
 		return publish_finish(&failure, EXIT_FAILED);
-	error = challenge_table_publish(table, &name, digest, arguments->ttl_s);
+	err = challenge_table_publish(table, &name, digest, arguments->ttl_s);
 	challenge_table_free(table);
-	if (error) {
-		responder_explain_publish(&failure, error, name.value);
+	if (err) {
+		responder_explain_publish(&failure, err, name.value);
 		return publish_finish(&failure, EXIT_FAILED);
 	}
 	output_line("%s is armed for %u s.", name.value, arguments->ttl_s);
@@ -102,20 +102,20 @@ int verb_withdraw(const struct arguments *arguments, const struct settings *sett
 	struct challenge_table *table;
 	struct failure failure = {0};
 	struct identifier name;
-	int error;
+	int err;
 
 	if (identifiers_parse_one(&name, arguments->name, &failure))
 		return publish_finish(&failure, EXIT_USAGE);
 	/* Withdraw without a running responder too: the next one would find the name armed. */
-	error = challenge_table_open(&table, settings->paths, CHALLENGE_TABLE_WRITE);
-	if (error) {
-		responder_explain_open(&failure, error, settings->paths);
+	err = challenge_table_open(&table, settings->paths, CHALLENGE_TABLE_WRITE);
+	if (err) {
+		responder_explain_open(&failure, err, settings->paths);
 		return publish_finish(&failure, EXIT_FAILED);
 	}
-	error = challenge_table_withdraw(table, &name, 0);
+	err = challenge_table_withdraw(table, &name, 0);
 	challenge_table_free(table);
-	if (error) {
-		responder_explain_publish(&failure, error, name.value);
+	if (err) {
+		responder_explain_publish(&failure, err, name.value);
 		return publish_finish(&failure, EXIT_FAILED);
 	}
 	output_line("%s is disarmed.", name.value);

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* `sidestep renew`: renews once everything that is due. */
 #include <errno.h>
 #include <jansson.h>
@@ -69,29 +69,29 @@ static void mark_forced(struct agent *agent, const struct arguments *arguments,
 	};
 	bool is_some = arguments->issued_after || arguments->issued_before;
 	int64_t count;
-	int error;
+	int err;
 
 	if (failure_is_set(failure))
 		return;
-	error = state_mark_due(agent->state, &filter, time(NULL),
-			       is_some ? STATE_URGENT : STATE_NORMAL, &count);
-	if (error)
-		state_explain(agent->state, error, failure);
+	err = state_mark_due(agent->state, &filter, time(NULL),
+			     is_some ? STATE_URGENT : STATE_NORMAL, &count);
+	if (err)
+		state_explain(agent->state, err, failure);
 }
 
 /* Take the certificate of --cert-name, if it is due or --force-renewal is given. */
 static void take_named(struct agent *agent, const char *name, struct failure *failure)
 {
 	struct state_lineage lineage;
-	int error;
+	int err;
 
-	error = state_lineage_find(agent->state, name, &lineage);
-	if (error == -ENOENT)
+	err = state_lineage_find(agent->state, name, &lineage);
+	if (err == -ENOENT)
 		failure_set(failure, "`sidestep certificates` lists them",
 			    "there is no certificate called %s", name);
-	else if (error)
-		state_explain(agent->state, error, failure);
-	if (error)
+	else if (err)
+		state_explain(agent->state, err, failure);
+	if (err)
 		return;
 	if (agent->settings->force_renewal || lineage.in_flight ||
 	    (lineage.issue_at_s && lineage.issue_at_s <= time(NULL)))

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* `sidestep revoke`: RFC 8555 section 7.6, signed by the account that got the certificate. */
 #include <errno.h>
 #include <fcntl.h>
@@ -71,33 +71,33 @@ static int load_certificate(struct revoking *revoking)
 {
 	char path[STORE_PATH_MAX + 32], *pem;
 	size_t size;
-	int error;
+	int err;
 
 	snprintf(path, sizeof(path), "%s/%s", revoking->stored.path, store_file_names[STORE_CERT]);
-	error = file_read(AT_FDCWD, path, STORE_PEM_MAX, &pem, &size);
-	if (error)
-		return error;
-	error = certificate_to_base64url(&revoking->certificate, pem, size);
+	err = file_read(AT_FDCWD, path, STORE_PEM_MAX, &pem, &size);
+	if (err)
+		return err;
+	err = certificate_to_base64url(&revoking->certificate, pem, size);
 	free(pem);
-	return error;
+	return err;
 }
 
 static void find_certificate(struct revoking *revoking)
 {
 	const struct arguments *arguments = revoking->arguments;
-	int error;
+	int err;
 
-	error = store_read(&revoking->stored, revoking->settings->paths, arguments->name);
-	if (error == -ENOENT)
+	err = store_read(&revoking->stored, revoking->settings->paths, arguments->name);
+	if (err == -ENOENT)
 		failure_set(&revoking->failure, "`sidestep certificates` lists them",
 			    "there is no certificate called %s", arguments->name);
-	else if (!error && !revoking->stored.server)
+	else if (!err && !revoking->stored.server)
 		failure_set(&revoking->failure, "revoke it with the ACME client that got it",
 			    "sidestep does not know which CA issued %s", arguments->name);
-	else if (!error)
-		error = load_certificate(revoking);
-	if (error && !failure_is_set(&revoking->failure))
-		failure_set_errno(&revoking->failure, -error, "cannot read the certificate %s",
+	else if (!err)
+		err = load_certificate(revoking);
+	if (err && !failure_is_set(&revoking->failure))
+		failure_set_errno(&revoking->failure, -err, "cannot read the certificate %s",
 				  arguments->name);
 }
 
@@ -168,17 +168,17 @@ static void pause_renewal(struct revoking *revoking)
 	struct failure failure = {0};
 	struct state_lineage lineage;
 	struct state *state;
-	int error;
+	int err;
 
 	if (!state_open(&state, revoking->settings->paths, &failure)) {
-		error = state_lineage_find(state, revoking->stored.name, &lineage);
-		if (!error) {
-			error = state_pause(state, lineage.id,
-					    "revoked; get a new one with `sidestep certonly`");
+		err = state_lineage_find(state, revoking->stored.name, &lineage);
+		if (!err) {
+			err = state_pause(state, lineage.id,
+					  "revoked; get a new one with `sidestep certonly`");
 			state_lineage_done(&lineage);
 		}
-		if (error && error != -ENOENT)
-			state_explain(state, error, &failure);
+		if (err && err != -ENOENT)
+			state_explain(state, err, &failure);
 		state_free(state);
 	}
 	if (failure_is_set(&failure))

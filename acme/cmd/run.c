@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* `sidestep run`: the daemon.  It renews each certificate when it is due, until it is stopped. */
 #include <errno.h>
 #include <fcntl.h>
@@ -113,11 +113,11 @@ static uint64_t watchdog_pause_ms(void)
 
 static void tell_manager(const char *state)
 {
-	int error = notify_send(state);
+	int err = notify_send(state);
 
-	if (error)
+	if (err)
 		output_warning("cannot send '%s' to the service manager: %s", state,
-			       strerror(-error));
+			       strerror(-err));
 }
 
 static void on_watchdog(void *context)
@@ -161,39 +161,39 @@ static void reload_config(void *context)
 /* The lock's descriptor, or -1 with `failure` filled in. */
 static int lock_state(const struct paths *paths, struct failure *failure)
 {
-	int directory, fd, error;
+	int directory, fd, err;
 
-	error = file_open_path(paths->state, 0755, &directory);
-	if (!error) {
+	err = file_open_path(paths->state, 0755, &directory);
+	if (!err) {
 		fd = openat(directory, LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
 			    LOCK_MODE);
-		error = fd < 0 ? -errno : 0;
+		err = fd < 0 ? -errno : 0;
 		close(directory);
 	}
-	if (!error && flock(fd, LOCK_EX | LOCK_NB)) {
-		error = -errno;
+	if (!err && flock(fd, LOCK_EX | LOCK_NB)) {
+		err = -errno;
 		close(fd);
 	}
-	if (!error)
+	if (!err)
 		return fd;
-	if (error == -EWOULDBLOCK)
+	if (err == -EWOULDBLOCK)
 		failure_set(failure, "stop it first, or give this instance another --root",
 			    "another `sidestep run` uses %s already", paths->state);
 	else
-		failure_set_errno(failure, -error, "cannot lock %s/" LOCK_FILE, paths->state);
+		failure_set_errno(failure, -err, "cannot lock %s/" LOCK_FILE, paths->state);
 	return -1;
 }
 
 static void run_serve(struct daemon *daemon)
 {
-	int error;
+	int err;
 
 	daemon->watchdog_ms = watchdog_pause_ms();
 	if (daemon->watchdog_ms)
 		on_watchdog(daemon);
-	error = loop_on_hangup(daemon->agent.net.loop, reload_config, daemon);
-	if (error)
-		output_warning("a reload by SIGHUP will not work: %s", strerror(-error));
+	err = loop_on_hangup(daemon->agent.net.loop, reload_config, daemon);
+	if (err)
+		output_warning("a reload by SIGHUP will not work: %s", strerror(-err));
 	look_for_due(daemon);
 	tell_manager("READY=1");
 	output_line("ready");

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* `sidestep status`: the responder's status files, the challenge table and the BPF counters. */
 #include <errno.h>
 #include <fcntl.h>
@@ -79,11 +79,11 @@ static json_t *gather_challenges(const struct paths *paths, struct failure *fail
 	json_t *array = json_array();
 	uint64_t now_ns = challenge_clock_ns();
 	uint32_t cursor = 0;
-	int error;
+	int err;
 
-	error = challenge_table_open(&table, paths, CHALLENGE_TABLE_READ);
-	if (error) {
-		responder_explain_open(failure, error, paths);
+	err = challenge_table_open(&table, paths, CHALLENGE_TABLE_READ);
+	if (err) {
+		responder_explain_open(failure, err, paths);
 		return array;
 	}
 	while (!challenge_table_next(table, &cursor, &challenge))
@@ -97,11 +97,11 @@ static json_t *gather_counters(const struct paths *paths, struct failure *failur
 	uint64_t values[STEER_COUNTERS];
 	json_t *object = json_object();
 	enum steer_counter counter;
-	int error;
+	int err;
 
-	error = counters_read(paths, values);
-	if (error) {
-		responder_explain_open(failure, error, paths);
+	err = counters_read(paths, values);
+	if (err) {
+		responder_explain_open(failure, err, paths);
 		return object;
 	}
 	for (counter = 0; counter < STEER_COUNTERS; counter++)
@@ -151,7 +151,7 @@ static void show_responder(const json_t *responder)
 
 	output_line("Responder: running");
 	json_object_foreach ((json_t *)responder, key, value) {
-		if (!strcmp(key, "hindrances")) {
+		if (strcmp(key, "hindrances") == 0) {
 			show_hindrances(value);
 			continue;
 		}
@@ -215,11 +215,11 @@ static json_t *find_armed(const struct paths *paths, const struct identifier *na
 	struct challenge_table *table;
 	struct challenge challenge;
 	json_t *found = NULL;
-	int error;
+	int err;
 
-	error = challenge_table_open(&table, paths, CHALLENGE_TABLE_READ);
-	if (error) {
-		responder_explain_open(failure, error, paths);
+	err = challenge_table_open(&table, paths, CHALLENGE_TABLE_READ);
+	if (err) {
+		responder_explain_open(failure, err, paths);
 		return NULL;
 	}
 	if (!challenge_table_find(table, name->sni, strlen(name->sni), &challenge))
@@ -235,7 +235,7 @@ static int status_of_name(const char *given, const struct paths *paths)
 	struct failure failure = {0};
 	struct identifier name;
 	json_t *armed;
-	int error;
+	int err;
 
 	if (identifiers_parse_one(&name, given, &failure)) {
 		output_fatal(&failure);
@@ -243,9 +243,9 @@ static int status_of_name(const char *given, const struct paths *paths)
 		return EXIT_USAGE;
 	}
 	armed = find_armed(paths, &name, &failure);
-	error = evidence_report_read(&seen, paths, &name, 0);
-	if (error && error != -ENOENT)
-		responder_explain_open(&failure, error, paths);
+	err = evidence_report_read(&seen, paths, &name, 0);
+	if (err && err != -ENOENT)
+		responder_explain_open(&failure, err, paths);
 	if (failure_is_set(&failure)) {
 		output_fatal(&failure);
 		failure_done(&failure);
@@ -253,12 +253,11 @@ static int status_of_name(const char *given, const struct paths *paths)
 		return EXIT_FAILED;
 	}
 	output_line("%s is %sarmed.", name.value, armed ? "" : "not ");
-	evidence_report_sum_up(text, error ? NULL : &seen);
+	evidence_report_sum_up(text, err ? NULL : &seen);
 	output_line("Since it was last armed: %s.", text);
 	evidence_report_show(&seen);
 	output_document(json_pack("{s:b, s:s, s:o?, s:o}", "ok", 1, "name", name.value, "challenge",
-				  armed, "evidence",
-				  evidence_report_to_json(error ? NULL : &seen)));
+				  armed, "evidence", evidence_report_to_json(err ? NULL : &seen)));
 	return EXIT_DONE;
 }
 

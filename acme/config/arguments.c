@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/config/arguments.h"
 
 #include <errno.h>
@@ -560,7 +560,7 @@ enum arguments_result arguments_parse(struct arguments *ret_arguments, int argc,
 	};
 	enum arguments_result result = ARGUMENTS_WRONG;
 	bool given[OPTION_COUNT] = {false};
-	struct option_error error = {0};
+	struct option_error err = {0};
 	int first = argc;
 
 	parsing.arguments.domains.items =
@@ -568,9 +568,9 @@ enum arguments_result arguments_parse(struct arguments *ret_arguments, int argc,
 	if (!parsing.arguments.domains.items)
 		failure_set_errno(failure, ENOMEM, "reading the command line");
 	else
-		first = option_parse(&table, argc, argv, &parsing, given, &error);
-	if (error.text[0])
-		failure_set(failure, "see `sidestep help`", "%s", error.text);
+		first = option_parse(&table, argc, argv, &parsing, given, &err);
+	if (err.text[0])
+		failure_set(failure, "see `sidestep help`", "%s", err.text);
 	ret_arguments->json = parsing.arguments.json;
 	if (failure_is_set(failure))
 		goto out;

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/config/identifiers.h"
 
 #include <errno.h>
@@ -27,7 +27,7 @@ static bool is_international(const char *text)
 
 int identifiers_parse_one(struct identifier *ret_name, const char *text, struct failure *failure)
 {
-	enum identifier_error error;
+	enum identifier_error err;
 	uint8_t *a_label;
 	int result;
 
@@ -40,15 +40,15 @@ int identifiers_parse_one(struct identifier *ret_name, const char *text, struct 
 				    text, idn2_strerror(result));
 			return -1;
 		}
-		error = identifier_parse(ret_name, (const char *)a_label);
+		err = identifier_parse(ret_name, (const char *)a_label);
 		idn2_free(a_label);
 	} else {
-		error = identifier_parse(ret_name, text);
+		err = identifier_parse(ret_name, text);
 	}
 	/* Without a dot: private CAs issue for such names. */
-	if (error == IDENTIFIER_OK || error == IDENTIFIER_SINGLE_LABEL)
+	if (err == IDENTIFIER_OK || err == IDENTIFIER_SINGLE_LABEL)
 		return 0;
-	failure_set(failure, NULL, "'%s': %s", text, identifier_error_text(error));
+	failure_set(failure, NULL, "'%s': %s", text, identifier_error_text(err));
 	return -1;
 }
 

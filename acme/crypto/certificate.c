@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/crypto/certificate.h"
 
 #include <arpa/inet.h>
@@ -88,7 +88,7 @@ int chain_read(struct chain *ret_chain, const char *text, size_t size)
 	const char *at = text, *end = text + size, *next;
 	struct chain chain = {.text = text};
 	struct decoded *decoded;
-	int error;
+	int err;
 
 	while (at < end) {
 		if (strchr(" \t\r\n", *at) && *at) {
@@ -98,9 +98,9 @@ int chain_read(struct chain *ret_chain, const char *text, size_t size)
 		next = is_begin(at, end) ? certificate_end(at, end) : NULL;
 		if (!next || chain.count == CHAIN_CERTIFICATES_MAX)
 			return -EBADMSG;
-		error = certificate_decode(&decoded, at, (size_t)(next - at));
-		if (error)
-			return error;
+		err = certificate_decode(&decoded, at, (size_t)(next - at));
+		if (err)
+			return err;
 		decoded_free(decoded);
 		chain.certificates[chain.count].offset = (size_t)(at - text);
 		chain.certificates[chain.count].size = (size_t)(next - at);
@@ -137,7 +137,7 @@ bool chain_is_issued_by(const struct chain *chain, const char *common_name)
 
 static bool read_name(struct identifier *ret_identifier, const DNS_entry *entry)
 {
-	enum identifier_error error;
+	enum identifier_error err;
 	char text[256];
 
 	if (entry->type == ASN_DNS_TYPE && entry->len > 0 && entry->len < (int)sizeof(text)) {
@@ -153,8 +153,8 @@ static bool read_name(struct identifier *ret_identifier, const DNS_entry *entry)
 	} else {
 		return false;
 	}
-	error = identifier_parse(ret_identifier, text);
-	return error == IDENTIFIER_OK || error == IDENTIFIER_SINGLE_LABEL;
+	err = identifier_parse(ret_identifier, text);
+	return err == IDENTIFIER_OK || err == IDENTIFIER_SINGLE_LABEL;
 }
 
 /* Keep a wildcard: "*." and a domain. */
@@ -236,11 +236,11 @@ static int decode_first(struct decoded **ret_decoded, const char *pem, size_t si
 int certificate_to_base64url(char **ret_text, const char *pem, size_t size)
 {
 	struct decoded *decoded;
-	int error;
+	int err;
 
-	error = decode_first(&decoded, pem, size);
-	if (error)
-		return error;
+	err = decode_first(&decoded, pem, size);
+	if (err)
+		return err;
 	*ret_text = base64url_new(decoded->der, decoded->cert.maxIdx);
 	decoded_free(decoded);
 	return *ret_text ? 0 : -ENOMEM;
@@ -267,28 +267,28 @@ int certificate_read(struct certificate *ret_certificate, const char *pem, size_
 {
 	struct certificate certificate = {0};
 	struct decoded *decoded;
-	int error;
+	int err;
 
-	error = decode_first(&decoded, pem, size);
-	if (error)
-		return error;
-	error = read_time(&certificate.not_before_s, decoded->cert.beforeDate,
-			  decoded->cert.beforeDateLen);
-	if (!error)
-		error = read_time(&certificate.not_after_s, decoded->cert.afterDate,
-				  decoded->cert.afterDateLen);
-	if (!error)
-		error = read_serial(&certificate, &decoded->cert);
-	if (!error)
+	err = decode_first(&decoded, pem, size);
+	if (err)
+		return err;
+	err = read_time(&certificate.not_before_s, decoded->cert.beforeDate,
+			decoded->cert.beforeDateLen);
+	if (!err)
+		err = read_time(&certificate.not_after_s, decoded->cert.afterDate,
+				decoded->cert.afterDateLen);
+	if (!err)
+		err = read_serial(&certificate, &decoded->cert);
+	if (!err)
 		make_ari_id(&certificate, &decoded->cert);
-	if (!error)
-		error = read_names(&certificate, &decoded->cert);
+	if (!err)
+		err = read_names(&certificate, &decoded->cert);
 	decoded_free(decoded);
-	if (error)
+	if (err)
 		certificate_done(&certificate);
 	else
 		*ret_certificate = certificate;
-	return error;
+	return err;
 }
 
 void certificate_done(struct certificate *certificate)

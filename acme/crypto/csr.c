@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/crypto/csr.h"
 
 #include <errno.h>
@@ -102,21 +102,21 @@ int csr_make(uint8_t **ret_der, size_t *ret_size, struct key *key,
 {
 	Cert *cert = malloc(sizeof(*cert));
 	uint8_t *der = malloc(CSR_DER_MAX);
-	int error = -ENOMEM, size;
+	int err = -ENOMEM, size;
 
 	if (!cert || !der)
 		goto out;
-	error = -EIO;
+	err = -EIO;
 	if (wc_InitCert(cert))
 		goto out;
 	cert->version = 0; /* RFC 2986 section 4.1: v1 */
 	cert->sigType = signature_type(key);
-	error = put_names(cert, identifiers, count);
-	if (error)
+	err = put_names(cert, identifiers, count);
+	if (err)
 		goto out;
 	size = csr_sign(der, cert, key);
-	error = size < 0 ? size : 0;
-	if (error)
+	err = size < 0 ? size : 0;
+	if (err)
 		goto out;
 	*ret_der = der;
 	*ret_size = (size_t)size;
@@ -124,5 +124,5 @@ int csr_make(uint8_t **ret_der, size_t *ret_size, struct key *key,
 out:
 	free(der);
 	free(cert);
-	return error;
+	return err;
 }

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/crypto/key.h"
 
 #include <errno.h>
@@ -121,11 +121,11 @@ void key_free(struct key *key)
 int key_generate(struct key **ret_key, enum key_type type)
 {
 	struct key *key;
-	int error;
+	int err;
 
-	error = key_new(&key, type);
-	if (error)
-		return error;
+	err = key_new(&key, type);
+	if (err)
+		return err;
 	if (is_rsa(type)
 		    ? wc_MakeRsaKey(&key->rsa, types[type].size * 8, WC_RSA_EXPONENT, &key->random)
 		    : wc_ecc_make_key_ex(&key->random, types[type].size, &key->ecc,
@@ -208,27 +208,27 @@ int key_from_pem(struct key **ret_key, const char *pem, size_t size)
 {
 	struct key *key = NULL;
 	byte der[KEY_DER_MAX];
-	int error, length;
+	int err, length;
 
 	if (size > KEY_PEM_MAX)
 		return -EBADMSG;
 	length = wc_KeyPemToDer((const byte *)pem, (int)size, der, sizeof(der), NULL);
 	if (length <= 0)
 		return -EBADMSG;
-	error = key_new(&key, KEY_P256);
-	if (!error && !decode_ecc(key, der, (word32)length)) {
+	err = key_new(&key, KEY_P256);
+	if (!err && !decode_ecc(key, der, (word32)length)) {
 		key_free(key);
 		key = NULL;
-		error = key_new(&key, KEY_RSA_2048);
-		if (!error && !decode_rsa(key, der, (word32)length))
-			error = -EBADMSG;
+		err = key_new(&key, KEY_RSA_2048);
+		if (!err && !decode_rsa(key, der, (word32)length))
+			err = -EBADMSG;
 	}
 	explicit_bzero(der, sizeof(der));
-	if (error)
+	if (err)
 		key_free(key);
 	else
 		*ret_key = key;
-	return error;
+	return err;
 }
 
 /* Write PKCS #8 into `der`.  Returns its size, or 0 or less on an error. */

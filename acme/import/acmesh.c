@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /*
  * acme.sh's tree, mostly ~/.acme.sh:
  *
@@ -173,15 +173,15 @@ static int read_acmesh(const char *tree, struct import_list *list)
 {
 	char **directories;
 	size_t count, i;
-	int error;
+	int err;
 
-	error = import_names(&directories, &count, "%s", tree);
-	if (error)
-		return error;
-	for (i = 0; !error && i < count; i++)
-		error = acmesh_read_one(tree, directories[i], list);
+	err = import_names(&directories, &count, "%s", tree);
+	if (err)
+		return err;
+	for (i = 0; !err && i < count; i++)
+		err = acmesh_read_one(tree, directories[i], list);
 	file_list_free(directories, count);
-	return error;
+	return err;
 }
 
 const struct import_layout import_acmesh = {

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /*
  * Certbot's tree, mostly /etc/letsencrypt:
  *
@@ -96,18 +96,18 @@ static int read_certbot(const char *tree, struct import_list *list)
 {
 	size_t count, i;
 	char **names;
-	int error;
+	int err;
 
-	error = import_names(&names, &count, "%s/live", tree);
-	if (error)
-		return error;
-	for (i = 0; !error && i < count; i++)
-		error = certbot_read_one(tree, names[i], list);
+	err = import_names(&names, &count, "%s/live", tree);
+	if (err)
+		return err;
+	for (i = 0; !err && i < count; i++)
+		err = certbot_read_one(tree, names[i], list);
 	file_list_free(names, count);
 	if (has_common_hooks(tree))
 		list->note = "the programs in its renewal-hooks/deploy are not imported: if you "
 			     "need one, give it as --deploy-hook";
-	return error;
+	return err;
 }
 
 const struct import_layout import_certbot = {

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /*
  * dehydrated's tree, mostly /var/lib/dehydrated or where the script lies:
  *
@@ -74,15 +74,15 @@ static int find_origin(struct origin *ret_origin, const char *tree)
 	char server[URL_MAX + 1];
 	const char *configured;
 	size_t count, i, usable = 0;
-	int error;
+	int err;
 
 	if (config) {
 		value = import_value(config, "CA");
 		ret_origin->hook = import_value(config, "HOOK");
 	}
 	configured = configured_server(value);
-	error = import_names(&accounts, &count, "%s/accounts", tree);
-	for (i = 0; !error && i < count; i++) {
+	err = import_names(&accounts, &count, "%s/accounts", tree);
+	for (i = 0; !err && i < count; i++) {
 		if (!read_server(server, accounts[i]) ||
 		    (configured && strcmp(server, configured) != 0))
 			continue;
@@ -94,11 +94,11 @@ static int find_origin(struct origin *ret_origin, const char *tree)
 	}
 	if (usable != 1)
 		ret_origin->server[0] = '\0';
-	if (!error)
+	if (!err)
 		file_list_free(accounts, count);
 	free(config);
 	free(value);
-	return error;
+	return err;
 }
 
 static char *copy_if_set(const char *text)
@@ -128,18 +128,18 @@ static int read_dehydrated(const char *tree, struct import_list *list)
 	struct origin origin = {0};
 	char **names;
 	size_t count, i;
-	int error;
+	int err;
 
-	error = import_names(&names, &count, "%s/certs", tree);
-	if (error)
-		return error;
-	error = find_origin(&origin, tree);
-	for (i = 0; !error && i < count; i++)
-		error = dehydrated_read_one(tree, names[i], &origin, list);
+	err = import_names(&names, &count, "%s/certs", tree);
+	if (err)
+		return err;
+	err = find_origin(&origin, tree);
+	for (i = 0; !err && i < count; i++)
+		err = dehydrated_read_one(tree, names[i], &origin, list);
 	file_list_free(names, count);
 	free(origin.account);
 	free(origin.hook);
-	return error;
+	return err;
 }
 
 const struct import_layout import_dehydrated = {

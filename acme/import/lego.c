@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /*
  * lego's tree, mostly .lego:
  *
@@ -129,15 +129,15 @@ static int read_lego(const char *tree, struct import_list *list)
 {
 	size_t count, i;
 	char **files;
-	int error;
+	int err;
 
-	error = import_names(&files, &count, "%s/certificates", tree);
-	if (error)
-		return error;
-	for (i = 0; !error && i < count; i++)
-		error = lego_read_one(tree, files[i], list);
+	err = import_names(&files, &count, "%s/certificates", tree);
+	if (err)
+		return err;
+	for (i = 0; !err && i < count; i++)
+		err = lego_read_one(tree, files[i], list);
 	file_list_free(files, count);
-	return error;
+	return err;
 }
 
 const struct import_layout import_lego = {

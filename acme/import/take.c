@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/import/take.h"
 
 #include <errno.h>
@@ -78,26 +78,26 @@ static int read_key(const char *path, struct key **ret_key)
 {
 	size_t size;
 	char *pem;
-	int error;
+	int err;
 
-	error = file_read(AT_FDCWD, path, KEY_PEM_MAX, &pem, &size);
-	if (error)
-		return error == -EFBIG ? -EBADMSG : error;
-	error = key_from_pem(ret_key, pem, size);
+	err = file_read(AT_FDCWD, path, KEY_PEM_MAX, &pem, &size);
+	if (err)
+		return err == -EFBIG ? -EBADMSG : err;
+	err = key_from_pem(ret_key, pem, size);
 	explicit_bzero(pem, size);
 	free(pem);
-	return error;
+	return err;
 }
 
 static int append_issuers(struct taking *taking)
 {
 	char *issuers, *whole;
 	size_t size;
-	int error;
+	int err;
 
-	error = file_read(AT_FDCWD, taking->found->issuers, STORE_PEM_MAX, &issuers, &size);
-	if (error)
-		return error;
+	err = file_read(AT_FDCWD, taking->found->issuers, STORE_PEM_MAX, &issuers, &size);
+	if (err)
+		return err;
 	whole = realloc(taking->pem, taking->size + size + 1);
 	if (whole) {
 		memcpy(whole + taking->size, issuers, size + 1);
@@ -111,39 +111,38 @@ static int append_issuers(struct taking *taking)
 /* 0, -EBADMSG or -errno. */
 static int read_chain(struct taking *taking)
 {
-	int error;
+	int err;
 
-	error = file_read(AT_FDCWD, taking->found->chain, STORE_PEM_MAX, &taking->pem,
-			  &taking->size);
-	if (!error)
-		error = chain_read(&taking->chain, taking->pem, taking->size);
-	if (!error && taking->chain.count == 1 && taking->found->issuers)
-		error = append_issuers(taking);
-	if (!error)
-		error = certificate_read(&taking->certificate, taking->pem, taking->size);
-	return error == -EFBIG ? -EBADMSG : error;
+	err = file_read(AT_FDCWD, taking->found->chain, STORE_PEM_MAX, &taking->pem, &taking->size);
+	if (!err)
+		err = chain_read(&taking->chain, taking->pem, taking->size);
+	if (!err && taking->chain.count == 1 && taking->found->issuers)
+		err = append_issuers(taking);
+	if (!err)
+		err = certificate_read(&taking->certificate, taking->pem, taking->size);
+	return err == -EFBIG ? -EBADMSG : err;
 }
 
 static void read_both(struct taking *taking)
 {
 	const struct import_found *found = taking->found;
-	int error = read_key(found->key, &taking->key);
+	int err = read_key(found->key, &taking->key);
 
-	if (error == -EBADMSG)
+	if (err == -EBADMSG)
 		failure_set(
 			taking->failure,
 			"get a new one with `sidestep certonly`; its key type is " KEY_TYPE_NAMES,
 			"cannot use the key %s: it is damaged, or of another type", found->key);
-	else if (error)
-		failure_set_errno(taking->failure, -error, "cannot read %s", found->key);
-	if (error)
+	else if (err)
+		failure_set_errno(taking->failure, -err, "cannot read %s", found->key);
+	if (err)
 		return;
-	error = read_chain(taking);
-	if (error == -EBADMSG)
+	err = read_chain(taking);
+	if (err == -EBADMSG)
 		failure_set(taking->failure, "get a new one with `sidestep certonly`",
 			    "%s is not a readable chain of certificates", found->chain);
-	else if (error)
-		failure_set_errno(taking->failure, -error, "cannot read %s", found->chain);
+	else if (err)
+		failure_set_errno(taking->failure, -err, "cannot read %s", found->chain);
 }
 
 static void take_judge(struct taking *taking)
@@ -182,20 +181,20 @@ static enum presence find_presence(const struct taking *taking)
 	enum presence presence = PRESENT;
 	struct state_lineage writer;
 	struct stored stored;
-	int error;
+	int err;
 
-	error = state_lineage_find(state, name, &writer);
-	if (!error) {
+	err = state_lineage_find(state, name, &writer);
+	if (!err) {
 		state_lineage_done(&writer);
 		return PRESENT;
 	}
-	if (error != -ENOENT) {
-		state_explain(state, error, taking->failure);
+	if (err != -ENOENT) {
+		state_explain(state, err, taking->failure);
 		return UNCLEAR;
 	}
-	error = store_read(&stored, taking->options->paths, name);
-	if (error)
-		return error == -ENOENT ? ABSENT : PRESENT;
+	err = store_read(&stored, taking->options->paths, name);
+	if (err)
+		return err == -ENOENT ? ABSENT : PRESENT;
 	if (stored.server && strcmp(stored.certificate.serial, taking->certificate.serial) == 0)
 		presence = STORED;
 	stored_done(&stored);
@@ -207,10 +206,10 @@ static int take_commit(const struct taking *taking, struct store_writer *writer)
 {
 	json_t *origin = json_pack("{s:s, s:s}", "server", import_server(taking->options),
 				   "imported", taking->options->client);
-	int error = store_writer_commit(writer, &taking->chain, origin, taking->failure);
+	int err = store_writer_commit(writer, &taking->chain, origin, taking->failure);
 
 	json_decref(origin);
-	return error;
+	return err;
 }
 
 static enum presence take_store(const struct taking *taking)
@@ -249,41 +248,41 @@ static int write_state(const struct taking *taking, const struct stored *stored,
 	};
 	struct state *state = taking->options->state;
 	int64_t id;
-	int error;
+	int err;
 
 	spec.settings.key_type = key_type_name(key_type_of(taking->key));
 	spec.settings.deploy_hook = import_hook(taking->options);
-	error = state_begin(state);
-	if (error)
-		return error;
-	error = state_set_spec(state, &spec, &id);
-	if (!error)
-		error = order_outcome_found(state, id, stored);
-	if (!error)
+	err = state_begin(state);
+	if (err)
+		return err;
+	err = state_set_spec(state, &spec, &id);
+	if (!err)
+		err = order_outcome_found(state, id, stored);
+	if (!err)
 		return state_commit(state);
 	state_rollback(state);
-	return error;
+	return err;
 }
 
 static void make_known(const struct taking *taking)
 {
 	struct stored stored;
 	struct string_list identifiers;
-	int error;
+	int err;
 
-	error = store_read(&stored, taking->options->paths, taking->found->name);
-	if (error) {
-		failure_set_errno(taking->failure, -error, "cannot read the copy");
+	err = store_read(&stored, taking->options->paths, taking->found->name);
+	if (err) {
+		failure_set_errno(taking->failure, -err, "cannot read the copy");
 		return;
 	}
-	error = identifiers_to_list(&identifiers, stored.certificate.names,
-				    stored.certificate.name_count);
-	if (!error)
-		error = write_state(taking, &stored, &identifiers);
+	err = identifiers_to_list(&identifiers, stored.certificate.names,
+				  stored.certificate.name_count);
+	if (!err)
+		err = write_state(taking, &stored, &identifiers);
 	string_list_done(&identifiers);
 	stored_done(&stored);
-	if (error)
-		state_explain(taking->options->state, error, taking->failure);
+	if (err)
+		state_explain(taking->options->state, err, taking->failure);
 }
 
 static enum import_result take_certificate(const struct taking *taking)
@@ -322,20 +321,20 @@ static enum import_result copy_account(const struct import_options *options,
 				       struct account_files *account, struct failure *failure)
 {
 	struct key *key;
-	int error;
+	int err;
 
 	if (!options->found->account)
 		return IMPORT_NONE;
-	error = read_key(options->found->account, &key);
-	if (!error) {
-		error = account_files_import_key(account, key);
+	err = read_key(options->found->account, &key);
+	if (!err) {
+		err = account_files_import_key(account, key);
 		key_free(key);
 	}
-	if (!error)
+	if (!err)
 		return IMPORT_DONE;
-	if (error == -EBADMSG || error == -ENOENT)
+	if (err == -EBADMSG || err == -ENOENT)
 		return IMPORT_NONE;
-	failure_set_errno(failure, -error, "cannot import the account key %s",
+	failure_set_errno(failure, -err, "cannot import the account key %s",
 			  options->found->account);
 	return IMPORT_FAILED;
 }

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/import/tree.h"
 
 #include <dirent.h>
@@ -111,16 +111,16 @@ int import_names(char ***ret_names, size_t *ret_count, const char *format, ...)
 {
 	va_list arguments;
 	char *path;
-	int error;
+	int err;
 
 	va_start(arguments, format);
 	path = format_path(format, arguments);
 	va_end(arguments);
 	if (!path)
 		return -ENOMEM;
-	error = file_list(path, select_visible, ret_names, ret_count);
+	err = file_list(path, select_visible, ret_names, ret_count);
 	free(path);
-	return error;
+	return err;
 }
 
 /* Behind "KEY" and the sign, if the line gives a value to the key; else NULL. */

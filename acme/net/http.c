@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/net/http.h"
 
 #include <curl/curl.h>
@@ -149,10 +149,10 @@ static const char *response_header(CURL *easy, const char *name)
 
 static int request_start(struct http_request *request)
 {
-	int error = loop_transfer_start(request->http->loop, &request->transfer);
+	int err = loop_transfer_start(request->http->loop, &request->transfer);
 
-	request->http->running += !error;
-	return error;
+	request->http->running += !err;
+	return err;
 }
 
 /* One less is under way: whose turn is it? */

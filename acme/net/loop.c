@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/net/loop.h"
 
 #include <assert.h>
@@ -49,7 +49,7 @@ int loop_new(struct loop **ret_loop)
 {
 	struct loop *loop = calloc(1, sizeof(*loop));
 	sigset_t signals;
-	int error = 0;
+	int err = 0;
 
 	if (!loop)
 		return -ENOMEM;
@@ -59,16 +59,16 @@ int loop_new(struct loop **ret_loop)
 	sigaddset(&signals, SIGTERM);
 	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (loop->epoll < 0)
-		error = -errno;
+		err = -errno;
 	loop->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (loop->signal_fd < 0 && !error)
-		error = -errno;
+	if (loop->signal_fd < 0 && !err)
+		err = -errno;
 	loop->multi = curl_multi_init();
-	if (!loop->multi && !error)
-		error = -ENOMEM;
-	if (error) {
+	if (!loop->multi && !err)
+		err = -ENOMEM;
+	if (err) {
 		loop_destroy(loop);
-		return error;
+		return err;
 	}
 	curl_multi_setopt(loop->multi, CURLMOPT_MAX_HOST_CONNECTIONS, CONNECTIONS_PER_HOST);
 	sigprocmask(SIG_BLOCK, &signals, &loop->old_signals);
@@ -251,7 +251,7 @@ static int wait_for_events(struct loop *loop)
 
 int loop_run(struct loop *loop)
 {
-	int running, error;
+	int running, err;
 
 	loop->stopped = false;
 	for (;;) {
@@ -264,9 +264,9 @@ int loop_run(struct loop *loop)
 		tell_watches(loop);
 		if (loop->stopped)
 			return 0;
-		error = wait_for_events(loop);
-		if (error)
-			return error;
+		err = wait_for_events(loop);
+		if (err)
+			return err;
 	}
 }
 

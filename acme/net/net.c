@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/net/net.h"
 
 #include <curl/curl.h>
@@ -12,31 +12,31 @@
 int net_open(struct net *net, uint32_t timeout_s, struct failure *failure)
 {
 	const struct http_options options = {.timeout_s = timeout_s};
-	int error;
+	int err;
 
 	*net = (struct net){0};
-	error = curl_global_init(CURL_GLOBAL_DEFAULT) ? -ENOMEM : 0;
-	if (!error)
-		error = loop_new(&net->loop);
-	if (!error)
-		error = http_new(&net->http, net->loop, &options);
-	if (!error)
+	err = curl_global_init(CURL_GLOBAL_DEFAULT) ? -ENOMEM : 0;
+	if (!err)
+		err = loop_new(&net->loop);
+	if (!err)
+		err = http_new(&net->http, net->loop, &options);
+	if (!err)
 		return 0;
-	failure_set_errno(failure, -error, "preparing to talk to the CA");
+	failure_set_errno(failure, -err, "preparing to talk to the CA");
 	net_close(net);
 	return -1;
 }
 
 int net_run(struct net *net, struct failure *failure)
 {
-	int error = loop_run(net->loop);
+	int err = loop_run(net->loop);
 
-	if (error == -EINTR)
+	if (err == -EINTR)
 		failure_set(failure, "run this again to continue",
 			    "interrupted; no name stays armed");
-	else if (error)
-		failure_set_errno(failure, -error, "waiting for the CA");
-	return error ? -1 : 0;
+	else if (err)
+		failure_set_errno(failure, -err, "waiting for the CA");
+	return err ? -1 : 0;
 }
 
 void net_close(struct net *net)

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/protocol/account.h"
 
 #include <errno.h>
@@ -55,11 +55,11 @@ bool account_is_new(const struct account *account)
 int account_take_next_key(struct account *account)
 {
 	struct account_files *files = account->files;
-	int error = account_files_take_next_key(files);
+	int err = account_files_take_next_key(files);
 
-	return error ? error
-		     : ca_set_account(account->ca, account_files_key(files),
-				      account_files_url(files));
+	return err ? err
+		   : ca_set_account(account->ca, account_files_key(files),
+				    account_files_url(files));
 }
 
 static void account_finish(struct account *account)
@@ -82,7 +82,7 @@ static void go_by_key(struct account *account);
 static void take_account(struct account *account, const struct ca_reply *reply)
 {
 	const char *status = json_read_string(reply->object, "status");
-	int error;
+	int err;
 
 	if (!reply->location) {
 		failure_set(&account->failure, "report this to the CA's operator",
@@ -95,10 +95,10 @@ static void take_account(struct account *account, const struct ca_reply *reply)
 			"the CA says that the account in %s is %s",
 			account_files_place(account->files), status);
 	} else {
-		error = account_files_save_url(account->files, reply->location,
-					       ca_server(account->ca));
-		if (error)
-			failure_set_errno(&account->failure, -error,
+		err = account_files_save_url(account->files, reply->location,
+					     ca_server(account->ca));
+		if (err)
+			failure_set_errno(&account->failure, -err,
 					  "cannot write the account into %s",
 					  account_files_place(account->files));
 	}
@@ -111,7 +111,7 @@ static void take_account(struct account *account, const struct ca_reply *reply)
 /* The answer to a lookup by the next key: does the CA know it? */
 static void take_next(struct account *account, struct ca_reply *reply)
 {
-	int error;
+	int err;
 
 	account->trying_next = false;
 	if (problem_is(reply->failure->problem, "accountDoesNotExist")) {
@@ -123,9 +123,9 @@ static void take_next(struct account *account, struct ca_reply *reply)
 		account_finish(account);
 		return;
 	}
-	error = account_take_next_key(account);
-	if (error) {
-		failure_set_errno(&account->failure, -error,
+	err = account_take_next_key(account);
+	if (err) {
+		failure_set_errno(&account->failure, -err,
 				  "cannot rename the account's key.next.pem to key.pem in %s",
 				  account_files_place(account->files));
 		account_finish(account);
@@ -205,15 +205,15 @@ static void account_create(struct account *account)
 {
 	const char *email = account->options->email;
 	json_t *payload;
-	int error;
+	int err;
 
 	if (!may_create(account)) {
 		account_finish(account);
 		return;
 	}
-	error = account_files_make_key(account->files);
-	if (error) {
-		failure_set_errno(&account->failure, -error, "cannot create the account key in %s",
+	err = account_files_make_key(account->files);
+	if (err) {
+		failure_set_errno(&account->failure, -err, "cannot create the account key in %s",
 				  account_files_place(account->files));
 		account_finish(account);
 		return;

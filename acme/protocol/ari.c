@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/protocol/ari.h"
 
 #include <ctype.h>
@@ -101,7 +101,7 @@ struct ari_request *ari_ask(struct ca *ca, const char *url, const char *certific
 	struct ari_request *request = calloc(1, sizeof(*request));
 	struct http_call call = {.done = on_ari_answer, .context = request};
 	char *full = NULL;
-	int error = -1;
+	int err = -1;
 
 	if (request && asprintf(&full, "%s/%s", url, certificate_id) < 0)
 		full = NULL;
@@ -109,10 +109,10 @@ struct ari_request *ari_ask(struct ca *ca, const char *url, const char *certific
 		call.url = full;
 		request->done = done;
 		request->context = context;
-		error = ca_get(ca, &request->exchange, &call);
+		err = ca_get(ca, &request->exchange, &call);
 		free(full);
 	}
-	if (!error)
+	if (!err)
 		return request;
 	free(request);
 	return NULL;

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/protocol/authorization.h"
 
 #include <assert.h>
@@ -63,20 +63,20 @@ static bool authorization_arm(struct authorization *authorization, const char *t
 {
 	const struct order_options *order = authorization->order;
 	uint8_t *digest = authorization->digest;
-	int error;
+	int err;
 
 	authorization->armed_ns = challenge_clock_ns();
 	_Static_assert(CHALLENGE_DIGEST_SIZE == DIGEST_SIZE, "both are SHA-256");
-	error = jws_key_authorization_digest(digest, ca_account_key(order->ca), token);
-	if (!error)
-		error = challenge_table_publish(order->env->table, authorization->identifier,
-						digest, TTL_S);
-	if (error)
-		responder_explain_publish(&authorization->failure, error,
+	err = jws_key_authorization_digest(digest, ca_account_key(order->ca), token);
+	if (!err)
+		err = challenge_table_publish(order->env->table, authorization->identifier, digest,
+					      TTL_S);
+	if (err)
+		responder_explain_publish(&authorization->failure, err,
 					  authorization->identifier->value);
 	else
 		authorization->armed = true;
-	return !error;
+	return !err;
 }
 
 /*
@@ -86,17 +86,17 @@ static bool authorization_arm(struct authorization *authorization, const char *t
 static void authorization_disarm(struct authorization *authorization)
 {
 	uint32_t grace_s = authorization->state == AUTHORIZATION_VALID ? CHALLENGE_GRACE_S : 0;
-	int error;
+	int err;
 
 	if (!authorization->armed)
 		return;
 	authorization->armed = false;
-	error = challenge_table_withdraw(authorization->order->env->table,
-					 authorization->identifier, grace_s);
+	err = challenge_table_withdraw(authorization->order->env->table, authorization->identifier,
+				       grace_s);
 	/* ENOENT and ESTALE: somebody withdrew the name, or a new table replaced this one. */
-	if (error && error != -ENOENT && error != -ESTALE)
+	if (err && err != -ENOENT && err != -ESTALE)
 		output_warning("cannot disarm %s; it expires in at most %d s: %s",
-			       authorization->identifier->value, TTL_S, strerror(-error));
+			       authorization->identifier->value, TTL_S, strerror(-err));
 }
 
 /* --- the states ------------------------------------------------------------------------ */
@@ -265,13 +265,13 @@ static const struct identifier *match_identifier(const struct order_options *ord
 	const json_t *member = json_object_get(object, "identifier");
 	const char *value = json_read_string(member, "value");
 	struct identifier identifier;
-	enum identifier_error error;
+	enum identifier_error err;
 	size_t i;
 
 	if (!value || json_read_true(object, "wildcard"))
 		return NULL;
-	error = identifier_parse(&identifier, value);
-	if (error != IDENTIFIER_OK && error != IDENTIFIER_SINGLE_LABEL)
+	err = identifier_parse(&identifier, value);
+	if (err != IDENTIFIER_OK && err != IDENTIFIER_SINGLE_LABEL)
 		return NULL;
 	for (i = 0; i < order->identifier_count; i++)
 		if (strcmp(order->identifiers[i].value, identifier.value) == 0)
@@ -286,18 +286,18 @@ static void tell_what_came(struct authorization *authorization)
 		authorization->was_probed ? &authorization->probed : NULL;
 	struct evidence_of_name seen;
 	size_t length;
-	int error;
+	int err;
 
 	if (!authorization->armed)
 		return;
-	error = evidence_report_read(&seen, authorization->order->env->paths,
-				     authorization->identifier, authorization->armed_ns);
+	err = evidence_report_read(&seen, authorization->order->env->paths,
+				   authorization->identifier, authorization->armed_ns);
 	/* Leave out the self-check's connection, which says nothing about the CA. */
-	if (!error && probed &&
+	if (!err && probed &&
 	    evidence_report_forget(&seen, selfcheck_address(authorization->order->env->selfcheck)))
-		error = -ENOENT;
-	if (!error || error == -ENOENT)
-		evidence_report_sum_up(authorization->failure.seen, error ? NULL : &seen);
+		err = -ENOENT;
+	if (!err || err == -ENOENT)
+		evidence_report_sum_up(authorization->failure.seen, err ? NULL : &seen);
 	if (!probed || probed->kind == PROBE_RIGHT)
 		return;
 	length = strlen(authorization->failure.seen);

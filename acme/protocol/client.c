@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/protocol/client.h"
 
 #include <assert.h>
@@ -126,7 +126,7 @@ static void on_directory(void *context, const struct http_response *response)
 	struct failure failure = {0};
 	struct ca *ca = context;
 	json_t *object;
-	int error;
+	int err;
 
 	ca->connecting = NULL;
 	object = json_read(response->body, response->body_size);
@@ -136,10 +136,10 @@ static void on_directory(void *context, const struct http_response *response)
 		problem_explain_response(&failure, response, object, ca->server);
 	} else {
 		directory_done(&ca->directory);
-		error = directory_read(&ca->directory, object);
-		if (error == -ENOMEM)
+		err = directory_read(&ca->directory, object);
+		if (err == -ENOMEM)
 			failure_set_errno(&failure, ENOMEM, "reading the directory");
-		else if (error)
+		else if (err)
 			failure_set(&failure,
 				    "give the CA's directory URL, such as "
 				    "https://acme-v02.api.letsencrypt.org/directory",
@@ -205,12 +205,12 @@ static void on_request_impossible(void *context)
 }
 
 /* Fail from the loop: callers rely on no callback from within ca_post(). */
-static void request_fail(struct ca_request *request, int error, const char *what)
+static void request_fail(struct ca_request *request, int err, const char *what)
 {
-	if (error == -EIO)
+	if (err == -EIO)
 		failure_set(&request->failure, NULL, "%s: wolfCrypt reports an error", what);
 	else
-		failure_set_errno(&request->failure, -error, "%s", what);
+		failure_set_errno(&request->failure, -err, "%s", what);
 	loop_timer_start(ca_loop(request->ca), &request->timer, 0, on_request_impossible, request);
 }
 
@@ -263,11 +263,11 @@ static void request_ask_nonce(struct ca_request *request)
 				 .cacert = ca->cacert,
 				 .done = on_nonce,
 				 .context = request};
-	int error;
+	int err;
 
-	error = http_start(&request->exchange, ca->http, &call);
-	if (error)
-		request_fail(request, error, "asking for a nonce");
+	err = http_start(&request->exchange, ca->http, &call);
+	if (err)
+		request_fail(request, err, "asking for a nonce");
 }
 
 /* Whether the CA refused the nonce, so that the request is sent again (RFC 8555 section 6.5). */
@@ -345,19 +345,19 @@ static void request_send(struct ca_request *request, const char *nonce)
 				 .done = on_request_answer,
 				 .context = request};
 	char *body;
-	int error;
+	int err;
 
-	error = jws_sign(&body, ca->key,
-			 request->signer == CA_SIGNED_BY_ACCOUNT ? ca->account_url : NULL, nonce,
-			 request->url, request->payload);
-	if (error) {
-		request_fail(request, error, "signing a request");
+	err = jws_sign(&body, ca->key,
+		       request->signer == CA_SIGNED_BY_ACCOUNT ? ca->account_url : NULL, nonce,
+		       request->url, request->payload);
+	if (err) {
+		request_fail(request, err, "signing a request");
 		return;
 	}
 	call.body = body;
-	error = http_start(&request->exchange, ca->http, &call);
-	if (error)
-		request_fail(request, error, "sending a request");
+	err = http_start(&request->exchange, ca->http, &call);
+	if (err)
+		request_fail(request, err, "sending a request");
 	free(body);
 }
 

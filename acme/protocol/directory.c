@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/protocol/directory.h"
 
 #include <errno.h>
@@ -67,28 +67,28 @@ int directory_read(struct directory *ret_directory, const json_t *object)
 	const json_t *meta = json_object_get(object, "meta");
 	const char *terms = json_read_string(meta, "termsOfService");
 	struct directory directory = {0};
-	int error;
+	int err;
 
-	error = copy_text(&directory.new_nonce, json_read_url(object, "newNonce"));
-	if (!error)
-		error = copy_text(&directory.new_account, json_read_url(object, "newAccount"));
-	if (!error)
-		error = copy_text(&directory.new_order, json_read_url(object, "newOrder"));
-	if (!error && json_read_url(object, "revokeCert"))
-		error = copy_text(&directory.revoke_cert, json_read_url(object, "revokeCert"));
-	if (!error && json_read_url(object, "renewalInfo"))
-		error = copy_text(&directory.renewal_info, json_read_url(object, "renewalInfo"));
-	if (!error && json_read_url(object, "keyChange"))
-		error = copy_text(&directory.key_change, json_read_url(object, "keyChange"));
-	if (!error && terms)
-		error = copy_text(&directory.terms_of_service, terms);
-	if (!error)
-		error = copy_caa_identities(&directory, json_object_get(meta, "caaIdentities"));
-	if (!error)
-		error = copy_profiles(&directory, json_object_get(meta, "profiles"));
-	if (error) {
+	err = copy_text(&directory.new_nonce, json_read_url(object, "newNonce"));
+	if (!err)
+		err = copy_text(&directory.new_account, json_read_url(object, "newAccount"));
+	if (!err)
+		err = copy_text(&directory.new_order, json_read_url(object, "newOrder"));
+	if (!err && json_read_url(object, "revokeCert"))
+		err = copy_text(&directory.revoke_cert, json_read_url(object, "revokeCert"));
+	if (!err && json_read_url(object, "renewalInfo"))
+		err = copy_text(&directory.renewal_info, json_read_url(object, "renewalInfo"));
+	if (!err && json_read_url(object, "keyChange"))
+		err = copy_text(&directory.key_change, json_read_url(object, "keyChange"));
+	if (!err && terms)
+		err = copy_text(&directory.terms_of_service, terms);
+	if (!err)
+		err = copy_caa_identities(&directory, json_object_get(meta, "caaIdentities"));
+	if (!err)
+		err = copy_profiles(&directory, json_object_get(meta, "profiles"));
+	if (err) {
 		directory_done(&directory);
-		return error;
+		return err;
 	}
 	directory.external_account_required = json_read_true(meta, "externalAccountRequired");
 	*ret_directory = directory;

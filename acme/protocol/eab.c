@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/protocol/eab.h"
 
 #include <errno.h>
@@ -24,18 +24,18 @@ int eab_read(struct eab *ret_eab, const char *key_id, const char *key_file, stru
 	struct eab eab = {.key_id = strdup(key_id)};
 	size_t size;
 	char *text;
-	int error;
+	int err;
 
-	error = file_read(AT_FDCWD, key_file, FILE_MAX, &text, &size);
-	if (error) {
-		failure_set_errno(failure, -error, "cannot read the MAC key in %s", key_file);
+	err = file_read(AT_FDCWD, key_file, FILE_MAX, &text, &size);
+	if (err) {
+		failure_set_errno(failure, -err, "cannot read the MAC key in %s", key_file);
 		return -1;
 	}
 	text[strcspn(text, " \t\r\n=")] = '\0';
-	error = base64url_decode(eab.key, sizeof(eab.key), &eab.key_size, text);
+	err = base64url_decode(eab.key, sizeof(eab.key), &eab.key_size, text);
 	explicit_bzero(text, size);
 	free(text);
-	if (error || eab.key_size < KEY_MIN) {
+	if (err || eab.key_size < KEY_MIN) {
 		failure_set(failure, "put only the HMAC key from the CA's web site into this file",
 			    "%s does not contain a MAC key in base64url", key_file);
 		eab_done(&eab);

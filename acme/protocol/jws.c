@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/protocol/jws.h"
 
 #include <errno.h>
@@ -65,12 +65,12 @@ int jws_sign(char **ret_body, struct key *key, const char *key_id, const char *n
 	char *jwk = NULL, *header = NULL, *encoded = NULL, *signed_text = NULL, *body = NULL;
 	char signature_text[BASE64URL_LENGTH(KEY_SIGNATURE_MAX) + 1];
 	uint8_t signature[KEY_SIGNATURE_MAX];
-	int error, size;
+	int err, size;
 
-	error = jws_jwk_new(&jwk, key);
-	if (error)
-		return error;
-	error = -ENOMEM;
+	err = jws_jwk_new(&jwk, key);
+	if (err)
+		return err;
+	err = -ENOMEM;
 	header = header_new(key, jwk, key_id, nonce, url);
 	encoded = base64url_new(payload, strlen(payload));
 	if (!header || !encoded)
@@ -81,7 +81,7 @@ int jws_sign(char **ret_body, struct key *key, const char *key_id, const char *n
 	}
 	size = key_sign(key, signed_text, strlen(signed_text), signature);
 	if (size < 0) {
-		error = size;
+		err = size;
 		goto out;
 	}
 	base64url_encode(signature_text, signature, (size_t)size);
@@ -89,13 +89,13 @@ int jws_sign(char **ret_body, struct key *key, const char *key_id, const char *n
 		     header, encoded, signature_text) < 0)
 		goto out;
 	*ret_body = body;
-	error = 0;
+	err = 0;
 out:
 	free(jwk);
 	free(header);
 	free(encoded);
 	free(signed_text);
-	return error;
+	return err;
 }
 
 int jws_key_authorization_digest(uint8_t ret_digest[DIGEST_SIZE], struct key *key,
@@ -104,19 +104,19 @@ int jws_key_authorization_digest(uint8_t ret_digest[DIGEST_SIZE], struct key *ke
 	char thumbprint_text[BASE64URL_LENGTH(DIGEST_SIZE) + 1];
 	uint8_t thumbprint[DIGEST_SIZE];
 	char *key_authorization, *jwk;
-	int error;
+	int err;
 
-	error = jws_jwk_new(&jwk, key);
-	if (error)
-		return error;
-	error = digest_sha256(thumbprint, jwk, strlen(jwk));
+	err = jws_jwk_new(&jwk, key);
+	if (err)
+		return err;
+	err = digest_sha256(thumbprint, jwk, strlen(jwk));
 	free(jwk);
-	if (error)
-		return error;
+	if (err)
+		return err;
 	base64url_encode(thumbprint_text, thumbprint, sizeof(thumbprint));
 	if (asprintf(&key_authorization, "%s.%s", token, thumbprint_text) < 0)
 		return -ENOMEM;
-	error = digest_sha256(ret_digest, key_authorization, strlen(key_authorization));
+	err = digest_sha256(ret_digest, key_authorization, strlen(key_authorization));
 	free(key_authorization);
-	return error;
+	return err;
 }

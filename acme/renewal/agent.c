@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/config/settings.h"
 #include "acme/renewal/agent.h"
 
@@ -211,10 +211,10 @@ static void agent_reconcile(struct agent *agent)
 /* Of limits that nobody is near of any more; what cannot be removed now can be later. */
 static void forget_full_buckets(const struct agent *agent)
 {
-	int error = state_buckets_prune(agent->state, (int64_t)time(NULL) * US_PER_S);
+	int err = state_buckets_prune(agent->state, (int64_t)time(NULL) * US_PER_S);
 
-	if (error)
-		output_warning("old limits could not be forgotten: %s", strerror(-error));
+	if (err)
+		output_warning("old limits could not be forgotten: %s", strerror(-err));
 }
 
 int agent_open(struct agent *agent, struct failure *failure)

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/renewal/ari_poll.h"
 
 #include <errno.h>
@@ -110,15 +110,15 @@ static int note_answer(struct state *state, const struct state_lineage *lineage,
 static void take_answer(struct ari_poll *poll, int64_t id, const struct ari_answer *answer)
 {
 	struct state_lineage lineage;
-	int error = state_lineage_read(poll->state, id, &lineage);
+	int err = state_lineage_read(poll->state, id, &lineage);
 
-	if (!error) {
-		error = note_answer(poll->state, &lineage, answer);
+	if (!err) {
+		err = note_answer(poll->state, &lineage, answer);
 		state_lineage_done(&lineage);
 	}
 	/* It was deleted meanwhile. */
-	if (error && error != -ENOENT)
-		output_warning("a renewal window could not be written down: %s", strerror(-error));
+	if (err && err != -ENOENT)
+		output_warning("a renewal window could not be written down: %s", strerror(-err));
 }
 
 static void on_query_answer(void *context, const struct ari_answer *answer)
@@ -136,10 +136,10 @@ static void on_query_answer(void *context, const struct ari_answer *answer)
 static void query_give_up(struct query *query)
 {
 	struct ari_poll *poll = query->ca_entry->poll;
-	int error = state_set_check(poll->state, query->lineage, 0);
+	int err = state_set_check(poll->state, query->lineage, 0);
 
-	if (error && error != -ENOENT)
-		output_warning("a renewal window could not be written down: %s", strerror(-error));
+	if (err && err != -ENOENT)
+		output_warning("a renewal window could not be written down: %s", strerror(-err));
 	query_end(query);
 }
 
@@ -254,14 +254,14 @@ static void start_queries(struct ca_entry *ca_entry)
 bool ari_poll_start(struct ari_poll *poll)
 {
 	struct ca_entry *ca_entry;
-	int error;
+	int err;
 
 	if (poll->count)
 		return true;
-	error = state_due_checks(poll->state, time(NULL), QUERIES_MAX, query_add, poll);
-	if (error)
+	err = state_due_checks(poll->state, time(NULL), QUERIES_MAX, query_add, poll);
+	if (err)
 		output_warning("cannot look for renewal windows to ask about: %s",
-			       strerror(error < 0 ? -error : EIO));
+			       strerror(err < 0 ? -err : EIO));
 	ca_entry = TAILQ_FIRST(&poll->ca_entries);
 	for (; ca_entry; ca_entry = TAILQ_NEXT(ca_entry, link))
 		start_queries(ca_entry);

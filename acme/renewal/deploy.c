@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/renewal/deploy.h"
 
 #include <errno.h>
@@ -160,16 +160,16 @@ static int note_roll_back(struct deploy *deploy, const struct fresh *fresh)
 {
 	struct state *state = deploy->options->state;
 	struct stored stored;
-	int error;
+	int err;
 
-	error = store_read(&stored, deploy->options->paths, fresh->name);
-	if (error)
-		return error;
-	error = order_outcome_found(state, fresh->lineage, &stored);
+	err = store_read(&stored, deploy->options->paths, fresh->name);
+	if (err)
+		return err;
+	err = order_outcome_found(state, fresh->lineage, &stored);
 	stored_done(&stored);
-	if (!error)
-		error = state_postpone(state, fresh->lineage, time(NULL) + RETRY_S, NULL);
-	return error == -ENOENT ? 0 : error;
+	if (!err)
+		err = state_postpone(state, fresh->lineage, time(NULL) + RETRY_S, NULL);
+	return err == -ENOENT ? 0 : err;
 }
 
 static void roll_back(struct deploy *deploy, const struct fresh *fresh, const char *why)
@@ -177,15 +177,15 @@ static void roll_back(struct deploy *deploy, const struct fresh *fresh, const ch
 	const char *next_step = "correct the server's configuration, then run `sidestep renew "
 				"--force-renewal --cert-name` with its name";
 	struct failure failure = {0};
-	int error = store_roll_back(deploy->options->paths, fresh->name, &failure);
+	int err = store_roll_back(deploy->options->paths, fresh->name, &failure);
 
-	if (error == -ENOENT) {
+	if (err == -ENOENT) {
 		failure_set(&failure, "correct the server's configuration, then reload it",
 			    "there is no certificate before this one to go back to: %s", why);
-	} else if (!error) {
-		error = note_roll_back(deploy, fresh);
-		if (error)
-			state_explain(deploy->options->state, error, &failure);
+	} else if (!err) {
+		err = note_roll_back(deploy, fresh);
+		if (err)
+			state_explain(deploy->options->state, err, &failure);
 		failure_set(&failure, next_step,
 			    "the previous certificate is in use again (the new one is in "
 			    "archive/%s/refused): %s",
@@ -209,18 +209,17 @@ static int run_reload(struct deploy *deploy, void (*done)(void *context, struct 
 	const struct hooks_call call = {
 		.directory = "reload", .renewed = &domains, .done = done, .context = deploy};
 	struct fresh *fresh;
-	int error = 0;
+	int err = 0;
 
-	for (fresh = TAILQ_FIRST(&deploy->loading); fresh && !error;
-	     fresh = TAILQ_NEXT(fresh, link))
-		error = string_list_append(&domains, &fresh->domains);
+	for (fresh = TAILQ_FIRST(&deploy->loading); fresh && !err; fresh = TAILQ_NEXT(fresh, link))
+		err = string_list_append(&domains, &fresh->domains);
 	deploy->reloaded_ns = loop_clock_ns();
-	if (!error)
-		error = hooks_run(deploy->hooks, &call);
-	if (error)
+	if (!err)
+		err = hooks_run(deploy->hooks, &call);
+	if (err)
 		report_no_memory(deploy, NULL);
 	string_list_done(&domains);
-	return error;
+	return err;
 }
 
 static void on_reload_done(void *context, struct failure *failure)

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/renewal/dry_run.h"
 
 #include <errno.h>
@@ -56,11 +56,11 @@ void dry_run_end(const struct settings *settings)
 
 int dry_run_begin(const struct settings *settings, struct failure *failure)
 {
-	int directory, error;
+	int directory, err;
 
-	error = file_open_path(settings->paths->state, 0700, &directory);
-	if (error) {
-		failure_set_errno(failure, -error, "preparing the dry run in %s",
+	err = file_open_path(settings->paths->state, 0700, &directory);
+	if (err) {
+		failure_set_errno(failure, -err, "preparing the dry run in %s",
 				  settings->paths->state);
 		return -1;
 	}
@@ -74,7 +74,7 @@ int dry_run_begin(const struct settings *settings, struct failure *failure)
 
 struct copying {
 	struct state *state;
-	int error;
+	int err;
 };
 
 /* The CAs that a trial of these CAs asks.  0 or -ENOMEM. */
@@ -100,12 +100,12 @@ static int copy_spec(void *context, const struct state_lineage *lineage)
 		return 0;
 	spec.settings.deploy_hook = NULL;
 	spec.account = NULL;
-	copying->error = copy_staging_cas(&spec.cas, &lineage->spec.cas);
-	if (!copying->error) {
-		copying->error = state_set_spec(copying->state, &spec, NULL);
+	copying->err = copy_staging_cas(&spec.cas, &lineage->spec.cas);
+	if (!copying->err) {
+		copying->err = state_set_spec(copying->state, &spec, NULL);
 		string_list_done(&spec.cas);
 	}
-	return copying->error;
+	return copying->err;
 }
 
 int dry_run_copy_specs(struct state *state, const struct settings *settings,
@@ -113,19 +113,19 @@ int dry_run_copy_specs(struct state *state, const struct settings *settings,
 {
 	struct copying copying = {.state = state};
 	struct state *source;
-	int error;
+	int err;
 
 	if (state_open(&source, settings->real_paths, failure))
 		return -1;
-	error = state_begin(state);
-	if (!error)
-		error = state_lineages(source, copy_spec, &copying);
-	if (!error)
-		error = state_commit(state);
+	err = state_begin(state);
+	if (!err)
+		err = state_lineages(source, copy_spec, &copying);
+	if (!err)
+		err = state_commit(state);
 	else
 		state_rollback(state);
-	if (error)
-		state_explain(copying.error ? state : source, error, failure);
+	if (err)
+		state_explain(copying.err ? state : source, err, failure);
 	state_free(source);
-	return error ? -1 : 0;
+	return err ? -1 : 0;
 }

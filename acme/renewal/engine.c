@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/config/settings.h"
 #include "acme/renewal/engine.h"
 
@@ -109,16 +109,15 @@ static void job_fail(struct job *job, const struct failure *failure)
 {
 	struct engine_result result = {.lineage = &job->lineage, .failure = failure};
 	struct order_outcome outcome;
-	int error;
+	int err;
 
 	if (job->issue)
 		result.order = issue_order(job->issue);
-	error = order_outcome_failure(job->engine->options->state, &job->lineage, failure,
-				      &outcome);
-	if (error) {
+	err = order_outcome_failure(job->engine->options->state, &job->lineage, failure, &outcome);
+	if (err) {
 		job->engine->is_stuck = true;
 		output_warning("%s: what follows from this failure could not be written down: %s",
-			       job->lineage.spec.name, strerror(-error));
+			       job->lineage.spec.name, strerror(-err));
 	}
 	if (outcome.is_postponed)
 		scheduler_note_pause(job->engine->scheduler, &job->lineage, failure);
@@ -131,12 +130,12 @@ static void on_job_ordered(void *context, const char *url)
 {
 	struct job *job = context;
 	struct state *state = job->engine->options->state;
-	int error = state_order_created(state, job->lineage.id, url);
+	int err = state_order_created(state, job->lineage.id, url);
 
 	/* The order goes on: only if this process is killed would it be forgotten. */
-	if (error)
+	if (err)
 		output_warning("%s: the order %s could not be written down: %s",
-			       job->lineage.spec.name, url, strerror(-error));
+			       job->lineage.spec.name, url, strerror(-err));
 }
 
 static void on_job_done(void *context, const struct stored *stored, struct failure *failure)
@@ -182,7 +181,7 @@ static int parse_identifiers(struct job *job, struct failure *failure)
 struct in_flight {
 	const struct state_lineage *lineage; /* asked for */
 	char *url; /* found; NULL: none that can be resumed */
-	int error;
+	int err;
 };
 
 static int take_url(void *context, const struct state_order *order)
@@ -195,7 +194,7 @@ static int take_url(void *context, const struct state_order *order)
 	if (order->url && strcmp(order->server, in_flight->lineage->ca) == 0 &&
 	    string_list_equal(&order->identifiers, &in_flight->lineage->spec.identifiers)) {
 		in_flight->url = strdup(order->url);
-		in_flight->error = in_flight->url ? 0 : -ENOMEM;
+		in_flight->err = in_flight->url ? 0 : -ENOMEM;
 	}
 	return 1;
 }
@@ -208,11 +207,11 @@ static int job_resume(struct job *job)
 {
 	struct state *state = job->engine->options->state;
 	struct in_flight in_flight = {.lineage = &job->lineage};
-	int error;
+	int err;
 
-	error = state_orders(state, take_url, &in_flight);
-	if (error < 0 || in_flight.error)
-		return error < 0 ? error : in_flight.error;
+	err = state_orders(state, take_url, &in_flight);
+	if (err < 0 || in_flight.err)
+		return err < 0 ? err : in_flight.err;
 	job->resume_url = in_flight.url;
 	return 0;
 }
@@ -244,14 +243,14 @@ static bool job_must_wait(struct job *job)
 {
 	struct failure failure = {0};
 	int64_t at_s = 0;
-	int error;
+	int err;
 
 	if (job->is_chosen || job->resume_url)
 		return false;
-	error = scheduler_wait_until(job->engine->scheduler, &job->lineage, &at_s, &failure);
-	if (error)
+	err = scheduler_wait_until(job->engine->scheduler, &job->lineage, &at_s, &failure);
+	if (err)
 		output_warning("%s: the CA's limits are not known: %s", job->lineage.spec.name,
-			       strerror(-error));
+			       strerror(-err));
 	if (at_s)
 		job_wait(job, &failure, at_s);
 	failure_done(&failure);
@@ -264,14 +263,14 @@ static void job_succeed_as_stored(struct job *job)
 	const char *name = job->lineage.spec.name;
 	struct failure failure = {0};
 	struct stored stored;
-	int error = store_read(&stored, job->engine->env.paths, name);
+	int err = store_read(&stored, job->engine->env.paths, name);
 
-	if (!error) {
+	if (!err) {
 		job_succeed(job, &stored);
 		stored_done(&stored);
 		return;
 	}
-	failure_set_errno(&failure, -error, "cannot read the new certificate %s", name);
+	failure_set_errno(&failure, -err, "cannot read the new certificate %s", name);
 	job_fail(job, &failure);
 	failure_done(&failure);
 }
@@ -282,7 +281,7 @@ static void job_order(struct job *job)
 	const struct engine_options *options = job->engine->options;
 	struct failure failure = {0};
 	enum issue_prepared prepared;
-	int error;
+	int err;
 
 	job->issue_options = (struct issue_options){
 		.env = &job->engine->env,
@@ -302,11 +301,11 @@ static void job_order(struct job *job)
 		job_succeed_as_stored(job);
 		return;
 	}
-	error = prepared == ISSUE_READY && !job->resume_url
-			? scheduler_reserve(job->engine->scheduler, &job->lineage)
-			: 0;
-	if (error)
-		state_explain(options->state, error, &failure);
+	err = prepared == ISSUE_READY && !job->resume_url
+		      ? scheduler_reserve(job->engine->scheduler, &job->lineage)
+		      : 0;
+	if (err)
+		state_explain(options->state, err, &failure);
 	if (!failure_is_set(&failure))
 		ca_pool_lease_account(options->ca_pool, job->lineage.ca, job->lineage.spec.account,
 				      &job->lease, &failure);
@@ -371,7 +370,7 @@ static void job_begin(struct job *job)
 static int job_take(struct engine *engine, int64_t lineage, bool is_chosen, struct failure *failure)
 {
 	struct job *job = calloc(1, sizeof(*job));
-	int error;
+	int err;
 
 	if (!job) {
 		failure_set_errno(failure, ENOMEM, "preparing the order");
@@ -381,12 +380,12 @@ static int job_take(struct engine *engine, int64_t lineage, bool is_chosen, stru
 	job->lease.ready = on_job_ca_ready;
 	job->lease.context = job;
 	job->is_chosen = is_chosen;
-	error = state_lineage_read(engine->options->state, lineage, &job->lineage);
-	if (!error && job->lineage.in_flight)
-		error = job_resume(job);
-	if (error)
-		state_explain(engine->options->state, error, failure);
-	if (error || parse_identifiers(job, failure)) {
+	err = state_lineage_read(engine->options->state, lineage, &job->lineage);
+	if (!err && job->lineage.in_flight)
+		err = job_resume(job);
+	if (err)
+		state_explain(engine->options->state, err, failure);
+	if (err || parse_identifiers(job, failure)) {
 		job_free(job);
 		return -1;
 	}
@@ -426,14 +425,14 @@ static int take_due_now(struct engine *engine, struct failure *failure)
 {
 	const size_t room = ENGINE_ORDERS_MAX - engine->count;
 	struct scheduler_list list;
-	int error;
+	int err;
 
 	if (!room)
 		return 0;
-	error = scheduler_next(engine->scheduler, room, &list, &engine->is_limited);
-	if (!error)
+	err = scheduler_next(engine->scheduler, room, &list, &engine->is_limited);
+	if (!err)
 		return take_list(engine, &list, failure);
-	state_explain(engine->options->state, error, failure);
+	state_explain(engine->options->state, err, failure);
 	return -1;
 }
 
@@ -450,12 +449,12 @@ static int resume_in_flight(struct engine *engine, struct failure *failure)
 {
 	const int64_t age_s = engine->has_resumed ? IN_FLIGHT_AGE_S : -1;
 	struct scheduler_list list;
-	int error;
+	int err;
 
-	error = scheduler_in_flight(engine->scheduler, time(NULL) - age_s,
-				    ENGINE_ORDERS_MAX - engine->count, is_taken, engine, &list);
-	if (error) {
-		state_explain(engine->options->state, error, failure);
+	err = scheduler_in_flight(engine->scheduler, time(NULL) - age_s,
+				  ENGINE_ORDERS_MAX - engine->count, is_taken, engine, &list);
+	if (err) {
+		state_explain(engine->options->state, err, failure);
 		return -1;
 	}
 	if (take_list(engine, &list, failure))
@@ -468,10 +467,10 @@ static int resume_in_flight(struct engine *engine, struct failure *failure)
 static int check_clock(const struct engine *engine, struct failure *failure)
 {
 	int64_t newest_s;
-	int error = state_newest_not_before(engine->options->state, &newest_s);
+	int err = state_newest_not_before(engine->options->state, &newest_s);
 
-	if (error)
-		state_explain(engine->options->state, error, failure);
+	if (err)
+		state_explain(engine->options->state, err, failure);
 	else if (newest_s > time(NULL) + CLOCK_SLACK_S)
 		failure_set(failure, "set the clock (timedatectl), then run this again",
 			    "this host's clock is behind: a certificate that is here was issued "
@@ -530,7 +529,7 @@ static void look_again(struct engine *engine)
 int engine_new(struct engine **ret_engine, const struct engine_options *options)
 {
 	struct engine *engine = calloc(1, sizeof(*engine));
-	int error = 0;
+	int err = 0;
 
 	if (!engine)
 		return -ENOMEM;
@@ -545,11 +544,11 @@ int engine_new(struct engine **ret_engine, const struct engine_options *options)
 		return -ENOMEM;
 	}
 	if (!options->settings->no_probe)
-		error = selfcheck_new(&engine->env.selfcheck, options->loop);
+		err = selfcheck_new(&engine->env.selfcheck, options->loop);
 	/* Certificates are got without it, too. */
-	if (error)
+	if (err)
 		output_warning("this host's own port 443 cannot be asked before the CA asks: %s",
-			       strerror(-error));
+			       strerror(-err));
 	*ret_engine = engine;
 	return 0;
 }

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/renewal/hooks.h"
 
 #include <dirent.h>
@@ -80,14 +80,14 @@ static int set_variable(char **variable, const char *name, const char *value)
 static int set_domains(char **variable, const char *name, const struct string_list *domains)
 {
 	char *text;
-	int error;
+	int err;
 
 	if (!domains)
 		return 0;
 	text = string_list_join(domains, ' ');
-	error = text ? set_variable(variable, name, text) : -ENOMEM;
+	err = text ? set_variable(variable, name, text) : -ENOMEM;
 	free(text);
-	return error;
+	return err;
 }
 
 /* Copy what the call says. */
@@ -201,32 +201,32 @@ static int spawn_program(pid_t *ret_pid, const char *program, char *const argume
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attributes;
 	sigset_t none, ignored;
-	int error;
+	int err;
 
 	sigemptyset(&none);
 	sigemptyset(&ignored);
 	sigaddset(&ignored, SIGPIPE);
-	error = posix_spawn_file_actions_init(&files);
-	if (error)
-		return -error;
-	error = posix_spawnattr_init(&attributes);
-	if (error) {
+	err = posix_spawn_file_actions_init(&files);
+	if (err)
+		return -err;
+	err = posix_spawnattr_init(&attributes);
+	if (err) {
 		posix_spawn_file_actions_destroy(&files);
-		return -error;
+		return -err;
 	}
-	error = posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	if (!error)
-		error = posix_spawn_file_actions_adddup2(&files, STDERR_FILENO, STDOUT_FILENO);
+	err = posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	if (!err)
+		err = posix_spawn_file_actions_adddup2(&files, STDERR_FILENO, STDOUT_FILENO);
 	posix_spawnattr_setsigmask(&attributes, &none);
 	posix_spawnattr_setsigdefault(&attributes, &ignored);
 	posix_spawnattr_setpgroup(&attributes, 0);
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
 						      POSIX_SPAWN_SETPGROUP);
-	if (!error)
-		error = posix_spawn(ret_pid, program, &files, &attributes, arguments, environment);
+	if (!err)
+		err = posix_spawn(ret_pid, program, &files, &attributes, arguments, environment);
 	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&files);
-	return -error;
+	return -err;
 }
 
 /* 0 or -errno. */
@@ -234,26 +234,26 @@ static int program_start(struct hooks *hooks, const struct job *job, const char 
 			 char *const arguments[])
 {
 	char **environment = make_environment(job);
-	int error =
+	int err =
 		environment ? spawn_program(&hooks->pid, program, arguments, environment) : -ENOMEM;
 
 	free(environment);
-	if (error)
-		return error;
+	if (err)
+		return err;
 	hooks->is_late = false;
 	/* The child is not waited for before this: the number is still its own. */
 	hooks->pidfd = (int)syscall(SYS_pidfd_open, hooks->pid, 0);
-	error = hooks->pidfd < 0 ? -errno
-				 : loop_watch_start(hooks->loop, &hooks->watch, hooks->pidfd,
-						    EPOLLIN, on_program_end, hooks);
-	if (error) {
+	err = hooks->pidfd < 0 ? -errno
+			       : loop_watch_start(hooks->loop, &hooks->watch, hooks->pidfd, EPOLLIN,
+						  on_program_end, hooks);
+	if (err) {
 		/* It is there, and cannot be watched: then it is waited for. */
 		if (hooks->pidfd >= 0)
 			close(hooks->pidfd);
 		while (waitpid(hooks->pid, NULL, 0) < 0 && errno == EINTR)
 			;
 		hooks->pid = 0;
-		return error;
+		return err;
 	}
 	loop_timer_start(hooks->loop, &hooks->timer, HOOKS_TIME_MAX_S * MS_PER_S, on_program_late,
 			 hooks);
@@ -293,7 +293,7 @@ static int start_next_program(struct hooks *hooks, struct job *job)
 {
 	char path[PATHS_MAX + 64];
 	char *arguments[] = {hooks->program, NULL};
-	int error;
+	int err;
 
 	snprintf(path, sizeof(path), "%s/renewal-hooks/%s", hooks->paths->conf, job->directory);
 	if (job->next < 0) {
@@ -307,8 +307,8 @@ static int start_next_program(struct hooks *hooks, struct job *job)
 			 job->programs[job->next++]->d_name);
 		if (!may_be_run(hooks->program))
 			continue;
-		error = program_start(hooks, job, hooks->program, arguments);
-		return error ? error : 1;
+		err = program_start(hooks, job, hooks->program, arguments);
+		return err ? err : 1;
 	}
 	return 0;
 }
@@ -317,14 +317,14 @@ static int start_next_program(struct hooks *hooks, struct job *job)
 static int start_command(struct hooks *hooks, struct job *job)
 {
 	char *const arguments[] = {"sh", "-c", job->command, NULL};
-	int error;
+	int err;
 
 	if (job->next == 0)
 		return 0;
 	job->next = 0;
 	snprintf(hooks->program, sizeof(hooks->program), "%s", job->command);
-	error = program_start(hooks, job, "/bin/sh", arguments);
-	return error ? error : 1;
+	err = program_start(hooks, job, "/bin/sh", arguments);
+	return err ? err : 1;
 }
 
 /* Run the first job's next program, or end it. */

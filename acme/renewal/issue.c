@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/renewal/issue.h"
 
 #include <errno.h>
@@ -40,16 +40,16 @@ static int choose_key(struct issue *issue)
 {
 	const struct issue_options *options = issue->options;
 	enum key_type type = KEY_P256;
-	int error;
+	int err;
 
 	if (options->settings->key_type && key_type_parse(&type, options->settings->key_type))
 		return -EINVAL;
 	if (options->settings->reuse_key) {
-		error = store_read_key(&issue->key, options->env->paths, options->name);
-		if (!error && (!options->settings->key_type || key_type_of(issue->key) == type))
+		err = store_read_key(&issue->key, options->env->paths, options->name);
+		if (!err && (!options->settings->key_type || key_type_of(issue->key) == type))
 			return 0;
-		if (error && error != -ENOENT)
-			return error;
+		if (err && err != -ENOENT)
+			return err;
 		key_free(issue->key);
 		issue->key = NULL;
 	}
@@ -60,24 +60,24 @@ static int choose_key(struct issue *issue)
 static enum issue_prepared begin_anew(struct issue *issue, struct failure *failure)
 {
 	const struct issue_options *options = issue->options;
-	int error = choose_key(issue);
+	int err = choose_key(issue);
 
-	if (error == -EINVAL)
+	if (err == -EINVAL)
 		failure_set(failure, KEY_TYPE_NAMES, "there is no key type '%s'",
 			    options->settings->key_type);
-	else if (error == -EBADMSG)
+	else if (err == -EBADMSG)
 		failure_set(failure, "leave --reuse-key out for a new key",
 			    "the key of %s is to be used again, but cannot be read", options->name);
-	else if (error == -EIO)
+	else if (err == -EIO)
 		failure_set(failure, NULL, "cannot make the certificate's key: wolfCrypt failed");
-	else if (error)
-		failure_set_errno(failure, -error, "making the certificate's key");
+	else if (err)
+		failure_set_errno(failure, -err, "making the certificate's key");
 	else
-		error = store_writer_open(&issue->writer, options->env->paths, options->name,
-					  issue->key, failure);
-	if (!error)
+		err = store_writer_open(&issue->writer, options->env->paths, options->name,
+					issue->key, failure);
+	if (!err)
 		return ISSUE_READY;
-	return error == STORE_WRITER_BUSY ? ISSUE_BUSY : ISSUE_IMPOSSIBLE;
+	return err == STORE_WRITER_BUSY ? ISSUE_BUSY : ISSUE_IMPOSSIBLE;
 }
 
 /* The key of the order which a killed process has made, if there is one. */
@@ -110,18 +110,18 @@ static enum issue_prepared choose_or_resume_key(struct issue *issue, struct fail
 static int make_csr(struct issue *issue, struct failure *failure)
 {
 	const struct issue_options *options = issue->options;
-	int error = csr_make(&issue->csr, &issue->order_options.csr_size, issue->key,
-			     options->identifiers, options->identifier_count);
+	int err = csr_make(&issue->csr, &issue->order_options.csr_size, issue->key,
+			   options->identifiers, options->identifier_count);
 
-	if (error == -E2BIG)
+	if (err == -E2BIG)
 		failure_set(failure, "spread the names over several certificates",
 			    "the names are too long together for one certificate");
-	else if (error == -EIO)
+	else if (err == -EIO)
 		failure_set(failure, NULL,
 			    "cannot make the certificate's request: wolfCrypt failed");
-	else if (error)
-		failure_set_errno(failure, -error, "making the certificate's request");
-	return error;
+	else if (err)
+		failure_set_errno(failure, -err, "making the certificate's request");
+	return err;
 }
 
 enum issue_prepared issue_prepare(struct issue **ret_issue, const struct issue_options *options,

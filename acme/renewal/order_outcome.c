@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/renewal/order_outcome.h"
 
 #include <errno.h>
@@ -39,10 +39,10 @@ void order_outcome_success(struct state *state, const struct state_lineage *line
 			   const struct stored *stored, struct failure *failure)
 {
 	const struct state_certificate certificate = describe_certificate(stored);
-	int error = state_order_succeeded(state, lineage->id, &certificate, time(NULL));
+	int err = state_order_succeeded(state, lineage->id, &certificate, time(NULL));
 
-	if (error)
-		state_explain(state, error, failure);
+	if (err)
+		state_explain(state, err, failure);
 }
 
 int order_outcome_found(struct state *state, int64_t lineage, const struct stored *stored)
@@ -67,10 +67,10 @@ char *order_outcome_next_ca(const struct state_lineage *lineage)
 static int postpone_lineage(struct state *state, const struct state_lineage *lineage,
 			    int64_t until_s)
 {
-	int error = state_order_drop(state, lineage->id);
+	int err = state_order_drop(state, lineage->id);
 
-	if (error && error != -ENOENT)
-		return error;
+	if (err && err != -ENOENT)
+		return err;
 	return state_postpone(state, lineage->id, until_s, NULL);
 }
 
@@ -84,27 +84,27 @@ int order_outcome_failure(struct state *state, const struct state_lineage *linea
 	};
 	int64_t now_s = time(NULL), wait_s = failure->retry_after_s;
 	char *ca = NULL;
-	int error;
+	int err;
 
 	if (!wait_s && problem_is(failure->problem, "rateLimited"))
 		wait_s = LIMIT_PAUSE_S;
 	if (problem_is_pause(failure->problem)) {
-		error = state_order_failed(state, lineage->id, &description, now_s);
-		if (!error)
-			error = state_pause(state, lineage->id, failure->cause);
+		err = state_order_failed(state, lineage->id, &description, now_s);
+		if (!err)
+			err = state_pause(state, lineage->id, failure->cause);
 	} else if (wait_s) {
 		outcome.is_postponed = true;
 		outcome.next_attempt_s = now_s + wait_s;
-		error = postpone_lineage(state, lineage, outcome.next_attempt_s);
+		err = postpone_lineage(state, lineage, outcome.next_attempt_s);
 	} else {
 		ca = order_outcome_next_ca(lineage);
 		description.next_ca = ca;
 		description.next_attempt_s = outcome.next_attempt_s =
 			renewal_time_retry(now_s, lineage->failures + 1, 0, lineage->not_after_s,
 					   renewal_time_random());
-		error = state_order_failed(state, lineage->id, &description, now_s);
+		err = state_order_failed(state, lineage->id, &description, now_s);
 		free(ca);
 	}
 	*ret_outcome = outcome;
-	return error;
+	return err;
 }

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/renewal/preflight.h"
 
 #include <errno.h>
@@ -124,16 +124,16 @@ static int preflight_prepare(struct preflight *preflight, struct failure *failur
 	const struct preflight_options *options = preflight->options;
 	const struct settings *settings = options->settings;
 	struct failure no_account = {0};
-	int error;
+	int err;
 
-	error = dns_new(&preflight->dns, options->loop, settings->resolver);
-	if (error == -EINVAL) {
+	err = dns_new(&preflight->dns, options->loop, settings->resolver);
+	if (err == -EINVAL) {
 		failure_set(failure, NULL, "--resolver takes ADDRESS or ADDRESS:PORT, not '%s'",
 			    settings->resolver);
 		return -1;
 	}
-	if (error) {
-		failure_set_errno(failure, -error, "preparing the checks");
+	if (err) {
+		failure_set_errno(failure, -err, "preparing the checks");
 		return -1;
 	}
 	/* A user that may not read the account still learns the rest. */
@@ -178,21 +178,21 @@ int preflight_new(struct preflight **ret_preflight, const struct preflight_optio
 {
 	struct preflight *preflight =
 		calloc(1, sizeof(*preflight) + options->name_count * sizeof(struct item));
-	int error;
+	int err;
 
 	if (!preflight) {
 		failure_set_errno(failure, ENOMEM, "preparing the checks");
 		return -1;
 	}
 	preflight->options = options;
-	error = preflight_prepare(preflight, failure);
-	if (!error)
-		error = preflight_start(preflight, failure);
-	if (error)
+	err = preflight_prepare(preflight, failure);
+	if (!err)
+		err = preflight_start(preflight, failure);
+	if (err)
 		preflight_free(preflight);
 	else
 		*ret_preflight = preflight;
-	return error;
+	return err;
 }
 
 void preflight_free(struct preflight *preflight)

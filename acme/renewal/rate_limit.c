@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/renewal/rate_limit.h"
 
 #include <arpa/inet.h>
@@ -181,14 +181,14 @@ int rate_limit_orders(struct rate_limit *rate_limit, const char *server, const c
 {
 	const struct token_bucket bucket = bucket_of(rate_limit, server, LIMIT_ORDERS);
 	int64_t full_at_us = 0, held_s = 0;
-	int error;
+	int err;
 
-	error = state_hold_read(rate_limit->state, server, account, &held_s);
-	if (!error && bucket.count)
-		error = state_bucket_read(rate_limit->state, server, account,
-					  limits[LIMIT_ORDERS].name, "", &full_at_us);
-	if (error)
-		return error;
+	err = state_hold_read(rate_limit->state, server, account, &held_s);
+	if (!err && bucket.count)
+		err = state_bucket_read(rate_limit->state, server, account,
+					limits[LIMIT_ORDERS].name, "", &full_at_us);
+	if (err)
+		return err;
 	*ret_is_held = held_s > now_s;
 	*ret_count = held_s > now_s ? 0 : token_bucket_left(&bucket, full_at_us, now_s * US_PER_S);
 	*ret_next_s = token_bucket_next_us(&bucket, full_at_us) / US_PER_S + 1;
@@ -214,33 +214,33 @@ int rate_limit_when(struct rate_limit *rate_limit, const struct rate_limit_order
 	int64_t full_at_us, at_s = 0, held_s = 0;
 	struct token_bucket bucket;
 	struct scopes scopes;
-	int error;
+	int err;
 	size_t i;
 
-	error = state_hold_read(rate_limit->state, order->server, order->account, &held_s);
-	if (!error)
-		error = find_scopes(&scopes, rate_limit, order);
-	if (error)
-		return error;
+	err = state_hold_read(rate_limit->state, order->server, order->account, &held_s);
+	if (!err)
+		err = find_scopes(&scopes, rate_limit, order);
+	if (err)
+		return err;
 	if (held_s > now_s) {
 		failure_set(failure, NULL, "the CA has asked to wait");
 		at_s = held_s;
 	}
-	for (i = 0; !error && i < scopes.count; i++) {
+	for (i = 0; !err && i < scopes.count; i++) {
 		bucket = bucket_of(rate_limit, order->server, scopes.list[i].limit);
 		if (!bucket.count)
 			continue;
-		error = state_bucket_read(rate_limit->state, order->server, scopes.list[i].account,
-					  limits[scopes.list[i].limit].name, scopes.list[i].scope,
-					  &full_at_us);
-		if (error || token_bucket_left(&bucket, full_at_us, now_s * US_PER_S))
+		err = state_bucket_read(rate_limit->state, order->server, scopes.list[i].account,
+					limits[scopes.list[i].limit].name, scopes.list[i].scope,
+					&full_at_us);
+		if (err || token_bucket_left(&bucket, full_at_us, now_s * US_PER_S))
 			continue;
 		explain_limit(failure, scopes.list[i].limit, &bucket, scopes.list[i].scope);
 		if (at_s < token_bucket_next_us(&bucket, full_at_us) / US_PER_S + 1)
 			at_s = token_bucket_next_us(&bucket, full_at_us) / US_PER_S + 1;
 	}
 	*ret_at_s = at_s;
-	return error;
+	return err;
 }
 
 int rate_limit_take(struct rate_limit *rate_limit, const struct rate_limit_order *order,
@@ -249,27 +249,27 @@ int rate_limit_take(struct rate_limit *rate_limit, const struct rate_limit_order
 	struct token_bucket bucket;
 	struct scopes scopes;
 	int64_t full_at_us;
-	int error;
+	int err;
 	size_t i;
 
-	error = find_scopes(&scopes, rate_limit, order);
-	if (error)
-		return error;
-	for (i = 0; !error && i < scopes.count; i++) {
+	err = find_scopes(&scopes, rate_limit, order);
+	if (err)
+		return err;
+	for (i = 0; !err && i < scopes.count; i++) {
 		const char *name = limits[scopes.list[i].limit].name;
 		const char *account = scopes.list[i].account, *scope = scopes.list[i].scope;
 
 		bucket = bucket_of(rate_limit, order->server, scopes.list[i].limit);
 		if (!bucket.count)
 			continue;
-		error = state_bucket_read(rate_limit->state, order->server, account, name, scope,
-					  &full_at_us);
-		if (!error)
-			error = state_bucket_write(
+		err = state_bucket_read(rate_limit->state, order->server, account, name, scope,
+					&full_at_us);
+		if (!err)
+			err = state_bucket_write(
 				rate_limit->state, order->server, account, name, scope,
 				token_bucket_take(&bucket, full_at_us, now_s * US_PER_S));
 	}
-	return error;
+	return err;
 }
 
 json_t *rate_limit_to_json(struct rate_limit *rate_limit, const char *server, const char *account,

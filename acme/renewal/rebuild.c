@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/renewal/rebuild.h"
 
 #include <errno.h>
@@ -21,12 +21,12 @@ static int rebuild_one(struct state *state, const struct paths *paths, const cha
 	struct certificate_spec spec = {.name = name, .source = "disk"};
 	struct stored stored;
 	int64_t id;
-	int error;
+	int err;
 
-	error = store_read(&stored, paths, name);
-	if (error) {
+	err = store_read(&stored, paths, name);
+	if (err) {
 		output_warning("the certificate %s is left out, for it cannot be read: %s", name,
-			       strerror(-error));
+			       strerror(-err));
 		return 0;
 	}
 	if (!stored.server || !stored.certificate.name_count) {
@@ -35,32 +35,32 @@ static int rebuild_one(struct state *state, const struct paths *paths, const cha
 			       name);
 	} else {
 		spec.cas = STRING_LIST(stored.server);
-		error = identifiers_to_list(&spec.identifiers, stored.certificate.names,
-					    stored.certificate.name_count);
-		if (!error)
-			error = state_set_spec(state, &spec, &id);
+		err = identifiers_to_list(&spec.identifiers, stored.certificate.names,
+					  stored.certificate.name_count);
+		if (!err)
+			err = state_set_spec(state, &spec, &id);
 		string_list_done(&spec.identifiers);
-		if (!error)
-			error = order_outcome_found(state, id, &stored);
+		if (!err)
+			err = order_outcome_found(state, id, &stored);
 	}
 	stored_done(&stored);
-	return error;
+	return err;
 }
 
 static int rebuild_all(struct state *state, const struct paths *paths, char *const *names,
 		       size_t count)
 {
-	int error = state_begin(state);
+	int err = state_begin(state);
 	size_t i;
 
-	if (error)
-		return error;
-	for (i = 0; !error && i < count; i++)
-		error = rebuild_one(state, paths, names[i]);
-	if (!error)
+	if (err)
+		return err;
+	for (i = 0; !err && i < count; i++)
+		err = rebuild_one(state, paths, names[i]);
+	if (!err)
 		return state_commit(state);
 	state_rollback(state);
-	return error;
+	return err;
 }
 
 int rebuild(struct state *state, const struct paths *paths, struct failure *failure)
@@ -68,21 +68,21 @@ int rebuild(struct state *state, const struct paths *paths, struct failure *fail
 	int64_t known;
 	size_t count;
 	char **names;
-	int error;
+	int err;
 
-	error = state_lineage_count(state, &known);
-	if (!error && known)
+	err = state_lineage_count(state, &known);
+	if (!err && known)
 		return 0;
-	if (!error) {
-		error = store_names(&names, &count, paths);
-		if (error) {
-			failure_set_errno(failure, -error, "cannot list the certificates");
+	if (!err) {
+		err = store_names(&names, &count, paths);
+		if (err) {
+			failure_set_errno(failure, -err, "cannot list the certificates");
 			return -1;
 		}
-		error = rebuild_all(state, paths, names, count);
+		err = rebuild_all(state, paths, names, count);
 		file_list_free(names, count);
 	}
-	if (error)
-		state_explain(state, error, failure);
-	return error ? -1 : 0;
+	if (err)
+		state_explain(state, err, failure);
+	return err ? -1 : 0;
 }

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/renewal/reconcile.h"
 
 #include <errno.h>
@@ -46,13 +46,13 @@ static int set_spec(const struct taking *taking, const char *cert_name,
 		    const struct identifier *names, size_t count)
 {
 	struct certificate_spec spec = taking->spec;
-	int error = identifiers_to_list(&spec.identifiers, names, count);
+	int err = identifiers_to_list(&spec.identifiers, names, count);
 
 	spec.name = cert_name;
-	if (!error)
-		error = state_set_spec(taking->state, &spec, NULL);
+	if (!err)
+		err = state_set_spec(taking->state, &spec, NULL);
 	string_list_done(&spec.identifiers);
-	return error;
+	return err;
 }
 
 static void refuse_twice(struct failure *failure, const char *cert_name)
@@ -76,7 +76,7 @@ static int take_certificate(struct taking *taking)
 	struct identifier *names = NULL;
 	struct failure failure = {0};
 	size_t count = 0;
-	int error = 0;
+	int err = 0;
 
 	if (!certificate_name_is_valid(cert_name))
 		failure_set(&failure,
@@ -85,15 +85,15 @@ static int take_certificate(struct taking *taking)
 	if (!failure_is_set(&failure) &&
 	    !identifiers_parse(&names, &count, (const char *const *)section->names.items,
 			       section->names.count, &failure))
-		error = set_spec(taking, cert_name, names, count);
-	if (error == -EEXIST) {
-		error = 0;
+		err = set_spec(taking, cert_name, names, count);
+	if (err == -EEXIST) {
+		err = 0;
 		refuse_twice(&failure, cert_name);
 	}
 	if (failure_is_set(&failure))
 		fail_at(taking, &failure);
 	free(names);
-	return error;
+	return err;
 }
 
 /* --- one file of many --------------------------------------------------------------------------- */
@@ -110,10 +110,10 @@ static int on_domains_line(void *context, const struct domains_file_line *line)
 {
 	struct taking *taking = context;
 	struct failure failure = {0};
-	int error = set_spec(taking, line->cert_name, line->names, line->name_count);
+	int err = set_spec(taking, line->cert_name, line->names, line->name_count);
 
-	if (error != -EEXIST)
-		return error;
+	if (err != -EEXIST)
+		return err;
 	refuse_twice(&failure, line->cert_name);
 	on_wrong_line(taking, line->number, &failure);
 	failure_done(&failure);
@@ -124,7 +124,7 @@ static int take_domains(struct taking *taking)
 {
 	const char *path = taking->section->file;
 	FILE *file = fopen(path, "re");
-	int error;
+	int err;
 
 	if (!file) {
 		failure_set_errno(taking->failure, errno, "%s: cannot read %s",
@@ -132,7 +132,7 @@ static int take_domains(struct taking *taking)
 		return 0;
 	}
 	taking->wrong_lines = 0;
-	error = domains_file_read(file, on_domains_line, on_wrong_line, taking);
+	err = domains_file_read(file, on_domains_line, on_wrong_line, taking);
 	fclose(file);
 	if (taking->wrong_lines)
 		failure_set(taking->failure,
@@ -140,7 +140,7 @@ static int take_domains(struct taking *taking)
 			    "previous configuration stays in use",
 			    "%u line%s of %s cannot be used", taking->wrong_lines,
 			    taking->wrong_lines == 1 ? "" : "s", path);
-	return error;
+	return err;
 }
 
 /* --- all ---------------------------------------------------------------------------------------- */
@@ -148,48 +148,48 @@ static int take_domains(struct taking *taking)
 /* 0 or -errno of the state; what is wrong in the files is in the failure. */
 static int take_section(struct taking *taking)
 {
-	int error;
+	int err;
 
 	if (begin_section(taking))
 		return 0;
-	error = taking->section->kind == CONFIG_CERTIFICATE ? take_certificate(taking)
-							    : take_domains(taking);
+	err = taking->section->kind == CONFIG_CERTIFICATE ? take_certificate(taking)
+							  : take_domains(taking);
 	string_list_done(&taking->spec.cas);
-	return error;
+	return err;
 }
 
 static int reconcile_all(struct taking *taking, const char *fingerprint)
 {
 	int64_t retired;
-	int error;
+	int err;
 	size_t i;
 
-	error = state_source_begin(taking->state, SOURCE);
-	for (i = 0; !error && (taking->section = config_section(taking->settings->config, i)); i++)
+	err = state_source_begin(taking->state, SOURCE);
+	for (i = 0; !err && (taking->section = config_section(taking->settings->config, i)); i++)
 		if (taking->section->kind != CONFIG_CA)
-			error = take_section(taking);
-	if (!error)
-		error = state_source_end(taking->state, &retired);
-	if (!error)
-		error = state_fingerprint_write(taking->state, FINGERPRINT_OF, fingerprint);
-	if (!error && !failure_is_set(taking->failure) && retired)
+			err = take_section(taking);
+	if (!err)
+		err = state_source_end(taking->state, &retired);
+	if (!err)
+		err = state_fingerprint_write(taking->state, FINGERPRINT_OF, fingerprint);
+	if (!err && !failure_is_set(taking->failure) && retired)
 		output_warning(
 			"%lld certificate%s %s no longer in the configuration: kept on disk, "
 			"not renewed",
 			(long long)retired, retired == 1 ? "" : "s", retired == 1 ? "is" : "are");
-	return error;
+	return err;
 }
 
 /* Whether the files are as they were when they were last taken. */
 static int has_changed(struct state *state, const char *fingerprint, bool *ret_changed)
 {
 	char *before = NULL;
-	int error = state_fingerprint_read(state, FINGERPRINT_OF, &before);
+	int err = state_fingerprint_read(state, FINGERPRINT_OF, &before);
 
-	if (!error)
+	if (!err)
 		*ret_changed = strcmp(before, fingerprint) != 0;
 	free(before);
-	return error;
+	return err;
 }
 
 int reconcile(struct state *state, const struct settings *settings, struct failure *failure)
@@ -197,19 +197,19 @@ int reconcile(struct state *state, const struct settings *settings, struct failu
 	struct taking taking = {.state = state, .settings = settings, .failure = failure};
 	char *fingerprint = config_fingerprint(settings->config);
 	bool changed = false;
-	int error = fingerprint ? has_changed(state, fingerprint, &changed) : -ENOMEM;
+	int err = fingerprint ? has_changed(state, fingerprint, &changed) : -ENOMEM;
 
-	if (!error && changed) {
-		error = state_begin(state);
-		if (!error)
-			error = reconcile_all(&taking, fingerprint);
-		if (!error && !failure_is_set(failure))
-			error = state_commit(state);
+	if (!err && changed) {
+		err = state_begin(state);
+		if (!err)
+			err = reconcile_all(&taking, fingerprint);
+		if (!err && !failure_is_set(failure))
+			err = state_commit(state);
 		else
 			state_rollback(state);
 	}
 	free(fingerprint);
-	if (error && !failure_is_set(failure))
-		state_explain(state, error, failure);
+	if (err && !failure_is_set(failure))
+		state_explain(state, err, failure);
 	return failure_is_set(failure) ? -1 : 0;
 }

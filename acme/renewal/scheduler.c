@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/renewal/scheduler.h"
 
 #include <errno.h>
@@ -151,10 +151,10 @@ static bool is_exempt(const struct state_lineage *lineage)
 static int note_limit(struct gathering *gathering, const char *server, size_t given, int64_t now_s)
 {
 	int64_t at_s = 0;
-	int error = given ? 0 : state_next_order(gathering->scheduler->state, server, &at_s);
+	int err = given ? 0 : state_next_order(gathering->scheduler->state, server, &at_s);
 
 	gathering->is_limited |= given || (at_s && at_s <= now_s);
-	return error;
+	return err;
 }
 
 /* How many orders the CA allows the usual account now. */
@@ -175,17 +175,17 @@ static int move_lineage(struct scheduler *scheduler, int64_t id, int64_t now_s)
 	size_t allowed = 0;
 	bool is_held;
 	char *ca;
-	int error = state_lineage_read(scheduler->state, id, &lineage);
+	int err = state_lineage_read(scheduler->state, id, &lineage);
 
-	if (error)
-		return error == -ENOENT ? 0 : error;
+	if (err)
+		return err == -ENOENT ? 0 : err;
 	ca = order_outcome_next_ca(&lineage);
 	if (ca && strcmp(ca, lineage.ca) != 0 &&
 	    !orders_left(scheduler, ca, now_s, &allowed, &is_held) && allowed)
-		error = state_postpone(scheduler->state, id, now_s, ca);
+		err = state_postpone(scheduler->state, id, now_s, ca);
 	free(ca);
 	state_lineage_done(&lineage);
-	return error;
+	return err;
 }
 
 /* At one CA nothing is left for what is due there. */
@@ -193,14 +193,13 @@ static int move_all(struct scheduler *scheduler, const char *server, int64_t now
 {
 	struct scheduler_list stuck = {0};
 	struct gathering gathering = {.scheduler = scheduler, .list = &stuck};
-	int error;
+	int err;
 	size_t i;
 
-	error = state_due_orders(scheduler->state, server, now_s, SCHEDULER_MAX, add_due,
-				 &gathering);
-	for (i = 0; !error && i < stuck.count; i++)
-		error = move_lineage(scheduler, stuck.ids[i], now_s);
-	return error;
+	err = state_due_orders(scheduler->state, server, now_s, SCHEDULER_MAX, add_due, &gathering);
+	for (i = 0; !err && i < stuck.count; i++)
+		err = move_lineage(scheduler, stuck.ids[i], now_s);
+	return err;
 }
 
 static int gather_at_ca(struct gathering *gathering, const char *server)
@@ -209,23 +208,23 @@ static int gather_at_ca(struct gathering *gathering, const char *server)
 	size_t places = gathering->max - gathering->list->count, allowed = 0;
 	int64_t now_s = time(NULL);
 	bool is_held;
-	int error;
+	int err;
 
-	error = orders_left(gathering->scheduler, server, now_s, &allowed, &is_held);
-	if (!error && allowed >= places)
+	err = orders_left(gathering->scheduler, server, now_s, &allowed, &is_held);
+	if (!err && allowed >= places)
 		return state_due_orders(state, server, now_s, places, add_due, gathering);
-	if (!error && !is_held)
-		error = state_due_replacements(state, server, now_s, places, add_due, gathering);
+	if (!err && !is_held)
+		err = state_due_replacements(state, server, now_s, places, add_due, gathering);
 	places = gathering->max - gathering->list->count;
 	gathering->told = 0;
-	if (!error && allowed && places)
-		error = state_due_orders(state, server, now_s, allowed < places ? allowed : places,
-					 add_due, gathering);
-	if (!error && gathering->told == allowed)
-		error = note_limit(gathering, server, allowed, now_s);
-	if (!error && !allowed)
-		error = move_all(gathering->scheduler, server, now_s);
-	return error;
+	if (!err && allowed && places)
+		err = state_due_orders(state, server, now_s, allowed < places ? allowed : places,
+				       add_due, gathering);
+	if (!err && gathering->told == allowed)
+		err = note_limit(gathering, server, allowed, now_s);
+	if (!err && !allowed)
+		err = move_all(gathering->scheduler, server, now_s);
+	return err;
 }
 
 int scheduler_next(struct scheduler *scheduler, size_t max, struct scheduler_list *ret_list,
@@ -235,16 +234,16 @@ int scheduler_next(struct scheduler *scheduler, size_t max, struct scheduler_lis
 				      .list = ret_list,
 				      .max = max < SCHEDULER_MAX ? max : SCHEDULER_MAX};
 	struct cas cas = {0};
-	int error;
+	int err;
 	size_t i;
 
 	ret_list->count = 0;
-	error = state_cas(scheduler->state, add_ca, &cas);
-	for (i = 0; error >= 0 && i < cas.count && ret_list->count < gathering.max; i++)
-		error = gather_at_ca(&gathering, cas.servers[i]);
+	err = state_cas(scheduler->state, add_ca, &cas);
+	for (i = 0; err >= 0 && i < cas.count && ret_list->count < gathering.max; i++)
+		err = gather_at_ca(&gathering, cas.servers[i]);
 	free_cas(&cas);
 	*ret_is_limited = gathering.is_limited;
-	return error < 0 ? error : 0;
+	return err < 0 ? err : 0;
 }
 
 /* --- what is in flight -------------------------------------------------------------------------- */
@@ -282,13 +281,13 @@ int scheduler_in_flight(struct scheduler *scheduler, int64_t made_before_s, size
 		.now_s = time(NULL),
 		.list = ret_list,
 	};
-	int error;
+	int err;
 
 	ret_list->count = 0;
 	if (!max)
 		return 0;
-	error = state_orders(scheduler->state, add_in_flight, &in_flight);
-	return error < 0 ? error : 0;
+	err = state_orders(scheduler->state, add_in_flight, &in_flight);
+	return err < 0 ? err : 0;
 }
 
 /* --- when --------------------------------------------------------------------------------------- */
@@ -361,21 +360,21 @@ int scheduler_reserve(struct scheduler *scheduler, const struct state_lineage *l
 	};
 	const struct rate_limit_order taken = limits_of(scheduler, lineage);
 	struct state *state = scheduler->state;
-	int error;
+	int err;
 
 	/* A failed write ends a batch, and mostly there is no earlier order: so this is outside. */
-	error = state_order_drop(state, lineage->id);
-	if (!error || error == -ENOENT)
-		error = state_begin(state);
-	if (error)
-		return error;
-	error = state_order_begin(state, &order);
-	if (!error && !is_exempt(lineage))
-		error = rate_limit_take(scheduler->rate_limit, &taken, order.made_at_s);
-	if (!error)
+	err = state_order_drop(state, lineage->id);
+	if (!err || err == -ENOENT)
+		err = state_begin(state);
+	if (err)
+		return err;
+	err = state_order_begin(state, &order);
+	if (!err && !is_exempt(lineage))
+		err = rate_limit_take(scheduler->rate_limit, &taken, order.made_at_s);
+	if (!err)
 		return state_commit(state);
 	state_rollback(state);
-	return error;
+	return err;
 }
 
 /* --- pauses ------------------------------------------------------------------------------------- */
@@ -444,18 +443,18 @@ void scheduler_note_pause(struct scheduler *scheduler, const struct state_lineag
 	const char *server = lineage->ca;
 	const char *account = settings_account(scheduler->settings, server, lineage->spec.account);
 	int64_t now_s = time(NULL), wait_s = failure->retry_after_s, until_s = 0;
-	int error = state_hold_read(scheduler->state, server, account, &until_s);
+	int err = state_hold_read(scheduler->state, server, account, &until_s);
 
 	/* Those that were under way meet the same limit: they count as one. */
-	if (!error && until_s > now_s)
+	if (!err && until_s > now_s)
 		return;
 	if (problem_is(failure->problem, "rateLimited"))
 		wait_s = next_pause_s(scheduler, server, account, wait_s);
-	if (!error && wait_s)
-		error = state_hold_write(scheduler->state, server, account, now_s + wait_s);
-	if (error)
+	if (!err && wait_s)
+		err = state_hold_write(scheduler->state, server, account, now_s + wait_s);
+	if (err)
 		output_warning("that %s asks to wait could not be written down: %s", server,
-			       strerror(-error));
+			       strerror(-err));
 }
 
 struct json_t *scheduler_limits_to_json(struct scheduler *scheduler, const char *server,

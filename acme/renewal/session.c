@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/renewal/session.h"
 
 #include <errno.h>
@@ -17,14 +17,14 @@ int session_open(struct session *session, const struct net *net, const struct se
 		 const char *server, struct failure *failure)
 {
 	struct ca_settings ca;
-	int error;
+	int err;
 
 	settings_of_ca(&ca, settings, server);
 	*session = (struct session){.settings = settings};
-	error = ca_new(&session->ca, net->http, server, ca.cacert);
-	if (!error)
+	err = ca_new(&session->ca, net->http, server, ca.cacert);
+	if (!err)
 		return 0;
-	failure_set_errno(failure, -error, "preparing to talk to the CA");
+	failure_set_errno(failure, -err, "preparing to talk to the CA");
 	session_close(session);
 	return -1;
 }

@@ -57,11 +57,11 @@ static int server_file_name(char ret_name[NAME_MAX + 1], const char *server)
 /* The account's directory, if it is there: what never had a key leaves no trace. */
 static int open_directory(struct account_files *files, const char *server)
 {
-	int error;
+	int err;
 
-	error = server_file_name(files->server_name, server);
-	if (error)
-		return error;
+	err = server_file_name(files->server_name, server);
+	if (err)
+		return err;
 	snprintf(files->place, sizeof(files->place), "%s/accounts/%s%s%s", files->paths->state,
 		 files->server_name, files->name ? "/" : "", files->name ? files->name : "");
 	files->directory = open(files->place, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -71,26 +71,26 @@ static int open_directory(struct account_files *files, const char *server)
 /* Other users may read the parents, but not accounts/. */
 static int make_directory(struct account_files *files)
 {
-	int state, accounts = -1, server = -1, error;
+	int state, accounts = -1, server = -1, err;
 
 	if (files->directory >= 0)
 		return 0;
-	error = file_open_path(files->paths->state, 0755, &state);
-	if (error)
-		return error;
-	error = file_open_directory(state, "accounts", 0700, &accounts);
-	if (!error)
-		error = file_open_directory(accounts, files->server_name, 0700, &server);
-	if (!error && files->name)
-		error = file_open_directory(server, files->name, 0700, &files->directory);
-	else if (!error)
+	err = file_open_path(files->paths->state, 0755, &state);
+	if (err)
+		return err;
+	err = file_open_directory(state, "accounts", 0700, &accounts);
+	if (!err)
+		err = file_open_directory(accounts, files->server_name, 0700, &server);
+	if (!err && files->name)
+		err = file_open_directory(server, files->name, 0700, &files->directory);
+	else if (!err)
 		files->directory = server;
 	if (server >= 0 && server != files->directory)
 		close(server);
 	if (accounts >= 0)
 		close(accounts);
 	close(state);
-	return error;
+	return err;
 }
 
 /* Read an account key: only P-256 is one.  0 also when there is no file. */
@@ -99,21 +99,21 @@ static int load_key(struct account_files *files, const char *file, struct key **
 	struct key *key = NULL;
 	size_t size;
 	char *pem;
-	int error;
+	int err;
 
-	error = file_read(files->directory, file, KEY_PEM_MAX, &pem, &size);
-	if (error)
-		return error == -ENOENT ? 0 : error;
-	error = key_from_pem(&key, pem, size);
+	err = file_read(files->directory, file, KEY_PEM_MAX, &pem, &size);
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	err = key_from_pem(&key, pem, size);
 	explicit_bzero(pem, size);
 	free(pem);
-	if (!error && key_type_of(key) != KEY_P256)
-		error = -EBADMSG;
-	if (error)
+	if (!err && key_type_of(key) != KEY_P256)
+		err = -EBADMSG;
+	if (err)
 		key_free(key);
 	else
 		*ret_key = key;
-	return error;
+	return err;
 }
 
 /* Read the account's URL.  0 also when it is missing or unreadable: the CA knows it. */
@@ -123,20 +123,20 @@ static int load_url(struct account_files *files)
 	const char *url;
 	size_t size;
 	char *text;
-	int error;
+	int err;
 
-	error = file_read(files->directory, ACCOUNT_FILE, ACCOUNT_FILE_MAX, &text, &size);
-	if (error)
-		return error == -ENOENT ? 0 : error;
+	err = file_read(files->directory, ACCOUNT_FILE, ACCOUNT_FILE_MAX, &text, &size);
+	if (err)
+		return err == -ENOENT ? 0 : err;
 	object = json_read(text, size);
 	url = json_read_url(object, "url");
 	if (url && files->key) {
 		files->url = strdup(url);
-		error = files->url ? 0 : -ENOMEM;
+		err = files->url ? 0 : -ENOMEM;
 	}
 	json_decref(object);
 	free(text);
-	return error;
+	return err;
 }
 
 /* In a file of its own, which must not exist: -EEXIST. */
@@ -144,31 +144,30 @@ static int write_account_key(struct account_files *files, const char *file, stru
 {
 	const struct file_access access = file_access_own(0600);
 	char pem[KEY_PEM_MAX];
-	int size, error;
+	int size, err;
 
 	size = key_to_pem(key, pem);
-	error = size < 0 ? size
-			 : file_create_atomically(files->directory, file, &access, pem,
-						  (size_t)size);
+	err = size < 0 ? size
+		       : file_create_atomically(files->directory, file, &access, pem, (size_t)size);
 	explicit_bzero(pem, sizeof(pem));
-	return error;
+	return err;
 }
 
 /* Create a key; use another process's key if that one comes first. */
 static int make_account_key(struct account_files *files, const char *file, struct key **ret_key)
 {
 	struct key *key;
-	int error;
+	int err;
 
-	error = make_directory(files);
-	if (!error)
-		error = key_generate(&key, KEY_P256);
-	if (error)
-		return error;
-	error = write_account_key(files, file, key);
-	if (error) {
+	err = make_directory(files);
+	if (!err)
+		err = key_generate(&key, KEY_P256);
+	if (err)
+		return err;
+	err = write_account_key(files, file, key);
+	if (err) {
 		key_free(key);
-		return error == -EEXIST ? load_key(files, file, ret_key) : error;
+		return err == -EEXIST ? load_key(files, file, ret_key) : err;
 	}
 	*ret_key = key;
 	return 0;
@@ -179,7 +178,7 @@ int account_files_save_url(struct account_files *files, const char *url, const c
 	const struct file_access access = file_access_own(0600);
 	char *copy = strdup(url), *text;
 	json_t *object;
-	int error;
+	int err;
 
 	if (!copy)
 		return -ENOMEM;
@@ -190,9 +189,9 @@ int account_files_save_url(struct account_files *files, const char *url, const c
 	json_decref(object);
 	if (!text)
 		return -ENOMEM;
-	error = file_replace(files->directory, ACCOUNT_FILE, &access, text, strlen(text));
+	err = file_replace(files->directory, ACCOUNT_FILE, &access, text, strlen(text));
 	free(text);
-	return error;
+	return err;
 }
 
 static int keep_name(struct account_files *files, const char *name)
@@ -205,7 +204,7 @@ int account_files_open(struct account_files **ret_files, const struct paths *pat
 		       const char *server, const char *name, struct failure *failure)
 {
 	struct account_files *files = calloc(1, sizeof(*files));
-	int error;
+	int err;
 
 	if (!files) {
 		failure_set_errno(failure, ENOMEM, "opening the account");
@@ -213,26 +212,26 @@ int account_files_open(struct account_files **ret_files, const struct paths *pat
 	}
 	files->paths = paths;
 	files->directory = -1;
-	error = name && strcmp(name, ACCOUNT_DEFAULT) != 0 ? keep_name(files, name) : 0;
-	if (!error)
-		error = open_directory(files, server);
-	if (!error && files->directory >= 0)
-		error = load_key(files, KEY_FILE, &files->key);
-	if (!error && files->directory >= 0)
-		error = load_key(files, NEXT_KEY_FILE, &files->next);
-	if (!error && files->directory >= 0)
-		error = load_url(files);
-	if (!error) {
+	err = name && strcmp(name, ACCOUNT_DEFAULT) != 0 ? keep_name(files, name) : 0;
+	if (!err)
+		err = open_directory(files, server);
+	if (!err && files->directory >= 0)
+		err = load_key(files, KEY_FILE, &files->key);
+	if (!err && files->directory >= 0)
+		err = load_key(files, NEXT_KEY_FILE, &files->next);
+	if (!err && files->directory >= 0)
+		err = load_url(files);
+	if (!err) {
 		*ret_files = files;
 		return 0;
 	}
-	if (error == -EBADMSG)
+	if (err == -EBADMSG)
 		failure_set(failure,
 			    "restore it from a backup, or move its directory away to start with a "
 			    "new account",
 			    "the account key %s/" KEY_FILE " is damaged", files->place);
 	else
-		failure_set_errno(failure, -error, "cannot open the account in %s/accounts",
+		failure_set_errno(failure, -err, "cannot open the account in %s/accounts",
 				  paths->state);
 	account_files_free(files);
 	return -1;
@@ -268,14 +267,14 @@ struct key *account_files_next_key(const struct account_files *files)
 
 int account_files_import_key(struct account_files *files, struct key *key)
 {
-	int error;
+	int err;
 
 	if (key_type_of(key) != KEY_P256)
 		return -EBADMSG;
-	error = make_directory(files);
-	if (!error)
-		error = write_account_key(files, KEY_FILE, key);
-	return error ? error : load_key(files, KEY_FILE, &files->key);
+	err = make_directory(files);
+	if (!err)
+		err = write_account_key(files, KEY_FILE, key);
+	return err ? err : load_key(files, KEY_FILE, &files->key);
 }
 
 const char *account_files_place(const struct account_files *files)
@@ -318,16 +317,16 @@ static bool next_key_is_on_disk(struct account_files *files)
 
 int account_files_take_next_key(struct account_files *files)
 {
-	int error = 0;
+	int err = 0;
 
 	/* A process that holds the lock is replacing the key, and renames the file itself. */
 	if (!account_files_lock(files) && next_key_is_on_disk(files)) {
 		if (renameat(files->directory, NEXT_KEY_FILE, files->directory, KEY_FILE))
 			return -errno;
-		error = file_sync_directory(files->directory);
+		err = file_sync_directory(files->directory);
 	}
-	if (error)
-		return error;
+	if (err)
+		return err;
 	key_free(files->key);
 	files->key = files->next;
 	files->next = NULL;

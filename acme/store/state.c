@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/store/state.h"
 
 #include <assert.h>
@@ -23,7 +23,7 @@
 
 int state_error(struct state *state, int code)
 {
-	int error;
+	int err;
 
 	switch (code & 0xff) {
 	case SQLITE_OK:
@@ -49,13 +49,13 @@ int state_error(struct state *state, int code)
 		return -EEXIST;
 	}
 	/* What the system said is known for SQLITE_IOERR and SQLITE_CANTOPEN. */
-	error = state->db ? sqlite3_system_errno(state->db) : 0;
-	return error > 0 ? -error : -EIO;
+	err = state->db ? sqlite3_system_errno(state->db) : 0;
+	return err > 0 ? -err : -EIO;
 }
 
-void state_explain(const struct state *state, int error, struct failure *failure)
+void state_explain(const struct state *state, int err, struct failure *failure)
 {
-	switch (error) {
+	switch (err) {
 	case 0:
 		return;
 	case -EBADMSG:
@@ -80,7 +80,7 @@ void state_explain(const struct state *state, int error, struct failure *failure
 			    state->path);
 		return;
 	}
-	failure_set_errno(failure, -error, "keeping the state in %s", state->path);
+	failure_set_errno(failure, -err, "keeping the state in %s", state->path);
 }
 
 /* --- statements ------------------------------------------------------------------------------ */
@@ -117,11 +117,11 @@ static int state_query_va(struct state *state, struct sqlite3_stmt **ret_stateme
 {
 	struct sqlite3_stmt *statement = NULL;
 	const char *text;
-	int column, code = SQLITE_OK, error;
+	int column, code = SQLITE_OK, err;
 
-	error = find_statement(state, &statement, sql);
-	if (error)
-		return error;
+	err = find_statement(state, &statement, sql);
+	if (err)
+		return err;
 	for (column = 1; code == SQLITE_OK && *types; column++, types++) {
 		if (*types == 'i') {
 			code = sqlite3_bind_int64(statement, column, va_arg(arguments, int64_t));
@@ -142,24 +142,24 @@ int state_query(struct state *state, struct sqlite3_stmt **ret_statement, const 
 		const char *types, ...)
 {
 	va_list arguments;
-	int error;
+	int err;
 
 	va_start(arguments, types);
-	error = state_query_va(state, ret_statement, sql, types, arguments);
+	err = state_query_va(state, ret_statement, sql, types, arguments);
 	va_end(arguments);
-	return error;
+	return err;
 }
 
 int state_step(struct state *state, struct sqlite3_stmt *statement)
 {
-	int code = sqlite3_step(statement), error;
+	int code = sqlite3_step(statement), err;
 
 	if (code == SQLITE_ROW)
 		return 1;
 	/* Before the reset, which forgets it. */
-	error = state_error(state, code);
+	err = state_error(state, code);
 	state_finish(statement);
-	return error;
+	return err;
 }
 
 /* Parameters are bound without a copy: none may outlive the call. */
@@ -173,17 +173,17 @@ int state_run(struct state *state, int64_t *ret_changes, const char *sql, const 
 {
 	struct sqlite3_stmt *statement;
 	va_list arguments;
-	int error;
+	int err;
 
 	va_start(arguments, types);
-	error = state_query_va(state, &statement, sql, types, arguments);
+	err = state_query_va(state, &statement, sql, types, arguments);
 	va_end(arguments);
-	if (error)
-		return error;
-	error = state_step(state, statement);
-	if (!error && ret_changes)
+	if (err)
+		return err;
+	err = state_step(state, statement);
+	if (!err && ret_changes)
 		*ret_changes = sqlite3_changes64(state->db);
-	return error;
+	return err;
 }
 
 int state_number(struct state *state, int64_t *ret_number, const char *sql, const char *types, ...)
@@ -222,13 +222,13 @@ int state_list(struct sqlite3_stmt *statement, int column, struct string_list *l
 /* IMMEDIATE: otherwise another process may write between our first read and our write. */
 int state_begin(struct state *state)
 {
-	int error;
+	int err;
 
 	assert(!state->in_batch);
-	error = state_run(state, NULL, "BEGIN IMMEDIATE", "");
-	state->in_batch = !error;
+	err = state_run(state, NULL, "BEGIN IMMEDIATE", "");
+	state->in_batch = !err;
 	state->batch_error = 0;
-	return error;
+	return err;
 }
 
 static void end_batch(struct state *state)
@@ -240,15 +240,15 @@ static void end_batch(struct state *state)
 
 int state_commit(struct state *state)
 {
-	int error = state->batch_error;
+	int err = state->batch_error;
 
 	assert(state->in_batch);
-	if (!error)
-		error = state_run(state, NULL, "COMMIT", "");
-	if (error)
+	if (!err)
+		err = state_run(state, NULL, "COMMIT", "");
+	if (err)
 		state_rollback(state);
 	end_batch(state);
-	return error;
+	return err;
 }
 
 /* A full disk may have made SQLite roll back already. */
@@ -266,18 +266,18 @@ int state_enter(struct state *state)
 	return state_run(state, NULL, "BEGIN IMMEDIATE", "");
 }
 
-int state_leave(struct state *state, int error)
+int state_leave(struct state *state, int err)
 {
 	if (state->in_batch) {
 		if (!state->batch_error)
-			state->batch_error = error;
-		return error;
+			state->batch_error = err;
+		return err;
 	}
-	if (!error)
-		error = state_run(state, NULL, "COMMIT", "");
-	if (error && !sqlite3_get_autocommit(state->db))
+	if (!err)
+		err = state_run(state, NULL, "COMMIT", "");
+	if (err && !sqlite3_get_autocommit(state->db))
 		(void)state_run(state, NULL, "ROLLBACK", "");
-	return error;
+	return err;
 }
 
 /* --- opening --------------------------------------------------------------------------------- */
@@ -286,18 +286,18 @@ int state_leave(struct state *state, int error)
 static int make_file(const struct paths *paths)
 {
 	struct file_access access = file_access_own(0600);
-	int directory, error;
+	int directory, err;
 
-	error = file_open_path(paths->state, DIRECTORY_MODE, &directory);
-	if (error)
-		return error;
+	err = file_open_path(paths->state, DIRECTORY_MODE, &directory);
+	if (err)
+		return err;
 	if (faccessat(directory, STATE_FILE, F_OK, AT_SYMLINK_NOFOLLOW)) {
-		error = file_create_atomically(directory, STATE_FILE, &access, "", 0);
-		if (error == -EEXIST)
-			error = 0;
+		err = file_create_atomically(directory, STATE_FILE, &access, "", 0);
+		if (err == -EEXIST)
+			err = 0;
 	}
 	close(directory);
-	return error;
+	return err;
 }
 
 /*
@@ -307,19 +307,19 @@ static int make_file(const struct paths *paths)
 static int use_wal(struct state *state)
 {
 	const struct timespec pause = {.tv_nsec = RETRY_MS * 1000000L};
-	int waited_ms, error;
+	int waited_ms, err;
 
 	for (waited_ms = 0;; waited_ms += RETRY_MS) {
-		error = state_execute(state, "PRAGMA journal_mode = WAL");
-		if (error != -EBUSY || waited_ms >= STATE_BUSY_MS)
-			return error;
+		err = state_execute(state, "PRAGMA journal_mode = WAL");
+		if (err != -EBUSY || waited_ms >= STATE_BUSY_MS)
+			return err;
 		nanosleep(&pause, NULL);
 	}
 }
 
 static int open_database(struct state *state)
 {
-	int code, error;
+	int code, err;
 
 	code = sqlite3_open_v2(state->path, &state->db,
 			       SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_NOMUTEX,
@@ -327,33 +327,33 @@ static int open_database(struct state *state)
 	if (code)
 		return state_error(state, code);
 	sqlite3_busy_timeout(state->db, STATE_BUSY_MS);
-	error = use_wal(state);
-	if (!error)
-		error = state_execute(state, "PRAGMA synchronous = FULL;"
-					     "PRAGMA foreign_keys = ON;"
-					     "PRAGMA cache_size = -16384;"
-					     "PRAGMA journal_size_limit = 67108864;");
-	return error ? error : state_migrate(state);
+	err = use_wal(state);
+	if (!err)
+		err = state_execute(state, "PRAGMA synchronous = FULL;"
+					   "PRAGMA foreign_keys = ON;"
+					   "PRAGMA cache_size = -16384;"
+					   "PRAGMA journal_size_limit = 67108864;");
+	return err ? err : state_migrate(state);
 }
 
 int state_open(struct state **ret_state, const struct paths *paths, struct failure *failure)
 {
 	struct state *state = calloc(1, sizeof(*state));
-	int error;
+	int err;
 
 	if (!state) {
 		failure_set_errno(failure, ENOMEM, "opening the state");
 		return -1;
 	}
 	snprintf(state->path, sizeof(state->path), "%s/" STATE_FILE, paths->state);
-	error = make_file(paths);
-	if (!error)
-		error = open_database(state);
-	if (!error) {
+	err = make_file(paths);
+	if (!err)
+		err = open_database(state);
+	if (!err) {
 		*ret_state = state;
 		return 0;
 	}
-	state_explain(state, error, failure);
+	state_explain(state, err, failure);
 	state_free(state);
 	return -1;
 }

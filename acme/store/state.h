@@ -58,8 +58,8 @@ int state_open(struct state **ret_state, const struct paths *paths, struct failu
 /* What was not committed is rolled back. */
 void state_free(struct state *state);
 
-/* Say why a call failed (`error` is what it returned) and what to do about it. */
-void state_explain(const struct state *state, int error, struct failure *failure);
+/* Say why a call failed (`err` is what it returned) and what to do about it. */
+void state_explain(const struct state *state, int err, struct failure *failure);
 
 /*
  * Several writes that are kept together or not at all, with one sync.  Batches do not

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* What is due: every query here goes by an index and reads no more than it gives. */
 #include <errno.h>
 #include <sqlite3.h>
@@ -62,14 +62,13 @@ static int has_due(struct state *state, const char *ca, int64_t priority, const 
 		   int64_t now_s)
 {
 	int64_t one;
-	int error;
+	int err;
 
-	error = state_number(
-		state, &one,
-		"SELECT 1 FROM lineage WHERE ca = ?1 AND priority = ?2 AND tenant = ?3 "
-		"AND issue_at <= ?4 LIMIT 1",
-		"titi", ca, priority, tenant, now_s);
-	return error == -ENOENT ? 0 : error ? error : 1;
+	err = state_number(state, &one,
+			   "SELECT 1 FROM lineage WHERE ca = ?1 AND priority = ?2 AND tenant = ?3 "
+			   "AND issue_at <= ?4 LIMIT 1",
+			   "titi", ca, priority, tenant, now_s);
+	return err == -ENOENT ? 0 : err ? err : 1;
 }
 
 /* The next tenant behind `tenant` (NULL: the first).  1, 0: there is none, or -errno. */
@@ -171,13 +170,13 @@ static int give_shares(struct state *state, const char *ca, int64_t priority, in
 static int is_more(struct state *state, const char *ca, int64_t priority, int64_t now_s, size_t max)
 {
 	int64_t one;
-	int error;
+	int err;
 
-	error = state_number(state, &one,
-			     "SELECT 1 FROM lineage WHERE ca = ?1 AND priority = ?2 "
-			     "AND issue_at <= ?3 ORDER BY issue_at, not_after LIMIT 1 OFFSET ?4",
-			     "tiii", ca, priority, now_s, (int64_t)max);
-	return error == -ENOENT ? 0 : error ? error : 1;
+	err = state_number(state, &one,
+			   "SELECT 1 FROM lineage WHERE ca = ?1 AND priority = ?2 "
+			   "AND issue_at <= ?3 ORDER BY issue_at, not_after LIMIT 1 OFFSET ?4",
+			   "tiii", ca, priority, now_s, (int64_t)max);
+	return err == -ENOENT ? 0 : err ? err : 1;
 }
 
 int state_due_orders(struct state *state, const char *ca, int64_t now_s, size_t max,
@@ -268,16 +267,16 @@ int state_due_checks(struct state *state, int64_t now_s, size_t max,
 int state_next_order(struct state *state, const char *ca, int64_t *ret_at_s)
 {
 	int64_t priority, at_s, next_s = 0;
-	int error;
+	int err;
 
 	for (priority = STATE_NORMAL; priority <= STATE_URGENT; priority++) {
-		error = state_number(state, &at_s,
-				     "SELECT issue_at FROM lineage WHERE ca = ?1 AND priority = ?2 "
-				     "AND issue_at IS NOT NULL ORDER BY issue_at LIMIT 1",
-				     "ti", ca, priority);
-		if (error && error != -ENOENT)
-			return error;
-		if (!error && (!next_s || at_s < next_s))
+		err = state_number(state, &at_s,
+				   "SELECT issue_at FROM lineage WHERE ca = ?1 AND priority = ?2 "
+				   "AND issue_at IS NOT NULL ORDER BY issue_at LIMIT 1",
+				   "ti", ca, priority);
+		if (err && err != -ENOENT)
+			return err;
+		if (!err && (!next_s || at_s < next_s))
 			next_s = at_s;
 	}
 	*ret_at_s = next_s;
@@ -343,22 +342,22 @@ int state_plan(struct state *state, int64_t until_s, size_t max,
 	       int (*each)(void *context, const struct state_lineage *lineage), void *context)
 {
 	struct sqlite3_stmt *statement;
-	int error;
+	int err;
 
-	error = state_query(state, &statement,
-			    "SELECT " STATE_LINEAGE_COLUMNS " FROM lineage WHERE issue_at <= ?1 "
-			    "ORDER BY issue_at LIMIT ?2",
-			    "ii", until_s, (int64_t)max);
-	return error ? error : give_lineages(state, statement, each, context);
+	err = state_query(state, &statement,
+			  "SELECT " STATE_LINEAGE_COLUMNS " FROM lineage WHERE issue_at <= ?1 "
+			  "ORDER BY issue_at LIMIT ?2",
+			  "ii", until_s, (int64_t)max);
+	return err ? err : give_lineages(state, statement, each, context);
 }
 
 int state_lineages(struct state *state,
 		   int (*each)(void *context, const struct state_lineage *lineage), void *context)
 {
 	struct sqlite3_stmt *statement;
-	int error;
+	int err;
 
-	error = state_query(state, &statement,
-			    "SELECT " STATE_LINEAGE_COLUMNS " FROM lineage ORDER BY name", "");
-	return error ? error : give_lineages(state, statement, each, context);
+	err = state_query(state, &statement,
+			  "SELECT " STATE_LINEAGE_COLUMNS " FROM lineage ORDER BY name", "");
+	return err ? err : give_lineages(state, statement, each, context);
 }

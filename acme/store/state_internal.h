@@ -59,7 +59,7 @@ int state_number(struct state *state, int64_t *ret_number, const char *sql, cons
 
 /* Around what a call writes: a transaction of its own, or a part of the batch. */
 int state_enter(struct state *state);
-int state_leave(struct state *state, int error);
+int state_leave(struct state *state, int err);
 
 /* NULL for NULL; the row's own. */
 const char *state_text(struct sqlite3_stmt *statement, int column);

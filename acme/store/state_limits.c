@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* What CAs allow, and what was read of configuration files: small tables by a key. */
 #include <errno.h>
 #include <sqlite3.h>
@@ -8,13 +8,13 @@
 #include "acme/store/state_internal.h"
 
 /* A number that is zero when there is no row. */
-static int or_zero(int error, int64_t *ret_number)
+static int or_zero(int err, int64_t *ret_number)
 {
-	if (error == -ENOENT) {
+	if (err == -ENOENT) {
 		*ret_number = 0;
 		return 0;
 	}
-	return error;
+	return err;
 }
 
 int state_bucket_read(struct state *state, const char *server, const char *account,
@@ -30,10 +30,10 @@ int state_bucket_read(struct state *state, const char *server, const char *accou
 int state_bucket_write(struct state *state, const char *server, const char *account,
 		       const char *limit, const char *scope, int64_t full_at_us)
 {
-	int error = state_enter(state);
+	int err = state_enter(state);
 
-	if (error)
-		return error;
+	if (err)
+		return err;
 	return state_leave(state,
 			   state_run(state, NULL,
 				     "INSERT OR REPLACE INTO bucket VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -42,10 +42,10 @@ int state_bucket_write(struct state *state, const char *server, const char *acco
 
 int state_buckets_prune(struct state *state, int64_t now_us)
 {
-	int error = state_enter(state);
+	int err = state_enter(state);
 
-	if (error)
-		return error;
+	if (err)
+		return err;
 	return state_leave(state, state_run(state, NULL, "DELETE FROM bucket WHERE full_at <= ?1",
 					    "i", now_us));
 }
@@ -60,10 +60,10 @@ int state_hold_read(struct state *state, const char *server, const char *account
 
 int state_hold_write(struct state *state, const char *server, const char *account, int64_t until_s)
 {
-	int error = state_enter(state);
+	int err = state_enter(state);
 
-	if (error)
-		return error;
+	if (err)
+		return err;
 	return state_leave(state,
 			   state_run(state, NULL, "INSERT OR REPLACE INTO hold VALUES (?1, ?2, ?3)",
 				     "tti", server, account, until_s));
@@ -93,10 +93,10 @@ int state_fingerprint_read(struct state *state, const char *path, char **ret_fin
 
 int state_fingerprint_write(struct state *state, const char *path, const char *fingerprint)
 {
-	int error = state_enter(state);
+	int err = state_enter(state);
 
-	if (error)
-		return error;
+	if (err)
+		return err;
 	return state_leave(state, state_run(state, NULL,
 					    "INSERT OR REPLACE INTO fingerprint VALUES (?1, ?2)",
 					    "tt", path, fingerprint));

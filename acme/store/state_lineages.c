@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* The rows of lineages: what is wanted, what there is, and when it is due. */
 #include <assert.h>
 #include <errno.h>
@@ -17,15 +17,15 @@
 
 int state_lineage_fill(struct state_lineage *lineage, struct sqlite3_stmt *row)
 {
-	int column = 0, error;
+	int column = 0, err;
 
 	/* In the order of STATE_LINEAGE_COLUMNS. */
 	*lineage = (struct state_lineage){0};
 	lineage->id = sqlite3_column_int64(row, column++);
 	lineage->spec.name = state_text(row, column++);
-	error = state_list(row, column++, &lineage->spec.identifiers);
-	if (!error)
-		error = state_list(row, column, &lineage->spec.cas);
+	err = state_list(row, column++, &lineage->spec.identifiers);
+	if (!err)
+		err = state_list(row, column, &lineage->spec.cas);
 	column++;
 	lineage->spec.account = state_text(row, column++);
 	lineage->spec.tenant = state_text(row, column++);
@@ -50,9 +50,9 @@ int state_lineage_fill(struct state_lineage *lineage, struct sqlite3_stmt *row)
 	lineage->retired = sqlite3_column_int(row, column++);
 	lineage->priority = (enum state_priority)sqlite3_column_int(row, column++);
 	lineage->in_flight = sqlite3_column_int(row, column++);
-	if (error)
+	if (err)
 		state_lineage_done(lineage);
-	return error;
+	return err;
 }
 
 #define TEXT_AT_TEXT(member) offsetof(struct state_lineage, spec.settings.member),
@@ -126,22 +126,22 @@ static int lineage_read_one(struct state *state, struct sqlite3_stmt *statement,
 int state_lineage_read(struct state *state, int64_t id, struct state_lineage *ret_lineage)
 {
 	struct sqlite3_stmt *statement;
-	int error;
+	int err;
 
-	error = state_query(state, &statement,
-			    "SELECT " STATE_LINEAGE_COLUMNS " FROM lineage WHERE id = ?1", "i", id);
-	return error ? error : lineage_read_one(state, statement, ret_lineage);
+	err = state_query(state, &statement,
+			  "SELECT " STATE_LINEAGE_COLUMNS " FROM lineage WHERE id = ?1", "i", id);
+	return err ? err : lineage_read_one(state, statement, ret_lineage);
 }
 
 int state_lineage_find(struct state *state, const char *name, struct state_lineage *ret_lineage)
 {
 	struct sqlite3_stmt *statement;
-	int error;
+	int err;
 
-	error = state_query(state, &statement,
-			    "SELECT " STATE_LINEAGE_COLUMNS " FROM lineage WHERE name = ?1", "t",
-			    name);
-	return error ? error : lineage_read_one(state, statement, ret_lineage);
+	err = state_query(state, &statement,
+			  "SELECT " STATE_LINEAGE_COLUMNS " FROM lineage WHERE name = ?1", "t",
+			  name);
+	return err ? err : lineage_read_one(state, statement, ret_lineage);
 }
 
 void state_lineage_done(struct state_lineage *lineage)
@@ -158,20 +158,20 @@ int state_lineage_count(struct state *state, int64_t *ret_count)
 }
 
 /* One change of one row: -ENOENT when the row is not there. */
-static int leave_one(struct state *state, int error, int64_t changes)
+static int leave_one(struct state *state, int err, int64_t changes)
 {
-	return state_leave(state, error ? error : changes ? 0 : -ENOENT);
+	return state_leave(state, err ? err : changes ? 0 : -ENOENT);
 }
 
 int state_lineage_delete(struct state *state, int64_t id)
 {
 	int64_t changes = 0;
-	int error = state_enter(state);
+	int err = state_enter(state);
 
-	if (error)
-		return error;
-	error = state_run(state, &changes, "DELETE FROM lineage WHERE id = ?1", "i", id);
-	return leave_one(state, error, changes);
+	if (err)
+		return err;
+	err = state_run(state, &changes, "DELETE FROM lineage WHERE id = ?1", "i", id);
+	return leave_one(state, err, changes);
 }
 
 /* --- what is wanted --------------------------------------------------------------------------- */
@@ -217,19 +217,19 @@ static const char spec_upsert[] =
 static int write_spec(struct state *state, const struct certificate_spec *spec,
 		      const char *identifiers, const char *cas, int64_t *ret_id)
 {
-	int error;
+	int err;
 
-	error = state_number(state, ret_id,
-			     "SELECT id FROM lineage WHERE name = ?1 AND retired = 0 AND "
-			     "(" STATE_SPEC_COLUMNS ") IS (" SPEC_PARAMETERS ")",
-			     SPEC_TYPES, SPEC_BOUND(identifiers, cas));
-	if (error != -ENOENT)
-		return error;
-	error = state_enter(state);
-	if (error)
-		return error;
-	error = state_number(state, ret_id, spec_upsert, SPEC_TYPES, SPEC_BOUND(identifiers, cas));
-	return state_leave(state, error);
+	err = state_number(state, ret_id,
+			   "SELECT id FROM lineage WHERE name = ?1 AND retired = 0 AND "
+			   "(" STATE_SPEC_COLUMNS ") IS (" SPEC_PARAMETERS ")",
+			   SPEC_TYPES, SPEC_BOUND(identifiers, cas));
+	if (err != -ENOENT)
+		return err;
+	err = state_enter(state);
+	if (err)
+		return err;
+	err = state_number(state, ret_id, spec_upsert, SPEC_TYPES, SPEC_BOUND(identifiers, cas));
+	return state_leave(state, err);
 }
 
 int state_set_spec(struct state *state, const struct certificate_spec *spec, int64_t *ret_id)
@@ -237,19 +237,19 @@ int state_set_spec(struct state *state, const struct certificate_spec *spec, int
 	char *identifiers = string_list_join(&spec->identifiers, ' ');
 	char *cas = string_list_join(&spec->cas, ' ');
 	int64_t id, seen = 1;
-	int error = -ENOMEM;
+	int err = -ENOMEM;
 
 	if (identifiers && cas)
-		error = write_spec(state, spec, identifiers, cas, &id);
+		err = write_spec(state, spec, identifiers, cas, &id);
 	free(identifiers);
 	free(cas);
-	if (!error && state->source)
-		error = state_leave(state, state_run(state, &seen,
-						     "INSERT OR IGNORE INTO temp.seen VALUES (?1)",
-						     "i", id));
-	if (!error && ret_id)
+	if (!err && state->source)
+		err = state_leave(state, state_run(state, &seen,
+						   "INSERT OR IGNORE INTO temp.seen VALUES (?1)",
+						   "i", id));
+	if (!err && ret_id)
 		*ret_id = id;
-	return error ? error : seen ? 0 : -EEXIST;
+	return err ? err : seen ? 0 : -EEXIST;
 }
 
 int state_source_begin(struct state *state, const char *source)
@@ -265,18 +265,18 @@ int state_source_begin(struct state *state, const char *source)
 
 int state_source_end(struct state *state, int64_t *ret_retired)
 {
-	int error;
+	int err;
 
 	assert(state->in_batch && state->source);
-	error = state_run(state, ret_retired,
-			  "UPDATE lineage SET retired = 1 WHERE source = ?1 AND retired = 0 "
-			  "AND id NOT IN (SELECT id FROM temp.seen)",
-			  "t", state->source);
-	if (!error)
-		error = state_execute(state, "DELETE FROM temp.seen");
+	err = state_run(state, ret_retired,
+			"UPDATE lineage SET retired = 1 WHERE source = ?1 AND retired = 0 "
+			"AND id NOT IN (SELECT id FROM temp.seen)",
+			"t", state->source);
+	if (!err)
+		err = state_execute(state, "DELETE FROM temp.seen");
 	free(state->source);
 	state->source = NULL;
-	return state_leave(state, error);
+	return state_leave(state, err);
 }
 
 /* --- what there is, and when it is due --------------------------------------------------------- */
@@ -285,19 +285,19 @@ int state_certificate_write(struct state *state, int64_t id,
 			    const struct state_certificate *certificate)
 {
 	int64_t changes = 0;
-	int error;
+	int err;
 
-	error = state_run(state, &changes,
-			  "UPDATE lineage SET server = ?2, ari_id = ?3, not_before = ?4, "
-			  "not_after = ?5, renew_at = ?6, check_at = ?7, window_start = 0, "
-			  "window_end = 0, explanation_url = NULL WHERE id = ?1",
-			  "ittiiii", id, certificate->server, certificate->ari_id,
-			  certificate->not_before_s, certificate->not_after_s,
-			  certificate->renew_at_s, certificate->check_at_s);
-	if (!error && !changes)
-		error = -ENOENT;
-	if (error)
-		return error;
+	err = state_run(state, &changes,
+			"UPDATE lineage SET server = ?2, ari_id = ?3, not_before = ?4, "
+			"not_after = ?5, renew_at = ?6, check_at = ?7, window_start = 0, "
+			"window_end = 0, explanation_url = NULL WHERE id = ?1",
+			"ittiiii", id, certificate->server, certificate->ari_id,
+			certificate->not_before_s, certificate->not_after_s,
+			certificate->renew_at_s, certificate->check_at_s);
+	if (!err && !changes)
+		err = -ENOENT;
+	if (err)
+		return err;
 	return state_run(state, NULL,
 			 "INSERT INTO fact VALUES ('newest_not_before', ?1) ON CONFLICT DO UPDATE "
 			 "SET value = excluded.value WHERE value < excluded.value",
@@ -307,10 +307,10 @@ int state_certificate_write(struct state *state, int64_t id,
 int state_set_certificate(struct state *state, int64_t id,
 			  const struct state_certificate *certificate)
 {
-	int error = state_enter(state);
+	int err = state_enter(state);
 
-	if (error)
-		return error;
+	if (err)
+		return err;
 	return state_leave(state, state_certificate_write(state, id, certificate));
 }
 
@@ -324,85 +324,84 @@ int state_set_renewal(struct state *state, int64_t id, int64_t renew_at_s,
 		      enum state_priority priority)
 {
 	int64_t changes = 0;
-	int error = state_enter(state);
+	int err = state_enter(state);
 
-	if (error)
-		return error;
-	error = state_run(state, &changes,
-			  "UPDATE lineage SET renew_at = ?2, priority = ?3 WHERE id = ?1", "iii",
-			  id, renew_at_s, (int64_t)priority);
-	return leave_one(state, error, changes);
+	if (err)
+		return err;
+	err = state_run(state, &changes,
+			"UPDATE lineage SET renew_at = ?2, priority = ?3 WHERE id = ?1", "iii", id,
+			renew_at_s, (int64_t)priority);
+	return leave_one(state, err, changes);
 }
 
 int state_postpone(struct state *state, int64_t id, int64_t until_s, const char *ca)
 {
 	int64_t changes = 0;
-	int error = state_enter(state);
+	int err = state_enter(state);
 
-	if (error)
-		return error;
-	error = state_run(
-		state, &changes,
-		"UPDATE lineage SET next_attempt = ?2, ca = coalesce(?3, ca) WHERE id = ?1", "iit",
-		id, until_s, ca);
-	return leave_one(state, error, changes);
+	if (err)
+		return err;
+	err = state_run(state, &changes,
+			"UPDATE lineage SET next_attempt = ?2, ca = coalesce(?3, ca) WHERE id = ?1",
+			"iit", id, until_s, ca);
+	return leave_one(state, err, changes);
 }
 
 int state_pause(struct state *state, int64_t id, const char *reason)
 {
 	int64_t changes = 0;
-	int error = state_enter(state);
+	int err = state_enter(state);
 
-	if (error)
-		return error;
-	error = state_run(state, &changes, "UPDATE lineage SET paused = ?2 WHERE id = ?1", "it", id,
-			  reason);
-	return leave_one(state, error, changes);
+	if (err)
+		return err;
+	err = state_run(state, &changes, "UPDATE lineage SET paused = ?2 WHERE id = ?1", "it", id,
+			reason);
+	return leave_one(state, err, changes);
 }
 
 int state_set_window(struct state *state, int64_t id, const struct state_window *window)
 {
 	int64_t changes = 0;
-	int error = state_enter(state);
+	int err = state_enter(state);
 
-	if (error)
-		return error;
-	error = state_run(state, &changes,
-			  "UPDATE lineage SET window_start = ?2, window_end = ?3, "
-			  "explanation_url = ?4, check_at = ?5, renew_at = ?6, priority = ?7 "
-			  "WHERE id = ?1",
-			  "iiitiii", id, window->start_s, window->end_s, window->explanation_url,
-			  window->check_at_s, window->renew_at_s, (int64_t)window->priority);
-	return leave_one(state, error, changes);
+	if (err)
+		return err;
+	err = state_run(state, &changes,
+			"UPDATE lineage SET window_start = ?2, window_end = ?3, "
+			"explanation_url = ?4, check_at = ?5, renew_at = ?6, priority = ?7 "
+			"WHERE id = ?1",
+			"iiitiii", id, window->start_s, window->end_s, window->explanation_url,
+			window->check_at_s, window->renew_at_s, (int64_t)window->priority);
+	return leave_one(state, err, changes);
 }
 
 int state_set_check(struct state *state, int64_t id, int64_t check_at_s)
 {
 	int64_t changes = 0;
-	int error = state_enter(state);
+	int err = state_enter(state);
 
-	if (error)
-		return error;
-	error = state_run(state, &changes, "UPDATE lineage SET check_at = ?2 WHERE id = ?1", "ii",
-			  id, check_at_s);
-	return leave_one(state, error, changes);
+	if (err)
+		return err;
+	err = state_run(state, &changes, "UPDATE lineage SET check_at = ?2 WHERE id = ?1", "ii", id,
+			check_at_s);
+	return leave_one(state, err, changes);
 }
 
 int state_mark_due(struct state *state, const struct state_filter *filter, int64_t now_s,
 		   enum state_priority priority, int64_t *ret_count)
 {
-	int error = state_enter(state);
+	int err = state_enter(state);
 
-	if (error)
-		return error;
+	if (err)
+		return err;
 	/* What failed before was another reason to renew; the order of expiry is in the index. */
-	error = state_run(state, ret_count,
-			  "UPDATE lineage SET renew_at = ?1, priority = ?2, next_attempt = 0 "
-			  "WHERE retired = 0 AND (?3 IS NULL OR ca = ?3) "
-			  "AND (?4 IS NULL OR server = ?4) "
-			  "AND (?5 = 0 OR not_before > ?5) AND (?6 = 0 OR not_before < ?6) "
-			  "AND (?7 = 0 OR (window_end > 0 AND window_end < ?7))",
-			  "iittiii", now_s, (int64_t)priority, filter->ca, filter->server,
-			  filter->issued_after_s, filter->issued_before_s, filter->window_before_s);
-	return state_leave(state, error);
+	err = state_run(state, ret_count,
+			"UPDATE lineage SET renew_at = ?1, priority = ?2, next_attempt = 0 "
+			"WHERE retired = 0 AND (?3 IS NULL OR ca = ?3) "
+			"AND (?4 IS NULL OR server = ?4) "
+			"AND (?5 = 0 OR not_before > ?5) AND (?6 = 0 OR not_before < ?6) "
+			"AND (?7 = 0 OR (window_end > 0 AND window_end < ?7))",
+			"iittiii", now_s, (int64_t)priority, filter->ca, filter->server,
+			filter->issued_after_s, filter->issued_before_s, filter->window_before_s);
+	return state_leave(state, err);
 }

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* Orders in flight, and how they ended. */
 #include <errno.h>
 #include <sqlite3.h>
@@ -14,58 +14,58 @@
 static int mark_in_flight(struct state *state, int64_t lineage, bool in_flight)
 {
 	int64_t changes = 0;
-	int error;
+	int err;
 
-	error = state_run(state, &changes, "UPDATE lineage SET in_flight = ?2 WHERE id = ?1", "ii",
-			  lineage, (int64_t)in_flight);
-	return error ? error : changes ? 0 : -ENOENT;
+	err = state_run(state, &changes, "UPDATE lineage SET in_flight = ?2 WHERE id = ?1", "ii",
+			lineage, (int64_t)in_flight);
+	return err ? err : changes ? 0 : -ENOENT;
 }
 
 int state_order_begin(struct state *state, const struct state_order *order)
 {
 	char *identifiers = string_list_join(&order->identifiers, ' ');
-	int error = identifiers ? state_enter(state) : -ENOMEM;
+	int err = identifiers ? state_enter(state) : -ENOMEM;
 
-	if (!error) {
-		error = mark_in_flight(state, order->lineage, true);
-		if (!error)
-			error = state_run(
+	if (!err) {
+		err = mark_in_flight(state, order->lineage, true);
+		if (!err)
+			err = state_run(
 				state, NULL,
 				"INSERT INTO order_in_flight VALUES (?1, ?2, ?3, ?4, ?5, NULL, ?6)",
 				"itttti", order->lineage, order->ca, order->server, order->account,
 				identifiers, order->made_at_s);
-		error = state_leave(state, error);
+		err = state_leave(state, err);
 	}
 	free(identifiers);
-	return error;
+	return err;
 }
 
 int state_order_created(struct state *state, int64_t lineage, const char *url)
 {
 	int64_t changes = 0;
-	int error = state_enter(state);
+	int err = state_enter(state);
 
-	if (error)
-		return error;
-	error = state_run(state, &changes, "UPDATE order_in_flight SET url = ?2 WHERE lineage = ?1",
-			  "it", lineage, url);
-	return state_leave(state, error ? error : changes ? 0 : -ENOENT);
+	if (err)
+		return err;
+	err = state_run(state, &changes, "UPDATE order_in_flight SET url = ?2 WHERE lineage = ?1",
+			"it", lineage, url);
+	return state_leave(state, err ? err : changes ? 0 : -ENOENT);
 }
 
 /* Into the history, of which the oldest is forgotten. */
 static int note_attempt(struct state *state, int64_t lineage, const struct state_failure *failure,
 			int64_t now_s)
 {
-	int error;
+	int err;
 
-	error = state_run(state, NULL,
-			  "INSERT INTO attempt (lineage, at, ca, url, failure, problem) VALUES "
-			  "(?1, ?2, (SELECT ca FROM order_in_flight WHERE lineage = ?1), "
-			  "(SELECT url FROM order_in_flight WHERE lineage = ?1), ?3, ?4)",
-			  "iitt", lineage, now_s, failure ? failure->text : NULL,
-			  failure ? failure->problem : NULL);
-	if (error)
-		return error;
+	err = state_run(state, NULL,
+			"INSERT INTO attempt (lineage, at, ca, url, failure, problem) VALUES "
+			"(?1, ?2, (SELECT ca FROM order_in_flight WHERE lineage = ?1), "
+			"(SELECT url FROM order_in_flight WHERE lineage = ?1), ?3, ?4)",
+			"iitt", lineage, now_s, failure ? failure->text : NULL,
+			failure ? failure->problem : NULL);
+	if (err)
+		return err;
 	return state_run(state, NULL,
 			 "DELETE FROM attempt WHERE lineage = ?1 AND id <= (SELECT id FROM attempt "
 			 "WHERE lineage = ?1 ORDER BY id DESC LIMIT 1 "
@@ -75,61 +75,61 @@ static int note_attempt(struct state *state, int64_t lineage, const struct state
 
 static int remove_order(struct state *state, int64_t lineage)
 {
-	int error;
+	int err;
 
-	error = state_run(state, NULL, "DELETE FROM order_in_flight WHERE lineage = ?1", "i",
-			  lineage);
-	return error ? error : mark_in_flight(state, lineage, false);
+	err = state_run(state, NULL, "DELETE FROM order_in_flight WHERE lineage = ?1", "i",
+			lineage);
+	return err ? err : mark_in_flight(state, lineage, false);
 }
 
 int state_order_succeeded(struct state *state, int64_t lineage,
 			  const struct state_certificate *certificate, int64_t now_s)
 {
-	int error = state_enter(state);
+	int err = state_enter(state);
 
-	if (error)
-		return error;
-	error = state_certificate_write(state, lineage, certificate);
-	if (!error)
-		error = note_attempt(state, lineage, NULL, now_s);
-	if (!error)
-		error = remove_order(state, lineage);
+	if (err)
+		return err;
+	err = state_certificate_write(state, lineage, certificate);
+	if (!err)
+		err = note_attempt(state, lineage, NULL, now_s);
+	if (!err)
+		err = remove_order(state, lineage);
 	/* The next renewal begins with the CA that is preferred. */
-	if (!error)
-		error = state_run(state, NULL,
-				  "UPDATE lineage SET failures = 0, next_attempt = 0, "
-				  "last_failure = NULL, last_problem = NULL, priority = 0, "
-				  "ca = substr(cas, 1, instr(cas || ' ', ' ') - 1) WHERE id = ?1",
-				  "i", lineage);
-	return state_leave(state, error);
+	if (!err)
+		err = state_run(state, NULL,
+				"UPDATE lineage SET failures = 0, next_attempt = 0, "
+				"last_failure = NULL, last_problem = NULL, priority = 0, "
+				"ca = substr(cas, 1, instr(cas || ' ', ' ') - 1) WHERE id = ?1",
+				"i", lineage);
+	return state_leave(state, err);
 }
 
 int state_order_failed(struct state *state, int64_t lineage, const struct state_failure *failure,
 		       int64_t now_s)
 {
-	int error = state_enter(state);
+	int err = state_enter(state);
 
-	if (error)
-		return error;
-	error = note_attempt(state, lineage, failure, now_s);
-	if (!error)
-		error = remove_order(state, lineage);
-	if (!error)
-		error = state_run(state, NULL,
-				  "UPDATE lineage SET failures = failures + 1, next_attempt = ?2, "
-				  "last_failure = ?3, last_problem = ?4, ca = coalesce(?5, ca) "
-				  "WHERE id = ?1",
-				  "iittt", lineage, failure->next_attempt_s, failure->text,
-				  failure->problem, failure->next_ca);
-	return state_leave(state, error);
+	if (err)
+		return err;
+	err = note_attempt(state, lineage, failure, now_s);
+	if (!err)
+		err = remove_order(state, lineage);
+	if (!err)
+		err = state_run(state, NULL,
+				"UPDATE lineage SET failures = failures + 1, next_attempt = ?2, "
+				"last_failure = ?3, last_problem = ?4, ca = coalesce(?5, ca) "
+				"WHERE id = ?1",
+				"iittt", lineage, failure->next_attempt_s, failure->text,
+				failure->problem, failure->next_ca);
+	return state_leave(state, err);
 }
 
 int state_order_drop(struct state *state, int64_t lineage)
 {
-	int error = state_enter(state);
+	int err = state_enter(state);
 
-	if (error)
-		return error;
+	if (err)
+		return err;
 	return state_leave(state, remove_order(state, lineage));
 }
 

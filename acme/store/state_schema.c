@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* The tables of the state, version by version. */
 #include <errno.h>
 #include <stddef.h>
@@ -137,31 +137,31 @@ static const struct {
 static int add_columns(struct state *state)
 {
 	int64_t is_there;
-	int error = 0;
+	int err = 0;
 	size_t i;
 
-	for (i = 0; !error && i < sizeof(setting_columns) / sizeof(*setting_columns); i++) {
-		error = state_number(
+	for (i = 0; !err && i < sizeof(setting_columns) / sizeof(*setting_columns); i++) {
+		err = state_number(
 			state, &is_there,
 			"SELECT count(*) FROM pragma_table_info('lineage') WHERE name = ?1", "t",
 			setting_columns[i].name);
-		if (!error && !is_there)
-			error = state_execute(state, setting_columns[i].add);
+		if (!err && !is_there)
+			err = state_execute(state, setting_columns[i].add);
 	}
-	return error;
+	return err;
 }
 
 /* Whether each setting has its column: an older version of this program made the table. */
 static int has_columns(struct state *state, bool *ret_has)
 {
 	int64_t count = 0;
-	int error = state_number(state, &count,
-				 "SELECT count(*) FROM pragma_table_info('lineage') "
-				 "WHERE name IN (NULL" CERTIFICATE_SETTINGS(SETTING_NAME) ")",
-				 "");
+	int err = state_number(state, &count,
+			       "SELECT count(*) FROM pragma_table_info('lineage') "
+			       "WHERE name IN (NULL" CERTIFICATE_SETTINGS(SETTING_NAME) ")",
+			       "");
 
 	*ret_has = count == sizeof(setting_columns) / sizeof(*setting_columns);
-	return error;
+	return err;
 }
 
 /* --- versions --------------------------------------------------------------------------------- */
@@ -170,25 +170,25 @@ int state_migrate(struct state *state)
 {
 	bool has = false;
 	int64_t version;
-	int error;
+	int err;
 
 	/* Look without a transaction first: mostly nothing changes, and nobody must wait. */
-	error = state_number(state, &version, "PRAGMA user_version", "");
-	if (!error && version == VERSION)
-		error = has_columns(state, &has);
-	if (error || has)
-		return error;
-	error = state_enter(state);
-	if (error)
-		return error;
-	error = state_number(state, &version, "PRAGMA user_version", "");
-	if (!error && version > VERSION)
-		error = -EPROTO;
-	for (; !error && version < VERSION; version++)
-		error = state_execute(state, versions[version]);
-	if (!error)
-		error = note_version(state);
-	if (!error)
-		error = add_columns(state);
-	return state_leave(state, error);
+	err = state_number(state, &version, "PRAGMA user_version", "");
+	if (!err && version == VERSION)
+		err = has_columns(state, &has);
+	if (err || has)
+		return err;
+	err = state_enter(state);
+	if (err)
+		return err;
+	err = state_number(state, &version, "PRAGMA user_version", "");
+	if (!err && version > VERSION)
+		err = -EPROTO;
+	for (; !err && version < VERSION; version++)
+		err = state_execute(state, versions[version]);
+	if (!err)
+		err = note_version(state);
+	if (!err)
+		err = add_columns(state);
+	return state_leave(state, err);
 }

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/store/store.h"
 
 #include <dirent.h>
@@ -60,20 +60,20 @@ int store_read(struct stored *ret_stored, const struct paths *paths, const char 
 	char file[STORE_PATH_MAX + 32], *pem;
 	struct stored stored = {0};
 	size_t size;
-	int error;
+	int err;
 
 	if (!certificate_name_is_valid(name))
 		return -ENOENT;
 	strcpy(stored.name, name);
 	store_live_path(stored.path, paths, name);
 	snprintf(file, sizeof(file), "%s/%s", stored.path, store_file_names[STORE_CERT]);
-	error = file_read(AT_FDCWD, file, STORE_PEM_MAX, &pem, &size);
-	if (error)
-		return error;
-	error = certificate_read(&stored.certificate, pem, size);
+	err = file_read(AT_FDCWD, file, STORE_PEM_MAX, &pem, &size);
+	if (err)
+		return err;
+	err = certificate_read(&stored.certificate, pem, size);
 	free(pem);
-	if (error)
-		return error;
+	if (err)
+		return err;
 	stored.server = read_origin(paths, name, "server");
 	*ret_stored = stored;
 	return 0;
@@ -90,19 +90,19 @@ int store_read_key(struct key **ret_key, const struct paths *paths, const char *
 {
 	char file[STORE_PATH_MAX + 32], *pem;
 	size_t size;
-	int error;
+	int err;
 
 	if (!certificate_name_is_valid(name))
 		return -ENOENT;
 	snprintf(file, sizeof(file), "%s/live/%s/%s", paths->state, name,
 		 store_file_names[STORE_PRIVKEY]);
-	error = file_read(AT_FDCWD, file, KEY_PEM_MAX, &pem, &size);
-	if (error)
-		return error == -EFBIG ? -EBADMSG : error;
-	error = key_from_pem(ret_key, pem, size);
+	err = file_read(AT_FDCWD, file, KEY_PEM_MAX, &pem, &size);
+	if (err)
+		return err == -EFBIG ? -EBADMSG : err;
+	err = key_from_pem(ret_key, pem, size);
 	explicit_bzero(pem, size);
 	free(pem);
-	return error;
+	return err;
 }
 
 static int select_name(const struct dirent *entry)
@@ -124,23 +124,23 @@ int store_find(struct stored *ret_stored, const struct paths *paths,
 	struct stored stored;
 	size_t name_count, i;
 	char **names;
-	int error;
+	int err;
 
-	error = store_names(&names, &name_count, paths);
-	if (error)
-		return error;
-	error = -ENOENT;
+	err = store_names(&names, &name_count, paths);
+	if (err)
+		return err;
+	err = -ENOENT;
 	for (i = 0; i < name_count; i++) {
 		/* One that cannot be read is none of those that are looked for. */
 		if (store_read(&stored, paths, names[i]))
 			continue;
 		if (certificate_has_only_names(&stored.certificate, identifiers, count)) {
 			*ret_stored = stored;
-			error = 0;
+			err = 0;
 			break;
 		}
 		stored_done(&stored);
 	}
 	file_list_free(names, name_count);
-	return error;
+	return err;
 }

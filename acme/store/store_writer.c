@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/store/store_writer.h"
 
 #include <dirent.h>
@@ -83,26 +83,26 @@ static int check_live(const struct store_writer *writer)
 static int open_directories(struct store_writer *writer, const struct paths *paths,
 			    const char **ret_place)
 {
-	int state, error;
+	int state, err;
 
-	error = file_open_path(paths->state, DIRECTORY_MODE, &state);
-	if (error)
-		return error;
+	err = file_open_path(paths->state, DIRECTORY_MODE, &state);
+	if (err)
+		return err;
 	*ret_place = "/live";
-	error = file_open_directory(state, "live", TOP_MODE, &writer->live);
-	if (!error)
-		error = check_live(writer);
-	if (!error) {
+	err = file_open_directory(state, "live", TOP_MODE, &writer->live);
+	if (!err)
+		err = check_live(writer);
+	if (!err) {
 		*ret_place = "/archive";
-		error = file_open_directory(state, "archive", TOP_MODE, &writer->archive);
+		err = file_open_directory(state, "archive", TOP_MODE, &writer->archive);
 	}
 	close(state);
-	if (!error)
-		error = file_open_directory(writer->archive, writer->name, DIRECTORY_MODE,
-					    &writer->directory);
-	if (!error && flock(writer->directory, LOCK_EX | LOCK_NB))
-		error = -errno;
-	return error;
+	if (!err)
+		err = file_open_directory(writer->archive, writer->name, DIRECTORY_MODE,
+					  &writer->directory);
+	if (!err && flock(writer->directory, LOCK_EX | LOCK_NB))
+		err = -errno;
+	return err;
 }
 
 /* Owner and mode as they are in the generation in use: an administrator may have set them. */
@@ -122,14 +122,14 @@ static struct file_access kept_access(const struct store_writer *writer, const c
 static int make_staging(struct store_writer *writer)
 {
 	struct file_access access = kept_access(writer, ".", DIRECTORY_MODE);
-	int error;
+	int err;
 
 	/* A killed process may have left its staging directory. */
-	error = file_remove_directory(writer->directory, STAGING);
-	if (!error)
-		error = file_open_directory(writer->directory, STAGING, 0700, &writer->staging);
-	if (error)
-		return error;
+	err = file_remove_directory(writer->directory, STAGING);
+	if (!err)
+		err = file_open_directory(writer->directory, STAGING, 0700, &writer->staging);
+	if (err)
+		return err;
 	if (fchown(writer->staging, access.uid, access.gid) || fchmod(writer->staging, access.mode))
 		return -errno;
 	return 0;
@@ -147,12 +147,12 @@ static int write_file(const struct store_writer *writer, enum store_file file, c
 static int write_key(struct store_writer *writer, struct key *key)
 {
 	char pem[KEY_PEM_MAX];
-	int size, error;
+	int size, err;
 
 	size = key_to_pem(key, pem);
-	error = size < 0 ? size : write_file(writer, STORE_PRIVKEY, pem, (size_t)size);
+	err = size < 0 ? size : write_file(writer, STORE_PRIVKEY, pem, (size_t)size);
 	explicit_bzero(pem, sizeof(pem));
-	return error ? error : file_sync_directory(writer->staging);
+	return err ? err : file_sync_directory(writer->staging);
 }
 
 /*
@@ -161,21 +161,20 @@ static int write_key(struct store_writer *writer, struct key *key)
  */
 static int reserve_space(const struct store_writer *writer)
 {
-	int fd, error;
+	int fd, err;
 
 	fd = openat(writer->staging, RESERVE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	error = -posix_fallocate(fd, 0, RESERVE_SIZE);
+	err = -posix_fallocate(fd, 0, RESERVE_SIZE);
 	close(fd);
-	return error;
+	return err;
 }
 
-static void writer_explain_open(struct failure *failure, int error,
-				const struct store_writer *writer, const struct paths *paths,
-				const char *place)
+static void writer_explain_open(struct failure *failure, int err, const struct store_writer *writer,
+				const struct paths *paths, const char *place)
 {
-	switch (error) {
+	switch (err) {
 	case -EWOULDBLOCK:
 		failure_set(failure, "wait until it has finished, then run this again",
 			    "another sidestep process works on the certificate %s", writer->name);
@@ -185,7 +184,7 @@ static void writer_explain_open(struct failure *failure, int error,
 			    "%s exists and was not made by sidestep", writer->path);
 		break;
 	default:
-		failure_set_errno(failure, -error, "cannot write certificates into %s%s",
+		failure_set_errno(failure, -err, "cannot write certificates into %s%s",
 				  paths->state, place);
 	}
 }
@@ -196,7 +195,7 @@ static int writer_open(struct store_writer **ret_writer, const struct paths *pat
 {
 	struct store_writer *writer = calloc(1, sizeof(*writer));
 	const char *place = "";
-	int error;
+	int err;
 
 	if (!writer) {
 		failure_set_errno(failure, ENOMEM, "preparing the certificate's directory");
@@ -205,32 +204,32 @@ static int writer_open(struct store_writer **ret_writer, const struct paths *pat
 	writer->live = writer->archive = writer->directory = writer->staging = -1;
 	snprintf(writer->name, sizeof(writer->name), "%s", name);
 	store_live_path(writer->path, paths, name);
-	error = open_directories(writer, paths, &place);
-	if (!error) {
+	err = open_directories(writer, paths, &place);
+	if (!err) {
 		*ret_writer = writer;
 		return 0;
 	}
-	writer_explain_open(failure, error, writer, paths, place);
+	writer_explain_open(failure, err, writer, paths, place);
 	store_writer_free(writer);
-	return error == -EWOULDBLOCK ? STORE_WRITER_BUSY : STORE_WRITER_FAILED;
+	return err == -EWOULDBLOCK ? STORE_WRITER_BUSY : STORE_WRITER_FAILED;
 }
 
 int store_writer_open(struct store_writer **ret_writer, const struct paths *paths, const char *name,
 		      struct key *key, struct failure *failure)
 {
 	struct store_writer *writer;
-	int error;
+	int err;
 
-	error = writer_open(&writer, paths, name, failure);
-	if (error)
-		return error;
-	error = make_staging(writer);
-	if (!error)
-		error = write_key(writer, key);
-	if (!error)
-		error = reserve_space(writer);
-	if (error) {
-		writer_explain_open(failure, error, writer, paths, "/archive");
+	err = writer_open(&writer, paths, name, failure);
+	if (err)
+		return err;
+	err = make_staging(writer);
+	if (!err)
+		err = write_key(writer, key);
+	if (!err)
+		err = reserve_space(writer);
+	if (err) {
+		writer_explain_open(failure, err, writer, paths, "/archive");
 		store_writer_free(writer);
 		return -1;
 	}
@@ -285,7 +284,7 @@ static int write_certificates(struct store_writer *writer, enum store_file file,
 {
 	size_t size = 0, used = 0, i;
 	char *text;
-	int error;
+	int err;
 
 	for (i = first; i < end; i++)
 		size += chain->certificates[i].size + 1;
@@ -299,9 +298,9 @@ static int write_certificates(struct store_writer *writer, enum store_file file,
 		if (text[used - 1] != '\n')
 			text[used++] = '\n';
 	}
-	error = write_file(writer, file, text, used);
+	err = write_file(writer, file, text, used);
 	free(text);
-	return error;
+	return err;
 }
 
 /* Full chain and key: who may read the key may read this. */
@@ -314,56 +313,56 @@ static int write_bundle(const struct store_writer *writer)
 		kept_access(writer, store_file_names[STORE_PRIVKEY], default_modes[STORE_PRIVKEY]);
 	char *text = malloc(max), *part;
 	size_t used = 0, size, i;
-	int error = text ? 0 : -ENOMEM;
+	int err = text ? 0 : -ENOMEM;
 
 	access = kept_access(writer, STORE_BUNDLE_FILE, access.mode);
-	for (i = 0; !error && i < sizeof(parts) / sizeof(*parts); i++) {
-		error = file_read(writer->staging, parts[i], max - used, &part, &size);
-		if (error)
+	for (i = 0; !err && i < sizeof(parts) / sizeof(*parts); i++) {
+		err = file_read(writer->staging, parts[i], max - used, &part, &size);
+		if (err)
 			break;
 		memcpy(text + used, part, size);
 		used += size;
 		explicit_bzero(part, size);
 		free(part);
 	}
-	if (!error)
-		error = file_create(writer->staging, STORE_BUNDLE_FILE, &access, text, used);
+	if (!err)
+		err = file_create(writer->staging, STORE_BUNDLE_FILE, &access, text, used);
 	if (text)
 		explicit_bzero(text, used);
 	free(text);
-	return error;
+	return err;
 }
 
 static int write_origin(struct store_writer *writer, const json_t *origin)
 {
 	struct file_access access = kept_access(writer, STORE_ORIGIN_FILE, 0644);
 	char *text = json_dumps(origin, JSON_INDENT(2));
-	int error;
+	int err;
 
 	if (!text)
 		return -ENOMEM;
-	error = file_create(writer->staging, STORE_ORIGIN_FILE, &access, text, strlen(text));
+	err = file_create(writer->staging, STORE_ORIGIN_FILE, &access, text, strlen(text));
 	free(text);
-	return error;
+	return err;
 }
 
 static int complete_staging(struct store_writer *writer, const struct chain *chain,
 			    const json_t *origin)
 {
-	int error;
+	int err;
 
 	if (unlinkat(writer->staging, RESERVE, 0))
 		return -errno;
-	error = write_certificates(writer, STORE_CERT, chain, 0, 1);
-	if (!error)
-		error = write_certificates(writer, STORE_CHAIN, chain, 1, chain->count);
-	if (!error)
-		error = write_certificates(writer, STORE_FULLCHAIN, chain, 0, chain->count);
-	if (!error && writer->has_bundle)
-		error = write_bundle(writer);
-	if (!error)
-		error = write_origin(writer, origin);
-	return error ? error : file_sync_directory(writer->staging);
+	err = write_certificates(writer, STORE_CERT, chain, 0, 1);
+	if (!err)
+		err = write_certificates(writer, STORE_CHAIN, chain, 1, chain->count);
+	if (!err)
+		err = write_certificates(writer, STORE_FULLCHAIN, chain, 0, chain->count);
+	if (!err && writer->has_bundle)
+		err = write_bundle(writer);
+	if (!err)
+		err = write_origin(writer, origin);
+	return err ? err : file_sync_directory(writer->staging);
 }
 
 /* One more than any that is there. */
@@ -396,11 +395,11 @@ static int next_generation(const struct store_writer *writer, unsigned long *ret
 static int number_staging(struct store_writer *writer, char ret_number[32])
 {
 	unsigned long number = 0;
-	int error;
+	int err;
 
-	error = next_generation(writer, &number);
-	if (error)
-		return error;
+	err = next_generation(writer, &number);
+	if (err)
+		return err;
 	snprintf(ret_number, 32, "%lu", number);
 	if (renameat(writer->directory, STAGING, writer->directory, ret_number))
 		return -errno;
@@ -436,24 +435,24 @@ static int make_links(const struct store_writer *writer, int directory)
 /* The directory below live/, when it is not there yet: it appears with all of its links. */
 static int publish_live(struct store_writer *writer)
 {
-	int directory, error;
+	int directory, err;
 
 	if (faccessat(writer->live, writer->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return 0;
 	/* A name may be too long to get a suffix, so all are made in one place, in turn. */
 	if (flock(writer->live, LOCK_EX))
 		return -errno;
-	error = file_remove_directory(writer->live, NEW_LIVE);
-	if (!error)
-		error = file_open_directory(writer->live, NEW_LIVE, DIRECTORY_MODE, &directory);
-	if (!error) {
-		error = make_links(writer, directory);
+	err = file_remove_directory(writer->live, NEW_LIVE);
+	if (!err)
+		err = file_open_directory(writer->live, NEW_LIVE, DIRECTORY_MODE, &directory);
+	if (!err) {
+		err = make_links(writer, directory);
 		close(directory);
 	}
-	if (!error && renameat(writer->live, NEW_LIVE, writer->live, writer->name))
-		error = -errno;
+	if (!err && renameat(writer->live, NEW_LIVE, writer->live, writer->name))
+		err = -errno;
 	flock(writer->live, LOCK_UN);
-	return error ? error : file_sync_directory(writer->live);
+	return err ? err : file_sync_directory(writer->live);
 }
 
 /* The link to the bundle comes and goes with it; the others are always there. */
@@ -473,20 +472,20 @@ int store_writer_commit(struct store_writer *writer, const struct chain *chain,
 			const json_t *origin, struct failure *failure)
 {
 	char number[32];
-	int error;
+	int err;
 
-	error = complete_staging(writer, chain, origin);
-	if (!error)
-		error = number_staging(writer, number);
-	if (!error)
-		error = switch_current(writer, number);
-	if (!error)
-		error = publish_live(writer);
-	if (!error)
-		error = link_bundle(writer);
-	if (!error)
+	err = complete_staging(writer, chain, origin);
+	if (!err)
+		err = number_staging(writer, number);
+	if (!err)
+		err = switch_current(writer, number);
+	if (!err)
+		err = publish_live(writer);
+	if (!err)
+		err = link_bundle(writer);
+	if (!err)
 		return 0;
-	failure_set_errno(failure, -error,
+	failure_set_errno(failure, -err,
 			  "the CA has issued the certificate, but it cannot be stored in %s",
 			  writer->path);
 	return -1;
@@ -509,36 +508,35 @@ static int finish_switch(struct store_writer *writer)
 {
 	unsigned long next = 0;
 	char number[32];
-	int error;
+	int err;
 
-	error = next_generation(writer, &next);
-	if (error || next - 1 <= current_generation(writer))
-		return error;
+	err = next_generation(writer, &next);
+	if (err || next - 1 <= current_generation(writer))
+		return err;
 	snprintf(number, sizeof(number), "%lu", next - 1);
-	error = switch_current(writer, number);
-	if (!error)
-		error = publish_live(writer);
-	return error ? error : 1;
+	err = switch_current(writer, number);
+	if (!err)
+		err = publish_live(writer);
+	return err ? err : 1;
 }
 
 static int load_staged_key(struct store_writer *writer, struct key **ret_key)
 {
 	char *pem;
 	size_t size;
-	int error;
+	int err;
 
 	writer->staging =
 		openat(writer->directory, STAGING, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (writer->staging < 0)
 		return -errno;
-	error = file_read(writer->staging, store_file_names[STORE_PRIVKEY], KEY_PEM_MAX, &pem,
-			  &size);
-	if (error)
-		return error;
-	error = key_from_pem(ret_key, pem, size);
+	err = file_read(writer->staging, store_file_names[STORE_PRIVKEY], KEY_PEM_MAX, &pem, &size);
+	if (err)
+		return err;
+	err = key_from_pem(ret_key, pem, size);
 	explicit_bzero(pem, size);
 	free(pem);
-	return error;
+	return err;
 }
 
 /* Write again what the killed process wrote after the key. */
@@ -595,37 +593,37 @@ static int roll_back(const struct store_writer *writer)
 {
 	unsigned long current = current_generation(writer), before = current;
 	char number[32];
-	int error;
+	int err;
 
 	do {
 		snprintf(number, sizeof(number), "%lu", --before);
 	} while (before && faccessat(writer->directory, number, F_OK, AT_SYMLINK_NOFOLLOW));
 	if (!current || !before)
 		return -ENOENT;
-	error = switch_current((struct store_writer *)writer, number);
-	if (!error)
-		error = file_remove_directory(writer->directory, REFUSED);
+	err = switch_current((struct store_writer *)writer, number);
+	if (!err)
+		err = file_remove_directory(writer->directory, REFUSED);
 	/* Under its number it would be taken for one whose switch a killed process has not made. */
 	snprintf(number, sizeof(number), "%lu", current);
-	if (!error && renameat(writer->directory, number, writer->directory, REFUSED))
-		error = -errno;
-	return error ? error : file_sync_directory(writer->directory);
+	if (!err && renameat(writer->directory, number, writer->directory, REFUSED))
+		err = -errno;
+	return err ? err : file_sync_directory(writer->directory);
 }
 
 int store_roll_back(const struct paths *paths, const char *name, struct failure *failure)
 {
 	struct store_writer *writer;
-	int error;
+	int err;
 
-	error = writer_open(&writer, paths, name, failure);
-	if (error)
-		return error;
-	error = roll_back(writer);
-	if (error && error != -ENOENT)
-		failure_set_errno(failure, -error,
-				  "cannot go back to the previous certificate in %s", writer->path);
+	err = writer_open(&writer, paths, name, failure);
+	if (err)
+		return err;
+	err = roll_back(writer);
+	if (err && err != -ENOENT)
+		failure_set_errno(failure, -err, "cannot go back to the previous certificate in %s",
+				  writer->path);
 	store_writer_free(writer);
-	return error && error != -ENOENT ? STORE_WRITER_FAILED : error;
+	return err && err != -ENOENT ? STORE_WRITER_FAILED : err;
 }
 
 /* --- deleting and freeing --------------------------------------------------------------------- */
@@ -635,39 +633,39 @@ static int remove_all(const struct store_writer *writer)
 {
 	unsigned long next = 0;
 	char number[32];
-	int error;
+	int err;
 
-	error = file_remove_directory(writer->live, writer->name);
-	if (!error)
-		error = file_sync_directory(writer->live);
-	if (!error)
-		error = next_generation(writer, &next);
-	if (!error && unlinkat(writer->directory, STORE_CURRENT, 0) && errno != ENOENT)
-		error = -errno;
-	while (!error && --next) {
+	err = file_remove_directory(writer->live, writer->name);
+	if (!err)
+		err = file_sync_directory(writer->live);
+	if (!err)
+		err = next_generation(writer, &next);
+	if (!err && unlinkat(writer->directory, STORE_CURRENT, 0) && errno != ENOENT)
+		err = -errno;
+	while (!err && --next) {
 		snprintf(number, sizeof(number), "%lu", next);
-		error = file_remove_directory(writer->directory, number);
+		err = file_remove_directory(writer->directory, number);
 	}
-	if (!error)
-		error = file_remove_directory(writer->directory, STAGING);
-	if (!error)
-		error = file_remove_directory(writer->directory, REFUSED);
-	if (!error && unlinkat(writer->archive, writer->name, AT_REMOVEDIR))
-		error = -errno;
-	return error ? error : file_sync_directory(writer->archive);
+	if (!err)
+		err = file_remove_directory(writer->directory, STAGING);
+	if (!err)
+		err = file_remove_directory(writer->directory, REFUSED);
+	if (!err && unlinkat(writer->archive, writer->name, AT_REMOVEDIR))
+		err = -errno;
+	return err ? err : file_sync_directory(writer->archive);
 }
 
 int store_delete(const struct paths *paths, const char *name, struct failure *failure)
 {
 	struct store_writer *writer;
-	int error;
+	int err;
 
-	error = writer_open(&writer, paths, name, failure);
-	if (error)
-		return error;
-	error = remove_all(writer);
-	if (error)
-		failure_set_errno(failure, -error, "cannot remove all of %s", writer->path);
+	err = writer_open(&writer, paths, name, failure);
+	if (err)
+		return err;
+	err = remove_all(writer);
+	if (err)
+		failure_set_errno(failure, -err, "cannot remove all of %s", writer->path);
 	store_writer_free(writer);
-	return error ? STORE_WRITER_FAILED : 0;
+	return err ? STORE_WRITER_FAILED : 0;
 }

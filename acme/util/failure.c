@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/util/failure.h"
 
 #include <errno.h>
@@ -14,9 +14,9 @@ bool failure_is_set(const struct failure *failure)
 	return failure->cause[0] != '\0';
 }
 
-static const char *next_step_of_errno(int error)
+static const char *next_step_of_errno(int err)
 {
-	switch (error) {
+	switch (err) {
 	case EACCES:
 	case EPERM:
 		return "run this as root or as the user who owns it, or choose another place "
@@ -50,7 +50,7 @@ void failure_set(struct failure *failure, const char *next_step, const char *for
 	snprintf(failure->next_step, sizeof(failure->next_step), "%s", next_step ? next_step : "");
 }
 
-void failure_set_errno(struct failure *failure, int error, const char *format, ...)
+void failure_set_errno(struct failure *failure, int err, const char *format, ...)
 {
 	va_list arguments;
 	char what[512];
@@ -58,7 +58,7 @@ void failure_set_errno(struct failure *failure, int error, const char *format, .
 	va_start(arguments, format);
 	vsnprintf(what, sizeof(what), format, arguments);
 	va_end(arguments);
-	failure_set(failure, next_step_of_errno(error), "%s: %s", what, strerror(error));
+	failure_set(failure, next_step_of_errno(err), "%s: %s", what, strerror(err));
 }
 
 void failure_set_problem(struct failure *failure, json_t *problem)

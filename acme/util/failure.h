@@ -27,7 +27,7 @@ void failure_set(struct failure *failure, const char *next_step, const char *for
 	__attribute__((format(printf, 3, 4)));
 
 /* The same for a system call's error, a positive errno, which adds its text and the next step. */
-void failure_set_errno(struct failure *failure, int error, const char *format, ...)
+void failure_set_errno(struct failure *failure, int err, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /* Keep a reference to the CA's problem document. */

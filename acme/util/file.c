@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/util/file.h"
 
 #include <dirent.h>
@@ -51,22 +51,22 @@ static int set_access(int fd, const struct file_access *access)
 int file_create(int directory, const char *name, const struct file_access *access, const void *data,
 		size_t size)
 {
-	int fd, error;
+	int fd, err;
 
 	/* Let nobody else read the file before its owner and mode are set. */
 	fd = openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	error = set_access(fd, access);
-	if (!error)
-		error = write_all(fd, data, size);
-	if (!error && fsync(fd))
-		error = -errno;
-	if (close(fd) && !error)
-		error = -errno;
-	if (error)
+	err = set_access(fd, access);
+	if (!err)
+		err = write_all(fd, data, size);
+	if (!err && fsync(fd))
+		err = -errno;
+	if (close(fd) && !err)
+		err = -errno;
+	if (err)
 		unlinkat(directory, name, 0);
-	return error;
+	return err;
 }
 
 /* A name with our process id, so that no two processes use the same file. */
@@ -81,36 +81,36 @@ int file_create_atomically(int directory, const char *name, const struct file_ac
 			   const void *data, size_t size)
 {
 	char temporary[NAME_MAX + 1];
-	int error;
+	int err;
 
-	error = temporary_name(temporary, name);
-	if (!error)
-		error = file_create(directory, temporary, access, data, size);
-	if (error)
-		return error;
+	err = temporary_name(temporary, name);
+	if (!err)
+		err = file_create(directory, temporary, access, data, size);
+	if (err)
+		return err;
 	/* Unlike rename(2), link(2) fails when the name exists. */
 	if (linkat(directory, temporary, directory, name, 0))
-		error = -errno;
-	if (unlinkat(directory, temporary, 0) && !error)
-		error = -errno;
-	return error ? error : file_sync_directory(directory);
+		err = -errno;
+	if (unlinkat(directory, temporary, 0) && !err)
+		err = -errno;
+	return err ? err : file_sync_directory(directory);
 }
 
 int file_replace(int directory, const char *name, const struct file_access *access,
 		 const void *data, size_t size)
 {
 	char temporary[NAME_MAX + 1];
-	int error;
+	int err;
 
-	error = temporary_name(temporary, name);
-	if (!error)
-		error = file_create(directory, temporary, access, data, size);
-	if (error)
-		return error;
+	err = temporary_name(temporary, name);
+	if (!err)
+		err = file_create(directory, temporary, access, data, size);
+	if (err)
+		return err;
 	if (renameat(directory, temporary, directory, name)) {
-		error = -errno;
+		err = -errno;
 		unlinkat(directory, temporary, 0);
-		return error;
+		return err;
 	}
 	return file_sync_directory(directory);
 }
@@ -138,19 +138,19 @@ int file_read(int directory, const char *name, size_t max, char **ret_data, size
 {
 	size_t size = 0;
 	char *data;
-	int fd, error;
+	int fd, err;
 
 	fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return -errno;
 	data = malloc(max + 1);
-	error = data ? read_all(fd, data, max + 1, &size) : -ENOMEM;
-	if (!error && size > max)
-		error = -EFBIG;
+	err = data ? read_all(fd, data, max + 1, &size) : -ENOMEM;
+	if (!err && size > max)
+		err = -EFBIG;
 	close(fd);
-	if (error) {
+	if (err) {
 		free(data);
-		return error;
+		return err;
 	}
 	data[size] = '\0';
 	*ret_data = data;
@@ -179,27 +179,27 @@ int file_open_directory(int directory, const char *name, mode_t mode, int *ret_f
 int file_open_path(const char *path, mode_t mode, int *ret_fd)
 {
 	char *copy = strdup(path), *rest = copy, *name;
-	int fd, next = -1, error = 0;
+	int fd, next = -1, err = 0;
 
 	if (!copy)
 		return -ENOMEM;
 	fd = open(path[0] == '/' ? "/" : ".", DIRECTORY_FLAGS);
 	if (fd < 0)
-		error = -errno;
-	while (!error && (name = strsep(&rest, "/"))) {
+		err = -errno;
+	while (!err && (name = strsep(&rest, "/"))) {
 		if (!*name)
 			continue;
-		error = file_open_directory(fd, name, mode, &next);
-		if (!error) {
+		err = file_open_directory(fd, name, mode, &next);
+		if (!err) {
 			close(fd);
 			fd = next;
 		}
 	}
 	free(copy);
-	if (error) {
+	if (err) {
 		if (fd >= 0)
 			close(fd);
-		return error;
+		return err;
 	}
 	*ret_fd = fd;
 	return 0;
@@ -214,33 +214,33 @@ static int remove_entries(int fd)
 {
 	DIR *stream = fdopendir(fd);
 	struct dirent *entry;
-	int error = 0;
+	int err = 0;
 
 	if (!stream) {
-		error = -errno;
+		err = -errno;
 		close(fd);
-		return error;
+		return err;
 	}
-	while (!error && (entry = readdir(stream))) {
+	while (!err && (entry = readdir(stream))) {
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
 		if (unlinkat(dirfd(stream), entry->d_name, 0))
-			error = -errno;
+			err = -errno;
 	}
 	closedir(stream);
-	return error;
+	return err;
 }
 
 int file_remove_directory(int directory, const char *name)
 {
-	int fd, error;
+	int fd, err;
 
 	fd = openat(directory, name, DIRECTORY_FLAGS | O_NOFOLLOW);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
-	error = remove_entries(fd);
-	if (error)
-		return error;
+	err = remove_entries(fd);
+	if (err)
+		return err;
 	return unlinkat(directory, name, AT_REMOVEDIR) ? -errno : 0;
 }
 
@@ -248,7 +248,7 @@ int file_list(const char *path, int (*select)(const struct dirent *entry), char 
 	      size_t *ret_count)
 {
 	struct dirent **entries = NULL;
-	int count, i, error = 0;
+	int count, i, err = 0;
 	char **names;
 
 	count = scandir(path, &entries, select, alphasort);
@@ -261,11 +261,11 @@ int file_list(const char *path, int (*select)(const struct dirent *entry), char 
 		if (names)
 			names[i] = strdup(entries[i]->d_name);
 		if (!names || !names[i])
-			error = -ENOMEM;
+			err = -ENOMEM;
 		free(entries[i]);
 	}
 	free(entries);
-	if (!names || error) {
+	if (!names || err) {
 		file_list_free(names, (size_t)count);
 		return -ENOMEM;
 	}

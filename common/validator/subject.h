@@ -35,7 +35,7 @@ struct subject_error {
 
 /*
  * One more: an identifier, and NULL or a key authorization or its digest, in 64
- * hexadecimal digits.  0, -EINVAL with `error` set, or -ENOMEM.
+ * hexadecimal digits.  0, -EINVAL with `err` set, or -ENOMEM.
  */
 int subjects_add(struct subjects *subjects, const char *name, const char *answer,
 		 struct subject_error *error);

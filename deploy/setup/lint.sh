@@ -41,6 +41,24 @@ long_functions()
 		}' "$@"
 }
 
+# One way to write what can be written in two.
+dialect()
+{
+	local file line
+
+	for file in "$@"; do
+		read -r line <"$file"
+		case $file:${line%%SPDX*} in
+		*.c:'// ' | *.h:'/* ') ;;
+		*) echo "$file: the SPDX line is // in a .c file and /* */ in a .h file" ;;
+		esac
+	done
+	grep -nE '!strn?cmp\(' "$@" | sed "s/$/: write strcmp() == 0/"
+	printf '%s\n' "$@" | grep -E '^(acme/|common/[a-z_]+\.)' |
+		xargs -r grep -nE '^[^"*]*\bint ([a-z_]+( = [^,;()]*)?, )*error( =|,|;)' |
+		sed "s/$/: an error code (0 or -errno) is called err/"
+}
+
 # tracked PATTERN...: the files of the repository, except the licence text.
 tracked()
 {
@@ -54,6 +72,7 @@ done
 if [ $# -gt 0 ]; then
 	clang-format --dry-run -Werror "$@" || failed=1
 	complain "$(long_functions "$@")"
+	complain "$(dialect "$@")"
 	complain "$(awk -f deploy/setup/layers.awk deploy/setup/layers "$@")"
 	# cppcheck reads no system headers, so define the macros that do not look like C.
 	cppcheck --quiet --error-exitcode=1 --std=c11 --language=c --inline-suppr \

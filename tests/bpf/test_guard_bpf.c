@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* The guard alone: which searches for a listener end at once, and that none gets a socket of its. */
 #include <stdarg.h>
 #include <stddef.h>

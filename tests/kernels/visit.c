@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /*
  * Clients of production: visit ADDRESS PORT NAME COUNT RATE.  Starts COUNT TLS
  * connections, RATE a second, each of which asks for a page.  Prints two

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /*
  * Preloaded into the agent: counts the calls that change the disk, and lets one of them go wrong.
  *

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include "common/evidence.h"
 #include "tests/unit/fixture.h"
 
@@ -149,22 +149,22 @@ bool fixture_cert_verifies(const struct challenge_key *key, const struct challen
 	uint8_t der[CHALLENGE_CERT_DER_MAX], hash[WC_SHA256_DIGEST_SIZE];
 	const uint8_t *body, *bits, *end, *cert_end;
 	size_t size = challenge_cert_der(key, cert, der);
-	int valid = 0, error;
+	int valid = 0, err;
 	ecc_key ecc;
 
 	body = der_content(der, &cert_end);
 	der_content(body, &end); /* to be signed */
-	error = wc_Sha256Hash(body, (word32)(end - body), hash);
+	err = wc_Sha256Hash(body, (word32)(end - body), hash);
 	der_content(end, &end); /* the algorithm */
 	bits = der_content(end, &end);
-	if (error || cert_end != der + size || end != cert_end || bits[0] != 0)
+	if (err || cert_end != der + size || end != cert_end || bits[0] != 0)
 		return false;
 	if (wc_ecc_init(&ecc))
 		return false;
-	error = wc_ecc_import_x963(key->public_point, sizeof(key->public_point), &ecc);
-	if (!error)
-		error = wc_ecc_verify_hash(bits + 1, (word32)(end - bits - 1), hash, sizeof(hash),
-					   &valid, &ecc);
+	err = wc_ecc_import_x963(key->public_point, sizeof(key->public_point), &ecc);
+	if (!err)
+		err = wc_ecc_verify_hash(bits + 1, (word32)(end - bits - 1), hash, sizeof(hash),
+					 &valid, &ecc);
 	wc_ecc_free(&ecc);
-	return !error && valid;
+	return !err && valid;
 }

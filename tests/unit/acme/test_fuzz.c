@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /*
  * Mutated inputs for what reads strangers' bytes: a CA's directory, renewal windows and Link
  * headers, PEM chains, keys, DNS answers, ClientHellos; and for what reads operators' files.  From sound seeds, with the same random

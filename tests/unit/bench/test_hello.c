@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* The ClientHellos of sidestep-bench: how long they are, and where name and ALPN lie. */
 #include <stdarg.h>
 #include <stddef.h>

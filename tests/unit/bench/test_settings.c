@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* The command line of sidestep-bench, with the routes and names that it makes. */
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /*
  * Certificates that are wrong in one thing each.  Every one is created and signed by
  * OpenSSL after its change, or changed afterwards where the change is of the encoding,

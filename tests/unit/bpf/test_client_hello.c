@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /*
  * The ClientHello walk on the host: every vector, every beginning of every
  * vector, and every vector with one byte changed to every other.

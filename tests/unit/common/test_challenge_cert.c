@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /*
  * The certificate as OpenSSL reads it, and its extensions byte for byte, as the
  * strictest validator compares them.
@@ -40,10 +40,10 @@ static int tear_down(void **state)
 static void make_cert(struct challenge_cert *ret_cert, const char *name, uint32_t issued_at)
 {
 	struct challenge_cert cert = {.issued_at = issued_at};
-	enum identifier_error error = identifier_parse(&cert.identifier, name);
+	enum identifier_error err = identifier_parse(&cert.identifier, name);
 	size_t i;
 
-	assert_true(error == IDENTIFIER_OK || error == IDENTIFIER_SINGLE_LABEL);
+	assert_true(err == IDENTIFIER_OK || err == IDENTIFIER_SINGLE_LABEL);
 	for (i = 0; i < sizeof(cert.digest); i++)
 		cert.digest[i] = (uint8_t)(0xf0 + i);
 	assert_int_equal(challenge_cert_sign(signer, &cert), 0);

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* What the table promises, on real maps; its faults are in test_challenge_table_faults.c. */
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /*
  * What the table survives: writers at once, writers killed anywhere, no memory,
  * damage, and hostile members of the group.
@@ -81,11 +81,11 @@ static int find(struct challenge_table *table, const char *name, struct challeng
 	struct challenge challenge;
 	uint8_t mark;
 	size_t i;
-	int error;
+	int err;
 
-	error = challenge_table_find(table, name, strlen(name), &challenge);
-	if (error)
-		return error;
+	err = challenge_table_find(table, name, strlen(name), &challenge);
+	if (err)
+		return err;
 	mark = challenge.cert.digest[0];
 	for (i = 0; i < sizeof(challenge.cert.digest); i++)
 		assert_int_equal(challenge.cert.digest[i], mark);
@@ -110,11 +110,11 @@ static unsigned int count_entries(const struct fixture *fixture)
 {
 	unsigned int count = 0;
 	uint64_t key;
-	int error;
+	int err;
 
-	error = bpf_map_get_next_key(fixture->challenges, NULL, &key);
-	for (; !error; count++)
-		error = bpf_map_get_next_key(fixture->challenges, &key, &key);
+	err = bpf_map_get_next_key(fixture->challenges, NULL, &key);
+	for (; !err; count++)
+		err = bpf_map_get_next_key(fixture->challenges, &key, &key);
 	return count;
 }
 

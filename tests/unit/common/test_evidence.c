@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -475,7 +475,7 @@ static void test_damage_is_found_or_harmless(void **state)
 {
 	uint8_t noise[BUCKET_SIZE - 8];
 	off_t bucket;
-	int error;
+	int err;
 
 	(void)state;
 	add(NAME, ARMED_NS, record_of(0, 1, 1, 1, EVIDENCE_ANSWERED));
@@ -486,8 +486,8 @@ static void test_damage_is_found_or_harmless(void **state)
 			noise[j] = (uint8_t)random();
 		/* Behind the key of the first entry, so that it is found. */
 		overwrite(bucket + 72, noise, sizeof(noise) - 64);
-		error = find(NAME);
-		assert_true(error == 0 || error == -EBADMSG);
+		err = find(NAME);
+		assert_true(err == 0 || err == -EBADMSG);
 		add(NAME, UINT64_MAX, record_of(0, 1, 1, 1, EVIDENCE_ANSWERED));
 		assert_int_equal(find(NAME), 0);
 		assert_adds_up(1);

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -95,7 +95,7 @@ static void test_refused(void **state)
 {
 	static const struct {
 		const char *text;
-		enum identifier_error error;
+		enum identifier_error err;
 	} cases[] = {
 		{"", IDENTIFIER_EMPTY},
 		{".", IDENTIFIER_EMPTY},
@@ -136,7 +136,7 @@ static void test_refused(void **state)
 	memset(&before, 0x5a, sizeof(before));
 	identifier = before;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		if (identifier_parse(&identifier, cases[i].text) != cases[i].error)
+		if (identifier_parse(&identifier, cases[i].text) != cases[i].err)
 			fail_msg("\"%s\": %s", cases[i].text,
 				 identifier_error_text(
 					 identifier_parse(&identifier, cases[i].text)));

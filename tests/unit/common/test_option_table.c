@@ -27,10 +27,10 @@ struct target {
 	char own[16];
 };
 
-static void take_own(void *target, const char *value, struct option_error *error)
+static void take_own(void *target, const char *value, struct option_error *err)
 {
 	if (strcmp(value, "wrong") == 0)
-		option_wrong(error, "--own takes something else");
+		option_wrong(err, "--own takes something else");
 	else
 		snprintf(((struct target *)target)->own, 16, "<%s>", value);
 }
@@ -78,33 +78,33 @@ static const char *texts[WORDS_MAX];
 static bool given[ROWS];
 
 /* Words apart by single blanks; "''" is an empty one.  What is no option is put behind the options. */
-static int parse(struct target *target, struct option_error *error, const char *line)
+static int parse(struct target *target, struct option_error *err, const char *line)
 {
 	char *rest;
 	int count = 1;
 
 	*target = (struct target){.texts.items = texts};
-	*error = (struct option_error){0};
+	*err = (struct option_error){0};
 	memset(given, 0, sizeof(given));
 	strcpy(copy, line);
 	words[0] = "program";
 	for (char *word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
 		words[count++] = strcmp(word, "''") == 0 ? word + 2 : word;
 	words[count] = NULL;
-	return option_parse(&table, count, words, target, given, error);
+	return option_parse(&table, count, words, target, given, err);
 }
 
 static void test_every_kind(void **state)
 {
-	struct option_error error;
+	struct option_error err;
 	struct target target;
 	int first;
 
 	(void)state;
-	first = parse(&target, &error,
+	first = parse(&target, &err,
 		      "one -f --text=a --texts b --texts '' --small 65535 two --number 7 --large "
 		      "1000000000000000 --decimal 2.5 --color blue");
-	assert_string_equal(error.text, "");
+	assert_string_equal(err.text, "");
 	assert_string_equal(words[first], "one");
 	assert_string_equal(words[first + 1], "two");
 	assert_true(target.flag && !target.other);
@@ -118,8 +118,8 @@ static void test_every_kind(void **state)
 	assert_true(target.decimal == 2.5);
 	assert_int_equal(target.color, BLUE);
 	assert_true(given[0] && given[1] && !given[8] && !given[9]);
-	parse(&target, &error, "-ftx --own y -- --other");
-	assert_string_equal(error.text, "");
+	parse(&target, &err, "-ftx --own y -- --other");
+	assert_string_equal(err.text, "");
 	assert_true(target.flag && !target.other);
 	assert_string_equal(target.text, "x");
 	assert_string_equal(target.own, "<y>");
@@ -153,20 +153,20 @@ static void test_refusals(void **state)
 		/* The first fault is reported, and the options after it still count. */
 		{"--number 0 --nonsense", "--number takes", NULL},
 	};
-	struct option_error error;
+	struct option_error err;
 	struct target target;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		parse(&target, &error, cases[i].line);
-		if (!strstr(error.text, cases[i].cause))
-			fail_msg("%s: %s", cases[i].line, error.text);
+		parse(&target, &err, cases[i].line);
+		if (!strstr(err.text, cases[i].cause))
+			fail_msg("%s: %s", cases[i].line, err.text);
 		if (cases[i].unknown)
-			assert_string_equal(error.unknown, cases[i].unknown);
+			assert_string_equal(err.unknown, cases[i].unknown);
 		else
-			assert_null(error.unknown);
+			assert_null(err.unknown);
 	}
-	parse(&target, &error, "--nonsense --other");
+	parse(&target, &err, "--nonsense --other");
 	assert_true(target.other);
 }
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* What captured ClientHellos tell of their clients, and that none is read beyond its end. */
 #include <stdarg.h>
 #include <stddef.h>

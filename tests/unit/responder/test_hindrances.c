@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /*
  * What keeps connections from being steered, as netlink tells of it.  This kernel may have
  * neither VRF nor ipvlan: their messages are put together as rtnetlink(7) sends them.

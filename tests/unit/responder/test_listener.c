@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* In a network namespace of the program's own, where every port is free.  Needs root. */
 #include <stdarg.h>
 #include <stddef.h>

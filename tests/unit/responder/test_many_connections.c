@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /*
  * The responder among many who mean no good, on the loopback interface: who gets
  * through, and what is left afterwards.  An argument is how many connections are to

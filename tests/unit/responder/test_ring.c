@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* The ring against real sockets on the loopback interface, on each of its engines. */
 #include <stdarg.h>
 #include <stddef.h>

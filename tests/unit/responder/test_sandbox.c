@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* What a process that was taken over cannot do: each attempt in a child, which it kills. */
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* The threads, with real listeners and clients on the loopback interface. */
 #include <stdarg.h>
 #include <stddef.h>

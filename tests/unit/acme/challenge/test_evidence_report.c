@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* The evidence that is left without this host's own connection. */
 #include <setjmp.h>
 #include <stdarg.h>

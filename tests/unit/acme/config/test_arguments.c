@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* The agent's command line, and the names on it. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* Certificate requests, as openssl reads them, and certificates, as openssl writes them. */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* Reading other clients' trees: settings as they spell them, and files that are none. */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* CAA: the examples of RFC 8659 and RFC 8657, and what else is found in the wild. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* What answers of resolvers come to: messages by the byte (RFC 1035 section 4). */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* Descriptors and timers of one loop. */
 #include <setjmp.h>
 #include <stdarg.h>

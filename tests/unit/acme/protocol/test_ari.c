@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* Renewal information (RFC 9773) as CAs send it, and as they should not. */
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* When to ask again, and which nonce to use. */
 #include <setjmp.h>
 #include <stdarg.h>

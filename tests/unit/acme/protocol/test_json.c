@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* Documents that strangers wrote: readers, URLs, directories. */
 #include <errno.h>
 #include <jansson.h>

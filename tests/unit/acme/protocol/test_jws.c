@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* Keys, base64url and signed requests, against published vectors and openssl. */
 #include <errno.h>
 #include <jansson.h>

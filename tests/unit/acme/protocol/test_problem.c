@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* The messages for a CA's refusals, with the words of real CAs. */
 #include <errno.h>
 #include <jansson.h>
@@ -226,7 +226,7 @@ static void test_responses(void **state)
 static void test_transport(void **state)
 {
 	static const struct {
-		enum http_error error;
+		enum http_error err;
 		const char *text, *next_step;
 	} cases[] = {
 		{HTTP_NOT_RESOLVED, "Could not resolve host", "DNS"},
@@ -244,10 +244,10 @@ static void test_transport(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++)
-		check_response(&(struct http_response){.error = cases[i].error,
-						       .error_text = cases[i].text},
-			       cases[i].error == HTTP_TOO_LARGE ? "larger" : cases[i].text,
-			       cases[i].next_step);
+		check_response(
+			&(struct http_response){.error = cases[i].err, .error_text = cases[i].text},
+			cases[i].err == HTTP_TOO_LARGE ? "larger" : cases[i].text,
+			cases[i].next_step);
 }
 
 /* --- failures -------------------------------------------------------------------------------- */

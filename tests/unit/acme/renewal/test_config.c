@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* Configuration files and lists of names: what they mean, what is refused, what the state makes of them. */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* preflight.c: what forbids an order, and what is only worth a warning. */
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* Token buckets, and what is allowed at a CA by its limits and pauses. */
 #include <jansson.h>
 #include <setjmp.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* When a certificate is renewed, its window asked for, a failure tried again. */
 #include <setjmp.h>
 #include <stdarg.h>

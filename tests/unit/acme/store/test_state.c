@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* What the agent remembers: lineages, what is due of them, orders in flight. */
 #include <errno.h>
 #include <setjmp.h>

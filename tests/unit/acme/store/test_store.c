@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* Certificates on disk: whole at any moment, whenever the writer dies. */
 #include <errno.h>
 #include <fcntl.h>
@@ -86,15 +86,15 @@ static int write_chain(const char *name, struct key *key, const struct chain *ch
 {
 	json_t *origin = json_pack("{s:s}", "server", "https://ca.example/");
 	struct store_writer *lineage;
-	int error;
+	int err;
 
-	error = store_writer_open(&lineage, &paths, name, key, failure);
-	if (!error) {
-		error = store_writer_commit(lineage, chain, origin, failure);
+	err = store_writer_open(&lineage, &paths, name, key, failure);
+	if (!err) {
+		err = store_writer_commit(lineage, chain, origin, failure);
 		store_writer_free(lineage);
 	}
 	json_decref(origin);
-	return error;
+	return err;
 }
 
 static int write_generation(const char *name, const struct generation *generation,
