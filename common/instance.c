@@ -18,9 +18,9 @@
 
 /* Longer than it takes to load the programs and to attach them to all interfaces. */
 #define PROGRAMS_PATIENCE_MS 30000
-/* The monitor of a killed responder holds the lock for a moment longer. */
+/* The monitor of a killed responder holds the lock for a moment longer, on a busy machine for more than a second. */
 #define LOCK_PAUSE_NS 10000000
-#define LOCK_ATTEMPTS 100
+#define LOCK_ATTEMPTS 300
 
 /* Open a file in the private directory; creates the directory if it is missing. */
 static int open_lock_file(const struct paths *paths, const char *path)

@@ -12,8 +12,8 @@ struct paths;
 
 /*
  * Become the responder of the instance; creates the private directory. Returns a descriptor that
- * holds the lock until it is closed; -EBUSY: another responder runs (and still does after a
- * second); or -errno. Close-on-exec.
+ * holds the lock until it is closed; -EBUSY: another responder runs (and still does after
+ * three seconds); or -errno. Close-on-exec.
  */
 int instance_lock(const struct paths *paths);
 
