@@ -19,6 +19,7 @@ def passed_tests(directory):
         for name in run.names_by_outcome(report)["passed"]:
             path, _, test = name.partition("test_")
             module, _, test = test.partition(".")
+            test = test.partition(" on ")[0]  # of the engine
             tests.add(f"{path.removeprefix('tests.').replace('.', '/')}test_{module}::{test}")
     return tests
 
