@@ -13,6 +13,8 @@
 #include <wolfssl/wolfcrypt/random.h>
 #include <wolfssl/wolfcrypt/rsa.h>
 
+#include "acme/util/file.h"
+
 #define KEY_DER_MAX 2560 /* of RSA-4096, as PKCS #8 */
 
 struct key {
@@ -228,6 +230,21 @@ int key_from_pem(struct key **ret_key, const char *pem, size_t size)
 		key_free(key);
 	else
 		*ret_key = key;
+	return err;
+}
+
+int key_read(struct key **ret_key, int directory, const char *path)
+{
+	size_t size;
+	char *pem;
+	int err;
+
+	err = file_read(directory, path, KEY_PEM_MAX, &pem, &size);
+	if (err)
+		return err;
+	err = key_from_pem(ret_key, pem, size);
+	explicit_bzero(pem, size);
+	free(pem);
 	return err;
 }
 

@@ -39,6 +39,12 @@ int key_generate(struct key **ret_key, enum key_type type);
  */
 int key_from_pem(struct key **ret_key, const char *pem, size_t size);
 
+/*
+ * The same of a file in the open directory `directory` (AT_FDCWD: path is whole), whose text is
+ * wiped.  Also -EFBIG when it is larger than any key, or -errno of reading it.
+ */
+int key_read(struct key **ret_key, int directory, const char *path);
+
 /* Wipes the private part. */
 void key_free(struct key *key);
 

@@ -76,17 +76,9 @@ const char *import_hook(const struct import_options *options)
 /* 0, -EBADMSG or -errno. */
 static int read_key(const char *path, struct key **ret_key)
 {
-	size_t size;
-	char *pem;
-	int err;
+	int err = key_read(ret_key, AT_FDCWD, path);
 
-	err = file_read(AT_FDCWD, path, KEY_PEM_MAX, &pem, &size);
-	if (err)
-		return err == -EFBIG ? -EBADMSG : err;
-	err = key_from_pem(ret_key, pem, size);
-	explicit_bzero(pem, size);
-	free(pem);
-	return err;
+	return err == -EFBIG ? -EBADMSG : err;
 }
 
 static int append_issuers(struct taking *taking)

@@ -97,16 +97,11 @@ static int make_directory(struct account_files *files)
 static int load_key(struct account_files *files, const char *file, struct key **ret_key)
 {
 	struct key *key = NULL;
-	size_t size;
-	char *pem;
 	int err;
 
-	err = file_read(files->directory, file, KEY_PEM_MAX, &pem, &size);
-	if (err)
-		return err == -ENOENT ? 0 : err;
-	err = key_from_pem(&key, pem, size);
-	explicit_bzero(pem, size);
-	free(pem);
+	err = key_read(&key, files->directory, file);
+	if (err == -ENOENT)
+		return 0;
 	if (!err && key_type_of(key) != KEY_P256)
 		err = -EBADMSG;
 	if (err)

@@ -88,21 +88,15 @@ void stored_done(struct stored *stored)
 
 int store_read_key(struct key **ret_key, const struct paths *paths, const char *name)
 {
-	char file[STORE_PATH_MAX + 32], *pem;
-	size_t size;
+	char file[STORE_PATH_MAX + 32];
 	int err;
 
 	if (!certificate_name_is_valid(name))
 		return -ENOENT;
 	snprintf(file, sizeof(file), "%s/live/%s/%s", paths->state, name,
 		 store_file_names[STORE_PRIVKEY]);
-	err = file_read(AT_FDCWD, file, KEY_PEM_MAX, &pem, &size);
-	if (err)
-		return err == -EFBIG ? -EBADMSG : err;
-	err = key_from_pem(ret_key, pem, size);
-	explicit_bzero(pem, size);
-	free(pem);
-	return err;
+	err = key_read(ret_key, AT_FDCWD, file);
+	return err == -EFBIG ? -EBADMSG : err;
 }
 
 static int select_name(const struct dirent *entry)

@@ -271,11 +271,6 @@ void store_writer_want_bundle(struct store_writer *writer)
 	writer->has_bundle = true;
 }
 
-const char *store_writer_path(const struct store_writer *writer)
-{
-	return writer->path;
-}
-
 /* --- committing ------------------------------------------------------------------------------ */
 
 /* Certificates of the chain from `first` on, less than `end`, one after the other. */
@@ -522,21 +517,11 @@ static int finish_switch(struct store_writer *writer)
 
 static int load_staged_key(struct store_writer *writer, struct key **ret_key)
 {
-	char *pem;
-	size_t size;
-	int err;
-
 	writer->staging =
 		openat(writer->directory, STAGING, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (writer->staging < 0)
 		return -errno;
-	err = file_read(writer->staging, store_file_names[STORE_PRIVKEY], KEY_PEM_MAX, &pem, &size);
-	if (err)
-		return err;
-	err = key_from_pem(ret_key, pem, size);
-	explicit_bzero(pem, size);
-	free(pem);
-	return err;
+	return key_read(ret_key, writer->staging, store_file_names[STORE_PRIVKEY]);
 }
 
 /* Write again what the killed process wrote after the key. */

@@ -63,7 +63,4 @@ int store_roll_back(const struct paths *paths, const char *name, struct failure 
 /* Remove a certificate with all of its generations.  0, or as store_writer_open(). */
 int store_delete(const struct paths *paths, const char *name, struct failure *failure);
 
-/* The directory below live/. */
-const char *store_writer_path(const struct store_writer *writer);
-
 #endif
