@@ -16,8 +16,8 @@ import sys
 
 TESTS = pathlib.Path(__file__).parent
 BUILD = pathlib.Path(os.environ.get("O", TESTS.parent / "build"))
-ROW = re.compile(r"([SPW]\d+)\s+(.*)")
-C_ROW = re.compile(r"\bRows?((?:[ ,]+(?:and )?[SPW]\d+)+)\.")
+ROW = re.compile(r"([SPWAB]\d+)\s+(.*)")
+C_ROW = re.compile(r"\bRows?((?:[ ,]+(?:and )?[SPWAB]\d+)+)\.")
 C_TEST = re.compile(r"static void (test_\w+)\(")
 PROGRAM_LIMIT_S = 300
 
@@ -58,7 +58,7 @@ def c_tests(rows):
         pending = []
         for line in path.read_text(encoding="utf-8").splitlines():
             if match := C_ROW.search(line):
-                pending += re.findall(r"[SPW]\d+", match.group(1))
+                pending += re.findall(r"[SPWAB]\d+", match.group(1))
             elif pending and (match := C_TEST.match(line)):
                 for row in pending:
                     name = f"{path.relative_to(TESTS.parent)}::{match.group(1)}"

@@ -3,35 +3,27 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/queue.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "acme/renewal/hook_process.h"
 #include "acme/util/failure.h"
 #include "acme/net/loop.h"
 #include "acme/util/output.h"
 #include "acme/util/string_list.h"
 #include "common/paths.h"
 
-#define MS_PER_S     1000
-#define KILL_AFTER_S 10 /* when SIGTERM did not end it */
-#define VARIABLES    3
-#define PROGRAM_MAX  (PATHS_MAX + 64 + 256)
+#define VARIABLES   3
+#define PROGRAM_MAX (PATHS_MAX + 64 + 256)
 
 struct job {
 	TAILQ_ENTRY(job) link;
 	char *command, *directory; /* as in hooks_call */
-	char *variables[VARIABLES]; /* NAME=VALUE, for the environment; NULL: not set */
+	char *variables[VARIABLES + 1]; /* as in hook_process_options */
 	void (*done)(void *context, struct failure *failure);
 	void *context;
 	struct dirent **programs; /* of a directory */
@@ -43,11 +35,8 @@ struct hooks {
 	struct loop *loop;
 	const struct paths *paths;
 	TAILQ_HEAD(job_list, job) jobs; /* the first is under way */
-	struct timer timer; /* begins the first job; or ends a program */
-	struct watch watch;
-	pid_t pid; /* 0: no program runs */
-	int pidfd;
-	bool is_late; /* it was asked to end */
+	struct timer timer; /* begins the first job */
+	struct hook_process *process; /* NULL: no program runs */
 	char program[PROGRAM_MAX]; /* that runs, for messages */
 };
 
@@ -68,10 +57,10 @@ static void call_free(struct job *job)
 	free(job);
 }
 
-/* Make "NAME=VALUE" of a value that is there.  0 or -ENOMEM. */
+/* Make "NAME=VALUE", or "NAME", which is taken out of the environment.  0 or -ENOMEM. */
 static int set_variable(char **variable, const char *name, const char *value)
 {
-	if (!value || asprintf(variable, "%s=%s", name, value) >= 0)
+	if (asprintf(variable, "%s%s%s", name, value ? "=" : "", value ? value : "") >= 0)
 		return 0;
 	*variable = NULL;
 	return -ENOMEM;
@@ -83,7 +72,7 @@ static int set_domains(char **variable, const char *name, const struct string_li
 	int err;
 
 	if (!domains)
-		return 0;
+		return set_variable(variable, name, NULL);
 	text = string_list_join(domains, ' ');
 	err = text ? set_variable(variable, name, text) : -ENOMEM;
 	free(text);
@@ -134,130 +123,45 @@ static void end_job(struct hooks *hooks, struct job *job)
 
 /* --- one program ------------------------------------------------------------------------------ */
 
-static void explain_end(const struct hooks *hooks, const siginfo_t *info, struct failure *failure)
+static void explain_end(const struct hooks *hooks, const struct hook_process_end *end,
+			struct failure *failure)
 {
 	const char *next_step =
 		"correct the hook, then run it by hand: the certificate is in place";
 
-	if (hooks->is_late)
+	if (end->is_late)
 		failure_set(failure, next_step, "the hook was ended, as it took more than %d s: %s",
 			    HOOKS_TIME_MAX_S, hooks->program);
-	else if (info->si_code != CLD_EXITED)
-		failure_set(failure, next_step, "the hook was ended by signal %d: %s",
-			    info->si_status, hooks->program);
-	else if (info->si_status)
-		failure_set(failure, next_step, "the hook failed with status %d: %s",
-			    info->si_status, hooks->program);
+	else if (end->signal)
+		failure_set(failure, next_step, "the hook was ended by signal %d: %s", end->signal,
+			    hooks->program);
+	else if (end->status)
+		failure_set(failure, next_step, "the hook failed with status %d: %s", end->status,
+			    hooks->program);
 }
 
-static void on_program_end(void *context, uint32_t events)
+static void on_program_end(void *context, const struct hook_process_end *end)
 {
 	struct hooks *hooks = context;
-	siginfo_t info = {0};
 
-	(void)events;
-	if (waitid(P_PIDFD, (id_t)hooks->pidfd, &info, WEXITED | WNOHANG) || !info.si_pid)
-		return;
-	loop_timer_stop(hooks->loop, &hooks->timer);
-	loop_watch_stop(hooks->loop, &hooks->watch);
-	close(hooks->pidfd);
-	hooks->pid = 0;
-	explain_end(hooks, &info, &TAILQ_FIRST(&hooks->jobs)->failure);
+	hooks->process = NULL;
+	explain_end(hooks, end, &TAILQ_FIRST(&hooks->jobs)->failure);
 	hooks_step(hooks);
-}
-
-/* The program and what it has started: they are a process group of their own. */
-static void on_program_late(void *context)
-{
-	struct hooks *hooks = context;
-
-	kill(-hooks->pid, hooks->is_late ? SIGKILL : SIGTERM);
-	hooks->is_late = true;
-	loop_timer_start(hooks->loop, &hooks->timer, KILL_AFTER_S * MS_PER_S, on_program_late,
-			 hooks);
-}
-
-/* Ours, with the job's variables before it; what it points to belongs to the two. */
-static char **make_environment(const struct job *job)
-{
-	size_t count = 0, used = 0, i;
-	char **list;
-
-	while (environ[count])
-		count++;
-	list = calloc(count + VARIABLES + 1, sizeof(*list));
-	for (i = 0; list && i < VARIABLES; i++)
-		if (job->variables[i])
-			list[used++] = job->variables[i];
-	for (i = 0; list && i < count; i++)
-		list[used++] = environ[i];
-	return list;
-}
-
-/* It gets nothing of ours but standard error, and signals as they are by default.  0 or -errno. */
-static int spawn_program(pid_t *ret_pid, const char *program, char *const arguments[],
-			 char **environment)
-{
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attributes;
-	sigset_t none, ignored;
-	int err;
-
-	sigemptyset(&none);
-	sigemptyset(&ignored);
-	sigaddset(&ignored, SIGPIPE);
-	err = posix_spawn_file_actions_init(&files);
-	if (err)
-		return -err;
-	err = posix_spawnattr_init(&attributes);
-	if (err) {
-		posix_spawn_file_actions_destroy(&files);
-		return -err;
-	}
-	err = posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	if (!err)
-		err = posix_spawn_file_actions_adddup2(&files, STDERR_FILENO, STDOUT_FILENO);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setsigdefault(&attributes, &ignored);
-	posix_spawnattr_setpgroup(&attributes, 0);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-						      POSIX_SPAWN_SETPGROUP);
-	if (!err)
-		err = posix_spawn(ret_pid, program, &files, &attributes, arguments, environment);
-	posix_spawnattr_destroy(&attributes);
-	posix_spawn_file_actions_destroy(&files);
-	return -err;
 }
 
 /* 0 or -errno. */
 static int program_start(struct hooks *hooks, const struct job *job, const char *program,
 			 char *const arguments[])
 {
-	char **environment = make_environment(job);
-	int err =
-		environment ? spawn_program(&hooks->pid, program, arguments, environment) : -ENOMEM;
+	const struct hook_process_options options = {.loop = hooks->loop,
+						     .program = program,
+						     .arguments = arguments,
+						     .variables = job->variables,
+						     .time_max_s = HOOKS_TIME_MAX_S,
+						     .ended = on_program_end,
+						     .context = hooks};
 
-	free(environment);
-	if (err)
-		return err;
-	hooks->is_late = false;
-	/* The child is not waited for before this: the number is still its own. */
-	hooks->pidfd = (int)syscall(SYS_pidfd_open, hooks->pid, 0);
-	err = hooks->pidfd < 0 ? -errno
-			       : loop_watch_start(hooks->loop, &hooks->watch, hooks->pidfd, EPOLLIN,
-						  on_program_end, hooks);
-	if (err) {
-		/* It is there, and cannot be watched: then it is waited for. */
-		if (hooks->pidfd >= 0)
-			close(hooks->pidfd);
-		while (waitpid(hooks->pid, NULL, 0) < 0 && errno == EINTR)
-			;
-		hooks->pid = 0;
-		return err;
-	}
-	loop_timer_start(hooks->loop, &hooks->timer, HOOKS_TIME_MAX_S * MS_PER_S, on_program_late,
-			 hooks);
-	return 0;
+	return hook_process_start(&hooks->process, &options);
 }
 
 /* --- one call --------------------------------------------------------------------------------- */
@@ -366,9 +270,7 @@ void hooks_free(struct hooks *hooks)
 	if (!hooks)
 		return;
 	loop_timer_stop(hooks->loop, &hooks->timer);
-	loop_watch_stop(hooks->loop, &hooks->watch);
-	if (hooks->pid)
-		close(hooks->pidfd);
+	hook_process_free(hooks->process);
 	while ((job = TAILQ_FIRST(&hooks->jobs))) {
 		TAILQ_REMOVE(&hooks->jobs, job, link);
 		call_free(job);
