@@ -7,12 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "bpf/steer_abi.h"
 #include "common/file_lock.h"
+#include "common/random.h"
 #include "common/shared_file.h"
 
 #define TABLE_MAGIC 0x5349444553544550ULL /* "SIDESTEP" */
@@ -181,8 +181,7 @@ static int write_table(int fd, void *context)
 	struct slots_state state = {.unclean = 1};
 	int err;
 
-	if (getrandom(constants.hash_key, sizeof(constants.hash_key), 0) !=
-	    sizeof(constants.hash_key))
+	if (random_bytes(constants.hash_key, sizeof(constants.hash_key)))
 		return -EIO;
 	err = challenge_key_generate(&constants.key);
 	if (err)

@@ -14,13 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bpf/name_hash.h"
 #include "bpf/steer_abi.h"
 #include "common/challenge_index.h"
 #include "common/challenge_slots.h"
+#include "common/clock.h"
 #include "common/paths.h"
 
 #define NS_PER_S UINT64_C(1000000000)
@@ -38,14 +38,6 @@ struct challenge_table {
 	struct challenge_index index;
 	struct challenge_signer *signer; /* NULL for readers */
 };
-
-uint64_t challenge_clock_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
 
 /* --- open and close -------------------------------------------------------------- */
 
@@ -190,7 +182,7 @@ static int find_once(const struct challenge_table *table, uint64_t key, const ch
 	err = index_find(&table->index, key, &entry);
 	if (err)
 		return err;
-	if (entry.expires_ns <= challenge_clock_ns())
+	if (entry.expires_ns <= clock_boottime_ns())
 		return -ENOENT;
 	err = slots_read(&table->slots, entry.slot, &slot);
 	if (err)
@@ -222,7 +214,7 @@ static int find_by_walk(const struct challenge_table *table, const char *server_
 			struct challenge *ret_challenge)
 {
 	uint32_t count = slots_high_water(&table->slots);
-	uint64_t now_ns = challenge_clock_ns();
+	uint64_t now_ns = clock_boottime_ns();
 	struct challenge challenge;
 	int err = -ENOENT;
 	struct slot slot;
@@ -265,7 +257,7 @@ int challenge_table_find(struct challenge_table *table, const char *server_name,
 int challenge_table_next(struct challenge_table *table, uint32_t *cursor,
 			 struct challenge *ret_challenge)
 {
-	uint64_t now_ns = challenge_clock_ns();
+	uint64_t now_ns = clock_boottime_ns();
 	struct identifier identifier;
 	struct steer_challenge entry;
 	struct slot slot;
@@ -319,7 +311,7 @@ static void recover_entry(void *context, uint64_t key, const struct steer_challe
 /* Rebuild everything but the pending names.  0 or -errno. */
 static int recover(struct challenge_table *table)
 {
-	struct recovery recovery = {.table = table, .now_ns = challenge_clock_ns()};
+	struct recovery recovery = {.table = table, .now_ns = clock_boottime_ns()};
 	int err;
 
 	recovery.kept = calloc(1, SLOTS_MAX / 8);
@@ -503,7 +495,7 @@ static bool holds_name(const struct slot *slot, const struct identifier *identif
 static int publish_locked(struct challenge_table *table, const struct challenge_cert *cert,
 			  uint32_t ttl_s)
 {
-	uint64_t now_ns = challenge_clock_ns(), key = key_of(table, &cert->identifier);
+	uint64_t now_ns = clock_boottime_ns(), key = key_of(table, &cert->identifier);
 	struct steer_challenge entry;
 	struct present old;
 	struct slot slot;
@@ -551,7 +543,8 @@ out:
 int challenge_table_publish(struct challenge_table *table, const struct identifier *identifier,
 			    const uint8_t digest[CHALLENGE_DIGEST_SIZE], uint32_t ttl_s)
 {
-	struct challenge_cert cert = {.identifier = *identifier, .issued_at = (uint32_t)time(NULL)};
+	struct challenge_cert cert = {.identifier = *identifier,
+				      .issued_at = (uint32_t)clock_now_s()};
 	int err;
 
 	assert(table->signer);
@@ -573,7 +566,7 @@ int challenge_table_publish(struct challenge_table *table, const struct identifi
 static int withdraw_locked(struct challenge_table *table, const struct identifier *identifier,
 			   uint32_t grace_s)
 {
-	uint64_t now_ns = challenge_clock_ns(), end_ns = now_ns + grace_s * NS_PER_S;
+	uint64_t now_ns = clock_boottime_ns(), end_ns = now_ns + grace_s * NS_PER_S;
 	uint64_t key = key_of(table, identifier);
 	struct steer_challenge entry;
 	struct present old;
@@ -625,7 +618,7 @@ int challenge_table_withdraw(struct challenge_table *table, const struct identif
 		return err;
 	err = withdraw_locked(table, identifier, grace_s);
 	/* If the repair fails, too, the next publisher tries again. */
-	if (sweep_some(table, challenge_clock_ns()))
+	if (sweep_some(table, clock_boottime_ns()))
 		(void)recover(table);
 	unlock(table);
 	return err;

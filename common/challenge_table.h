@@ -111,7 +111,4 @@ int challenge_table_find(struct challenge_table *table, const char *server_name,
 int challenge_table_next(struct challenge_table *table, uint32_t *cursor,
 			 struct challenge *ret_challenge);
 
-/* CLOCK_BOOTTIME in ns: the clock of every expiry. */
-uint64_t challenge_clock_ns(void);
-
 #endif

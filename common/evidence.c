@@ -7,6 +7,7 @@
  * making the count odd, and holds it for less than a microsecond. A writer that is killed in this
  * moment leaves the bucket locked until the next start.
  */
+#include "common/clock.h"
 #include "common/evidence.h"
 
 #include <errno.h>
@@ -16,13 +17,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bpf/name_hash.h"
 #include "common/mapping.h"
+#include "common/random.h"
 #include "common/shared_file.h"
 
 #define EVIDENCE_MAGIC   0x45434e4544495645ULL /* "EVIDENCE" */
@@ -180,7 +180,7 @@ static int write_header(int fd, void *context)
 				.bucket_count = BUCKETS};
 
 	(void)context;
-	if (getrandom(header.hash_key, sizeof(header.hash_key), 0) != sizeof(header.hash_key))
+	if (random_bytes(header.hash_key, sizeof(header.hash_key)))
 		return -EIO;
 	if (ftruncate(fd, (off_t)FILE_SIZE))
 		return -errno;
@@ -424,14 +424,6 @@ static void add_record(struct shared_entry *entry, struct entry_head *head,
 
 /* --- public ------------------------------------------------------------------------- */
 
-static uint64_t boot_clock_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 void evidence_add(struct evidence *evidence, const char *server_name, size_t length,
 		  uint64_t armed_ns, const struct evidence_record *record)
 {
@@ -447,7 +439,7 @@ void evidence_add(struct evidence *evidence, const char *server_name, size_t len
 		head = (struct entry_head){.key = key, .armed_ns = armed_ns};
 	/* A connection that began before this publishing is no evidence for it. */
 	if (head.armed_ns == armed_ns) {
-		head.visited_ns = boot_clock_ns();
+		head.visited_ns = clock_boottime_ns();
 		add_record(entry, &head, record);
 		store(entry->head, &head, HEAD_WORDS);
 	}

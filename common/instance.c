@@ -3,13 +3,13 @@
  * The lock of the instance is an open file description lock (fcntl_locking(2)). It ends with its
  * holder.
  */
+#include "common/clock.h"
 #include "common/instance.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/file_lock.h"
@@ -19,7 +19,7 @@
 /* Longer than it takes to load the programs and to attach them to all interfaces. */
 #define PROGRAMS_PATIENCE_MS 30000
 /* The monitor of a killed responder holds the lock for a moment longer, on a busy machine for more than a second. */
-#define LOCK_PAUSE_NS 10000000
+#define LOCK_PAUSE_MS 10
 #define LOCK_ATTEMPTS 300
 
 /* Open a file in the private directory; creates the directory if it is missing. */
@@ -35,7 +35,6 @@ static int open_lock_file(const struct paths *paths, const char *path)
 
 int instance_lock(const struct paths *paths)
 {
-	const struct timespec pause = {.tv_nsec = LOCK_PAUSE_NS};
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	int err, fd = open_lock_file(paths, paths->lock);
 
@@ -44,7 +43,7 @@ int instance_lock(const struct paths *paths)
 	for (int attempt = 0; fcntl(fd, F_OFD_SETLK, &lock); attempt++) {
 		err = errno == EAGAIN || errno == EACCES ? -EBUSY : -errno;
 		if (err == -EBUSY && attempt < LOCK_ATTEMPTS) {
-			nanosleep(&pause, NULL);
+			clock_sleep_ms(LOCK_PAUSE_MS);
 			continue;
 		}
 		close(fd);

@@ -3,10 +3,10 @@
 
 #include <ctype.h>
 #include <string.h>
-#include <time.h>
 
 #include "responder/conn.h"
 #include "responder/tls.h"
+#include "common/clock.h"
 
 #define NS_PER_US UINT64_C(1000)
 #define US_PER_S  UINT64_C(1000000)
@@ -42,14 +42,6 @@ static uint16_t features_of(const struct conn *conn, const struct tls_facts *fac
 	return features;
 }
 
-static uint64_t realtime_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * US_PER_S + (uint64_t)now.tv_nsec / NS_PER_US;
-}
-
 void evidence_record_tell(struct evidence *evidence, const struct conn *conn, enum evidence_via via,
 			  uint64_t opened_ns, uint64_t now_ns)
 {
@@ -59,7 +51,7 @@ void evidence_record_tell(struct evidence *evidence, const struct conn *conn, en
 
 	if (!tls_describe(&conn->tls, &facts))
 		return;
-	record.at_us = realtime_us() - duration_us;
+	record.at_us = (uint64_t)clock_now_us() - duration_us;
 	record.duration_us = duration_us < UINT32_MAX ? (uint32_t)duration_us : UINT32_MAX;
 	memcpy(record.address, conn->peer.address, sizeof(record.address));
 	record.features = features_of(conn, &facts);

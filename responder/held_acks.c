@@ -12,6 +12,7 @@
 
 #include "bpf/steer_abi.h"
 #include "common/challenge_table.h"
+#include "common/clock.h"
 #include "common/log.h"
 
 #define NS_PER_MS UINT64_C(1000000)
@@ -73,7 +74,7 @@ void held_acks_free(struct held_acks *acks)
 
 int held_acks_pause_ms(const struct held_acks *acks)
 {
-	uint64_t since_ms = (challenge_clock_ns() - acks->looked_ns) / NS_PER_MS;
+	uint64_t since_ms = (clock_boottime_ns() - acks->looked_ns) / NS_PER_MS;
 
 	return since_ms < acks->pause_ms ? (int)(acks->pause_ms - since_ms) : 0;
 }
@@ -86,7 +87,7 @@ void held_acks_work(struct held_acks *acks)
 
 	if (held_acks_pause_ms(acks))
 		return;
-	acks->looked_ns = challenge_clock_ns();
+	acks->looked_ns = clock_boottime_ns();
 	acks->pause_ms = LOOK_MS;
 	for (int i = 0; i < LOOKED_AT; i++) {
 		uint64_t for_ms;

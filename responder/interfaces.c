@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/challenge_table.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/paths.h"
 #include "responder/attachment.h"
@@ -95,7 +96,7 @@ static int add(struct interfaces *interfaces, const struct attachment_programs *
 	err = attach(interfaces, programs, options, interface->ifindex);
 	interface->attached = !err;
 	if (err)
-		retry_note(&interface->retry, challenge_clock_ns());
+		retry_note(&interface->retry, clock_boottime_ns());
 	interfaces->count++;
 	if (err == -EOPNOTSUPP)
 		log_warning("interface %s is left out: its link layer is unknown here",
@@ -201,7 +202,7 @@ static bool keep_attached(struct interfaces *interfaces, struct interface *inter
 			  const struct attachment_programs *programs,
 			  const struct steer_options *options)
 {
-	uint64_t now_ns = challenge_clock_ns();
+	uint64_t now_ns = clock_boottime_ns();
 	bool before = interface->attached;
 
 	/* An error, which leaves the question open, counts as attached. */

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/paths.h"
 
 void json_file_print_string(FILE *out, const char *text)
@@ -26,7 +27,7 @@ void json_file_print_string(FILE *out, const char *text)
 void json_file_print_now(FILE *out)
 {
 	char text[sizeof("2026-01-01T00:00:00Z")] = "";
-	time_t now = time(NULL);
+	time_t now = clock_now_s();
 	struct tm utc;
 
 	if (gmtime_r(&now, &utc))

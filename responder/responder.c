@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/challenge_table.h"
+#include "common/clock.h"
 #include "common/conn_stats.h"
 #include "common/log.h"
 #include "common/notify.h"
@@ -73,7 +74,7 @@ static void write_conn_stats(struct responder *responder)
 static void heartbeat(const struct responder *responder)
 {
 	/* In this order: what passes between the two makes the time shorter, never longer. */
-	uint64_t now_ns = challenge_clock_ns();
+	uint64_t now_ns = clock_boottime_ns();
 	uint64_t silence_ns = server_silence_ns(responder->server);
 
 	if (!responder->retired && silence_ns < ALIVE_NS)

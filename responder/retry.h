@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Zero: nothing was tried yet.  All times are of challenge_clock_ns(). */
+/* Zero: nothing was tried yet.  All times are of clock_boottime_ns(). */
 struct retry {
 	uint64_t attempt_ns; /* the last one */
 	unsigned int pause_s; /* after it */

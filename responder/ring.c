@@ -169,11 +169,3 @@ struct peer ring_peer_of(int fd)
 		address.ss_family = AF_UNSPEC;
 	return peer_from_address(&address);
 }
-
-uint64_t ring_clock_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}

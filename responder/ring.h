@@ -120,7 +120,4 @@ void ring_close(struct ring *ring, uint32_t slot, uint32_t generation);
  */
 int ring_run(struct ring *ring, uint64_t until_ns, ring_handler *handler, void *owner);
 
-/* CLOCK_MONOTONIC in ns. */
-uint64_t ring_clock_ns(void);
-
 #endif

@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "responder/ring_engine.h"
+#include "common/clock.h"
 
 #define BATCH 64
 /* A round hands on so many completions; one batch makes fewer. */
@@ -527,7 +528,7 @@ static void hand_on(struct epoll_ring *ring, ring_handler *handler, void *owner)
 /* For epoll_wait(), rounded up. */
 static int milliseconds_until(uint64_t until_ns)
 {
-	uint64_t now_ns = ring_clock_ns(), left_ms;
+	uint64_t now_ns = clock_monotonic_ns(), left_ms;
 
 	if (until_ns == UINT64_MAX)
 		return -1;

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "responder/ring_engine.h"
+#include "common/clock.h"
 
 #define SUBMISSIONS 1024
 /* Bursts beyond it wait in the kernel; it is a multiple of what one round handles. */
@@ -394,7 +395,7 @@ static int uring_run(struct ring *base, uint64_t until_ns, ring_handler *handler
 	int err;
 
 	if (until_ns != UINT64_MAX) {
-		now = ring_clock_ns();
+		now = clock_monotonic_ns();
 		now = until_ns > now ? until_ns - now : 0;
 		timeout = (struct __kernel_timespec){.tv_sec = (long long)(now / 1000000000u),
 						     .tv_nsec = (long long)(now % 1000000000u)};

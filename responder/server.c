@@ -9,6 +9,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "responder/limits.h"
 #include "responder/worker.h"
@@ -139,7 +140,7 @@ uint64_t server_silence_ns(const struct server *server)
 		if (progress_ns < first_ns)
 			first_ns = progress_ns;
 	}
-	return ring_clock_ns() - first_ns;
+	return clock_monotonic_ns() - first_ns;
 }
 
 void server_retire(struct server *server)

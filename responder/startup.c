@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/challenge_table.h"
+#include "common/clock.h"
 #include "common/conn_stats.h"
 #include "common/evidence.h"
 #include "common/instance.h"
@@ -366,7 +367,7 @@ static int start_server(struct responder *responder)
 		err = server_start(responder->server);
 	/* The threads have not gone round yet, and whoever hears of readiness may arm at once. */
 	if (!err)
-		steer_heartbeat(responder->steer, challenge_clock_ns() + ALIVE_NS);
+		steer_heartbeat(responder->steer, clock_boottime_ns() + ALIVE_NS);
 	return err;
 }
 

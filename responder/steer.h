@@ -91,7 +91,7 @@ void steer_take_over(struct steer *steer);
 void steer_retire(struct steer *steer);
 
 /*
- * Renew the heartbeat: the classifier steers until `until_ns` of challenge_clock_ns(). After that
+ * Renew the heartbeat: the classifier steers until `until_ns` of clock_boottime_ns(). After that
  * it treats the responder as hung, and all connections pass to production.
  */
 void steer_heartbeat(struct steer *steer, uint64_t until_ns);

@@ -10,13 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #include "bpf/steer_abi.h"
+#include "common/clock.h"
 #include "common/log.h"
 
 /* The RST that frees the addresses may still be on its way: seldom, and then for a moment. */
@@ -307,14 +307,6 @@ static void end_adoption(struct tcp_repair *repair, const struct steer_adoption 
 	close(fd);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 /* Try again soon. */
 static int add_retry(struct tcp_repair *repair, const struct steer_adoption *adoption, int fd)
 {
@@ -326,7 +318,7 @@ static int add_retry(struct tcp_repair *repair, const struct steer_adoption *ado
 	if (!retry)
 		return -ENOMEM;
 	*retry = (struct retry){.next = repair->retries,
-				.until_ns = now_ns() + RETRY_FOR_NS,
+				.until_ns = clock_monotonic_ns() + RETRY_FOR_NS,
 				.fd = fd,
 				.adoption = *adoption};
 	repair->retries = retry;
@@ -362,7 +354,7 @@ static void work_retries(struct tcp_repair *repair, bool last)
 
 	while ((retry = *link)) {
 		err = finish_socket(retry->fd, &retry->adoption);
-		if (err == -EAGAIN && !last && now_ns() < retry->until_ns) {
+		if (err == -EAGAIN && !last && clock_monotonic_ns() < retry->until_ns) {
 			link = &retry->next;
 			continue;
 		}

@@ -4,13 +4,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <wolfssl/error-ssl.h>
 #include <wolfssl/ssl.h>
 
 #include "common/challenge_cert.h"
 #include "common/challenge_table.h"
+#include "common/clock.h"
 #include "common/evidence.h"
 
 #define ACME_TLS_1 "acme-tls/1" /* RFC 8737 section 3 */
@@ -130,7 +130,7 @@ static int load_key(struct tls_context *context)
 {
 	const struct challenge_key *key = challenge_table_key(context->table);
 	uint8_t cert_der[CHALLENGE_CERT_DER_MAX], key_der[CHALLENGE_KEY_DER_MAX];
-	struct challenge_cert cert = {.issued_at = (uint32_t)time(NULL)};
+	struct challenge_cert cert = {.issued_at = (uint32_t)clock_now_s()};
 	struct challenge_signer *signer;
 	int err, key_size;
 	size_t cert_size;

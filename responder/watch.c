@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/challenge_table.h"
+#include "common/clock.h"
 #include "common/instance.h"
 #include "common/log.h"
 #include "common/paths.h"
@@ -41,7 +42,7 @@ struct watch {
 	const struct steer_options *options;
 	int events_fd;
 	bool changed; /* since the last look at what is attached */
-	uint64_t attached_ns; /* that look, of challenge_clock_ns() */
+	uint64_t attached_ns; /* that look, of clock_boottime_ns() */
 	struct retry lookup_retry;
 	struct hindrances hindrances;
 	bool hindrances_written;
@@ -93,7 +94,7 @@ static void read_events(struct watch *watch)
 /* The guard stays attached to the network namespace. */
 static void follow_lookup(struct watch *watch)
 {
-	uint64_t now_ns = challenge_clock_ns();
+	uint64_t now_ns = clock_boottime_ns();
 	const struct paths *paths = watch->options->paths;
 	struct attachment_programs programs;
 	int err;
@@ -123,7 +124,7 @@ static void follow_attached(struct watch *watch)
 	int lock_fd = instance_lock_programs(paths);
 
 	watch->changed = false;
-	watch->attached_ns = challenge_clock_ns();
+	watch->attached_ns = clock_boottime_ns();
 	if (lock_fd < 0) {
 		log_error("cannot lock %s: %s", paths->programs_lock, strerror(-lock_fd));
 		return;
@@ -164,7 +165,7 @@ static void follow_hindrances(struct watch *watch)
 	struct hindrances found;
 	int err;
 
-	watch->hindrances_ns = challenge_clock_ns();
+	watch->hindrances_ns = clock_boottime_ns();
 	err = hindrances_find(&found, options->interfaces, options->interface_count);
 	if (err && err != watch->hindrances_err)
 		log_warning("cannot check for what hinders steering: %s", strerror(-err));
@@ -204,7 +205,7 @@ static bool netns_is_abandoned(struct watch *watch)
 /* For a while already?  A server that restarts has no listener for a moment. */
 static bool netns_has_ended(struct watch *watch)
 {
-	uint64_t now_ns = challenge_clock_ns();
+	uint64_t now_ns = clock_boottime_ns();
 
 	if (!netns_is_abandoned(watch))
 		watch->netns_abandoned_ns = 0;
@@ -248,7 +249,7 @@ int watch_fd(const struct watch *watch)
 /* For how long what is attached need not be looked at, in milliseconds. */
 static uint64_t attached_pause_ms(const struct watch *watch)
 {
-	uint64_t since_ms = (challenge_clock_ns() - watch->attached_ns) / NS_PER_MS;
+	uint64_t since_ms = (clock_boottime_ns() - watch->attached_ns) / NS_PER_MS;
 	uint64_t wanted_ms = watch->changed ? ATTACHED_SOONEST_MS : ATTACHED_LATEST_MS;
 
 	return since_ms < wanted_ms ? wanted_ms - since_ms : 0;
@@ -274,7 +275,7 @@ enum watch_result watch_work(struct watch *watch)
 		follow_attached(watch);
 	/* No timer of its own: the looks at what is attached come often enough. */
 	if (!watch->hindrances_ns ||
-	    challenge_clock_ns() - watch->hindrances_ns > HINDRANCES_MS * NS_PER_MS)
+	    clock_boottime_ns() - watch->hindrances_ns > HINDRANCES_MS * NS_PER_MS)
 		follow_hindrances(watch);
 	return WATCH_GOES_ON;
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/challenge_table.h"
+#include "common/clock.h"
 #include "common/evidence.h"
 #include "common/log.h"
 #include "common/paths.h"
@@ -178,7 +179,7 @@ static void step(struct worker *worker, uint32_t number, enum conn_event event,
 	if (!slot->is_told && slot->conn.state != CONN_HANDSHAKE) {
 		slot->is_told = true;
 		evidence_record_tell(worker->evidence, &slot->conn, slot->via, slot->opened_ns,
-				     ring_clock_ns());
+				     clock_monotonic_ns());
 	}
 	act(worker, number, &todo);
 }
@@ -253,7 +254,7 @@ static void open_slot(struct worker *worker, uint32_t number, const struct peer 
 	slot->is_told = false;
 	slot->via = via;
 	worker->open_count++;
-	slot->opened_ns = ring_clock_ns();
+	slot->opened_ns = clock_monotonic_ns();
 	slot->queue = QUEUE_NONE;
 	queue_append(worker, QUEUE_OPEN, number);
 	requeue(worker, number, QUEUE_WAITING);
@@ -271,7 +272,7 @@ static void on_accept(struct worker *worker, const struct ring_event *event)
 		 * connection is closed, the next wait for their turn.
 		 */
 		count(worker, CONN_STAT_REFUSED);
-		worker->accept_again_ns = ring_clock_ns() + ACCEPT_PAUSE_NS;
+		worker->accept_again_ns = clock_monotonic_ns() + ACCEPT_PAUSE_NS;
 	}
 	accept_more(worker);
 }
@@ -390,7 +391,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 /* End what is overdue; returns when to look again. */
 static uint64_t expire(struct worker *worker)
 {
-	uint64_t now = ring_clock_ns(), next = now + ROUND_NS;
+	uint64_t now = clock_monotonic_ns(), next = now + ROUND_NS;
 
 	atomic_store_explicit(&worker->progress_ns, now, memory_order_relaxed);
 	while (first_deadline_ns(worker) <= now)

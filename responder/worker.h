@@ -31,7 +31,7 @@ int worker_new(struct worker **ret_worker, const struct server_options *options,
 /* Start the thread, on a processor of its own where there are enough.  0 or -errno, logged. */
 int worker_start(struct worker *worker);
 
-/* When it went round its loop last, by ring_clock_ns(); 0: not once yet. */
+/* When it went round its loop last, by clock_monotonic_ns(); 0: not once yet. */
 uint64_t worker_progress_ns(const struct worker *worker);
 
 /* Accept no more connections, and go on with those that are open. */

@@ -15,6 +15,7 @@
 #include "acme/util/output.h"
 #include "acme/challenge/probe.h"
 #include "common/challenge_cert.h"
+#include "common/clock.h"
 #include "common/identifier.h"
 
 /* An answer on the same host takes a millisecond. */
@@ -131,7 +132,7 @@ static void on_selfcheck_probed(void *context, const struct probe_result *result
 
 	selfcheck->probing--;
 	if (result->kind != PROBE_RIGHT) {
-		selfcheck->rest_until_ns = loop_clock_ns() + REST_NS;
+		selfcheck->rest_until_ns = clock_monotonic_ns() + REST_NS;
 		if (!selfcheck->has_warned)
 			output_warning("the self-check of this host's port 443 (%s) for %s found: "
 				       "%s; asking the CA all the same",
@@ -156,7 +157,7 @@ static void run_probe(struct selfcheck_run *run)
 		.context = run,
 	};
 
-	if (loop_clock_ns() >= selfcheck->rest_until_ns)
+	if (clock_monotonic_ns() >= selfcheck->rest_until_ns)
 		run->probe = probe_start(selfcheck->prober, &options);
 	if (run->probe)
 		selfcheck->probing++;

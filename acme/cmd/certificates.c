@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <jansson.h>
 #include <stddef.h>
-#include <time.h>
 
 #include "acme/config/arguments.h"
 #include "acme/config/settings.h"
@@ -13,6 +12,7 @@
 #include "acme/util/output.h"
 #include "acme/store/store.h"
 #include "acme/cmd/verbs.h"
+#include "common/clock.h"
 
 static void explain_unreadable(struct failure *failure, int err, const char *path)
 {
@@ -44,7 +44,7 @@ static bool show_certificate(const struct settings *settings, const char *name, 
 		failure_done(&failure);
 		return false;
 	}
-	show_text(&stored, time(NULL));
+	show_text(&stored, clock_now_s());
 	json_array_append_new(array, show_json(&stored));
 	stored_done(&stored);
 	return true;

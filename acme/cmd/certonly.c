@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "acme/config/arguments.h"
 #include "acme/config/settings.h"
@@ -24,6 +23,7 @@
 #include "acme/store/state.h"
 #include "acme/store/store.h"
 #include "acme/cmd/verbs.h"
+#include "common/clock.h"
 
 struct certonly {
 	const struct arguments *arguments;
@@ -114,7 +114,7 @@ static bool is_kept(const struct certonly *certonly, const struct stored *stored
 	return !settings->force_renewal &&
 	       certificate_has_only_names(&stored->certificate, certonly->names,
 					  certonly->name_count) &&
-	       !certificate_is_due(&stored->certificate, time(NULL)) &&
+	       !certificate_is_due(&stored->certificate, clock_now_s()) &&
 	       (!stored->server || strcmp(stored->server, settings->server) == 0) &&
 	       has_key_type(certonly, stored);
 }
@@ -123,7 +123,7 @@ static void report_kept(const struct stored *stored)
 {
 	output_line("The certificate stays in use: more than a third of its life is left. Use "
 		    "--force-renewal to get a new one now.");
-	show_text(stored, time(NULL));
+	show_text(stored, clock_now_s());
 	output_document(json_pack("{s:b, s:b, s:o}", "ok", 1, "issued", 0, "certificate",
 				  show_json(stored)));
 }
@@ -169,7 +169,7 @@ static void report_issued(struct certonly *certonly, const struct stored *stored
 	output_line(certonly->settings->dry_run
 			    ? "The dry run succeeded; this certificate is not kept:"
 			    : "The certificate is in place.");
-	show_text(stored, time(NULL));
+	show_text(stored, clock_now_s());
 	certonly->certificate = show_json(stored);
 }
 

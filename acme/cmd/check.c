@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "acme/config/arguments.h"
 #include "acme/config/settings.h"
@@ -24,6 +23,7 @@
 #include "acme/challenge/probe.h"
 #include "acme/cmd/verbs.h"
 #include "common/challenge_table.h"
+#include "common/random.h"
 
 #define LOOKUP_DEADLINE_MS 20000
 #define PROBE_TIMEOUT_MS   10000 /* as Boulder's */
@@ -203,9 +203,8 @@ static bool check_arm(struct check *check)
 	}
 	if (is_pending(check))
 		return true;
-	if (getrandom(check->digest, sizeof(check->digest), 0) != sizeof(check->digest))
-		err = -EIO;
-	else
+	err = random_bytes(check->digest, sizeof(check->digest));
+	if (!err)
 		err = challenge_table_publish(check->table, &check->name, check->digest, TTL_S);
 	if (err) {
 		responder_explain_publish(&failure, err, check->name.value);

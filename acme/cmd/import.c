@@ -19,6 +19,7 @@
 #include "acme/store/state.h"
 #include "acme/store/store.h"
 #include "acme/cmd/verbs.h"
+#include "common/clock.h"
 
 static const struct import_layout *const layouts[] = {
 	&import_certbot,
@@ -85,7 +86,7 @@ static void tell_hook(const struct import_options *options)
 static json_t *tell_copy(const struct importing *importing, const struct import_options *options,
 			 enum import_result result)
 {
-	time_t now_s = time(NULL);
+	time_t now_s = clock_now_s();
 	struct stored stored;
 	json_t *description;
 

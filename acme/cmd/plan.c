@@ -16,6 +16,7 @@
 #include "acme/store/state.h"
 #include "acme/cmd/verbs.h"
 #include "acme/renewal/reconcile.h"
+#include "common/clock.h"
 
 #define SHOWN_MAX 1000
 #define FOREVER_S INT64_MAX
@@ -51,7 +52,7 @@ static const char *lineage_reason(const struct state_lineage *lineage)
 static int show_lineage(void *context, const struct state_lineage *lineage)
 {
 	char *identifiers = string_list_join(&lineage->spec.identifiers, ' ');
-	int64_t now_s = time(NULL);
+	int64_t now_s = clock_now_s();
 	json_t *array = context;
 
 	output_line("%-20s  %s  (%s%s%s; at %s)", moment_text(lineage->issue_at_s, now_s).text,
@@ -124,7 +125,7 @@ static int64_t json_number(const json_t *object, const char *member)
 /* Leave out a CA without limits that does not ask us to wait. */
 static void show_limit(struct authorities *authorities, const char *server)
 {
-	int64_t now_s = time(NULL), hours;
+	int64_t now_s = clock_now_s(), hours;
 	json_t *limit = scheduler_limits_to_json(authorities->scheduler, server, now_s);
 
 	hours = json_number(limit, "window") / 3600;

@@ -16,6 +16,7 @@
 #include "acme/store/state.h"
 #include "acme/cmd/verbs.h"
 #include "acme/renewal/ari_poll.h"
+#include "common/clock.h"
 
 struct renewing {
 	const struct arguments *arguments;
@@ -73,7 +74,7 @@ static void mark_forced(struct agent *agent, const struct arguments *arguments,
 
 	if (failure_is_set(failure))
 		return;
-	err = state_mark_due(agent->state, &filter, time(NULL),
+	err = state_mark_due(agent->state, &filter, clock_now_s(),
 			     is_some ? STATE_URGENT : STATE_NORMAL, &count);
 	if (err)
 		state_explain(agent->state, err, failure);
@@ -94,7 +95,7 @@ static void take_named(struct agent *agent, const char *name, struct failure *fa
 	if (err)
 		return;
 	if (agent->settings->force_renewal || lineage.in_flight ||
-	    (lineage.issue_at_s && lineage.issue_at_s <= time(NULL)))
+	    (lineage.issue_at_s && lineage.issue_at_s <= clock_now_s()))
 		engine_take(agent->engine, lineage.id, failure);
 	state_lineage_done(&lineage);
 }

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "acme/config/arguments.h"
@@ -23,6 +22,7 @@
 #include "acme/cmd/verbs.h"
 #include "acme/renewal/reconcile.h"
 #include "acme/renewal/ari_poll.h"
+#include "common/clock.h"
 #include "common/notify.h"
 
 #define LOCK_FILE "run.lock" /* below the state directory */
@@ -52,7 +52,7 @@ static void look_for_due(void *context);
 /* Seconds until the moment, from 1 to LOOK_MAX_S; a moment of 0 gives LOOK_MAX_S. */
 static int64_t pause_until_s(int64_t moment_s)
 {
-	int64_t pause = moment_s - time(NULL);
+	int64_t pause = moment_s - clock_now_s();
 
 	if (!moment_s || pause > LOOK_MAX_S)
 		return LOOK_MAX_S;

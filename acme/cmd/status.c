@@ -18,6 +18,7 @@
 #include "acme/challenge/evidence_report.h"
 #include "acme/cmd/verbs.h"
 #include "common/challenge_table.h"
+#include "common/clock.h"
 #include "common/counters.h"
 #include "common/evidence.h"
 #include "common/conn_stats.h"
@@ -77,7 +78,7 @@ static json_t *gather_challenges(const struct paths *paths, struct failure *fail
 	struct challenge_table *table;
 	struct challenge challenge;
 	json_t *array = json_array();
-	uint64_t now_ns = challenge_clock_ns();
+	uint64_t now_ns = clock_boottime_ns();
 	uint32_t cursor = 0;
 	int err;
 
@@ -223,7 +224,7 @@ static json_t *find_armed(const struct paths *paths, const struct identifier *na
 		return NULL;
 	}
 	if (!challenge_table_find(table, name->sni, strlen(name->sni), &challenge))
-		found = describe_challenge(&challenge, challenge_clock_ns());
+		found = describe_challenge(&challenge, clock_boottime_ns());
 	challenge_table_free(table);
 	return found;
 }

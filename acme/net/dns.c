@@ -16,6 +16,7 @@
 
 #include "acme/net/loop.h"
 #include "common/validator/route.h"
+#include "common/clock.h"
 
 #define NS_PER_S       1000000000ULL
 #define DNS_PORT       53
@@ -149,7 +150,7 @@ static int open_channel(struct dns *dns)
 		dns->channel = NULL;
 		return status;
 	}
-	dns->opened_ns = loop_clock_ns();
+	dns->opened_ns = clock_monotonic_ns();
 	if (dns->has_resolver)
 		status = ares_set_servers_ports_csv(dns->channel, dns->resolver.text);
 	if (status)
@@ -160,7 +161,8 @@ static int open_channel(struct dns *dns)
 /* Never from within c-ares: whom it calls back only sets timers. */
 static int prepare_channel(struct dns *dns)
 {
-	if (dns->channel && !dns->under_way && loop_clock_ns() > dns->opened_ns + CHANNEL_OLD_NS)
+	if (dns->channel && !dns->under_way &&
+	    clock_monotonic_ns() > dns->opened_ns + CHANNEL_OLD_NS)
 		close_channel(dns);
 	return dns->channel ? 0 : open_channel(dns);
 }

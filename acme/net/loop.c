@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "common/clock.h"
 
 #define NS_PER_MS            1000000ULL
 #define WAIT_MAX_MS          60000
@@ -25,14 +26,6 @@ struct loop {
 	int epoll; /* all watches are one descriptor to libcurl */
 	bool stopped;
 };
-
-uint64_t loop_clock_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 /* Whatever is there of it; a descriptor that is not is -1. */
 static void loop_destroy(struct loop *loop)
@@ -94,7 +87,7 @@ void loop_timer_start(struct loop *loop, struct timer *timer, uint64_t delay_ms,
 	struct timer *before;
 
 	loop_timer_stop(loop, timer);
-	timer->due_ns = loop_clock_ns() + delay_ms * NS_PER_MS;
+	timer->due_ns = clock_monotonic_ns() + delay_ms * NS_PER_MS;
 	timer->fire = fire;
 	timer->context = context;
 	timer->running = true;
@@ -168,7 +161,7 @@ int loop_on_hangup(struct loop *loop, void (*hung_up)(void *context), void *cont
 
 static void fire_timers(struct loop *loop)
 {
-	uint64_t now_ns = loop_clock_ns();
+	uint64_t now_ns = clock_monotonic_ns();
 	struct timer *timer;
 
 	while (!loop->stopped) {
@@ -220,7 +213,7 @@ static void tell_watches(struct loop *loop)
 static int wait_ms(const struct loop *loop)
 {
 	const struct timer *timer = TAILQ_FIRST(&loop->timers);
-	uint64_t now_ns = loop_clock_ns(), ms;
+	uint64_t now_ns = clock_monotonic_ns(), ms;
 
 	if (!timer)
 		return WAIT_MAX_MS;

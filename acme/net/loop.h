@@ -70,7 +70,4 @@ int loop_on_hangup(struct loop *loop, void (*hung_up)(void *context), void *cont
 int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
-/* CLOCK_MONOTONIC. */
-uint64_t loop_clock_ns(void);
-
 #endif

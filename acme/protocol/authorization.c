@@ -25,6 +25,7 @@
 #include "acme/challenge/probe.h"
 #include "acme/challenge/evidence_report.h"
 #include "common/challenge_table.h"
+#include "common/clock.h"
 #include "common/evidence.h"
 #include "common/identifier.h"
 
@@ -65,7 +66,7 @@ static bool authorization_arm(struct authorization *authorization, const char *t
 	uint8_t *digest = authorization->digest;
 	int err;
 
-	authorization->armed_ns = challenge_clock_ns();
+	authorization->armed_ns = clock_boottime_ns();
 	_Static_assert(CHALLENGE_DIGEST_SIZE == DIGEST_SIZE, "both are SHA-256");
 	err = jws_key_authorization_digest(digest, ca_account_key(order->ca), token);
 	if (!err)
@@ -145,7 +146,7 @@ static void fetch_after_failure(struct authorization *authorization, struct ca_r
 
 	if (reply->may_pass)
 		pause_ms = backoff_after_failure_ms(&authorization->poll, reply->retry_after_s,
-						    loop_clock_ns());
+						    clock_monotonic_ns());
 	if (!fetch_later(authorization, pause_ms))
 		authorization_fail(authorization, reply->failure);
 }
@@ -153,7 +154,7 @@ static void fetch_after_failure(struct authorization *authorization, struct ca_r
 static void wait_for_verdict(struct authorization *authorization, const struct ca_reply *reply)
 {
 	if (fetch_later(authorization, backoff_again_ms(&authorization->poll, reply->retry_after_s,
-							loop_clock_ns())))
+							clock_monotonic_ns())))
 		return;
 	failure_set(&authorization->failure, "try again later",
 		    "the CA did not finish the validation within %d s", BACKOFF_DEADLINE_S);

@@ -20,6 +20,7 @@
 #include "acme/net/loop.h"
 #include "acme/protocol/backoff.h"
 #include "acme/util/certificate_spec.h"
+#include "common/clock.h"
 #include "common/identifier.h"
 
 struct order {
@@ -124,7 +125,7 @@ static void on_polled(void *context, struct ca_reply *reply)
 	}
 	if (reply->may_pass)
 		pause_ms = backoff_after_failure_ms(&order->poll, reply->retry_after_s,
-						    loop_clock_ns());
+						    clock_monotonic_ns());
 	ask_later(order, pause_ms, reply->failure);
 }
 
@@ -225,9 +226,10 @@ static void order_follow(struct order *order, const struct ca_reply *reply)
 		order_finalize(order);
 	else if (strcmp(status, "pending") == 0 || strcmp(status, "ready") == 0 ||
 		 strcmp(status, "processing") == 0)
-		ask_later(order,
-			  backoff_again_ms(&order->poll, reply->retry_after_s, loop_clock_ns()),
-			  &slow);
+		ask_later(
+			order,
+			backoff_again_ms(&order->poll, reply->retry_after_s, clock_monotonic_ns()),
+			&slow);
 	else
 		order_explain_invalid(order, reply->object, status);
 }
@@ -405,7 +407,7 @@ static void on_found(void *context, struct ca_reply *reply)
 	order->request = NULL;
 	if (reply->may_pass) {
 		pause_ms = backoff_after_failure_ms(&order->poll, reply->retry_after_s,
-						    loop_clock_ns());
+						    clock_monotonic_ns());
 		if (pause_ms < 0)
 			order_fail(order, reply->failure);
 		else

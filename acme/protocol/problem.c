@@ -9,6 +9,7 @@
 #include "acme/util/failure.h"
 #include "acme/net/http.h"
 #include "acme/util/json.h"
+#include "common/clock.h"
 
 /* Ignore a Retry-After above this. */
 #define RETRY_AFTER_SENSIBLE_S (30 * 86400)
@@ -316,7 +317,7 @@ static void set_wait(struct failure *failure, int64_t retry_after_s)
 
 	if (retry_after_s <= 0 || retry_after_s > RETRY_AFTER_SENSIBLE_S)
 		return;
-	moment = time(NULL) + (time_t)retry_after_s;
+	moment = clock_now_s() + (time_t)retry_after_s;
 	if (gmtime_r(&moment, &utc) &&
 	    strftime(until, sizeof(until), "%Y-%m-%d %H:%M:%S UTC", &utc))
 		snprintf(failure->next_step, sizeof(failure->next_step),

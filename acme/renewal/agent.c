@@ -23,6 +23,7 @@
 #include "acme/renewal/ari_poll.h"
 #include "acme/renewal/ca_pool.h"
 #include "common/challenge_table.h"
+#include "common/clock.h"
 #include "common/identifier.h"
 
 #define US_PER_S INT64_C(1000000)
@@ -211,7 +212,7 @@ static void agent_reconcile(struct agent *agent)
 /* Of limits that nobody is near of any more; what cannot be removed now can be later. */
 static void forget_full_buckets(const struct agent *agent)
 {
-	int err = state_buckets_prune(agent->state, (int64_t)time(NULL) * US_PER_S);
+	int err = state_buckets_prune(agent->state, (int64_t)clock_now_s() * US_PER_S);
 
 	if (err)
 		output_warning("old limits could not be forgotten: %s", strerror(-err));

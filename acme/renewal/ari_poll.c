@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <time.h>
 
 #include "acme/protocol/ari.h"
 #include "acme/protocol/client.h"
@@ -16,6 +15,8 @@
 #include "acme/util/output.h"
 #include "acme/renewal/renewal_time.h"
 #include "acme/store/state.h"
+#include "common/clock.h"
+#include "common/random.h"
 
 #define QUERIES_MAX 50
 
@@ -77,15 +78,14 @@ static int note_answer(struct state *state, const struct state_lineage *lineage,
 		       const struct ari_answer *answer)
 {
 	const struct renewal_facts facts = {
-		.now_s = time(NULL),
+		.now_s = clock_now_s(),
 		.not_before_s = lineage->not_before_s,
 		.not_after_s = lineage->not_after_s,
 		.has_window = answer->has_window,
 		.window_start_s = answer->start_s,
 		.window_end_s = answer->end_s,
 	};
-	const int64_t check_at_s =
-		renewal_time_check(&facts, answer->retry_after_s, renewal_time_random());
+	const int64_t check_at_s = renewal_time_check(&facts, answer->retry_after_s, random_unit());
 	struct state_window window = {
 		.start_s = answer->start_s,
 		.end_s = answer->end_s,
@@ -99,7 +99,7 @@ static int note_answer(struct state *state, const struct state_lineage *lineage,
 		return state_set_check(state, lineage->id, check_at_s);
 	/* RFC 9773 section 4.2: the moment is chosen once for each window. */
 	if (lineage->window_start_s != window.start_s || lineage->window_end_s != window.end_s)
-		window.renew_at_s = renewal_time_next(&facts, renewal_time_random());
+		window.renew_at_s = renewal_time_next(&facts, random_unit());
 	if (window.priority == STATE_EARLY)
 		output_warning("%s: the CA wants it renewed now%s%s", lineage->spec.name,
 			       window.explanation_url ? ": see " : "",
@@ -258,7 +258,7 @@ bool ari_poll_start(struct ari_poll *poll)
 
 	if (poll->count)
 		return true;
-	err = state_due_checks(poll->state, time(NULL), QUERIES_MAX, query_add, poll);
+	err = state_due_checks(poll->state, clock_now_s(), QUERIES_MAX, query_add, poll);
 	if (err)
 		output_warning("cannot look for renewal windows to ask about: %s",
 			       strerror(err < 0 ? -err : EIO));

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <time.h>
 
 #include "acme/renewal/order_outcome.h"
 #include "acme/util/failure.h"
@@ -16,6 +15,7 @@
 #include "acme/config/identifiers.h"
 #include "acme/store/state.h"
 #include "acme/store/store.h"
+#include "common/clock.h"
 
 #define MS_PER_S  1000
 #define NS_PER_MS UINT64_C(1000000)
@@ -168,7 +168,7 @@ static int note_roll_back(struct deploy *deploy, const struct fresh *fresh)
 	err = order_outcome_found(state, fresh->lineage, &stored);
 	stored_done(&stored);
 	if (!err)
-		err = state_postpone(state, fresh->lineage, time(NULL) + RETRY_S, NULL);
+		err = state_postpone(state, fresh->lineage, clock_now_s() + RETRY_S, NULL);
 	return err == -ENOENT ? 0 : err;
 }
 
@@ -213,7 +213,7 @@ static int run_reload(struct deploy *deploy, void (*done)(void *context, struct 
 
 	for (fresh = TAILQ_FIRST(&deploy->loading); fresh && !err; fresh = TAILQ_NEXT(fresh, link))
 		err = string_list_append(&domains, &fresh->domains);
-	deploy->reloaded_ns = loop_clock_ns();
+	deploy->reloaded_ns = clock_monotonic_ns();
 	if (!err)
 		err = hooks_run(deploy->hooks, &call);
 	if (err)
@@ -252,7 +252,7 @@ static void deploy_reload(void *context)
 /* How long until the servers may, or must, be told of those that wait. */
 static uint64_t delay_ms(const struct deploy *deploy)
 {
-	uint64_t passed_ms = (loop_clock_ns() - deploy->reloaded_ns) / NS_PER_MS;
+	uint64_t passed_ms = (clock_monotonic_ns() - deploy->reloaded_ns) / NS_PER_MS;
 	uint64_t delay = deploy->is_finishing ? 0 : DEPLOY_DELAY_MAX_S * MS_PER_S;
 	uint64_t pause = deploy->options->pause_ms;
 

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <time.h>
 
 #include "acme/challenge/issue_env.h"
 #include "acme/challenge/selfcheck.h"
@@ -22,6 +21,7 @@
 #include "acme/renewal/preflight.h"
 #include "acme/store/state.h"
 #include "acme/store/store.h"
+#include "common/clock.h"
 
 /* A clock that is further than this behind the newest certificate is wrong. */
 #define CLOCK_SLACK_S 86400
@@ -310,7 +310,7 @@ static void job_order(struct job *job)
 		ca_pool_lease_account(options->ca_pool, job->lineage.ca, job->lineage.spec.account,
 				      &job->lease, &failure);
 	if (prepared == ISSUE_BUSY)
-		job_wait(job, &failure, time(NULL) + BUSY_PAUSE_S);
+		job_wait(job, &failure, clock_now_s() + BUSY_PAUSE_S);
 	else if (failure_is_set(&failure))
 		job_fail(job, &failure);
 	failure_done(&failure);
@@ -451,7 +451,7 @@ static int resume_in_flight(struct engine *engine, struct failure *failure)
 	struct scheduler_list list;
 	int err;
 
-	err = scheduler_in_flight(engine->scheduler, time(NULL) - age_s,
+	err = scheduler_in_flight(engine->scheduler, clock_now_s() - age_s,
 				  ENGINE_ORDERS_MAX - engine->count, is_taken, engine, &list);
 	if (err) {
 		state_explain(engine->options->state, err, failure);
@@ -471,7 +471,7 @@ static int check_clock(const struct engine *engine, struct failure *failure)
 
 	if (err)
 		state_explain(engine->options->state, err, failure);
-	else if (newest_s > time(NULL) + CLOCK_SLACK_S)
+	else if (newest_s > clock_now_s() + CLOCK_SLACK_S)
 		failure_set(failure, "set the clock (timedatectl), then run this again",
 			    "this host's clock is behind: a certificate that is here was issued "
 			    "later than it is now");

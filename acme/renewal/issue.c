@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "acme/challenge/issue_env.h"
 #include "acme/protocol/client.h"
@@ -21,6 +20,7 @@
 #include "acme/renewal/progress.h"
 #include "acme/store/store.h"
 #include "acme/util/certificate_spec.h"
+#include "common/clock.h"
 
 _Static_assert(HTTP_BODY_MAX <= STORE_PEM_MAX, "a chain that the CA sends can be stored");
 
@@ -183,7 +183,7 @@ static void check_leaf(const struct issue *issue, const struct chain *chain,
 	else if (!certificate_has_names(leaf, issue->options->identifiers,
 					issue->options->identifier_count))
 		failure_set(failure, next_step, "the CA's certificate lacks one of the names");
-	else if (leaf->not_after_s <= time(NULL))
+	else if (leaf->not_after_s <= clock_now_s())
 		failure_set(failure, "check this host's clock",
 			    "the CA's certificate has already expired");
 }

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "acme/protocol/problem.h"
 #include "acme/util/failure.h"
@@ -12,6 +11,8 @@
 #include "acme/renewal/renewal_time.h"
 #include "acme/store/state.h"
 #include "acme/store/store.h"
+#include "common/clock.h"
+#include "common/random.h"
 
 /* A limit without a Retry-After: RFC 8555 section 6.6 asks for one, but not all give it. */
 #define LIMIT_PAUSE_S 3600
@@ -19,7 +20,7 @@
 static struct state_certificate describe_certificate(const struct stored *stored)
 {
 	const struct renewal_facts facts = {
-		.now_s = time(NULL),
+		.now_s = clock_now_s(),
 		.not_before_s = stored->certificate.not_before_s,
 		.not_after_s = stored->certificate.not_after_s,
 	};
@@ -31,7 +32,7 @@ static struct state_certificate describe_certificate(const struct stored *stored
 		.check_at_s = *ari_id ? facts.now_s : 0,
 		.not_before_s = facts.not_before_s,
 		.not_after_s = facts.not_after_s,
-		.renew_at_s = renewal_time_next(&facts, renewal_time_random()),
+		.renew_at_s = renewal_time_next(&facts, random_unit()),
 	};
 }
 
@@ -39,7 +40,7 @@ void order_outcome_success(struct state *state, const struct state_lineage *line
 			   const struct stored *stored, struct failure *failure)
 {
 	const struct state_certificate certificate = describe_certificate(stored);
-	int err = state_order_succeeded(state, lineage->id, &certificate, time(NULL));
+	int err = state_order_succeeded(state, lineage->id, &certificate, clock_now_s());
 
 	if (err)
 		state_explain(state, err, failure);
@@ -82,7 +83,7 @@ int order_outcome_failure(struct state *state, const struct state_lineage *linea
 		.text = failure->cause,
 		.problem = json_read_string(failure->problem, "type"),
 	};
-	int64_t now_s = time(NULL), wait_s = failure->retry_after_s;
+	int64_t now_s = clock_now_s(), wait_s = failure->retry_after_s;
 	char *ca = NULL;
 	int err;
 
@@ -99,9 +100,8 @@ int order_outcome_failure(struct state *state, const struct state_lineage *linea
 	} else {
 		ca = order_outcome_next_ca(lineage);
 		description.next_ca = ca;
-		description.next_attempt_s = outcome.next_attempt_s =
-			renewal_time_retry(now_s, lineage->failures + 1, 0, lineage->not_after_s,
-					   renewal_time_random());
+		description.next_attempt_s = outcome.next_attempt_s = renewal_time_retry(
+			now_s, lineage->failures + 1, 0, lineage->not_after_s, random_unit());
 		err = state_order_failed(state, lineage->id, &description, now_s);
 		free(ca);
 	}

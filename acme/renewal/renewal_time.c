@@ -2,7 +2,6 @@
 #include "acme/renewal/renewal_time.h"
 
 #include <stddef.h>
-#include <sys/random.h>
 
 #define MINUTE_S INT64_C(60)
 #define HOUR_S   (60 * MINUTE_S)
@@ -78,14 +77,4 @@ int64_t renewal_time_retry(int64_t now_s, unsigned int failures, int64_t retry_a
 		wait_s = sooner_of(wait_s, later_of(left_s / 4, HOUR_S));
 	wait_s += (int64_t)(random * RETRY_SPREAD * (double)wait_s);
 	return later_of(now_s + wait_s, retry_at_s);
-}
-
-double renewal_time_random(void)
-{
-	uint64_t bits;
-
-	/* Never short, and never fails for so few bytes once the kernel is up: getrandom(2). */
-	while (getrandom(&bits, sizeof(bits), 0) != sizeof(bits))
-		;
-	return (double)(bits >> 11) / (double)(UINT64_C(1) << 53);
 }

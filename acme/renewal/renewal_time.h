@@ -52,7 +52,4 @@ int64_t renewal_time_check(const struct renewal_facts *facts, int64_t retry_afte
 int64_t renewal_time_retry(int64_t now_s, unsigned int failures, int64_t retry_at_s,
 			   int64_t not_after_s, double random);
 
-/* A random number in [0, 1), of the kernel's. */
-double renewal_time_random(void);
-
 #endif

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <time.h>
 
 #include "acme/config/settings.h"
 #include "acme/protocol/problem.h"
@@ -14,6 +13,7 @@
 #include "acme/store/state.h"
 #include "acme/util/failure.h"
 #include "acme/util/output.h"
+#include "common/clock.h"
 
 #define CAS_MAX 100
 
@@ -206,7 +206,7 @@ static int gather_at_ca(struct gathering *gathering, const char *server)
 {
 	struct state *state = gathering->scheduler->state;
 	size_t places = gathering->max - gathering->list->count, allowed = 0;
-	int64_t now_s = time(NULL);
+	int64_t now_s = clock_now_s();
 	bool is_held;
 	int err;
 
@@ -278,7 +278,7 @@ int scheduler_in_flight(struct scheduler *scheduler, int64_t made_before_s, size
 		.is_taken = is_taken,
 		.context = context,
 		.max = max < SCHEDULER_MAX ? max : SCHEDULER_MAX,
-		.now_s = time(NULL),
+		.now_s = clock_now_s(),
 		.list = ret_list,
 	};
 	int err;
@@ -296,7 +296,7 @@ int scheduler_in_flight(struct scheduler *scheduler, int64_t made_before_s, size
 static int64_t next_at_s(const struct scheduler *scheduler, const char *server)
 {
 	const char *account = settings_account(scheduler->settings, server, NULL);
-	int64_t now_s = time(NULL), at_s = 0, allowed_s = 0;
+	int64_t now_s = clock_now_s(), at_s = 0, allowed_s = 0;
 	size_t allowed = 1;
 	bool is_held;
 
@@ -345,7 +345,7 @@ int scheduler_wait_until(struct scheduler *scheduler, const struct state_lineage
 	*ret_at_s = 0;
 	if (is_exempt(lineage))
 		return 0;
-	return rate_limit_when(scheduler->rate_limit, &order, time(NULL), ret_at_s, failure);
+	return rate_limit_when(scheduler->rate_limit, &order, clock_now_s(), ret_at_s, failure);
 }
 
 int scheduler_reserve(struct scheduler *scheduler, const struct state_lineage *lineage)
@@ -356,7 +356,7 @@ int scheduler_reserve(struct scheduler *scheduler, const struct state_lineage *l
 		.server = lineage->ca,
 		.account = lineage->spec.account,
 		.identifiers = lineage->spec.identifiers,
-		.made_at_s = time(NULL),
+		.made_at_s = clock_now_s(),
 	};
 	const struct rate_limit_order taken = limits_of(scheduler, lineage);
 	struct state *state = scheduler->state;
@@ -442,7 +442,7 @@ void scheduler_note_pause(struct scheduler *scheduler, const struct state_lineag
 {
 	const char *server = lineage->ca;
 	const char *account = settings_account(scheduler->settings, server, lineage->spec.account);
-	int64_t now_s = time(NULL), wait_s = failure->retry_after_s, until_s = 0;
+	int64_t now_s = clock_now_s(), wait_s = failure->retry_after_s, until_s = 0;
 	int err = state_hold_read(scheduler->state, server, account, &until_s);
 
 	/* Those that were under way meet the same limit: they count as one. */

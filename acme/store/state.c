@@ -9,12 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "acme/util/failure.h"
 #include "acme/util/file.h"
 #include "acme/store/state_internal.h"
+#include "common/clock.h"
 
 #define DIRECTORY_MODE 0755
 #define RETRY_MS       20
@@ -306,14 +306,13 @@ static int make_file(const struct paths *paths)
  */
 static int use_wal(struct state *state)
 {
-	const struct timespec pause = {.tv_nsec = RETRY_MS * 1000000L};
 	int waited_ms, err;
 
 	for (waited_ms = 0;; waited_ms += RETRY_MS) {
 		err = state_execute(state, "PRAGMA journal_mode = WAL");
 		if (err != -EBUSY || waited_ms >= STATE_BUSY_MS)
 			return err;
-		nanosleep(&pause, NULL);
+		clock_sleep_ms(RETRY_MS);
 	}
 }
 

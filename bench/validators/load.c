@@ -12,7 +12,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "common/validator/clock.h"
+#include "common/clock.h"
 #include "common/validator/hello.h"
 #include "common/validator/route.h"
 #include "bench/validators/schedule.h"
@@ -67,7 +67,7 @@ struct load {
 
 static uint64_t since_start_ns(const struct load *load)
 {
-	return clock_ns() - load->start_ns;
+	return clock_monotonic_ns() - load->start_ns;
 }
 
 /* The part of `whole` that is this worker's. */
@@ -347,7 +347,7 @@ int load_start(struct load **ret_load, const struct settings *settings)
 	}
 	for (i = 0; !err && i < settings->threads; i++)
 		err = init_worker(&load->workers[i], load, i);
-	load->start_ns = clock_ns();
+	load->start_ns = clock_monotonic_ns();
 	for (i = 0; !err && i < settings->threads; i++) {
 		err = -pthread_create(&load->workers[i].thread, NULL, run_worker,
 				      &load->workers[i]);
@@ -363,7 +363,8 @@ int load_start(struct load **ret_load, const struct settings *settings)
 
 struct load_progress load_progress(const struct load *load)
 {
-	struct load_progress progress = {.elapsed_ns = clock_ns() - load->start_ns, .over = true};
+	struct load_progress progress = {.elapsed_ns = clock_monotonic_ns() - load->start_ns,
+					 .over = true};
 
 	for (unsigned int i = 0; i < load->settings->threads; i++) {
 		const struct worker *worker = &load->workers[i];

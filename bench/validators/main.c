@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/validator/clock.h"
+#include "common/clock.h"
 #include "bench/validators/load.h"
 #include "bench/validators/report.h"
 #include "bench/validators/results.h"

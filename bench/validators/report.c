@@ -17,6 +17,7 @@
 
 #include "bench/validators/results.h"
 #include "bench/validators/tally.h"
+#include "common/clock.h"
 #include "common/version.h"
 
 #define NS_PER_MS 1e6
@@ -134,7 +135,7 @@ static void write_row(FILE *file, const char *what, const struct histogram *hist
 static void write_machine(FILE *file)
 {
 	struct utsname name;
-	time_t now = time(NULL);
+	time_t now = clock_now_s();
 	struct tm utc;
 	char date[sizeof("2026-11-23 12:00 UTC")];
 

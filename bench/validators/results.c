@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-#include "common/validator/clock.h"
+#include "common/clock.h"
 #include "common/validator/hello.h"
 #include "common/validator/route.h"
 #include "bench/validators/settings.h"

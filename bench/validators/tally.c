@@ -6,7 +6,7 @@
 
 #include <openssl/ssl.h>
 
-#include "common/validator/clock.h"
+#include "common/clock.h"
 
 /* The second of a moment; NULL without memory: then this one second is not drawn. */
 static struct tally_second *second_of(struct tally *tally, uint64_t when_ns)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "common/validator/subject.h"
+#include "common/clock.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -208,7 +209,7 @@ struct verify_expected subject_expected(const struct subject *subject)
 		.type = VERIFY_IP_ADDRESS,
 		.name = identifier->address,
 		.digest = subject->has_digest ? subject->digest : NULL,
-		.now = time(NULL),
+		.now = clock_now_s(),
 	};
 
 	switch (identifier->type) {

@@ -13,7 +13,7 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 
-#include "common/validator/clock.h"
+#include "common/clock.h"
 #include "common/validator/hello.h"
 #include "common/validator/route.h"
 
@@ -222,7 +222,7 @@ static enum validator_step shake(struct validator *validator, enum outcome *ret_
 	ERR_clear_error();
 	done = SSL_do_handshake(validator->ssl);
 	if (done == 1) {
-		validator->done_ns = clock_ns();
+		validator->done_ns = clock_monotonic_ns();
 		validator->version = SSL_version(validator->ssl);
 		/* The alert goes with the last flight, as a validator's that closes at once. */
 		SSL_shutdown(validator->ssl);

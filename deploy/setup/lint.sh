@@ -98,6 +98,11 @@ private_words()
 }
 complain "$(private_words)"
 
+# One clock and one source of chance, which tests/sim replaces.
+complain "$(tracked 'acme/*.[ch]' 'common/*.[ch]' | grep -vE '^common/(clock|random)\.c$' |
+	xargs grep -nE '\b(time|clock_(get|nano)[a-z]+|gettimeofday|u?sleep|nanosleep|getrandom|l?rand(48|om)?|rand_r)\(' |
+	sed 's/$/: use common\/clock.h or common\/random.h/')"
+
 # Other folders get the command line as settings.
 complain "$(tracked 'acme/*.[ch]' | grep -vE '^acme/(cmd/|config/|main\.c)' |
 	xargs grep -n '"acme/config/arguments\.h"' |

@@ -24,6 +24,7 @@
 #include "bpf/name_hash.h"
 #include "bpf/steer_abi.h"
 #include "common/challenge_slots.h"
+#include "common/clock.h"
 #include "tests/unit/fixture.h"
 
 #define NS_PER_S   1000000000ull
@@ -240,7 +241,7 @@ static void kill_writer(pid_t pid)
 static void test_two_writers_and_a_reader(void **state)
 {
 	struct fixture *fixture = *state;
-	uint64_t end_ns = challenge_clock_ns() + 2 * NS_PER_S;
+	uint64_t end_ns = clock_boottime_ns() + 2 * NS_PER_S;
 	unsigned int found = 0, absent = 0, retried = 0, round = 0;
 	struct challenge_table *reader;
 	struct challenge challenge;
@@ -251,7 +252,7 @@ static void test_two_writers_and_a_reader(void **state)
 	assert_int_equal(challenge_table_open(&reader, &fixture->paths, CHALLENGE_TABLE_READ), 0);
 	writers[0] = start_writer(fixture, 1);
 	writers[1] = start_writer(fixture, 2);
-	while (challenge_clock_ns() < end_ns) {
+	while (clock_boottime_ns() < end_ns) {
 		busy_name(name, round++ % BUSY_NAMES);
 		result = find(reader, name, &challenge);
 		found += result == 0;
@@ -294,7 +295,7 @@ static void write_slot_for_ever(const struct fixture *fixture)
 static void test_torn_copies(void **state)
 {
 	struct fixture *fixture = *state;
-	uint64_t end_ns = challenge_clock_ns() + NS_PER_S;
+	uint64_t end_ns = clock_boottime_ns() + NS_PER_S;
 	unsigned int whole = 0, torn = 0;
 	struct slot slot, expected;
 	struct slots slots;
@@ -306,7 +307,7 @@ static void test_torn_copies(void **state)
 	if (pid == 0)
 		write_slot_for_ever(fixture);
 	assert_true(pid > 0);
-	while (challenge_clock_ns() < end_ns) {
+	while (clock_boottime_ns() < end_ns) {
 		result = slots_read(&slots, 0, &slot);
 		/* Before the first writing there is no slot at all. */
 		if (result == -EBADMSG && !whole && !torn)

@@ -24,6 +24,7 @@
 #include "tests/unit/responder/engines.h"
 #include "tests/unit/fixture.h"
 #include "tests/unit/responder/tls_client.h"
+#include "common/clock.h"
 
 #define NAME        "pending.example.com"
 #define THREADS     2
@@ -169,9 +170,9 @@ static uint64_t gone(void)
 
 static void wait_until_idle(void)
 {
-	uint64_t until_ns = ring_clock_ns() + PATIENCE_NS;
+	uint64_t until_ns = clock_monotonic_ns() + PATIENCE_NS;
 
-	while (!server_is_idle(server) && ring_clock_ns() < until_ns)
+	while (!server_is_idle(server) && clock_monotonic_ns() < until_ns)
 		usleep(1000);
 	assert_true(server_is_idle(server));
 }
@@ -205,13 +206,13 @@ static void test_limits_each_source(void **state)
 {
 	enum { PER_SOURCE = 4, MORE = 3 };
 	int fds[PER_SOURCE + MORE];
-	uint64_t until_ns = ring_clock_ns() + PATIENCE_NS;
+	uint64_t until_ns = clock_monotonic_ns() + PATIENCE_NS;
 
 	(void)state;
 	start_server(PER_SOURCE);
 	for (int i = 0; i < PER_SOURCE + MORE; i++)
 		fds[i] = connect_from(INADDR_LOOPBACK);
-	while (result_of(CONN_STAT_SOURCE_LIMIT) < MORE && ring_clock_ns() < until_ns)
+	while (result_of(CONN_STAT_SOURCE_LIMIT) < MORE && clock_monotonic_ns() < until_ns)
 		usleep(1000);
 	assert_int_equal(result_of(CONN_STAT_SOURCE_LIMIT), MORE);
 	assert_true(is_answered(NEIGHBOUR));
@@ -227,7 +228,7 @@ static void test_validators_get_through_a_storm(void **state)
 {
 	enum { CROWD = 10 * CONNECTIONS };
 	static int fds[CROWD];
-	uint64_t until_ns = ring_clock_ns() + PATIENCE_NS;
+	uint64_t until_ns = clock_monotonic_ns() + PATIENCE_NS;
 
 	(void)state;
 	start_server(2 * CONNECTIONS); /* no source is too many by itself */
@@ -237,7 +238,7 @@ static void test_validators_get_through_a_storm(void **state)
 			assert_true(is_answered(NEIGHBOUR));
 	}
 	/* The last ones may still wait for the other thread to accept them. */
-	while (gone() < CROWD - CONNECTIONS && ring_clock_ns() < until_ns)
+	while (gone() < CROWD - CONNECTIONS && clock_monotonic_ns() < until_ns)
 		usleep(1000);
 	assert_true(gone() >= CROWD - CONNECTIONS);
 	assert_true(result_of(CONN_STAT_MADE_ROOM) > 0);

@@ -28,6 +28,7 @@
 
 #include "responder/ring.h"
 #include "tests/unit/responder/engines.h"
+#include "common/clock.h"
 
 #define SLOTS       4
 #define GENERATION  0xfffffffeu
@@ -98,7 +99,7 @@ static void handle(void *owner, const struct ring_event *event)
 /* Take the first event of this operation, waiting for it. */
 static struct ring_event expect(enum ring_operation operation)
 {
-	uint64_t until_ns = ring_clock_ns() + PATIENCE_NS;
+	uint64_t until_ns = clock_monotonic_ns() + PATIENCE_NS;
 	struct ring_event event;
 
 	for (;;) {
@@ -110,7 +111,7 @@ static struct ring_event expect(enum ring_operation operation)
 				(--event_count - i) * sizeof(events[0]));
 			return event;
 		}
-		if (ring_clock_ns() > until_ns)
+		if (clock_monotonic_ns() > until_ns)
 			fail_msg("no event of operation %d came", operation);
 		assert_int_equal(ring_run(ring, until_ns, handle, &events), 0);
 	}
@@ -269,7 +270,8 @@ static void test_closes_with_a_send_under_way(void **state)
 	fill(slot);
 	ring_close(ring, slot, GENERATION);
 	while (!event_count || events[event_count - 1].operation != RING_CLOSE)
-		assert_int_equal(ring_run(ring, ring_clock_ns() + PATIENCE_NS, handle, &events), 0);
+		assert_int_equal(
+			ring_run(ring, clock_monotonic_ns() + PATIENCE_NS, handle, &events), 0);
 	assert_int_equal(event_count, 4);
 	for (size_t i = 0; i < event_count; i++) {
 		assert_int_equal(events[i].slot, slot);
@@ -322,9 +324,9 @@ static void test_sleeps_beside_a_dead_connection(void **state)
 	assert_int_equal(expect(RING_RECEIVE).result, 0);
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
 	close(fd);
-	until_ns = ring_clock_ns() + 50000000u;
+	until_ns = clock_monotonic_ns() + 50000000u;
 	/* The kernel, still ending the ring of an earlier test, may interrupt it. */
-	for (; ring_clock_ns() < until_ns; rounds++)
+	for (; clock_monotonic_ns() < until_ns; rounds++)
 		assert_int_equal(ring_run(ring, until_ns, handle, &events), 0);
 	assert_in_range(rounds, 1, 10);
 	assert_int_equal(event_count, 0);
@@ -347,7 +349,7 @@ static void test_is_fair(void **state)
 	assert_int_equal(ring_run(ring, 0, handle, &events), 0);
 	assert_true(send(loud_fd, bulk, sizeof(bulk), MSG_DONTWAIT) > 16 * RING_BUFFER_SIZE);
 	assert_int_equal(write(quiet_fd, "x", 1), 1);
-	assert_int_equal(ring_run(ring, ring_clock_ns() + PATIENCE_NS, handle, &events), 0);
+	assert_int_equal(ring_run(ring, clock_monotonic_ns() + PATIENCE_NS, handle, &events), 0);
 	for (size_t i = 0; i < event_count; i++)
 		is_heard |= events[i].operation == RING_RECEIVE && events[i].slot == quiet;
 	assert_true(is_heard);
@@ -432,7 +434,7 @@ static void test_shares_a_listener(void **state)
 	unsigned int accepted = 0, connected = 0;
 	struct ring *rings[2];
 	const char *missing;
-	uint64_t until_ns = ring_clock_ns() + 5 * PATIENCE_NS;
+	uint64_t until_ns = clock_monotonic_ns() + 5 * PATIENCE_NS;
 	int fds[2 * SLOTS];
 
 	rings[0] = ring;
@@ -443,7 +445,7 @@ static void test_shares_a_listener(void **state)
 			ring_accept(rings[i], listener_fd, LISTENER);
 	while (connected < 2 * SLOTS) {
 		fds[connected++] = connect_client();
-		while (accepted < connected && ring_clock_ns() < until_ns)
+		while (accepted < connected && clock_monotonic_ns() < until_ns)
 			for (int i = 0; i < 2; i++)
 				assert_int_equal(ring_run(rings[i], 0, count_accepts, &accepted),
 						 0);
@@ -513,12 +515,12 @@ static void test_installs_a_socket(void **state)
 
 static void test_waits_no_longer_than_told(void **state)
 {
-	uint64_t start_ns = ring_clock_ns(), until_ns = start_ns + 50000000u, end_ns;
+	uint64_t start_ns = clock_monotonic_ns(), until_ns = start_ns + 50000000u, end_ns;
 
 	(void)state;
-	while (ring_clock_ns() < until_ns)
+	while (clock_monotonic_ns() < until_ns)
 		assert_int_equal(ring_run(ring, until_ns, handle, &events), 0);
-	end_ns = ring_clock_ns();
+	end_ns = clock_monotonic_ns();
 	assert_int_equal(event_count, 0);
 	assert_in_range(end_ns - start_ns, 50000000u, PATIENCE_NS);
 	/* And not at all when that is past. */
@@ -566,14 +568,14 @@ static void note_orders(void *owner, const struct ring_event *event)
 static void test_loses_no_wake_up(void **state)
 {
 	static unsigned int count = 20000;
-	uint64_t until_ns = ring_clock_ns() + 5 * PATIENCE_NS;
+	uint64_t until_ns = clock_monotonic_ns() + 5 * PATIENCE_NS;
 	unsigned int seen = 0;
 	pthread_t thread;
 
 	(void)state;
 	atomic_store(&orders, 0);
 	assert_int_equal(pthread_create(&thread, NULL, give_orders, &count), 0);
-	while (seen < count && ring_clock_ns() < until_ns)
+	while (seen < count && clock_monotonic_ns() < until_ns)
 		assert_int_equal(ring_run(ring, until_ns, note_orders, &seen), 0);
 	assert_int_equal(seen, count);
 	pthread_join(thread, NULL);
@@ -677,7 +679,7 @@ static void count_readable(void *owner, const struct ring_event *event)
 static void test_survives_overflow(void **state)
 {
 	enum { WATCHES = 20000 };
-	uint64_t until_ns = ring_clock_ns() + PATIENCE_NS;
+	uint64_t until_ns = clock_monotonic_ns() + PATIENCE_NS;
 	struct tally tally = {.seen = calloc(WATCHES, sizeof(bool))};
 	int readable = eventfd(1, EFD_CLOEXEC);
 
@@ -686,7 +688,7 @@ static void test_survives_overflow(void **state)
 	assert_true(readable >= 0);
 	for (uint32_t i = 0; i < WATCHES; i++)
 		ring_watch(ring, readable, i);
-	while (tally.count < WATCHES && ring_clock_ns() < until_ns)
+	while (tally.count < WATCHES && clock_monotonic_ns() < until_ns)
 		assert_int_equal(ring_run(ring, until_ns, count_readable, &tally), 0);
 	assert_int_equal(tally.count, WATCHES);
 	assert_int_equal(tally.doubles, 0);
@@ -724,9 +726,9 @@ static void receive_of_many(void *owner, const struct ring_event *event)
 
 static void run_crowd(struct crowd *crowd, const size_t *count, size_t wanted)
 {
-	uint64_t until_ns = ring_clock_ns() + PATIENCE_NS;
+	uint64_t until_ns = clock_monotonic_ns() + PATIENCE_NS;
 
-	while (*count < wanted && ring_clock_ns() < until_ns)
+	while (*count < wanted && clock_monotonic_ns() < until_ns)
 		assert_int_equal(ring_run(ring, until_ns, receive_of_many, crowd), 0);
 	assert_int_equal(*count, wanted);
 }

@@ -25,6 +25,7 @@
 #include "tests/unit/responder/engines.h"
 #include "tests/unit/fixture.h"
 #include "tests/unit/responder/tls_client.h"
+#include "common/clock.h"
 
 #define NAME       "pending.example.com"
 #define ACME       "acme-tls/1"
@@ -159,9 +160,9 @@ static uint64_t ended(unsigned int ways)
 /* Wait until so many have, and not more. */
 static void expect_ended(unsigned int ways, uint64_t count)
 {
-	uint64_t until_ns = ring_clock_ns() + PATIENCE_S * NS_PER_S;
+	uint64_t until_ns = clock_monotonic_ns() + PATIENCE_S * NS_PER_S;
 
-	while (ended(ways) != count && ring_clock_ns() < until_ns)
+	while (ended(ways) != count && clock_monotonic_ns() < until_ns)
 		usleep(1000);
 	assert_int_equal(ended(ways), count);
 }
@@ -173,7 +174,7 @@ static uint64_t time_to_end_ms(int fd, uint64_t since_ns)
 
 	while (receive(fd, bytes, sizeof(bytes)) > 0)
 		;
-	return (ring_clock_ns() - since_ns) / NS_PER_MS;
+	return (clock_monotonic_ns() - since_ns) / NS_PER_MS;
 }
 
 static unsigned int open_descriptors(void)
@@ -268,7 +269,7 @@ static void test_ends_everyone_at_the_deadline(void **state)
 
 	(void)state;
 	start_server();
-	start_ns = ring_clock_ns();
+	start_ns = clock_monotonic_ns();
 	for (int kind = 0; kind < KINDS; kind++)
 		fds[kind] = connect_client(STEER_V4);
 	tls_client_init(&client, &validator);
@@ -327,7 +328,7 @@ static void test_ends_with_connections_open(void **state)
 	for (int i = 0; i < MANY; i++)
 		fds[i] = connect_client(i % STEER_FAMILIES);
 	assert_true(is_answered(&validator, STEER_V4));
-	start_ns = ring_clock_ns();
+	start_ns = clock_monotonic_ns();
 	server_free(server);
 	server = NULL;
 	/* The listeners, too, are still open: who waits there is not accepted any more. */

@@ -10,6 +10,7 @@
 #include "acme/renewal/order_outcome.h"
 #include "acme/renewal/renewal_time.h"
 #include "acme/store/state.h"
+#include "common/random.h"
 
 #define START INT64_C(1800000000)
 #define HOUR  3600
@@ -175,7 +176,7 @@ static void test_drawing(void **state)
 
 	(void)state;
 	for (i = 0; i < LOOPS; i++) {
-		draw = renewal_time_random();
+		draw = random_unit();
 		assert_true(draw >= 0 && draw < 1);
 		sum += draw;
 	}
