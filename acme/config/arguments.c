@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "acme/config/relative.h"
 #include "acme/util/name.h"
 #include "acme/util/failure.h"
 #include "acme/util/json.h"
@@ -482,6 +483,19 @@ static void take_verb(struct parsing *parsing, int argc, char **argv,
 				    argv[0]);
 }
 
+/* A hook runs in another directory, and perhaps years later. */
+static void make_hook_absolute(struct arguments *arguments, struct failure *failure)
+{
+	const char *hook = arguments->certificate.deploy_hook;
+
+	if (!hook)
+		return;
+	arguments->deploy_hook = relative_command("", hook);
+	arguments->certificate.deploy_hook = arguments->deploy_hook;
+	if (!arguments->deploy_hook)
+		failure_set_errno(failure, errno, "reading --deploy-hook");
+}
+
 /* What options mean together. */
 static void conclude(struct parsing *parsing, struct failure *failure)
 {
@@ -517,6 +531,7 @@ static void conclude(struct parsing *parsing, struct failure *failure)
 			failure, NULL,
 			"--issued-after and --issued-before go with --force-renewal, and without "
 			"--cert-name");
+	make_hook_absolute(arguments, failure);
 	if (arguments->quiet && arguments->verbose)
 		failure_set(failure, NULL, "--quiet and --verbose exclude each other");
 }
@@ -596,5 +611,7 @@ bool arguments_use_configuration(const struct arguments *arguments)
 void arguments_done(struct arguments *arguments)
 {
 	free(arguments->domains.items);
+	free(arguments->deploy_hook);
 	arguments->domains = (struct option_texts){0};
+	arguments->deploy_hook = NULL;
 }

@@ -48,6 +48,7 @@ struct arguments {
 	const char *server; /* a URL or a name, as given */
 	struct ca_settings_given ca;
 	struct certificate_settings_given certificate;
+	char *deploy_hook; /* the text of certificate.deploy_hook; arguments_done() frees it */
 	const char *reason; /* of revoke */
 	const char *issued_after, *issued_before; /* of renew, with force_renewal */
 	const char *cert_name;

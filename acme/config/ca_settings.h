@@ -13,11 +13,11 @@
  * `sections` is ONLY_CA, ALSO_DEFAULT for [ca] and [sidestep], or ALSO_ANYWHERE.
  */
 #define CA_SETTINGS(X)                                           \
-	X(TEXT, cacert, "cacert", ALSO_DEFAULT)                  \
+	X(PATH, cacert, "cacert", ALSO_DEFAULT)                  \
 	X(TEXT, email, "email", ALSO_DEFAULT)                    \
 	X(TEXT, account, "account", ALSO_ANYWHERE)               \
 	X(TEXT, eab_kid, "eab-kid", ONLY_CA)                     \
-	X(TEXT, eab_hmac_key_file, "eab-hmac-key-file", ONLY_CA) \
+	X(PATH, eab_hmac_key_file, "eab-hmac-key-file", ONLY_CA) \
 	X(FLAG, agree_tos, "agree-tos", ALSO_DEFAULT)
 
 /* The values that hold. */

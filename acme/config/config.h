@@ -31,6 +31,7 @@ struct config_section {
 	enum config_kind kind;
 	const char *label; /* NAME; "" for [sidestep] */
 	const char *place; /* FILE:LINE of its first setting, for messages */
+	const char **places; /* of each setting; for config_place() */
 
 	/* A CA and the account there. */
 	const char *server; /* directory URL */
@@ -51,7 +52,11 @@ struct config_section {
 	const char *resolver;
 };
 
-/* Read all files; none is no error.  0, or -1 with `failure` filled in. */
+/*
+ * Read all files.  None is no error; a file or directory that is there and cannot be read is one.
+ * Relative paths in a file, and relative programs of its commands, become absolute: they begin at the
+ * file's directory.  0, or -1 with `failure` filled in.
+ */
 int config_read(struct config **ret_config, const struct paths *paths, struct failure *failure);
 void config_free(struct config *config);
 
@@ -61,13 +66,16 @@ const struct config_section *config_defaults(const struct config *config);
 /* The other sections, in the order of the files; NULL at the end. */
 const struct config_section *config_section(const struct config *config, size_t index);
 
+/* FILE:LINE of a setting, for messages; of the section's first setting where it does not have this. */
+const char *config_place(const struct config_section *section, const char *setting);
+
 /* The [ca] of this label or of this URL; NULL: there is none. */
 const struct config_section *config_ca(const struct config *config, const char *name);
 
 /*
- * Names, sizes and times of the files and of the lists that they name: another text means that one of
- * them has changed.  A new string; NULL: out of memory.
+ * Names, sizes and times of the files, and of the lists that they name, when config_read() read them:
+ * another text means that one of them has changed.
  */
-char *config_fingerprint(const struct config *config);
+const char *config_fingerprint(const struct config *config);
 
 #endif

@@ -11,18 +11,11 @@
 #include "acme/util/string_list.h"
 #include "acme/crypto/csr.h"
 
-/* Whether a label is not ASCII, or stands for one that is not. */
-static bool is_international(const char *text)
+static bool is_ascii(const char *text)
 {
-	const char *label;
-
-	for (label = text; *label; label++)
-		if ((unsigned char)*label >= 0x80)
-			return true;
-	for (label = text; *label; label += strcspn(label, "."), label += *label == '.')
-		if (strncasecmp(label, "xn--", 4) == 0)
-			return true;
-	return false;
+	while (*text && (unsigned char)*text < 0x80)
+		text++;
+	return !*text;
 }
 
 int identifiers_parse_one(struct identifier *ret_name, const char *text, struct failure *failure)
@@ -31,8 +24,13 @@ int identifiers_parse_one(struct identifier *ret_name, const char *text, struct 
 	uint8_t *a_label;
 	int result;
 
-	if (is_international(text)) {
-		/* UTF-8 becomes A-labels, and A-labels are checked: RFC 5891 section 5. */
+	/*
+	 * A-labels are taken as they are: the DNS has names that IDNA 2008 would not make, and
+	 * certificates are for them.
+	 */
+	if (is_ascii(text)) {
+		err = identifier_parse(ret_name, text);
+	} else {
 		result = idn2_lookup_u8((const uint8_t *)text, &a_label,
 					IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
 		if (result) {
@@ -42,8 +40,6 @@ int identifiers_parse_one(struct identifier *ret_name, const char *text, struct 
 		}
 		err = identifier_parse(ret_name, (const char *)a_label);
 		idn2_free(a_label);
-	} else {
-		err = identifier_parse(ret_name, text);
 	}
 	/* Without a dot: private CAs issue for such names. */
 	if (err == IDENTIFIER_OK || err == IDENTIFIER_SINGLE_LABEL)

@@ -31,18 +31,9 @@ static void ini_trim(char *text)
 	text[length] = '\0';
 }
 
-/*
- * A value without its comment and the blanks around it.  `text` is cut; one character at least
- * stands before it.
- */
+/* A value without the blanks around it.  `text` is cut. */
 static char *ini_value(char *text)
 {
-	char *at;
-
-	for (at = text; *at; at++)
-		if (*at == ';' && is_blank(at[-1]))
-			break;
-	*at = '\0';
 	ini_trim(text);
 	return text + strspn(text, BLANKS);
 }
@@ -132,6 +123,7 @@ int ini_read(FILE *file, int (*each)(void *context, const struct ini_setting *se
 	ssize_t length;
 	int err = 0;
 
+	errno = 0;
 	while (!err && (length = getline(&line, &room, file)) >= 0) {
 		text = line;
 		if (!reader.error.line++ && strncmp(line, BYTE_ORDER_MARK, 3) == 0)
@@ -142,7 +134,7 @@ int ini_read(FILE *file, int (*each)(void *context, const struct ini_setting *se
 			err = ini_wrong(&reader, "there is a zero byte in the line");
 	}
 	if (!err && !feof(file))
-		err = ferror(file) ? -EIO : -ENOMEM;
+		err = errno ? -errno : -EIO;
 	free(line);
 	free(reader.section);
 	free(reader.name);

@@ -28,7 +28,7 @@ static const struct {
 /* The places that may give a setting, the strongest first. */
 enum place { PLACE_COMMAND_LINE, PLACE_SECTION, PLACE_SIDESTEP, PLACES };
 
-enum setting_kind { KIND_TEXT, KIND_FLAG };
+enum setting_kind { KIND_TEXT, KIND_PATH, KIND_FLAG };
 
 struct setting_row {
 	enum setting_kind kind;
@@ -160,7 +160,7 @@ static int find_servers(struct string_list *ret_servers, const struct settings *
 
 	if (!cas->count) {
 		cas = &config_defaults(settings->config)->cas;
-		place = config_defaults(settings->config)->place;
+		place = config_place(config_defaults(settings->config), "ca");
 	}
 	if (!cas->count)
 		cas = &fallback;
@@ -191,7 +191,8 @@ int settings_of_section(struct certificate_spec *ret_spec, const struct settings
 		.tenant = section->tenant,
 	};
 	resolve_certificate(&ret_spec->settings, NULL, section, settings->config);
-	return find_servers(&ret_spec->cas, settings, &section->cas, section->place, failure);
+	return find_servers(&ret_spec->cas, settings, &section->cas, config_place(section, "ca"),
+			    failure);
 }
 
 /* --- loading -------------------------------------------------------------------------------------- */

@@ -61,11 +61,11 @@ static void refuse_twice(struct failure *failure, const char *cert_name)
 		    "the configuration has another certificate called %s", cert_name);
 }
 
-/* A failure without its place gets it. */
-static void fail_at(struct taking *taking, struct failure *failure)
+/* A failure without its place gets that of the setting. */
+static void fail_at(struct taking *taking, const char *setting, struct failure *failure)
 {
-	failure_set(taking->failure, failure->next_step, "%s: %s", taking->section->place,
-		    failure->cause);
+	failure_set(taking->failure, failure->next_step, "%s: %s",
+		    config_place(taking->section, setting), failure->cause);
 	failure_done(failure);
 }
 
@@ -73,6 +73,7 @@ static int take_certificate(struct taking *taking)
 {
 	const struct config_section *section = taking->section;
 	const char *cert_name = section->cert_name ? section->cert_name : section->label;
+	const char *named_by = section->cert_name ? "cert-name" : "names";
 	struct identifier *names = NULL;
 	struct failure failure = {0};
 	size_t count = 0;
@@ -82,16 +83,20 @@ static int take_certificate(struct taking *taking)
 		failure_set(&failure,
 			    "use letters, digits and \"._-:\", with no dot at the beginning",
 			    "a certificate cannot be called '%s'", cert_name);
-	if (!failure_is_set(&failure) &&
-	    !identifiers_parse(&names, &count, (const char *const *)section->names.items,
+	if (failure_is_set(&failure)) {
+		fail_at(taking, named_by, &failure);
+		return 0;
+	}
+	if (!identifiers_parse(&names, &count, (const char *const *)section->names.items,
 			       section->names.count, &failure))
 		err = set_spec(taking, cert_name, names, count);
+	else
+		fail_at(taking, "names", &failure);
 	if (err == -EEXIST) {
 		err = 0;
 		refuse_twice(&failure, cert_name);
+		fail_at(taking, named_by, &failure);
 	}
-	if (failure_is_set(&failure))
-		fail_at(taking, &failure);
 	free(names);
 	return err;
 }
@@ -128,7 +133,7 @@ static int take_domains(struct taking *taking)
 
 	if (!file) {
 		failure_set_errno(taking->failure, errno, "%s: cannot read %s",
-				  taking->section->place, path);
+				  config_place(taking->section, "file"), path);
 		return 0;
 	}
 	taking->wrong_lines = 0;
@@ -195,9 +200,9 @@ static int has_changed(struct state *state, const char *fingerprint, bool *ret_c
 int reconcile(struct state *state, const struct settings *settings, struct failure *failure)
 {
 	struct taking taking = {.state = state, .settings = settings, .failure = failure};
-	char *fingerprint = config_fingerprint(settings->config);
+	const char *fingerprint = config_fingerprint(settings->config);
 	bool changed = false;
-	int err = fingerprint ? has_changed(state, fingerprint, &changed) : -ENOMEM;
+	int err = has_changed(state, fingerprint, &changed);
 
 	if (!err && changed) {
 		err = state_begin(state);
@@ -208,7 +213,6 @@ int reconcile(struct state *state, const struct settings *settings, struct failu
 		else
 			state_rollback(state);
 	}
-	free(fingerprint);
 	if (err && !failure_is_set(failure))
 		state_explain(state, err, failure);
 	return failure_is_set(failure) ? -1 : 0;

@@ -5,6 +5,7 @@
  * and makes two structs: the values that one place gives, and the effective values.
  *
  *	TEXT	const char *, NULL: not given, no value
+ *	PATH	the same: the path of a file
  *	FLAG	yes or no
  */
 #ifndef ACME_UTIL_SETTING_H
@@ -17,11 +18,13 @@ enum setting_flag { SETTING_NOT_GIVEN, SETTING_YES, SETTING_NO };
 /* Members of the struct for one place; all zero: it gives nothing. */
 #define SETTING_GIVEN(kind, member, ...) SETTING_GIVEN_##kind member;
 #define SETTING_GIVEN_TEXT               const char *
+#define SETTING_GIVEN_PATH               const char *
 #define SETTING_GIVEN_FLAG               enum setting_flag
 
 /* Members of the struct of effective values. */
 #define SETTING_VALUE(kind, member, ...) SETTING_VALUE_##kind member;
 #define SETTING_VALUE_TEXT               const char *
+#define SETTING_VALUE_PATH               const char *
 #define SETTING_VALUE_FLAG               bool
 
 #endif

@@ -239,7 +239,7 @@ static void test_configuration(void **state)
 	static const char seed[] =
 		"; a comment\n[sidestep]\nemail = a@b.example\nagree-tos = yes\nca = one two\n"
 		"[ca one]\nserver = https://a.example/d\neab-kid = k\neab-hmac-key-file = /f\n"
-		"[certificate shop]\nnames = a.example, b.example\n  c.example ; third\n"
+		"[certificate shop]\nnames = a.example, b.example\n  c.example\n"
 		"key-type = rsa2048\n[domains many]\nfile = /etc/many.txt\ntenant = many\n";
 	char root[] = "/dev/shm/sidestep-XXXXXX";
 	struct failure failure = {0};

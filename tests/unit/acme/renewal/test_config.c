@@ -91,7 +91,7 @@ static void test_everything(void **state)
 			     "ca = private\n[ca private]\nserver = " EXAMPLE "\n"
 			     "cacert = /etc/ssl/private-ca.pem\nagree-tos = no\n");
 	put("conf.d/20.conf", "[certificate shop]\nnames = a.example,b.example\n"
-			      "  c.example ; the third\nreuse-key = on\nbundle = true\n");
+			      "  ; the third\n  c.example\nreuse-key = on\nbundle = true\n");
 	put("conf.d/10.conf", "[domains many]\nfile = /etc/many.txt\ntenant = many\n");
 	put("conf.d/not-one.txt", "nonsense");
 	config = read_config();
@@ -142,6 +142,15 @@ static void test_refusals(void **state)
 		{"[certificate a\nnames = a.example\n", "sidestep.conf:1: the section's name has"},
 		{"[certificate a] names = a.example\n", "sidestep.conf:1: there is text behind"},
 		{"[sidestep]\n = a\n", "sidestep.conf:2: the setting has no name"},
+		/* A comment behind a value is neither dropped nor taken for a part of it. */
+		{"[sidestep]\nemail = a@b.example ; mine\n", "'; mine' is no part of one"},
+		{"[sidestep]\nca = one\n  two # three\n", "sidestep.conf:3: a value goes to"},
+		{"[sidestep]\nbundle = yes ; now\n", "'; now' is no part of one"},
+		/* What is wrong with a setting names its own line. */
+		{"[sidestep]\nemail = a\nkey-type = p1\n", "sidestep.conf:3: there is no key"},
+		{"[sidestep]\nemail = a\naccount = /\n", "sidestep.conf:3: an account"},
+		{"[ca a]\nserver = " EXAMPLE "\n\nset-limit = x\n", "sidestep.conf:4: 'x' is"},
+		{"[ca a]\nserver = " EXAMPLE "\neab-kid = k\n", "sidestep.conf:3: eab-kid and"},
 	};
 	struct failure failure = {0};
 	struct config *config;
@@ -172,8 +181,7 @@ static void test_long_lines(void **state)
 	memset(name, 'n', sizeof(name) - 1);
 	name[sizeof(name) - 1] = '\0';
 	for (i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
-		sprintf(text,
-			"# %0*d\n[certificate %s]\nnames = a.example\n  b%0*d.example ; end\n",
+		sprintf(text, "# %0*d\n[certificate %s]\nnames = a.example\n  b%0*d.example\n",
 			(int)lengths[i], 1, name, (int)lengths[i], 2);
 		put("sidestep.conf", text);
 		config = read_config();
@@ -214,15 +222,90 @@ static void test_spellings(void **state)
 
 	(void)state;
 	put("sidestep.conf", "\xef\xbb\xbf; with a byte order mark\r\n[sidestep] # all\r\n"
-			     "  email:a@b.example ; mine\r\n\t; a comment\r\n"
-			     "cacert = /etc/a;b.pem\r\nca=one\r\n\r\n  two # three\r\n"
-			     "key-type =p384\t;strong");
+			     "  email:a@b.example \r\n\t; a comment\r\n"
+			     "cacert = /etc/a;b.pem\r\nca=one\r\n\r\n  # not two\r\n  three\r\n"
+			     "key-type =p384\t");
 	config = read_config();
 	assert_string_equal(config_defaults(config)->ca.email, "a@b.example");
 	assert_string_equal(config_defaults(config)->ca.cacert, "/etc/a;b.pem");
-	assert_list(&config_defaults(config)->cas, "one two # three");
+	assert_list(&config_defaults(config)->cas, "one three");
 	assert_string_equal(config_defaults(config)->certificate.key_type, "p384");
 	config_free(config);
+}
+
+/* Row B8.  Paths and programs begin at the file that names them; row A35: a command is all of its line. */
+static void test_relative(void **state)
+{
+	static const struct {
+		const char *command, *expected; /* %s is the file's directory */
+	} commands[] = {
+		{"./reload.sh now ; sleep 1 # so", "%s/reload.sh now ; sleep 1 # so"},
+		{"hooks/nginx", "%s/hooks/nginx"},
+		{"../x", "%s/../x"},
+		{"/usr/bin/true", "/usr/bin/true"},
+		{"systemctl reload nginx", "systemctl reload nginx"},
+		{"A=b/c true", "A=b/c true"},
+		{"$HOME/x", "$HOME/x"},
+		{"~/x", "~/x"},
+	};
+	char text[1024], expected[1024];
+	struct config *config;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
+		snprintf(text, sizeof(text), "[sidestep]\ndeploy-hook = %s\n", commands[i].command);
+		put("sidestep.conf", text);
+		config = read_config();
+		/* Not every expectation has the place in it. */
+		strcpy(expected, commands[i].expected);
+		if (strncmp(expected, "%s", 2) == 0)
+			snprintf(expected, sizeof(expected), "%s%s", paths.conf,
+				 commands[i].expected + 2);
+		assert_string_equal(config_defaults(config)->certificate.deploy_hook, expected);
+		config_free(config);
+	}
+	put("sidestep.conf", "[ca a]\nserver = " EXAMPLE "\ncacert = ./ca.pem\neab-kid = k\n"
+			     "eab-hmac-key-file = key\n");
+	put("conf.d/lists.conf", "[domains more]\nfile = ../more.txt\n");
+	config = read_config();
+	snprintf(expected, sizeof(expected), "%s/ca.pem", paths.conf);
+	assert_string_equal(config_ca(config, "a")->ca.cacert, expected);
+	snprintf(expected, sizeof(expected), "%s/key", paths.conf);
+	assert_string_equal(config_ca(config, "a")->ca.eab_hmac_key_file, expected);
+	snprintf(expected, sizeof(expected), "%s/conf.d/../more.txt", paths.conf);
+	assert_string_equal(config_section(config, 1)->file, expected);
+	config_free(config);
+}
+
+/* Row A22.  What is there and cannot be read is an error; it is not the same as nothing. */
+static void test_unreadable(void **state)
+{
+	static const struct {
+		const char *before, *after, *cause;
+	} cases[] = {
+		{"ln -s nowhere sidestep.conf", "rm sidestep.conf", "/sidestep.conf: No such file"},
+		{"mkdir sidestep.conf", "rmdir sidestep.conf", "/sidestep.conf: Is a directory"},
+		{"ln -s nowhere conf.d/a.conf", "rm conf.d/a.conf", "/conf.d/a.conf: No such file"},
+		{"mv conf.d c && ln -s nowhere conf.d", "rm conf.d && mv c conf.d",
+		 "/conf.d: No such file"},
+		{"mv conf.d c && touch conf.d", "rm conf.d && mv c conf.d",
+		 "/conf.d: Not a directory"},
+	};
+	struct failure failure = {0};
+	struct config *config;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		free(fixture_run(NULL, "cd %s && %s", paths.conf, cases[i].before));
+		assert_int_equal(config_read(&config, &paths, &failure), -1);
+		if (!strstr(failure.cause, cases[i].cause))
+			fail_msg("%s\n-- not: %s", failure.cause, cases[i].cause);
+		failure_done(&failure);
+		free(fixture_run(NULL, "cd %s && %s", paths.conf, cases[i].after));
+	}
+	config_free(read_config());
 }
 
 /* --- with the command line -------------------------------------------------------------------- */
@@ -256,7 +339,8 @@ static void test_settings(void **state)
 	settings_of_ca(&ca, settings, EXAMPLE);
 	assert_string_equal(ca.email, "cli@a.example");
 	assert_string_equal(ca.account, "shop");
-	assert_string_equal(ca.cacert, "all.pem");
+	assert_int_equal(strncmp(ca.cacert, paths.conf, strlen(paths.conf)), 0);
+	assert_string_equal(ca.cacert + strlen(paths.conf), "/all.pem");
 	assert_true(ca.agree_tos);
 	settings_free(settings);
 	arguments.ca.email = NULL;
@@ -277,9 +361,9 @@ static void test_place_of_a_wrong_ca(void **state)
 	struct settings *settings;
 
 	(void)state;
-	put("sidestep.conf", "# a comment\n[sidestep]\nca = tset\n");
+	put("sidestep.conf", "# a comment\n[sidestep]\nemail = a@b.example\nca = tset\n");
 	assert_int_equal(settings_load(&settings, &arguments, &failure), -1);
-	assert_non_null(strstr(failure.cause, "sidestep.conf:3: no CA is called 'tset'"));
+	assert_non_null(strstr(failure.cause, "sidestep.conf:4: no CA is called 'tset'"));
 	failure_done(&failure);
 }
 
@@ -424,7 +508,7 @@ static void test_domains(void **state)
 		"b.example>shop\nc.example d.example > two words\n*.e.example\n> f\n"
 		"g.example > ../g\n192.0.2.1 2001:db8::1\nb\xc3\xbc"
 		"cher.example\n"
-		"xn--bcher-kva.example\nxn--zz--.example\nh.example\r\ni.example";
+		"xn--bcher-kva.example\nxn--i-7iq.ws\nh.example\r\ni.example";
 
 	(void)state;
 	assert_int_equal(read_domains(text, sizeof(text) - 1), 0);
@@ -437,7 +521,7 @@ static void test_domains(void **state)
 				  "10: 192.0.2.1 2001:db8::1 > 192.0.2.1\n"
 				  "11: xn--bcher-kva.example > xn--bcher-kva.example\n"
 				  "12: xn--bcher-kva.example > xn--bcher-kva.example\n"
-				  "13! 'xn--zz--.example' is not a valid intern\n"
+				  "13: xn--i-7iq.ws > xn--i-7iq.ws\n"
 				  "14: h.example > h.example\n"
 				  "15: i.example > i.example\n");
 	assert_int_equal(read_domains("a.example\0b.example\nc.example\n", 30), 0);
@@ -527,9 +611,9 @@ static void test_list_missing(void **unused)
 	assert_int_equal(take(state, &failure), -1);
 	assert_non_null(strstr(failure.cause, "cannot read /nowhere/at.all"));
 	failure_done(&failure);
-	put("sidestep.conf", "[certificate a]\nnames = a.example *.b.example\n");
+	put("sidestep.conf", "[certificate a]\nbundle = no\nnames = a.example *.b.example\n");
 	assert_int_equal(take(state, &failure), -1);
-	assert_non_null(strstr(failure.cause, "sidestep.conf:2: '*.b.example': TLS-ALPN-01"));
+	assert_non_null(strstr(failure.cause, "sidestep.conf:3: '*.b.example': TLS-ALPN-01"));
 	failure_done(&failure);
 	state_free(state);
 }
@@ -543,6 +627,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_long_lines, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_zero_byte, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_spellings, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_relative, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unreadable, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_settings, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_precedence, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_place_of_a_wrong_ca, setup, teardown),
