@@ -225,6 +225,24 @@ static void import_all(struct importing *importing)
 	}
 }
 
+static void tell_left_out(const struct string_list *left_out)
+{
+	size_t i;
+
+	for (i = 0; i < left_out->count; i++)
+		output_warning("%s", left_out->items[i]);
+}
+
+static json_t *left_out_to_json(const struct string_list *left_out)
+{
+	json_t *array = json_array();
+	size_t i;
+
+	for (i = 0; i < left_out->count; i++)
+		json_array_append_new(array, json_new_text(left_out->items[i]));
+	return array;
+}
+
 static int import_report(const struct importing *importing)
 {
 	const struct failure *failure = &importing->failure;
@@ -237,19 +255,19 @@ static int import_report(const struct importing *importing)
 		output_line("Imported %lld from %s; %lld existed already, %lld failed.",
 			    (long long)importing->imported, layout->client,
 			    (long long)importing->present, (long long)importing->failed);
-		if (importing->list.note)
-			output_warning("%s", importing->list.note);
+		tell_left_out(&importing->list.left_out);
 		if (importing->imported)
 			output_line("Next: let your servers read %s/live, and stop the renewals by "
 				    "%s: %s.",
 				    importing->settings->paths->state, layout->client,
 				    layout->farewell);
 	}
-	output_document(json_pack("{s:b, s:s*, s:I, s:I, s:I, s:O, s:O, s:o*}", "ok", ok, "client",
-				  layout ? layout->client : NULL, "imported", importing->imported,
-				  "present", importing->present, "failed", importing->failed,
-				  "certificates", importing->certificates, "accounts",
-				  importing->accounts, "error",
+	output_document(json_pack("{s:b, s:s*, s:I, s:I, s:I, s:O, s:O, s:o, s:o*}", "ok", ok,
+				  "client", layout ? layout->client : NULL, "imported",
+				  importing->imported, "present", importing->present, "failed",
+				  importing->failed, "certificates", importing->certificates,
+				  "accounts", importing->accounts, "left_out",
+				  left_out_to_json(&importing->list.left_out), "error",
 				  failure_is_set(failure) ? failure_to_json(failure) : NULL));
 	return ok ? EXIT_DONE : EXIT_FAILED;
 }

@@ -3,17 +3,22 @@
  * acme.sh's tree, mostly ~/.acme.sh:
  *
  *	<name>[_ecc]/fullchain.cer, <name>[_ecc]/<name>.key
- *	<name>[_ecc]/<name>.conf	"KEY='VALUE'": Le_API is the CA's directory URL, Le_ReloadCmd
- *					the hook, Le_RealKeyPath etc. where copies were put
+ *	<name>[_ecc]/<name>.conf	"KEY='VALUE'": Le_Domain is the first name, Le_API the CA's
+ *					directory URL, Le_ReloadCmd the hook, Le_RealKeyPath etc.
+ *					where copies were put
  *	ca/<host>/<path of the URL>/account.key, before version 3 ca/<host>/account.key
  *
- * A value may be in base64, with a word on both sides that says so.
+ * <name> is as it was given: an internationalized one is in UTF-8.  A value may be in base64, with a word on both sides that says so.
  */
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "acme/config/identifiers.h"
 #include "acme/util/base64url.h"
+#include "acme/util/failure.h"
 #include "acme/import/layouts.h"
 #include "acme/util/file.h"
 #include "acme/import/tree.h"
@@ -34,13 +39,49 @@ static char *base_name(const char *directory)
 	return strndup(directory, length);
 }
 
+/* Many programs have X/X.conf; one that acme.sh has written says for which name it is. */
 static bool has_certificate(const char *tree, const char *directory)
 {
-	char *base = base_name(directory);
-	bool has = base && import_is_there("%s/%s/%s.conf", tree, directory, base);
+	char *base = base_name(directory), *text = NULL, *domain = NULL;
+	bool has;
 
+	if (base)
+		text = import_text("%s/%s/%s.conf", tree, directory, base);
+	if (text)
+		domain = import_value(text, "Le_Domain");
+	has = domain;
+	free(domain);
+	free(text);
 	free(base);
 	return has;
+}
+
+/* The name of the certificate here, a new string: as ACME spells it. */
+static char *ascii_name(const char *name)
+{
+	struct failure failure = {0};
+	struct identifier identifier;
+	const char *at = name;
+
+	while (*at && (unsigned char)*at < 0x80)
+		at++;
+	if (*at && !identifiers_parse_one(&identifier, name, &failure))
+		name = identifier.value;
+	failure_done(&failure);
+	return strdup(name);
+}
+
+/* A name may have both key types; then the second gets another name. */
+static char *name_here(const char *tree, const char *directory, const char *base)
+{
+	char *name = ascii_name(base), *both = NULL;
+
+	if (!name || strcmp(directory, base) == 0 || !has_certificate(tree, base))
+		return name;
+	if (asprintf(&both, "%s" ECC, name) < 0)
+		both = NULL;
+	free(name);
+	return both;
 }
 
 static bool is_acmesh(const char *tree)
@@ -110,6 +151,29 @@ static bool was_copied(const char *text)
 	return was;
 }
 
+static void acmesh_leave_out(const char *text, const char *name, struct import_list *list)
+{
+	static const char *const hooks[] = {"Le_PreHook", "Le_PostHook"};
+	char *hook;
+	size_t i;
+
+	if (!name)
+		return;
+	for (i = 0; i < sizeof(hooks) / sizeof(*hooks); i++) {
+		hook = acmesh_read_setting(text, hooks[i]);
+		if (hook)
+			import_leave_out(list, "%s: its %s is not imported: %s", name, hooks[i],
+					 hook);
+		free(hook);
+	}
+	if (was_copied(text))
+		import_leave_out(list,
+				 "%s: acme.sh has installed copies for servers (--install-cert), "
+				 "which nothing renews from now on: let those servers read the "
+				 "files in live/",
+				 name);
+}
+
 static char *acmesh_find_account(const char *tree, const char *server)
 {
 	const char *rest = server + strlen(SCHEME), *path;
@@ -138,10 +202,7 @@ static void acmesh_read_settings(struct import_found *found, const char *tree,
 		found->hook = acmesh_read_setting(text, "Le_RenewHook");
 	if (found->server)
 		found->account = acmesh_find_account(tree, found->server);
-	if (was_copied(text))
-		list->note =
-			"acme.sh has installed copies for servers (--install-cert), which nothing "
-			"renews from now on: let those servers read the files in live/";
+	acmesh_leave_out(text, found->name, list);
 	free(text);
 }
 
@@ -159,8 +220,7 @@ static int acmesh_read_one(const char *tree, const char *directory, struct impor
 		return 0;
 	}
 	if (base) {
-		/* A name may have both key types; then the second gets another name. */
-		found.name = strdup(has_certificate(tree, base) ? directory : base);
+		found.name = name_here(tree, directory, base);
 		found.key = import_path("%s/%s/%s.key", tree, directory, base);
 		found.chain = import_path("%s/%s/fullchain.cer", tree, directory);
 		acmesh_read_settings(&found, tree, directory, base, list);

@@ -4,12 +4,15 @@
  *
  *	certs/<name>/{privkey,cert,chain,fullchain}.pem	-> privkey-<time>.pem, ...
  *	accounts/<base64url of the CA's directory URL>/account_key.pem
- *	config			shell, among it CA="..." and HOOK=...; Debian has it elsewhere
+ *	config			shell, among it CA="...", HOOK=..., PREFERRED_CHAIN=... and
+ *				PRIVATE_KEY_RENEW="no"; Debian has it elsewhere
  *
  * dehydrated does not store a certificate's CA.  It is the CA of the only account, or, with several
  * accounts, the one in the configuration.
  */
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,14 +24,13 @@
 
 #define URL_MAX 2048
 
-/* Long gone; a link made the account also that of its successor. */
-#define OLD_CA "https://acme-v01.api.letsencrypt.org/directory"
-
 /* The CA of all certificates, as far as it is known. */
 struct origin {
 	char server[URL_MAX + 1]; /* "": unknown */
 	char *account; /* path of the account's key; NULL: none */
 	char *hook;
+	char *preferred_chain;
+	bool reuse_key;
 };
 
 static bool is_dehydrated(const char *tree)
@@ -46,8 +48,7 @@ static bool read_server(char ret_server[URL_MAX + 1], const char *directory)
 	while (size && ret_server[size - 1] == '\n')
 		size--;
 	ret_server[size] = '\0';
-	return strlen(ret_server) == size && url_is_usable(ret_server) &&
-	       strcmp(ret_server, OLD_CA) != 0;
+	return strlen(ret_server) == size && url_is_usable(ret_server);
 }
 
 /* The CA that the configuration names; NULL: it names none, or there is no configuration. */
@@ -68,36 +69,73 @@ static const char *configured_server(const char *value)
 	return value;
 }
 
+static void read_config(struct origin *origin, const char *tree, char **ret_ca)
+{
+	char *config = import_text("%s/config", tree), *value;
+
+	if (!config)
+		return;
+	*ret_ca = import_value(config, "CA");
+	origin->hook = import_value(config, "HOOK");
+	origin->preferred_chain = import_value(config, "PREFERRED_CHAIN");
+	value = import_value(config, "PRIVATE_KEY_RENEW");
+	origin->reuse_key = value && strcmp(value, "no") == 0;
+	free(value);
+	free(config);
+}
+
+/*
+ * Count the CAs that have an account and are the configured one (NULL: any); the origin becomes the
+ * last of them.  An account at an old address of a CA is also one at the present address.
+ */
+static int find_accounts(struct origin *origin, const char *tree, const char *configured,
+			 size_t *ret_count)
+{
+	char server[URL_MAX + 1], **accounts, *key;
+	size_t count, i, usable = 0;
+	const char *present;
+	int err = import_names(&accounts, &count, "%s/accounts", tree);
+
+	if (err)
+		return err;
+	for (i = 0; i < count; i++) {
+		if (!read_server(server, accounts[i]))
+			continue;
+		present = import_present_server(server);
+		if (configured && strcmp(present, configured) != 0)
+			continue;
+		key = import_path_if_there("%s/accounts/%s/account_key.pem", tree, accounts[i]);
+		if (strcmp(origin->server, present) != 0)
+			usable++;
+		else if (strcmp(server, present) != 0 && origin->account) {
+			/* There is one at the present address already. */
+			free(key);
+			continue;
+		}
+		snprintf(origin->server, sizeof(origin->server), "%s", present);
+		free(origin->account);
+		origin->account = key;
+	}
+	file_list_free(accounts, count);
+	*ret_count = usable;
+	return 0;
+}
+
 static int find_origin(struct origin *ret_origin, const char *tree)
 {
-	char *config = import_text("%s/config", tree), *value = NULL, **accounts;
-	char server[URL_MAX + 1];
 	const char *configured;
-	size_t count, i, usable = 0;
+	size_t count = 0;
+	char *ca = NULL;
 	int err;
 
-	if (config) {
-		value = import_value(config, "CA");
-		ret_origin->hook = import_value(config, "HOOK");
-	}
-	configured = configured_server(value);
-	err = import_names(&accounts, &count, "%s/accounts", tree);
-	for (i = 0; !err && i < count; i++) {
-		if (!read_server(server, accounts[i]) ||
-		    (configured && strcmp(server, configured) != 0))
-			continue;
-		usable++;
-		strcpy(ret_origin->server, server);
-		free(ret_origin->account);
-		ret_origin->account =
-			import_path_if_there("%s/accounts/%s/account_key.pem", tree, accounts[i]);
-	}
-	if (usable != 1)
+	read_config(ret_origin, tree, &ca);
+	configured = configured_server(ca);
+	if (configured)
+		configured = import_present_server(configured);
+	err = find_accounts(ret_origin, tree, configured, &count);
+	if (count != 1)
 		ret_origin->server[0] = '\0';
-	if (!err)
-		file_list_free(accounts, count);
-	free(config);
-	free(value);
+	free(ca);
 	return err;
 }
 
@@ -118,6 +156,8 @@ static int dehydrated_read_one(const char *tree, const char *name, const struct 
 	found.chain = import_path("%s/certs/%s/fullchain.pem", tree, name);
 	found.server = copy_if_set(origin->server);
 	found.hook = copy_if_set(origin->hook);
+	found.settings.reuse_key = origin->reuse_key;
+	found.settings.preferred_chain = copy_if_set(origin->preferred_chain);
 	if (found.server)
 		found.account = copy_if_set(origin->account);
 	return import_list_add(list, &found);
@@ -139,6 +179,7 @@ static int read_dehydrated(const char *tree, struct import_list *list)
 	file_list_free(names, count);
 	free(origin.account);
 	free(origin.hook);
+	free(origin.preferred_chain);
 	return err;
 }
 

@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "acme/util/certificate_spec.h"
+#include "acme/util/string_list.h"
 
 /* A certificate in another client's tree.  All texts are its own; NULL: there is none, or the tree
  * does not say. */
@@ -18,7 +19,7 @@ struct import_found {
 	char *key; /* path, of PEM; never NULL */
 	char *chain; /* path of the certificate, mostly with its chain; never NULL */
 	char *issuers; /* path of the rest of the chain, for where `chain` has the certificate alone */
-	char *server; /* directory URL of the CA, unchecked */
+	char *server; /* directory URL of the CA, unchecked; import_list_add() corrects one that is gone */
 	char *hook; /* command that is run when it was renewed, unchecked */
 	struct certificate_settings settings; /* those that the client has, too */
 	char *account; /* path of the PEM key of the account that got it */
@@ -27,7 +28,7 @@ struct import_found {
 struct import_list {
 	struct import_found *found;
 	size_t count, room;
-	const char *note; /* a note for the user about the whole tree; NULL: none */
+	struct string_list left_out; /* what is not taken over, a sentence each, for the user */
 };
 
 struct import_layout {
@@ -40,6 +41,13 @@ struct import_layout {
 };
 
 extern const struct import_layout import_certbot, import_lego, import_acmesh, import_dehydrated;
+
+/*
+ * Note something that is not taken over: from a format, with '?' for bytes that could confuse a
+ * terminal.  Out of memory, it is not noted.
+ */
+void import_leave_out(struct import_list *list, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /*
  * Append, and take the texts of `found` over, also on an error.  -ENOMEM also when one of those

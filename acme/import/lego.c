@@ -5,10 +5,13 @@
  *	certificates/<name>.crt		the certificate, mostly with its chain
  *	certificates/<name>.{issuer.crt,key}
  *	certificates/<name>.json	"certUrl" is where it was fetched
- *	accounts/<host>_<port>/<mail address>/keys/<mail address>.key
+ *	accounts/<host>_<port>/<id>/keys/<id>.key	version 4, where <id> is a mail address
+ *	accounts/<host>_<port>/<id>/<id>.key		version 5; before it was released, the
+ *							type of the key named a directory
+ *	accounts/<host>_<port>/<id>/account.json	in version 5 "server" is the directory URL
  *
- * lego does not store the CA's directory URL; for a well-known CA it follows from the host of
- * "certUrl".  In version 5 the type of the key names a directory, in place of keys/.
+ * Version 4 does not store the CA's directory URL; for a well-known CA it follows from the host of
+ * "certUrl".
  */
 #include <errno.h>
 #include <jansson.h>
@@ -57,41 +60,57 @@ static char *guess_server(const char *url)
 	return NULL;
 }
 
-/* The first directory in the account's own that has the key: NULL: none has. */
+/* Beside account.json, or in the first directory there that has it; NULL: none has. */
 static char *find_key(const char *place, const char *account)
 {
-	char **kinds, *key = NULL;
+	char **kinds, *key;
 	size_t count, i;
 
-	if (import_names(&kinds, &count, "%s/%s", place, account))
-		return NULL;
+	key = import_path_if_there("%s/%s/%s.key", place, account, account);
+	if (key || import_names(&kinds, &count, "%s/%s", place, account))
+		return key;
 	for (i = 0; !key && i < count; i++)
 		key = import_path_if_there("%s/%s/%s/%s.key", place, account, kinds[i], account);
 	file_list_free(kinds, count);
 	return key;
 }
 
-/* The key of the account at the host; which of several it was is not known: NULL. */
-static char *lego_find_account(const char *tree, const char *url)
+/* The directory URL that account.json tells; NULL: it tells none that can be used. */
+static char *lego_read_server(const char *place, const char *account)
 {
-	char *place, *key = NULL, **accounts, *colon;
+	char *text = import_text("%s/%s/account.json", place, account), *server = NULL;
+	json_t *json = text ? json_read(text, strlen(text)) : NULL;
+	const char *url = json_read_url(json, "server");
+
+	if (url)
+		server = strdup(url);
+	json_decref(json);
+	free(text);
+	return server;
+}
+
+/* The account at the host of `url`; which of several it was is not known. */
+static void lego_find_account(struct import_found *found, const char *tree, const char *url)
+{
 	size_t length = origin_length(url), count;
+	char *place, **accounts, *colon;
 
 	if (!length)
-		return NULL;
+		return;
 	place = import_path("%s/accounts/%.*s", tree, (int)(length - strlen(SCHEME)),
 			    url + strlen(SCHEME));
 	if (!place)
-		return NULL;
+		return;
 	while ((colon = strchr(place + strlen(tree), ':')))
 		*colon = '_';
 	if (!import_names(&accounts, &count, "%s", place)) {
 		if (count == 1)
-			key = find_key(place, accounts[0]);
+			found->account = find_key(place, accounts[0]);
+		if (count && !found->server)
+			found->server = lego_read_server(place, accounts[0]);
 		file_list_free(accounts, count);
 	}
 	free(place);
-	return key;
 }
 
 static void read_resource(struct import_found *found, const char *tree, const char *name)
@@ -102,7 +121,7 @@ static void read_resource(struct import_found *found, const char *tree, const ch
 
 	if (url) {
 		found->server = guess_server(url);
-		found->account = lego_find_account(tree, url);
+		lego_find_account(found, tree, url);
 	}
 	json_decref(resource);
 	free(text);

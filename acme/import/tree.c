@@ -160,6 +160,27 @@ char *import_value(const char *text, const char *key)
 	return NULL;
 }
 
+/* --- CAs that have moved ------------------------------------------------------------------------ */
+
+const char *import_present_server(const char *server)
+{
+	/* Accounts of the old addresses are also those of the new ones. */
+	static const struct {
+		const char *old, *present;
+	} moves[] = {
+		{"https://acme-v01.api.letsencrypt.org/directory",
+		 "https://acme-v02.api.letsencrypt.org/directory"},
+		{"https://acme-staging.api.letsencrypt.org/directory",
+		 "https://acme-staging-v02.api.letsencrypt.org/directory"},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(moves) / sizeof(*moves); i++)
+		if (strcmp(moves[i].old, server) == 0)
+			return moves[i].present;
+	return server;
+}
+
 /* --- what was found ---------------------------------------------------------------------------- */
 
 #define FREE_TEXT(text) free((char *)(text));
@@ -178,12 +199,44 @@ static void found_done(struct import_found *found)
 	free(found->account);
 }
 
+void import_leave_out(struct import_list *list, const char *format, ...)
+{
+	va_list arguments;
+	char *text, *at;
+
+	va_start(arguments, format);
+	text = format_path(format, arguments);
+	va_end(arguments);
+	for (at = text; at && *at; at++)
+		if (*at < ' ' || *at > '~')
+			*at = '?';
+	if (text)
+		string_list_add(&list->left_out, text);
+	free(text);
+}
+
+/* 0 or -ENOMEM. */
+static int correct_server(struct import_found *found)
+{
+	const char *present = found->server ? import_present_server(found->server) : NULL;
+	char *copy;
+
+	if (present == found->server)
+		return 0;
+	copy = strdup(present);
+	if (!copy)
+		return -ENOMEM;
+	free(found->server);
+	found->server = copy;
+	return 0;
+}
+
 int import_list_add(struct import_list *list, struct import_found *found)
 {
 	size_t room = list->room ? 2 * list->room : 16;
 	struct import_found *grown;
 
-	if (!found->name || !found->key || !found->chain)
+	if (!found->name || !found->key || !found->chain || correct_server(found))
 		goto fail;
 	if (list->count == list->room) {
 		grown = reallocarray(list->found, room, sizeof(*grown));
@@ -206,5 +259,6 @@ void import_list_done(struct import_list *list)
 	for (i = 0; i < list->count; i++)
 		found_done(&list->found[i]);
 	free(list->found);
+	string_list_done(&list->left_out);
 	*list = (struct import_list){0};
 }

@@ -33,4 +33,7 @@ int import_names(char ***ret_names, size_t *ret_count, const char *format, ...)
  */
 char *import_value(const char *text, const char *key);
 
+/* The directory URL that has taken the place of one that is gone; any other as it is. */
+const char *import_present_server(const char *server);
+
 #endif

@@ -164,9 +164,10 @@ class Lego(Tree):
         (self.path / "accounts").mkdir(exist_ok=True)
 
     def add_account(self, key, server=LETS_ENCRYPT, mail="admin@example.org", kind="keys"):
+        """`kind` is "." in version 5, which also says which server it is."""
         host = server.split("/")[2].replace(":", "_")
         account = self.path / "accounts" / host / mail
-        write(account / "account.json", json.dumps({"email": mail}))
+        write(account / "account.json", json.dumps({"email": mail, **({"server": server} if kind == "." else {})}))
         write(account / kind / f"{mail}.key", traditional(key))
 
 

@@ -115,7 +115,7 @@ def test_hooks(instance, certbot):
     client_trees.write(certbot.path / "renewal-hooks/deploy/all.sh", "#!/bin/sh\n", 0o755)
     output, said = bring(instance, certbot)
     assert output.returncode == 0
-    assert "renewal-hooks/deploy are not imported" in output.stderr
+    assert "renewal-hooks/deploy/all.sh is not imported" in output.stderr
     taken = {entry["name"]: entry["hook_taken"] for entry in said["certificates"]}
     assert taken == {name: is_taken for name, (_, is_taken) in hooks.items()}
     told = {entry["name"]: entry.get("hook") for entry in said["certificates"]}
@@ -329,12 +329,17 @@ def test_lego_without_bundle(lab, instance):
     check_copy(instance, NAME, issued)
 
 
+@pytest.mark.row("B7")
 def test_lego_five(lab, instance):
-    """Version 5 keeps accounts by the type of their key."""
+    """Version 5 keeps the key beside account.json, which names the CA."""
     tree, _ = of_lego(lab)
-    tree.add_account(client_trees.p256(), kind="EC256")
-    tree.add(NAME, client_trees.Issued(NAME))
-    assert bring(instance, tree)[1]["accounts"][0]["result"] == "imported"
+    server = "https://ca.example:4001/acme/directory"
+    tree.add_account(client_trees.p256(), server, kind=".")
+    tree.add(NAME, client_trees.Issued(NAME), server=server)
+    output, said = bring(instance, tree)
+    assert output.returncode == 0, output.stderr
+    assert said["certificates"][0]["certificate"]["server"] == server
+    assert said["accounts"][0]["result"] == "imported"
 
 
 def test_lego_unclear(lab, instance):
@@ -387,7 +392,9 @@ def test_acmesh_settings(lab, instance):
     tree.add(OTHER, client_trees.Issued(OTHER), Le_RenewHook="/usr/local/bin/hook")
     tree.add("*.example.org", client_trees.Issued("*.example.org"))
     # Asked for once, and never issued.
-    client_trees.write(tree.path / "void.example.org_ecc/void.example.org.conf", "Le_Alt='no'\n")
+    client_trees.write(
+        tree.path / "void.example.org_ecc/void.example.org.conf", "Le_Domain='void.example.org'\n"
+    )
     output, said = bring(instance, tree)
     assert output.returncode == 1
     assert results(said) == {

@@ -128,7 +128,11 @@ static void test_recognised(void **state)
 	} kinds[] = {
 		{"mkdir live renewal", &import_certbot},
 		{"mkdir certificates accounts", &import_lego},
-		{"mkdir a.example_ecc && touch a.example_ecc/a.example.conf", &import_acmesh},
+		{"mkdir a.example_ecc && echo \"Le_Domain='a.example'\" "
+		 ">a.example_ecc/a.example.conf",
+		 &import_acmesh},
+		/* Any program may have a file of this name. */
+		{"mkdir mariadb && echo port=3306 >mariadb/mariadb.conf", NULL},
 		{"mkdir certs accounts", &import_dehydrated},
 		{"mkdir live archive accounts", NULL}, /* ours */
 		{"true", NULL},
@@ -171,7 +175,8 @@ static void test_odd_settings(void **state)
 			 tree));
 	snprintf(path, sizeof(path), "%s/a.example/a.example.conf", tree);
 	for (i = 0; i < sizeof(values) / sizeof(*values); i++) {
-		size = snprintf(text, sizeof(text), "Le_API='https://'\nLe_ReloadCmd='%s'\n",
+		size = snprintf(text, sizeof(text),
+				"Le_Domain='a.example'\nLe_API='https://'\nLe_ReloadCmd='%s'\n",
 				values[i]);
 		fixture_write_file(path, text, (size_t)size);
 		list = (struct import_list){0};
@@ -187,6 +192,96 @@ static void test_odd_settings(void **state)
 	}
 }
 
+static void check_left_out(const struct import_list *list, const char *const *expected,
+			   size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count && i < list->left_out.count; i++)
+		if (!strstr(list->left_out.items[i], expected[i]))
+			fail_msg("%s\n-- not: %s", list->left_out.items[i], expected[i]);
+	assert_int_equal(list->left_out.count, count);
+}
+
+/* Row A37.  What certbot did and sidestep will not do is said, one by one. */
+static void test_left_out(void **state)
+{
+	static const char *const expected[] = {
+		"a.example: its pre_hook is not imported: systemctl stop ?x",
+		"a.example: its post_hook is not imported: systemctl start x",
+		"a.example: must_staple is not imported",
+		"a.example: autorenew = False is not imported: sidestep renews it",
+		"/renewal-hooks/pre/stop is not imported; sidestep stops no server",
+		"/renewal-hooks/deploy/copy is not imported; if it is needed, link it into ",
+		"/cli.ini: pre-hook is not imported",
+		"/cli.ini: dns-token is not imported",
+	};
+	struct import_list list = {0};
+
+	(void)state;
+	free(fixture_run(
+		NULL,
+		"cd %s && mkdir -p live/a.example live/b.example renewal renewal-hooks/pre "
+		"renewal-hooks/deploy && touch live/a.example/fullchain.pem "
+		"live/b.example/fullchain.pem renewal-hooks/pre/stop renewal-hooks/deploy/copy && "
+		"printf 'pre_hook = systemctl stop \\033x\\npost_hook = systemctl start x\\n"
+		"must_staple = True\\nautorenew = False\\n# renew_before_expiry = 30 days\\n"
+		"server = https://acme-v01.api.letsencrypt.org/directory\\n' "
+		">renewal/a.example.conf && echo 'pre_hook = None' >renewal/b.example.conf && "
+		"printf '# mine\\nmax-log-backups = 0\\npre-hook = x\\n dns-token=secret\\n' "
+		">cli.ini",
+		tree));
+	assert_int_equal(import_certbot.read(tree, &list), 0);
+	check_left_out(&list, expected, sizeof(expected) / sizeof(*expected));
+	/* Row B7.  A CA's address that is gone. */
+	assert_string_equal(list.found[0].server, "https://acme-v02.api.letsencrypt.org/directory");
+	import_list_done(&list);
+}
+
+/* Row B7.  acme.sh names a directory as it was asked to: an internationalized name is in UTF-8. */
+static void test_unicode(void **state)
+{
+	struct import_list list = {0};
+
+	(void)state;
+	free(fixture_run(NULL,
+			 "cd %s && for d in b\303\274cher.example b\303\274cher.example_ecc; do "
+			 "n=b\303\274cher.example; mkdir $d; echo \"Le_Domain='$n'\" >$d/$n.conf; "
+			 "touch $d/$n.cer; done",
+			 tree));
+	assert_true(import_acmesh.is_of(tree));
+	assert_int_equal(import_acmesh.read(tree, &list), 0);
+	assert_int_equal(list.count, 2);
+	assert_string_equal(list.found[0].name, "xn--bcher-kva.example");
+	assert_string_equal(list.found[1].name, "xn--bcher-kva.example_ecc");
+	assert_non_null(strstr(list.found[0].key, "b\303\274cher.example.key"));
+	import_list_done(&list);
+}
+
+/* Row B7.  An account at an old address of a CA; one at the present address comes first. */
+static void test_old_address(void **state)
+{
+	struct import_list list = {0};
+	int status;
+
+	(void)state;
+	free(fixture_run(
+		NULL,
+		"cd %s && mkdir -p certs/a.example accounts && touch certs/a.example/fullchain.pem && "
+		"printf 'CA=\"https://acme-v01.api.letsencrypt.org/directory\"\\n"
+		"PRIVATE_KEY_RENEW=\"no\"\\n' >config && for v in 02 01; do "
+		"d=accounts/$(echo https://acme-v$v.api.letsencrypt.org/directory | base64 -w0 | "
+		"tr '+/' '-_' | tr -d =); mkdir $d; echo $v >$d/account_key.pem; done",
+		tree));
+	assert_int_equal(import_dehydrated.read(tree, &list), 0);
+	assert_int_equal(list.count, 1);
+	assert_string_equal(list.found[0].server, "https://acme-v02.api.letsencrypt.org/directory");
+	assert_true(list.found[0].settings.reuse_key);
+	free(fixture_run(&status, "grep -q 02 %s", list.found[0].account));
+	assert_int_equal(status, 0);
+	import_list_done(&list);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -195,6 +290,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_things_that_are_no_files, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_recognised, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_odd_settings, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_left_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unicode, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_old_address, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
