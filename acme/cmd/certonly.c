@@ -232,7 +232,7 @@ static void forget_if_void(struct certonly *certonly)
 	err = state_lineage_read(certonly->agent.state, certonly->lineage, &lineage);
 	if (err)
 		return;
-	if (!lineage.not_after_s && !lineage.in_flight)
+	if (!lineage.not_after_s && lineage.status != STATE_ORDERING)
 		err = state_lineage_delete(certonly->agent.state, certonly->lineage);
 	state_lineage_done(&lineage);
 	if (err)

@@ -38,8 +38,18 @@ static struct moment_text moment_text(int64_t moment_s, int64_t now_s)
 
 static const char *lineage_reason(const struct state_lineage *lineage)
 {
-	if (lineage->in_flight)
+	switch (lineage->status) {
+	case STATE_ORDERING:
 		return "an order is in progress";
+	case STATE_PAUSED:
+		return "paused until you act";
+	case STATE_RETIRED:
+		return "no longer in the configuration";
+	case STATE_HELD:
+		return "put off";
+	default:
+		break;
+	}
 	if (lineage->priority == STATE_URGENT)
 		return "it needs urgent replacement";
 	if (lineage->failures)
@@ -55,17 +65,19 @@ static int show_lineage(void *context, const struct state_lineage *lineage)
 	int64_t now_s = clock_now_s();
 	json_t *array = context;
 
-	output_line("%-20s  %s  (%s%s%s; at %s)", moment_text(lineage->issue_at_s, now_s).text,
-		    lineage->spec.name, lineage_reason(lineage), lineage->failures ? ": " : "",
-		    lineage->failures && lineage->last_failure ? lineage->last_failure : "",
-		    lineage->ca);
-	json_array_append_new(array, json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s?}", "name",
-					       lineage->spec.name, "identifiers", identifiers, "ca",
-					       lineage->ca, "at", (json_int_t)lineage->issue_at_s,
-					       "not_after", (json_int_t)lineage->not_after_s,
-					       "failures", (json_int_t)lineage->failures, "reason",
-					       lineage_reason(lineage), "last_failure",
-					       lineage->last_failure));
+	output_line("%-20s  %s  (%s%s%s; at %s)",
+		    lineage->issue_at_s ? moment_text(lineage->issue_at_s, now_s).text : "-",
+		    lineage->spec.name, lineage_reason(lineage), lineage->status_reason ? ": " : "",
+		    lineage->status_reason ? lineage->status_reason : "", lineage->ca);
+	json_array_append_new(
+		array, json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s?, s:s?}", "name",
+				 lineage->spec.name, "state", state_status_name(lineage->status),
+				 "identifiers", identifiers, "ca", lineage->ca, "at",
+				 (json_int_t)lineage->issue_at_s, "not_after",
+				 (json_int_t)lineage->not_after_s, "failures",
+				 (json_int_t)lineage->failures, "reason", lineage_reason(lineage),
+				 "last_failure", lineage->last_failure, "status_reason",
+				 lineage->status_reason));
 	free(identifiers);
 	return identifiers ? 0 : -ENOMEM;
 }
@@ -95,8 +107,8 @@ static int show_one(struct state *state, const char *name, json_t *array, json_t
 	if (err)
 		return err;
 	show_lineage(array, &lineage);
-	if (lineage.paused)
-		output_line("  Paused until you act: %s", lineage.paused);
+	if (lineage.status == STATE_PAUSED)
+		output_line("  Paused until you act: %s", lineage.status_reason);
 	err = state_attempts(state, lineage.id, show_attempt, attempts);
 	state_lineage_done(&lineage);
 	return err;

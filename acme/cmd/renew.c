@@ -74,8 +74,7 @@ static void mark_forced(struct agent *agent, const struct arguments *arguments,
 
 	if (failure_is_set(failure))
 		return;
-	err = state_mark_due(agent->state, &filter, clock_now_s(),
-			     is_some ? STATE_URGENT : STATE_NORMAL, &count);
+	err = state_mark_due(agent->state, &filter, is_some ? STATE_URGENT : STATE_NORMAL, &count);
 	if (err)
 		state_explain(agent->state, err, failure);
 }
@@ -94,7 +93,7 @@ static void take_named(struct agent *agent, const char *name, struct failure *fa
 		state_explain(agent->state, err, failure);
 	if (err)
 		return;
-	if (agent->settings->force_renewal || lineage.in_flight ||
+	if (agent->settings->force_renewal || lineage.status == STATE_ORDERING ||
 	    (lineage.issue_at_s && lineage.issue_at_s <= clock_now_s()))
 		engine_take(agent->engine, lineage.id, failure);
 	state_lineage_done(&lineage);

@@ -73,6 +73,18 @@ static void query_end(struct query *query)
 		loop_timer_start(poll->loop, &poll->timer, 0, on_poll_timer, poll);
 }
 
+/*
+ * A window in the past means early.  One that the CA has moved there, for a certificate that it first
+ * wanted to live, means that it is about to revoke it.
+ */
+static enum state_priority priority_of(const struct state_lineage *lineage,
+				       const struct renewal_facts *facts)
+{
+	if (!renewal_time_is_early(facts))
+		return STATE_NORMAL;
+	return lineage->window_end_s > facts->window_end_s ? STATE_URGENT : STATE_EARLY;
+}
+
 /* What the CA says becomes the moment of renewal. */
 static int note_answer(struct state *state, const struct state_lineage *lineage,
 		       const struct ari_answer *answer)
@@ -92,28 +104,31 @@ static int note_answer(struct state *state, const struct state_lineage *lineage,
 		.explanation_url = answer->explanation_url,
 		.check_at_s = check_at_s,
 		.renew_at_s = lineage->renew_at_s,
-		.priority = renewal_time_is_early(&facts) ? STATE_EARLY : STATE_NORMAL,
+		.priority = priority_of(lineage, &facts),
 	};
 
 	if (!answer->has_window)
-		return state_set_check(state, lineage->id, check_at_s);
+		return state_set_check(state, lineage->id, lineage->ari_id, check_at_s);
 	/* RFC 9773 section 4.2: the moment is chosen once for each window. */
 	if (lineage->window_start_s != window.start_s || lineage->window_end_s != window.end_s)
 		window.renew_at_s = renewal_time_next(&facts, random_unit());
-	if (window.priority == STATE_EARLY)
+	if (window.priority != STATE_NORMAL)
 		output_warning("%s: the CA wants it renewed now%s%s", lineage->spec.name,
 			       window.explanation_url ? ": see " : "",
 			       window.explanation_url ? window.explanation_url : "");
-	return state_set_window(state, lineage->id, &window);
+	return state_set_window(state, lineage->id, lineage->ari_id, &window);
 }
 
-static void take_answer(struct ari_poll *poll, int64_t id, const struct ari_answer *answer)
+static void take_answer(const struct query *query, const struct ari_answer *answer)
 {
+	struct state *state = query->ca_entry->poll->state;
 	struct state_lineage lineage;
-	int err = state_lineage_read(poll->state, id, &lineage);
+	int err = state_lineage_read(state, query->lineage, &lineage);
 
 	if (!err) {
-		err = note_answer(poll->state, &lineage, answer);
+		/* The answer is about a certificate that may have been replaced meanwhile. */
+		if (lineage.ari_id && strcmp(lineage.ari_id, query->certificate_id) == 0)
+			err = note_answer(state, &lineage, answer);
 		state_lineage_done(&lineage);
 	}
 	/* It was deleted meanwhile. */
@@ -126,7 +141,7 @@ static void on_query_answer(void *context, const struct ari_answer *answer)
 	struct query *query = context;
 
 	query->request = NULL;
-	take_answer(query->ca_entry->poll, query->lineage, answer);
+	take_answer(query, answer);
 	query_end(query);
 }
 
@@ -136,7 +151,7 @@ static void on_query_answer(void *context, const struct ari_answer *answer)
 static void query_give_up(struct query *query)
 {
 	struct ari_poll *poll = query->ca_entry->poll;
-	int err = state_set_check(poll->state, query->lineage, 0);
+	int err = state_set_check(poll->state, query->lineage, query->certificate_id, 0);
 
 	if (err && err != -ENOENT)
 		output_warning("a renewal window could not be written down: %s", strerror(-err));

@@ -168,7 +168,8 @@ static int note_roll_back(struct deploy *deploy, const struct fresh *fresh)
 	err = order_outcome_found(state, fresh->lineage, &stored);
 	stored_done(&stored);
 	if (!err)
-		err = state_postpone(state, fresh->lineage, clock_now_s() + RETRY_S, NULL);
+		err = state_postpone(state, fresh->lineage, clock_now_s() + RETRY_S, NULL,
+				     "a server refused the new certificate");
 	return err == -ENOENT ? 0 : err;
 }
 

@@ -96,7 +96,7 @@ static int copy_spec(void *context, const struct state_lineage *lineage)
 	struct copying *copying = context;
 	struct certificate_spec spec = lineage->spec;
 
-	if (lineage->retired)
+	if (lineage->status == STATE_RETIRED)
 		return 0;
 	spec.settings.deploy_hook = NULL;
 	spec.account = NULL;

@@ -233,7 +233,7 @@ static void job_wait(struct job *job, const struct failure *failure, int64_t unt
 					     .next_attempt_s = until_s};
 
 	if (state_postpone(job->engine->options->state, job->lineage.id, result.next_attempt_s,
-			   NULL))
+			   NULL, failure->cause))
 		job->engine->is_stuck = true;
 	job_end(job, &result);
 }
@@ -381,7 +381,7 @@ static int job_take(struct engine *engine, int64_t lineage, bool is_chosen, stru
 	job->lease.context = job;
 	job->is_chosen = is_chosen;
 	err = state_lineage_read(engine->options->state, lineage, &job->lineage);
-	if (!err && job->lineage.in_flight)
+	if (!err && job->lineage.status == STATE_ORDERING)
 		err = job_resume(job);
 	if (err)
 		state_explain(engine->options->state, err, failure);
@@ -480,8 +480,15 @@ static int check_clock(const struct engine *engine, struct failure *failure)
 
 int engine_take_due(struct engine *engine, struct failure *failure)
 {
+	int err;
+
 	if (check_clock(engine, failure))
 		return -1;
+	err = state_correct(engine->options->state, clock_now_s());
+	if (err) {
+		state_explain(engine->options->state, err, failure);
+		return -1;
+	}
 	engine->is_stuck = false;
 	engine->takes_due = true;
 	if (resume_in_flight(engine, failure))

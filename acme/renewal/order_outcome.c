@@ -28,6 +28,7 @@ static struct state_certificate describe_certificate(const struct stored *stored
 
 	return (struct state_certificate){
 		.server = stored->server,
+		.generation = stored->generation,
 		.ari_id = *ari_id ? ari_id : NULL,
 		.check_at_s = *ari_id ? facts.now_s : 0,
 		.not_before_s = facts.not_before_s,
@@ -66,13 +67,13 @@ char *order_outcome_next_ca(const struct state_lineage *lineage)
 
 /* The order is void, or never was: the lineage is as due as before, but not yet. */
 static int postpone_lineage(struct state *state, const struct state_lineage *lineage,
-			    int64_t until_s)
+			    int64_t until_s, const char *reason)
 {
 	int err = state_order_drop(state, lineage->id);
 
 	if (err && err != -ENOENT)
 		return err;
-	return state_postpone(state, lineage->id, until_s, NULL);
+	return state_postpone(state, lineage->id, until_s, NULL, reason);
 }
 
 int order_outcome_failure(struct state *state, const struct state_lineage *lineage,
@@ -96,7 +97,7 @@ int order_outcome_failure(struct state *state, const struct state_lineage *linea
 	} else if (wait_s) {
 		outcome.is_postponed = true;
 		outcome.next_attempt_s = now_s + wait_s;
-		err = postpone_lineage(state, lineage, outcome.next_attempt_s);
+		err = postpone_lineage(state, lineage, outcome.next_attempt_s, failure->cause);
 	} else {
 		ca = order_outcome_next_ca(lineage);
 		description.next_ca = ca;

@@ -182,7 +182,8 @@ static int move_lineage(struct scheduler *scheduler, int64_t id, int64_t now_s)
 	ca = order_outcome_next_ca(&lineage);
 	if (ca && strcmp(ca, lineage.ca) != 0 &&
 	    !orders_left(scheduler, ca, now_s, &allowed, &is_held) && allowed)
-		err = state_postpone(scheduler->state, id, now_s, ca);
+		err = state_postpone(scheduler->state, id, now_s, ca,
+				     "the limits of the CA before allow no order");
 	free(ca);
 	state_lineage_done(&lineage);
 	return err;

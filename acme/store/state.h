@@ -71,12 +71,26 @@ void state_rollback(struct state *state);
 
 /* --- lineages -------------------------------------------------------------------------------- */
 
-/* How soon one due lineage is taken before another. */
+/* How soon one due lineage is taken before another.  The database has the numbers. */
 enum state_priority {
 	STATE_NORMAL,
 	STATE_EARLY, /* the CA wants it replaced: its ARI window is in the past */
+	STATE_ENDANGERED, /* a sixth of its life is left, or less (state_correct()) */
 	STATE_URGENT, /* revoked, or about to be */
 };
+
+/* What a lineage does now: one of these, since a moment, for a reason.  The database has the numbers. */
+enum state_status {
+	STATE_WAITING, /* for renew_at_s; at first it is 0: at once */
+	STATE_RETRYING, /* after a failure, for next_attempt_s */
+	STATE_HELD, /* for next_attempt_s, for no fault of its own: a limit, a CA that asks to wait */
+	STATE_ORDERING, /* an order is in flight */
+	STATE_PAUSED, /* until an operator acts */
+	STATE_RETIRED, /* no longer in the configuration: kept, not renewed */
+};
+
+/* "waiting", "retrying", and so on. */
+const char *state_status_name(enum state_status status);
 
 struct state_lineage {
 	int64_t id; /* never used again for another */
@@ -98,24 +112,37 @@ struct state_lineage {
 	const char *ca; /* of spec.cas, to be asked next */
 	int64_t renew_at_s; /* 0: at once */
 	int64_t next_attempt_s; /* not before this, after failures; 0: none */
-	int64_t issue_at_s; /* the later of both, at least 1; 0: never, as it is paused or retired, or
-			       an order is in flight */
+	int64_t issue_at_s; /* the later of both, and of the end of the pause after an issuance; at
+			       least 1; 0: never: it is ordering, paused or retired */
 	unsigned int failures; /* in a row */
 	const char *last_failure; /* in words; NULL: none since the last certificate */
 	const char *last_problem; /* its ACME error type; NULL: none */
-	const char *paused; /* why an operator must act first; NULL: not paused */
-	bool retired; /* no longer in the configuration: kept, not renewed */
 	enum state_priority priority;
-	bool in_flight;
+	enum state_status status;
+	const char
+		*status_reason; /* in words; NULL: the status says it all.  A retired one that has a
+				      reason was paused for it, and will be again */
+	int64_t status_since_s;
+	int64_t revision; /* grows with each change of the row: state_expect() */
+	int64_t issued_at_s; /* the last issuance for these names; 0: none, or it holds nothing off */
+
+	/* What servers use: state_deploy.h. */
+	int64_t generation; /* in use on the disk; 0: unknown, or there is none */
+	int64_t deployed_generation; /* whose hooks have run */
+	int64_t refused_generation; /* that a server did not accept; 0: none */
+	unsigned int deploy_failures; /* in a row */
+	int64_t deploy_next_s; /* run the hooks not before; 0: at once */
+	const char *deploy_failure; /* in words; NULL: none */
 
 	void *storage; /* what the texts are kept in; state_lineage_done() frees it */
 };
 
 /*
  * Insert the lineage, or change its specification; the same specification writes nothing.  Other
- * identifiers make it due at once.  Other identifiers or other CAs reset its failures.  A retired
- * lineage becomes active again.  *ret_id may be NULL.  -EEXIST: the source that is being read
- * contains this name already.
+ * identifiers make it due at once.  Other identifiers or other CAs reset its failures and end a
+ * pause.  A retired lineage becomes active again.  What the configuration (source "config") has is
+ * changed by the configuration only: for another source the row stays as it is.  *ret_id may be
+ * NULL.  -EEXIST: the source that is being read contains this name already.
  */
 int state_set_spec(struct state *state, const struct certificate_spec *spec, int64_t *ret_id);
 
@@ -123,6 +150,12 @@ int state_set_spec(struct state *state, const struct certificate_spec *spec, int
 int state_lineage_read(struct state *state, int64_t id, struct state_lineage *ret_lineage);
 int state_lineage_find(struct state *state, const char *name, struct state_lineage *ret_lineage);
 void state_lineage_done(struct state_lineage *lineage);
+
+/*
+ * Whether the row is still as it was read, within a batch: so that what follows from it may be
+ * written.  -EAGAIN: it has changed, or is gone: roll back, read it again and decide again.
+ */
+int state_expect(struct state *state, const struct state_lineage *lineage);
 
 /* With its attempts and its order.  -ENOENT. */
 int state_lineage_delete(struct state *state, int64_t id);
@@ -145,9 +178,11 @@ struct state_certificate {
 	int64_t not_after_s;
 	int64_t renew_at_s; /* of renewal_time_next() */
 	int64_t check_at_s; /* when to ask for the ARI window first; 0: never */
+	int64_t generation; /* on the disk; 0: unknown */
 };
 
-/* Note a certificate that no order of state.h brought: found on disk, imported. */
+/* Note a certificate that no order of state.h brought: found on disk, imported.  Servers are taken to
+ * use it: its hooks are not due (state_deploy.h). */
 int state_set_certificate(struct state *state, int64_t id,
 			  const struct state_certificate *certificate);
 
@@ -155,10 +190,17 @@ int state_set_certificate(struct state *state, int64_t id,
 int state_set_renewal(struct state *state, int64_t id, int64_t renew_at_s,
 		      enum state_priority priority);
 
-/* Not before this moment, and perhaps at another CA (NULL: the same); no failure is counted. */
-int state_postpone(struct state *state, int64_t id, int64_t until_s, const char *ca);
+/*
+ * Not before this moment, for this reason (in words; may be NULL), and perhaps at another of its CAs
+ * (NULL: the same); no failure is counted.  What is ordering, paused or retired stays so.
+ */
+int state_postpone(struct state *state, int64_t id, int64_t until_s, const char *ca,
+		   const char *reason);
 
-/* Pause the lineage until an operator acts as `reason` says; NULL: continue. */
+/*
+ * Pause the lineage until an operator acts as `reason` says; NULL: continue.  The next order of it
+ * that begins, because somebody asks for it, also ends the pause.
+ */
 int state_pause(struct state *state, int64_t id, const char *reason);
 
 /* The CA's answer to an ARI query. */
@@ -171,14 +213,17 @@ struct state_window {
 	enum state_priority priority;
 };
 
-int state_set_window(struct state *state, int64_t id, const struct state_window *window);
+/* For the certificate that was asked about: -ENOENT: the lineage has another by now. */
+int state_set_window(struct state *state, int64_t id, const char *ari_id,
+		     const struct state_window *window);
 
-/* The CA gave no answer: ask again at this moment. */
-int state_set_check(struct state *state, int64_t id, int64_t check_at_s);
+/* The CA gave no answer: ask again at this moment; 0: never.  -ENOENT: likewise. */
+int state_set_check(struct state *state, int64_t id, const char *ari_id, int64_t check_at_s);
 
 /*
  * Make due now what the filter chooses, most urgent first: after a mass revocation.  One
- * statement, whatever their number.  All that is zero or NULL chooses everything.
+ * statement, whatever their number.  All that is zero or NULL chooses everything.  Neither a
+ * failure nor an issuance of a moment ago holds it back.
  */
 struct state_filter {
 	const char *ca; /* that would be asked next */
@@ -188,8 +233,22 @@ struct state_filter {
 	int64_t window_before_s; /* its ARI window ended before this */
 };
 
-int state_mark_due(struct state *state, const struct state_filter *filter, int64_t now_s,
+int state_mark_due(struct state *state, const struct state_filter *filter,
 		   enum state_priority priority, int64_t *ret_count);
+
+/*
+ * To be called at each look, before anything is asked for that is due.  Moments that lie further
+ * ahead than their kind allows (moment.h) were written by a clock that was wrong: they are brought
+ * near.  What has a sixth of its life left becomes STATE_ENDANGERED.  Two seeks when there is
+ * nothing to change.
+ */
+int state_correct(struct state *state, int64_t now_s);
+
+/*
+ * Whether anything was written, by this process or another, since the last call.  No more than a
+ * look at shared memory.
+ */
+int state_has_changed(struct state *state, bool *ret_has);
 
 /* --- what is due ------------------------------------------------------------------------------ */
 
@@ -234,7 +293,10 @@ int state_next_check(struct state *state, int64_t *ret_at_s);
 /* Every CA that a lineage would be ordered from next. */
 int state_cas(struct state *state, int (*each)(void *context, const char *ca), void *context);
 
-/* Lineages in the order in which they are due, up to `until_s` and `max`; for `plan`. */
+/*
+ * At most `max` lineages for `plan`: first those that are never due by themselves (ordering, paused,
+ * retired), then the others in the order in which they are due, up to `until_s`.
+ */
 int state_plan(struct state *state, int64_t until_s, size_t max,
 	       int (*each)(void *context, const struct state_lineage *lineage), void *context);
 
@@ -271,7 +333,12 @@ int state_order_begin(struct state *state, const struct state_order *order);
 /* As soon as the CA has told the URL.  -ENOENT: there is no order of this lineage. */
 int state_order_created(struct state *state, int64_t lineage, const char *url);
 
-/* Record the new certificate, reset failures and window, and delete the order. */
+/*
+ * Record the new certificate, reset failures and window, and delete the order.  The next is not
+ * ordered for a twentieth of the certificate's life (at least an hour), whatever the other moments
+ * say; but at once when other identifiers are wanted by now than were ordered.  A lineage that was
+ * paused or retired meanwhile stays so.  Its hooks are due (state_deploy.h).
+ */
 int state_order_succeeded(struct state *state, int64_t lineage,
 			  const struct state_certificate *certificate, int64_t now_s);
 
@@ -280,18 +347,22 @@ struct state_failure {
 	const char *text; /* in words */
 	const char *problem; /* ACME error type */
 	int64_t next_attempt_s; /* of renewal_time_retry() */
-	const char *next_ca; /* to be asked then; NULL: the same */
+	const char *next_ca; /* to be asked then, if the lineage still has it; NULL: the same */
 };
 
-/* Also for a lineage of which no order was begun: a preflight failed. */
+/*
+ * Also for a lineage of which no order was begun: a preflight failed.  When other identifiers are
+ * wanted by now than were ordered, the failure says nothing of these: it is only remembered, and
+ * they are due at once.  A lineage that was paused or retired meanwhile stays so.
+ */
 int state_order_failed(struct state *state, int64_t lineage, const struct state_failure *failure,
 		       int64_t now_s);
 
 /* Delete a void order and nothing else: the lineage stays as due as it was. */
 int state_order_drop(struct state *state, int64_t lineage);
 
-/* Every order in flight, the oldest first.  Those of other living processes are among them: their
- * lineages are locked (store_writer.h). */
+/* Every order in flight of a lineage that is STATE_ORDERING, the oldest first.  Those of other living
+ * processes are among them: their lineages are locked (store_writer.h). */
 int state_orders(struct state *state, int (*each)(void *context, const struct state_order *order),
 		 void *context);
 

@@ -345,8 +345,9 @@ int state_plan(struct state *state, int64_t until_s, size_t max,
 	int err;
 
 	err = state_query(state, &statement,
-			  "SELECT " STATE_LINEAGE_COLUMNS " FROM lineage WHERE issue_at <= ?1 "
-			  "ORDER BY issue_at LIMIT ?2",
+			  "SELECT " STATE_LINEAGE_COLUMNS " FROM lineage "
+			  "WHERE issue_at IS NULL OR issue_at <= ?1 "
+			  "ORDER BY issue_at NULLS FIRST, status, name LIMIT ?2",
 			  "ii", until_s, (int64_t)max);
 	return err ? err : give_lineages(state, statement, each, context);
 }

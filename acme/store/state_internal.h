@@ -13,7 +13,7 @@
 struct sqlite3;
 struct sqlite3_stmt;
 
-#define STATE_STATEMENTS_MAX 64
+#define STATE_STATEMENTS_MAX 128
 
 struct state {
 	struct sqlite3 *db;
@@ -22,6 +22,8 @@ struct state {
 	int batch_error; /* of the first write in the batch that failed: it cannot be committed */
 	char *source; /* between state_source_begin() and _end(); else NULL */
 	char *last_tenant; /* of those that had to share: the next share begins behind it */
+	int64_t data_version; /* of other connections, and what this one wrote: state_has_changed() */
+	int64_t own_changes;
 	size_t statement_count;
 	struct {
 		const char *sql; /* by its address: each text stands in one place of the source */

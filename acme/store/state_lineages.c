@@ -8,6 +8,18 @@
 
 #include "acme/store/state_internal.h"
 #include "acme/store/state_lineages.h"
+#include "common/clock.h"
+
+const char *state_status_name(enum state_status status)
+{
+	static const char *const names[] = {
+		[STATE_WAITING] = "waiting", [STATE_RETRYING] = "retrying",
+		[STATE_HELD] = "held",       [STATE_ORDERING] = "ordering",
+		[STATE_PAUSED] = "paused",   [STATE_RETIRED] = "retired",
+	};
+
+	return (size_t)status < sizeof(names) / sizeof(*names) ? names[status] : "unknown";
+}
 
 /* --- rows ------------------------------------------------------------------------------------ */
 
@@ -46,10 +58,18 @@ int state_lineage_fill(struct state_lineage *lineage, struct sqlite3_stmt *row)
 	lineage->failures = (unsigned int)sqlite3_column_int(row, column++);
 	lineage->last_failure = state_text(row, column++);
 	lineage->last_problem = state_text(row, column++);
-	lineage->paused = state_text(row, column++);
-	lineage->retired = sqlite3_column_int(row, column++);
 	lineage->priority = (enum state_priority)sqlite3_column_int(row, column++);
-	lineage->in_flight = sqlite3_column_int(row, column++);
+	lineage->status = (enum state_status)sqlite3_column_int(row, column++);
+	lineage->status_reason = state_text(row, column++);
+	lineage->status_since_s = sqlite3_column_int64(row, column++);
+	lineage->revision = sqlite3_column_int64(row, column++);
+	lineage->issued_at_s = sqlite3_column_int64(row, column++);
+	lineage->generation = sqlite3_column_int64(row, column++);
+	lineage->deployed_generation = sqlite3_column_int64(row, column++);
+	lineage->refused_generation = sqlite3_column_int64(row, column++);
+	lineage->deploy_failures = (unsigned int)sqlite3_column_int(row, column++);
+	lineage->deploy_next_s = sqlite3_column_int64(row, column++);
+	lineage->deploy_failure = state_text(row, column++);
 	if (err)
 		state_lineage_done(lineage);
 	return err;
@@ -74,7 +94,8 @@ static const size_t texts[] = {
 	offsetof(struct state_lineage, ca),
 	offsetof(struct state_lineage, last_failure),
 	offsetof(struct state_lineage, last_problem),
-	offsetof(struct state_lineage, paused),
+	offsetof(struct state_lineage, status_reason),
+	offsetof(struct state_lineage, deploy_failure),
 };
 
 /* Give it copies of its texts, all in one piece. */
@@ -163,6 +184,17 @@ static int leave_one(struct state *state, int err, int64_t changes)
 	return state_leave(state, err ? err : changes ? 0 : -ENOENT);
 }
 
+int state_expect(struct state *state, const struct state_lineage *lineage)
+{
+	int64_t one;
+	int err;
+
+	assert(state->in_batch);
+	err = state_number(state, &one, "SELECT 1 FROM lineage WHERE id = ?1 AND revision = ?2",
+			   "ii", lineage->id, lineage->revision);
+	return state_leave(state, err == -ENOENT ? -EAGAIN : err);
+}
+
 int state_lineage_delete(struct state *state, int64_t id)
 {
 	int64_t changes = 0;
@@ -194,41 +226,67 @@ int state_lineage_delete(struct state *state, int64_t id)
 /* The first of the CAs, which have blanks between. */
 #define FIRST_CA "substr(?3, 1, instr(?3 || ' ', ' ') - 1)"
 
+/* Whether what was learnt of these names and CAs holds for those that are wanted now, too. */
+#define SAME "(identifiers, cas) = (excluded.identifiers, excluded.cas)"
+
+/* What a row becomes that is wanted (again): retired ones as they were, others mostly unchanged. */
+#define WANTED_STATUS                                                                            \
+	"CASE WHEN status = " STATE_SQL_ORDERING " THEN status "                                 \
+	"WHEN status = " STATE_SQL_RETIRED " AND EXISTS "                                        \
+	"	(SELECT 1 FROM order_in_flight WHERE lineage = id) THEN " STATE_SQL_ORDERING " " \
+	"WHEN NOT " SAME " THEN " STATE_SQL_WAITING " "                                          \
+	"WHEN status = " STATE_SQL_RETIRED " THEN iif(status_reason IS NULL, "                   \
+	"	" STATE_SQL_WAITING ", " STATE_SQL_PAUSED ") ELSE status END"
+
 /*
  * On the left the row as it is, on the right (excluded) as it is wanted.  What failed for other names,
  * or at other CAs, says nothing of these.
  */
 static const char spec_upsert[] =
-	"INSERT INTO lineage (" STATE_SPEC_COLUMNS ", ca) "
-	"VALUES (" SPEC_PARAMETERS ", " FIRST_CA ") ON CONFLICT (name) DO UPDATE SET "
+	"INSERT INTO lineage (" STATE_SPEC_COLUMNS ", ca, status_since) "
+	"VALUES (" SPEC_PARAMETERS ", " FIRST_CA ", ?) ON CONFLICT (name) DO UPDATE SET "
 	"renew_at = iif(identifiers = excluded.identifiers, renew_at, 0), "
-	"next_attempt = iif((identifiers, cas) = (excluded.identifiers, excluded.cas), "
-	"	next_attempt, 0), "
-	"failures = iif((identifiers, cas) = (excluded.identifiers, excluded.cas), failures, 0), "
+	"issued_at = iif(identifiers = excluded.identifiers, issued_at, 0), "
+	"next_attempt = iif(" SAME ", next_attempt, 0), "
+	"failures = iif(" SAME ", failures, 0), "
+	"status_since = iif(status = " WANTED_STATUS ", status_since, excluded.status_since), "
+	"status = " WANTED_STATUS ", "
+	"status_reason = iif(" SAME ", status_reason, NULL), "
 	"ca = iif(cas = excluded.cas, ca, excluded.ca), "
 	"identifiers = excluded.identifiers, cas = excluded.cas, account = excluded.account, "
 	"tenant = excluded.tenant, source = excluded.source, "
 	/* clang-format off */
 	CERTIFICATE_SETTINGS(SETTING_UPDATE)
 	/* clang-format on */
-	"retired = 0 RETURNING id";
+	"revision = revision + 1 RETURNING id";
 
-/* Mostly nothing has changed, and a list may be long: then nothing is written. */
+/*
+ * Mostly nothing has changed, and a list may be long: then nothing is written.  Nor where the
+ * configuration has the lineage, and another source asks.
+ */
 static int write_spec(struct state *state, const struct certificate_spec *spec,
 		      const char *identifiers, const char *cas, int64_t *ret_id)
 {
-	int err;
+	int err = -ENOENT;
 
-	err = state_number(state, ret_id,
-			   "SELECT id FROM lineage WHERE name = ?1 AND retired = 0 AND "
-			   "(" STATE_SPEC_COLUMNS ") IS (" SPEC_PARAMETERS ")",
-			   SPEC_TYPES, SPEC_BOUND(identifiers, cas));
+	if (strcmp(spec->source, "config") != 0)
+		err = state_number(state, ret_id,
+				   "SELECT id FROM lineage WHERE name = ?1 AND source = 'config' "
+				   "AND status <> " STATE_SQL_RETIRED,
+				   "t", spec->name);
+	if (err == -ENOENT)
+		err = state_number(state, ret_id,
+				   "SELECT id FROM lineage WHERE name = ?1 AND "
+				   "status <> " STATE_SQL_RETIRED " AND "
+				   "(" STATE_SPEC_COLUMNS ") IS (" SPEC_PARAMETERS ")",
+				   SPEC_TYPES, SPEC_BOUND(identifiers, cas));
 	if (err != -ENOENT)
 		return err;
 	err = state_enter(state);
 	if (err)
 		return err;
-	err = state_number(state, ret_id, spec_upsert, SPEC_TYPES, SPEC_BOUND(identifiers, cas));
+	err = state_number(state, ret_id, spec_upsert, SPEC_TYPES "i", SPEC_BOUND(identifiers, cas),
+			   clock_now_s());
 	return state_leave(state, err);
 }
 
@@ -269,9 +327,12 @@ int state_source_end(struct state *state, int64_t *ret_retired)
 
 	assert(state->in_batch && state->source);
 	err = state_run(state, ret_retired,
-			"UPDATE lineage SET retired = 1 WHERE source = ?1 AND retired = 0 "
+			"UPDATE lineage SET revision = revision + 1, status_since = ?2, "
+			"status_reason = iif(status = " STATE_SQL_PAUSED ", status_reason, NULL), "
+			"status = " STATE_SQL_RETIRED " WHERE source = ?1 "
+			"AND status <> " STATE_SQL_RETIRED " "
 			"AND id NOT IN (SELECT id FROM temp.seen)",
-			"t", state->source);
+			"ti", state->source, clock_now_s());
 	if (!err)
 		err = state_execute(state, "DELETE FROM temp.seen");
 	free(state->source);
@@ -287,13 +348,15 @@ int state_certificate_write(struct state *state, int64_t id,
 	int64_t changes = 0;
 	int err;
 
+	/* A generation has its hooks run once it is another than before. */
 	err = state_run(state, &changes,
 			"UPDATE lineage SET server = ?2, ari_id = ?3, not_before = ?4, "
 			"not_after = ?5, renew_at = ?6, check_at = ?7, window_start = 0, "
-			"window_end = 0, explanation_url = NULL WHERE id = ?1",
-			"ittiiii", id, certificate->server, certificate->ari_id,
+			"window_end = 0, explanation_url = NULL, revision = revision + 1, "
+			"generation = iif(?8 > 0, ?8, generation) WHERE id = ?1",
+			"ittiiiii", id, certificate->server, certificate->ari_id,
 			certificate->not_before_s, certificate->not_after_s,
-			certificate->renew_at_s, certificate->check_at_s);
+			certificate->renew_at_s, certificate->check_at_s, certificate->generation);
 	if (!err && !changes)
 		err = -ENOENT;
 	if (err)
@@ -311,7 +374,12 @@ int state_set_certificate(struct state *state, int64_t id,
 
 	if (err)
 		return err;
-	return state_leave(state, state_certificate_write(state, id, certificate));
+	err = state_certificate_write(state, id, certificate);
+	if (!err && certificate->generation)
+		err = state_run(state, NULL,
+				"UPDATE lineage SET deployed_generation = generation WHERE id = ?1",
+				"i", id);
+	return state_leave(state, err);
 }
 
 int state_newest_not_before(struct state *state, int64_t *ret_not_before_s)
@@ -329,22 +397,62 @@ int state_set_renewal(struct state *state, int64_t id, int64_t renew_at_s,
 	if (err)
 		return err;
 	err = state_run(state, &changes,
-			"UPDATE lineage SET renew_at = ?2, priority = ?3 WHERE id = ?1", "iii", id,
-			renew_at_s, (int64_t)priority);
+			"UPDATE lineage SET renew_at = ?2, priority = ?3, "
+			"revision = revision + 1 WHERE id = ?1",
+			"iii", id, renew_at_s, (int64_t)priority);
 	return leave_one(state, err, changes);
 }
 
-int state_postpone(struct state *state, int64_t id, int64_t until_s, const char *ca)
+int state_postpone(struct state *state, int64_t id, int64_t until_s, const char *ca,
+		   const char *reason)
 {
 	int64_t changes = 0;
 	int err = state_enter(state);
 
 	if (err)
 		return err;
-	err = state_run(state, &changes,
-			"UPDATE lineage SET next_attempt = ?2, ca = coalesce(?3, ca) WHERE id = ?1",
-			"iit", id, until_s, ca);
+	err = state_run(
+		state, &changes,
+		"UPDATE lineage SET revision = revision + 1, next_attempt = ?2, " STATE_SQL_CA(
+			"?3") ", "
+			      "status_reason = iif(" STATE_SQL_IDLE ", ?4, status_reason), "
+			      "status_since = iif(" STATE_SQL_IDLE ", ?5, status_since), "
+			      "status = iif(" STATE_SQL_IDLE ", " STATE_SQL_HELD ", status) "
+			      "WHERE id = ?1",
+		"iitti", id, until_s, ca, reason, clock_now_s());
 	return leave_one(state, err, changes);
+}
+
+/* What a lineage is that is not paused any more, or whose order has gone without an end. */
+#define HAS_ORDER "EXISTS (SELECT 1 FROM order_in_flight WHERE lineage = id)"
+#define RESUMED                                            \
+	"CASE WHEN " HAS_ORDER " THEN " STATE_SQL_ORDERING \
+	" WHEN failures > 0 THEN " STATE_SQL_RETRYING " "  \
+	"ELSE " STATE_SQL_WAITING " END"
+
+static int unpause(struct state *state, int64_t id, int64_t *ret_changes)
+{
+	/* A retired one is not paused again when it is back. */
+	return state_run(state, ret_changes,
+			 "UPDATE lineage SET revision = revision + 1, "
+			 "status_since = iif(status = " STATE_SQL_PAUSED ", ?2, status_since), "
+			 "status_reason = CASE WHEN status = " STATE_SQL_RETIRED " THEN NULL "
+			 "WHEN status <> " STATE_SQL_PAUSED " THEN status_reason "
+			 "WHEN failures > 0 AND NOT " HAS_ORDER " THEN last_failure END, "
+			 "status = iif(status = " STATE_SQL_PAUSED ", " RESUMED ", status) "
+			 "WHERE id = ?1",
+			 "ii", id, clock_now_s());
+}
+
+static int pause_lineage(struct state *state, int64_t id, const char *reason, int64_t *ret_changes)
+{
+	return state_run(state, ret_changes,
+			 "UPDATE lineage SET revision = revision + 1, status_reason = ?2, "
+			 "status_since = iif(status = " STATE_SQL_RETIRED ", status_since, ?3), "
+			 "status = iif(status = " STATE_SQL_RETIRED ", status, " STATE_SQL_PAUSED
+			 ") "
+			 "WHERE id = ?1",
+			 "iti", id, reason, clock_now_s());
 }
 
 int state_pause(struct state *state, int64_t id, const char *reason)
@@ -354,12 +462,14 @@ int state_pause(struct state *state, int64_t id, const char *reason)
 
 	if (err)
 		return err;
-	err = state_run(state, &changes, "UPDATE lineage SET paused = ?2 WHERE id = ?1", "it", id,
-			reason);
+	err = reason ? pause_lineage(state, id, reason, &changes) : unpause(state, id, &changes);
 	return leave_one(state, err, changes);
 }
 
-int state_set_window(struct state *state, int64_t id, const struct state_window *window)
+/* --- renewal information ------------------------------------------------------------------------ */
+
+int state_set_window(struct state *state, int64_t id, const char *ari_id,
+		     const struct state_window *window)
 {
 	int64_t changes = 0;
 	int err = state_enter(state);
@@ -368,26 +478,30 @@ int state_set_window(struct state *state, int64_t id, const struct state_window 
 		return err;
 	err = state_run(state, &changes,
 			"UPDATE lineage SET window_start = ?2, window_end = ?3, "
-			"explanation_url = ?4, check_at = ?5, renew_at = ?6, priority = ?7 "
-			"WHERE id = ?1",
-			"iiitiii", id, window->start_s, window->end_s, window->explanation_url,
-			window->check_at_s, window->renew_at_s, (int64_t)window->priority);
+			"explanation_url = ?4, check_at = ?5, renew_at = ?6, "
+			"priority = max(?7, iif(priority < " STATE_SQL_ENDANGERED
+			", 0, priority)), "
+			"revision = revision + 1 WHERE id = ?1 AND ari_id = ?8",
+			"iiitiiit", id, window->start_s, window->end_s, window->explanation_url,
+			window->check_at_s, window->renew_at_s, (int64_t)window->priority, ari_id);
 	return leave_one(state, err, changes);
 }
 
-int state_set_check(struct state *state, int64_t id, int64_t check_at_s)
+int state_set_check(struct state *state, int64_t id, const char *ari_id, int64_t check_at_s)
 {
 	int64_t changes = 0;
 	int err = state_enter(state);
 
 	if (err)
 		return err;
-	err = state_run(state, &changes, "UPDATE lineage SET check_at = ?2 WHERE id = ?1", "ii", id,
-			check_at_s);
+	err = state_run(state, &changes,
+			"UPDATE lineage SET check_at = ?2, revision = revision + 1 "
+			"WHERE id = ?1 AND ari_id = ?3",
+			"iit", id, check_at_s, ari_id);
 	return leave_one(state, err, changes);
 }
 
-int state_mark_due(struct state *state, const struct state_filter *filter, int64_t now_s,
+int state_mark_due(struct state *state, const struct state_filter *filter,
 		   enum state_priority priority, int64_t *ret_count)
 {
 	int err = state_enter(state);
@@ -396,12 +510,71 @@ int state_mark_due(struct state *state, const struct state_filter *filter, int64
 		return err;
 	/* What failed before was another reason to renew; the order of expiry is in the index. */
 	err = state_run(state, ret_count,
-			"UPDATE lineage SET renew_at = ?1, priority = ?2, next_attempt = 0 "
-			"WHERE retired = 0 AND (?3 IS NULL OR ca = ?3) "
-			"AND (?4 IS NULL OR server = ?4) "
-			"AND (?5 = 0 OR not_before > ?5) AND (?6 = 0 OR not_before < ?6) "
-			"AND (?7 = 0 OR (window_end > 0 AND window_end < ?7))",
-			"iittiii", now_s, (int64_t)priority, filter->ca, filter->server,
-			filter->issued_after_s, filter->issued_before_s, filter->window_before_s);
+			"UPDATE lineage SET renew_at = 1, priority = ?1, next_attempt = 0, "
+			"issued_at = 0, revision = revision + 1, "
+			"status = iif(" STATE_SQL_IDLE ", " STATE_SQL_WAITING ", status), "
+			"status_reason = iif(" STATE_SQL_IDLE ", NULL, status_reason), "
+			"status_since = iif(" STATE_SQL_IDLE ", ?7, status_since) "
+			"WHERE status <> " STATE_SQL_RETIRED " AND (?2 IS NULL OR ca = ?2) "
+			"AND (?3 IS NULL OR server = ?3) "
+			"AND (?4 = 0 OR not_before > ?4) AND (?5 = 0 OR not_before < ?5) "
+			"AND (?6 = 0 OR (window_end > 0 AND window_end < ?6))",
+			"ittiiii", (int64_t)priority, filter->ca, filter->server,
+			filter->issued_after_s, filter->issued_before_s, filter->window_before_s,
+			clock_now_s());
+	return state_leave(state, err);
+}
+
+/* --- looking ------------------------------------------------------------------------------------ */
+
+static int has_one(struct state *state, const char *sql, int64_t now_s, bool *ret_has)
+{
+	int64_t one;
+	int err = state_number(state, &one, sql, "i", now_s);
+
+	*ret_has = !err;
+	return err == -ENOENT ? 0 : err;
+}
+
+/* Each moment as far ahead as its kind allows: state_schema.c says how far believed_from trusts it. */
+static int bring_near(struct state *state, int64_t now_s)
+{
+	return state_run(state, NULL,
+			 "UPDATE lineage SET revision = revision + 1, "
+			 "issued_at = min(issued_at, ?1), "
+			 "next_attempt = iif(next_attempt - 172800 > ?1, ?1, next_attempt), "
+			 "check_at = iif(check_at - 86400 > ?1, ?1, check_at), "
+			 "deploy_next = iif(deploy_next - 172800 > ?1, ?1, deploy_next), "
+			 "status_since = min(status_since, ?1) WHERE believed_from > ?1",
+			 "i", now_s);
+}
+
+static int note_danger(struct state *state, int64_t now_s)
+{
+	return state_run(state, NULL,
+			 "UPDATE lineage SET revision = revision + 1, "
+			 "priority = " STATE_SQL_ENDANGERED " WHERE endangered_at <= ?1",
+			 "i", now_s);
+}
+
+int state_correct(struct state *state, int64_t now_s)
+{
+	bool has_future = false, has_danger = false;
+	int err;
+
+	err = has_one(state, "SELECT 1 FROM lineage WHERE believed_from > ?1 LIMIT 1", now_s,
+		      &has_future);
+	if (!err)
+		err = has_one(state, "SELECT 1 FROM lineage WHERE endangered_at <= ?1 LIMIT 1",
+			      now_s, &has_danger);
+	if (err || (!has_future && !has_danger))
+		return err;
+	err = state_enter(state);
+	if (err)
+		return err;
+	if (has_future)
+		err = bring_near(state, now_s);
+	if (!err && has_danger)
+		err = note_danger(state, now_s);
 	return state_leave(state, err);
 }

@@ -18,10 +18,28 @@ struct state_lineage;
 	"name, identifiers, cas, account, tenant, source" CERTIFICATE_SETTINGS(STATE_SETTING_COLUMN)
 
 /* What state_lineage_fill() reads, in its order. */
-#define STATE_LINEAGE_COLUMNS                                                               \
-	"id, " STATE_SPEC_COLUMNS ", server, ari_id, not_before, not_after, window_start, " \
-	"window_end, explanation_url, check_at, ca, renew_at, next_attempt, issue_at, "     \
-	"failures, last_failure, last_problem, paused, retired, priority, in_flight"
+#define STATE_LINEAGE_COLUMNS                                                                   \
+	"id, " STATE_SPEC_COLUMNS ", server, ari_id, not_before, not_after, window_start, "     \
+	"window_end, explanation_url, check_at, ca, renew_at, next_attempt, issue_at, "         \
+	"failures, last_failure, last_problem, priority, status, status_reason, status_since, " \
+	"revision, issued_at, generation, deployed_generation, refused_generation, "            \
+	"deploy_failures, deploy_next, deploy_failure"
+
+/* Numbers of enum state_status and enum state_priority in SQL: state_schema.c has them, too. */
+#define STATE_SQL_IDLE       "status <= 2" /* waiting, retrying or held */
+#define STATE_SQL_WAITING    "0"
+#define STATE_SQL_RETRYING   "1"
+#define STATE_SQL_HELD       "2"
+#define STATE_SQL_ORDERING   "3"
+#define STATE_SQL_PAUSED     "4"
+#define STATE_SQL_RETIRED    "5"
+#define STATE_SQL_ENDANGERED "2"
+
+/* A CA to be asked next: the parameter when the lineage has it, else the present one, else the first. */
+#define STATE_SQL_CA(parameter)                                                                \
+	"ca = CASE WHEN instr(' ' || cas || ' ', ' ' || " parameter " || ' ') THEN " parameter \
+	" WHEN instr(' ' || cas || ' ', ' ' || ca || ' ') THEN ca "                            \
+	"ELSE substr(cas, 1, instr(cas || ' ', ' ') - 1) END"
 
 /*
  * From a row: the texts are the row's, the lists are the lineage's.  state_lineage_done() frees them.

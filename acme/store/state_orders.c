@@ -10,24 +10,24 @@
 #define NUMBER(text) #text
 #define STRING(name) NUMBER(name)
 
-/* Put the lineage's mark beside its order, so that it is not due meanwhile. */
-static int mark_in_flight(struct state *state, int64_t lineage, bool in_flight)
-{
-	int64_t changes = 0;
-	int err;
-
-	err = state_run(state, &changes, "UPDATE lineage SET in_flight = ?2 WHERE id = ?1", "ii",
-			lineage, (int64_t)in_flight);
-	return err ? err : changes ? 0 : -ENOENT;
-}
-
 int state_order_begin(struct state *state, const struct state_order *order)
 {
 	char *identifiers = string_list_join(&order->identifiers, ' ');
 	int err = identifiers ? state_enter(state) : -ENOMEM;
+	int64_t changes = 0;
 
 	if (!err) {
-		err = mark_in_flight(state, order->lineage, true);
+		/* Also of a paused one, which somebody asks for; a retired one does not come back. */
+		err = state_run(
+			state, &changes,
+			"UPDATE lineage SET revision = revision + 1, "
+			"status_since = iif(status = " STATE_SQL_RETIRED ", status_since, ?2), "
+			"status_reason = iif(status = " STATE_SQL_RETIRED ", status_reason, NULL), "
+			"status = iif(status = " STATE_SQL_RETIRED ", status, " STATE_SQL_ORDERING
+			") WHERE id = ?1",
+			"ii", order->lineage, order->made_at_s);
+		if (!err && !changes)
+			err = -ENOENT;
 		if (!err)
 			err = state_run(
 				state, NULL,
@@ -73,13 +73,34 @@ static int note_attempt(struct state *state, int64_t lineage, const struct state
 			 "i", lineage);
 }
 
+/* Whether other identifiers are wanted by now than were ordered. */
+#define IS_SUPERSEDED                                                              \
+	"EXISTS (SELECT 1 FROM order_in_flight AS o WHERE o.lineage = lineage.id " \
+	"AND o.identifiers <> lineage.identifiers)"
+
+/* What an order's end leaves alone: who paused or retired the lineage meanwhile knew of the order. */
+#define IS_STOPPED "status IN (" STATE_SQL_PAUSED ", " STATE_SQL_RETIRED ")"
+
 static int remove_order(struct state *state, int64_t lineage)
 {
-	int err;
+	return state_run(state, NULL, "DELETE FROM order_in_flight WHERE lineage = ?1", "i",
+			 lineage);
+}
 
-	err = state_run(state, NULL, "DELETE FROM order_in_flight WHERE lineage = ?1", "i",
-			lineage);
-	return err ? err : mark_in_flight(state, lineage, false);
+/* The next renewal begins with the CA that is preferred. */
+static int note_success(struct state *state, int64_t lineage, int64_t now_s)
+{
+	return state_run(state, NULL,
+			 "UPDATE lineage SET revision = revision + 1, failures = 0, "
+			 "next_attempt = 0, last_failure = NULL, last_problem = NULL, "
+			 "renew_at = iif(" IS_SUPERSEDED ", 0, renew_at), "
+			 "issued_at = iif(" IS_SUPERSEDED ", 0, ?2), priority = 0, "
+			 "deploy_failures = 0, deploy_next = 0, deploy_failure = NULL, "
+			 "status_reason = iif(" IS_STOPPED ", status_reason, NULL), "
+			 "status_since = iif(" IS_STOPPED ", status_since, ?2), "
+			 "status = iif(" IS_STOPPED ", status, " STATE_SQL_WAITING "), "
+			 "ca = substr(cas, 1, instr(cas || ' ', ' ') - 1) WHERE id = ?1",
+			 "ii", lineage, now_s);
 }
 
 int state_order_succeeded(struct state *state, int64_t lineage,
@@ -93,15 +114,33 @@ int state_order_succeeded(struct state *state, int64_t lineage,
 	if (!err)
 		err = note_attempt(state, lineage, NULL, now_s);
 	if (!err)
-		err = remove_order(state, lineage);
-	/* The next renewal begins with the CA that is preferred. */
+		err = note_success(state, lineage, now_s);
 	if (!err)
-		err = state_run(state, NULL,
-				"UPDATE lineage SET failures = 0, next_attempt = 0, "
-				"last_failure = NULL, last_problem = NULL, priority = 0, "
-				"ca = substr(cas, 1, instr(cas || ' ', ' ') - 1) WHERE id = ?1",
-				"i", lineage);
+		err = remove_order(state, lineage);
 	return state_leave(state, err);
+}
+
+static int note_failure(struct state *state, int64_t lineage, const struct state_failure *failure,
+			int64_t now_s)
+{
+	int64_t changes = 0;
+	int err;
+
+	err = state_run(state, &changes,
+			"UPDATE lineage SET revision = revision + 1, "
+			"failures = iif(" IS_SUPERSEDED ", 0, failures + 1), "
+			"next_attempt = iif(" IS_SUPERSEDED ", 0, ?2), "
+			"last_failure = ?3, last_problem = ?4, " STATE_SQL_CA(
+				"?5") ", "
+				      "status_reason = iif(" IS_STOPPED ", status_reason, "
+				      "	iif(" IS_SUPERSEDED ", NULL, ?3)), "
+				      "status_since = iif(" IS_STOPPED ", status_since, ?6), "
+				      "status = iif(" IS_STOPPED ", status, iif(" IS_SUPERSEDED
+				      ", " STATE_SQL_WAITING ", " STATE_SQL_RETRYING
+				      ")) WHERE id = ?1",
+			"iittti", lineage, failure->next_attempt_s, failure->text, failure->problem,
+			failure->next_ca, now_s);
+	return err ? err : changes ? 0 : -ENOENT;
 }
 
 int state_order_failed(struct state *state, int64_t lineage, const struct state_failure *failure,
@@ -111,26 +150,32 @@ int state_order_failed(struct state *state, int64_t lineage, const struct state_
 
 	if (err)
 		return err;
-	err = note_attempt(state, lineage, failure, now_s);
+	err = note_failure(state, lineage, failure, now_s);
+	if (!err)
+		err = note_attempt(state, lineage, failure, now_s);
 	if (!err)
 		err = remove_order(state, lineage);
-	if (!err)
-		err = state_run(state, NULL,
-				"UPDATE lineage SET failures = failures + 1, next_attempt = ?2, "
-				"last_failure = ?3, last_problem = ?4, ca = coalesce(?5, ca) "
-				"WHERE id = ?1",
-				"iittt", lineage, failure->next_attempt_s, failure->text,
-				failure->problem, failure->next_ca);
 	return state_leave(state, err);
 }
 
 int state_order_drop(struct state *state, int64_t lineage)
 {
+	int64_t changes = 0;
 	int err = state_enter(state);
 
 	if (err)
 		return err;
-	return state_leave(state, remove_order(state, lineage));
+	err = remove_order(state, lineage);
+	if (!err)
+		err = state_run(state, &changes,
+				"UPDATE lineage SET revision = revision + 1, "
+				"status_reason = iif(status <> " STATE_SQL_ORDERING
+				", status_reason, iif(failures > 0, last_failure, NULL)), "
+				"status = iif(status <> " STATE_SQL_ORDERING ", status, "
+				"	iif(failures > 0, " STATE_SQL_RETRYING
+				", " STATE_SQL_WAITING ")) WHERE id = ?1",
+				"i", lineage);
+	return state_leave(state, err ? err : changes ? 0 : -ENOENT);
 }
 
 int state_orders(struct state *state, int (*each)(void *context, const struct state_order *order),
@@ -144,7 +189,7 @@ int state_orders(struct state *state, int (*each)(void *context, const struct st
 		state, &statement,
 		"SELECT lineage, name, o.ca, o.server, o.account, o.identifiers, url, "
 		"made_at, next_attempt FROM order_in_flight AS o JOIN lineage ON id = lineage "
-		"ORDER BY made_at, lineage",
+		"WHERE status = " STATE_SQL_ORDERING " ORDER BY made_at, lineage",
 		"");
 	if (result)
 		return result;

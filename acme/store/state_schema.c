@@ -8,8 +8,18 @@
 /*
  * The code below adds a column for each new setting of certificate_spec.h.
  *
- * lineage.issue_at and lineage.check_due say when the next action is due.  They are computed from
- * the other columns, so they cannot contradict them.  Their indexes make queries cheap.
+ * Some columns are computed from the others, so they cannot contradict them; their indexes make
+ * queries cheap.  issue_at and check_due say when the next action is due.  Version 3 adds the
+ * others:
+ *
+ *	endangered_at	a sixth of the certificate's life is left then
+ *	believed_from	no moment of the row can have been written before: when it is later than now,
+ *			the clock was ahead, or is behind (state_correct())
+ *	deploy_due	when the hooks are to be run for the generation in use
+ *
+ * The numbers in the conditions are those of enum state_status and enum state_priority.  An issuance
+ * holds the next one off for a twentieth of the certificate's life and at least an hour (a quarter
+ * of a life that is shorter than four); for an urgent one, only for that hour.
  */
 static const char *const versions[] = {
 	"CREATE TABLE lineage ("
@@ -108,6 +118,61 @@ static const char *const versions[] = {
 	/* For state_due_replacements(). */
 	"CREATE INDEX lineage_by_replacement ON lineage (ca, priority, issue_at, not_after) "
 	"	WHERE issue_at IS NOT NULL AND ari_id IS NOT NULL AND server = ca AND check_at > 0;",
+
+	/* One status instead of paused, retired and in_flight; what must be deployed; one more priority. */
+	"DROP INDEX lineage_by_issue;"
+	"DROP INDEX lineage_by_check;"
+	"DROP INDEX lineage_by_ca;"
+	"DROP INDEX lineage_by_tenant;"
+	"DROP INDEX lineage_by_replacement;"
+	"ALTER TABLE lineage DROP COLUMN issue_at;"
+	"ALTER TABLE lineage DROP COLUMN check_due;"
+	"ALTER TABLE lineage ADD COLUMN status INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE lineage ADD COLUMN status_reason TEXT;"
+	"ALTER TABLE lineage ADD COLUMN status_since INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE lineage ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE lineage ADD COLUMN issued_at INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE lineage ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE lineage ADD COLUMN deployed_generation INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE lineage ADD COLUMN refused_generation INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE lineage ADD COLUMN deploy_failures INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE lineage ADD COLUMN deploy_next INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE lineage ADD COLUMN deploy_failure TEXT;"
+	"UPDATE lineage SET "
+	"	status = CASE WHEN retired THEN 5 WHEN paused IS NOT NULL THEN 4 "
+	"		WHEN in_flight THEN 3 WHEN next_attempt = 0 THEN 0 "
+	"		WHEN failures > 0 THEN 1 ELSE 2 END,"
+	"	status_reason = CASE WHEN paused IS NOT NULL THEN paused "
+	"		WHEN retired = 0 AND in_flight = 0 AND next_attempt > 0 THEN last_failure END,"
+	"	priority = iif(priority = 2, 3, priority);"
+	"ALTER TABLE lineage DROP COLUMN paused;"
+	"ALTER TABLE lineage DROP COLUMN retired;"
+	"ALTER TABLE lineage DROP COLUMN in_flight;"
+	"ALTER TABLE lineage ADD COLUMN issue_at INTEGER AS (CASE WHEN status <= 2 THEN max(1, "
+	"	next_attempt, iif(not_after > 0, min(renew_at, not_after), renew_at), "
+	"	iif(issued_at = 0, 0, issued_at + max(min(3600, (not_after - not_before) / 4), "
+	"		iif(priority = 3, 0, (not_after - not_before) / 20)))) END) VIRTUAL;"
+	"ALTER TABLE lineage ADD COLUMN check_due INTEGER AS ("
+	"	CASE WHEN check_at > 0 AND status NOT IN (3, 5) THEN check_at END) VIRTUAL;"
+	"ALTER TABLE lineage ADD COLUMN endangered_at INTEGER AS ("
+	"	CASE WHEN not_after > 0 AND priority < 2 AND status <= 3 "
+	"	THEN not_after - (not_after - not_before) / 6 END) VIRTUAL;"
+	"ALTER TABLE lineage ADD COLUMN believed_from INTEGER AS (nullif(max(0, issued_at, "
+	"	next_attempt - 172800, check_at - 86400, deploy_next - 172800), 0)) VIRTUAL;"
+	"ALTER TABLE lineage ADD COLUMN deploy_due INTEGER AS ("
+	"	CASE WHEN generation <> deployed_generation AND generation <> refused_generation "
+	"	THEN max(1, deploy_next) END) VIRTUAL;"
+	"CREATE INDEX lineage_by_issue ON lineage (issue_at) WHERE issue_at IS NOT NULL;"
+	"CREATE INDEX lineage_by_check ON lineage (check_due) WHERE check_due IS NOT NULL;"
+	"CREATE INDEX lineage_by_ca ON lineage (ca, priority, issue_at, not_after) "
+	"	WHERE issue_at IS NOT NULL;"
+	"CREATE INDEX lineage_by_tenant ON lineage (ca, priority, tenant, issue_at, not_after) "
+	"	WHERE issue_at IS NOT NULL;"
+	"CREATE INDEX lineage_by_replacement ON lineage (ca, priority, issue_at, not_after) "
+	"	WHERE issue_at IS NOT NULL AND ari_id IS NOT NULL AND server = ca AND check_at > 0;"
+	"CREATE INDEX lineage_by_danger ON lineage (endangered_at) WHERE endangered_at IS NOT NULL;"
+	"CREATE INDEX lineage_by_belief ON lineage (believed_from) WHERE believed_from IS NOT NULL;"
+	"CREATE INDEX lineage_by_deploy ON lineage (deploy_due) WHERE deploy_due IS NOT NULL;",
 };
 
 #define VERSION ((int64_t)(sizeof(versions) / sizeof(*versions)))
@@ -115,8 +180,8 @@ static const char *const versions[] = {
 /* PRAGMA takes no parameters. */
 static int note_version(struct state *state)
 {
-	_Static_assert(sizeof(versions) / sizeof(*versions) == 2, "the number below");
-	return state_execute(state, "PRAGMA user_version = 2");
+	_Static_assert(sizeof(versions) / sizeof(*versions) == 3, "the number below");
+	return state_execute(state, "PRAGMA user_version = 3");
 }
 
 /* --- columns of settings ---------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "acme/util/file.h"
 #include "acme/util/json.h"
@@ -55,6 +56,23 @@ bool store_is_of_order(const struct paths *paths, const char *name, const char *
 	return is;
 }
 
+/* The number of the generation in use; 0: unknown. */
+static int64_t read_generation(const struct paths *paths, const char *name)
+{
+	char path[STORE_PATH_MAX + 32], target[32];
+	ssize_t length;
+	char *end;
+	long long number;
+
+	snprintf(path, sizeof(path), "%s/archive/%s/" STORE_CURRENT, paths->state, name);
+	length = readlink(path, target, sizeof(target) - 1);
+	if (length <= 0)
+		return 0;
+	target[length] = '\0';
+	number = strtoll(target, &end, 10);
+	return !*end && number > 0 ? number : 0;
+}
+
 int store_read(struct stored *ret_stored, const struct paths *paths, const char *name)
 {
 	char file[STORE_PATH_MAX + 32], *pem;
@@ -75,6 +93,7 @@ int store_read(struct stored *ret_stored, const struct paths *paths, const char 
 	if (err)
 		return err;
 	stored.server = read_origin(paths, name, "server");
+	stored.generation = read_generation(paths, name);
 	*ret_stored = stored;
 	return 0;
 }

@@ -21,6 +21,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "acme/crypto/certificate.h"
 #include "acme/util/name.h"
@@ -45,6 +46,7 @@ struct stored {
 	char name[CERTIFICATE_NAME_MAX + 1];
 	char path[STORE_PATH_MAX + 1]; /* of its directory below live/ */
 	char *server; /* of the CA that issued it; NULL: unknown */
+	int64_t generation; /* in use; 0: it is not of our layout */
 	struct certificate certificate;
 };
 

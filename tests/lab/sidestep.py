@@ -153,7 +153,8 @@ class Sidestep:
         """As if the certificate's time had come, whatever the CA has said."""
         with contextlib.closing(sqlite3.connect(self.state / "state.db")) as memory, memory:
             changed = memory.execute(
-                "UPDATE lineage SET renew_at = 1, next_attempt = 0, check_at = 0 WHERE name = ?",
+                "UPDATE lineage SET renew_at = 1, next_attempt = 0, check_at = 0, issued_at = 0 "
+                "WHERE name = ?",
                 (str(name),),
             )
             assert changed.rowcount == 1

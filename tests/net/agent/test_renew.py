@@ -367,10 +367,15 @@ def test_window_in_the_past(stocked, pebble):
     before = serials(stocked)
     set_window(pebble, stocked.live(NAMES[1]) / "cert.pem", -2 * DAY_S, -DAY_S)
     ask_again(stocked)
+    # An hour after an issuance nothing is ordered again.
+    output, said = renew(stocked, pebble)
+    assert output.returncode == 0 and not said["results"]
+    assert "the CA wants it renewed now" in output.stderr
+    with memory(stocked) as database, database:
+        database.execute("UPDATE lineage SET issued_at = issued_at - 3600")
     output, said = renew(stocked, pebble)
     assert output.returncode == 0, output.stderr
     assert [result["name"] for result in said["results"]] == [NAMES[1]]
-    assert "the CA wants it renewed now" in output.stderr
     assert serials(stocked)[NAMES[1]] != before[NAMES[1]]
     # The others have the CA's window now, and their moment lies inside.
     starts, ends = rows(stocked, "window_start"), rows(stocked, "window_end")

@@ -538,7 +538,8 @@ static int list_lineage(void *context, const struct state_lineage *lineage)
 	(void)context;
 	tell("%s=%s%s%s%s\n", lineage->spec.name, identifiers,
 	     lineage->spec.tenant && *lineage->spec.tenant ? " of " : "",
-	     lineage->spec.tenant ? lineage->spec.tenant : "", lineage->retired ? " retired" : "");
+	     lineage->spec.tenant ? lineage->spec.tenant : "",
+	     lineage->status == STATE_RETIRED ? " retired" : "");
 	free(identifiers);
 	return 0;
 }

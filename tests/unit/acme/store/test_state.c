@@ -181,7 +181,7 @@ static void test_a_wish_is_kept_whole(void **test)
 	assert_true(lineage.spec.settings.bundle);
 	assert_string_equal(lineage.ca, "first");
 	assert_null(lineage.server);
-	assert_false(lineage.in_flight);
+	assert_int_equal(lineage.status, STATE_WAITING);
 	state_lineage_done(&lineage);
 	assert_int_equal(state_lineage_find(*test, "other", &lineage), -ENOENT);
 }
@@ -293,7 +293,7 @@ static void test_what_a_source_no_longer_names_is_retired(void **test)
 	assert_int_equal(state_set_spec(*test, &spec, NULL), 0);
 	assert_string_equal(due(*test, NOW, 64), "cli.example b.example c.example");
 	assert_int_equal(state_lineage_find(*test, "a.example", &lineage), 0);
-	assert_true(lineage.retired);
+	assert_int_equal(lineage.status, STATE_RETIRED);
 	state_lineage_done(&lineage);
 }
 
@@ -388,7 +388,7 @@ static void test_windows(void **test)
 	assert_int_equal(at_s, NOW + 1);
 	assert_string_equal(checks(*test, NOW), "");
 	assert_string_equal(checks(*test, NOW + 1), "a.example");
-	assert_int_equal(state_set_window(*test, id, &window), 0);
+	assert_int_equal(state_set_window(*test, id, "aYhb.AIdl", &window), 0);
 	assert_string_equal(checks(*test, NOW + 1), "");
 	assert_string_equal(due(*test, NOW + 2, 64), "a.example");
 	lineage = lineage_of(*test, id);
@@ -417,11 +417,11 @@ static void test_mass_renewal(void **test)
 			0);
 	}
 	assert_string_equal(due(*test, NOW, 64), "");
-	assert_int_equal(state_mark_due(*test, &filter, NOW, STATE_URGENT, &count), 0);
+	assert_int_equal(state_mark_due(*test, &filter, STATE_URGENT, &count), 0);
 	assert_int_equal(count, 2);
 	assert_string_equal(due(*test, NOW, 64), "expires-first.example expires-last.example");
 	filter.server = "https://other.example/";
-	assert_int_equal(state_mark_due(*test, &filter, NOW, STATE_URGENT, &count), 0);
+	assert_int_equal(state_mark_due(*test, &filter, STATE_URGENT, &count), 0);
 	assert_int_equal(count, 0);
 }
 
