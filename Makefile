@@ -9,7 +9,7 @@
 #   make check-networks  many connections over bad networks: N=10 seeds
 #   make repeat          TEST=tests/net/... N=50
 #   make check-kernels   other kernels, in emulated machines (root); check-kernels-long: more
-#                        clients, and bad wires
+#                        clients
 #   make bench           beside what people would use instead; bench-quick: in some minutes (root)
 #   make bench-agent     many certificates: beside lego and uacme, and a million in store (root)
 #   make bench-steering  what steering costs, rule by rule and for production (root)
@@ -211,7 +211,6 @@ check-kernels check-kernels-long: all $(BPF_TESTS) $(O)/tests/kernels/verify $(O
 	$(Q)deploy/setup/fetch-kernels.sh $(KERNELS)
 	$(Q)O=$(O) $(PYTHON) -B tests/kernels/run.py $(KERNELS) $(SUITES)
 check-kernels-long: export SCALE ?= 4
-check-kernels-long: export WIRES = 1
 
 # --- measurements -----------------------------------------------------------
 

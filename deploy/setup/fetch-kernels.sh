@@ -13,8 +13,8 @@ set -eu
 dir=${1:?usage: fetch-kernels.sh DIR}
 here=$(cd "$(dirname "$0")" && pwd)
 suites="unstable trixie bookworm bullseye"  # BusyBox comes from the first
-# A wire, what clsact needs, a bad wire, and Docker's NAT rules.
-modules="veth sch_ingress cls_bpf sch_netem nft_chain_nat nft_nat nft_masq nft_fib_ipv4 nft_fib_ipv6"
+# A wire, what clsact needs, a bad wire, Docker's NAT rules, and what cannot be steered.
+modules="veth sch_ingress cls_bpf sch_netem nft_chain_nat nft_nat nft_masq nft_fib_ipv4 nft_fib_ipv6 vrf ipvlan"
 wanted="$suites: $modules"
 
 if [ "$(dpkg --print-architecture 2>/dev/null)" != amd64 ]; then

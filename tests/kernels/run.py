@@ -7,8 +7,8 @@ initial RAM file system (pack.sh).  Its init runs the trial and reports line by 
 serial line; what the report must hold on which kernel is said here, so that a check
 which did not run counts as failed.  Ends with a table and "N passed, N failed".
 
-Settings: O (build directory), WIRES=1 (try bad wires, too), SCALE (how many times as many
-clients come behind NAT and over a bad wire; 1).  Consoles and reports are kept in $O/tests/kernels.
+Settings: O (build directory), SCALE (how many times as many clients come behind NAT and over a
+bad wire; 1).  Consoles and reports are kept in $O/tests/kernels.
 """
 
 import dataclasses
@@ -37,7 +37,8 @@ PROGRAMS = {
 PATHS = ("veth", "loopback", "split", "cookies")
 FAMILIES = ("v4", "v6")
 CLIENTS = ("challenge", "other", "not_pending")
-WIRES = ("loss", "jitter") if os.environ.get("WIRES") == "1" else ()
+WIRES = ("loss", "jitter")
+CHECKS_ONCE = ("parser_test", "vrf", "ipvlan", "no_hindrance", "no_warning")
 CHECKS_ALWAYS = ("detached", "after")
 CHECKS_RUNNING = (
     *("engine", "publish", "publish_split", "publish_many", "nat", *WIRES),
@@ -122,7 +123,7 @@ class Report:
                     f"the kernel calls itself '{name}'")
         self.demand("any", "end", ended and "done" in self.facts,
                     "the trial stopped, or the machine did not end in time")
-        self.demand_checks("any", ["parser_test", "no_warning"])
+        self.demand_checks("any", CHECKS_ONCE)
         self.demand("any", "--check", says.startswith("ready: ") and chosen == self.kernel.runs[0],
                     f"chooses '{chosen}', '{says}'")
         for run in self.kernel.runs:
@@ -204,7 +205,7 @@ def accelerator(kernel, archive):
 def try_kernel(kernel, directory, common, how):
     """Boot it with the common archive and its own modules behind; its Report."""
     files = [*(directory / kernel.suite).glob("*.ko"), directory / kernel.suite / "order"]
-    trial = ",".join([str(SCALE), str(len(WIRES)), *kernel.runs, *kernel.refused])
+    trial = ",".join([str(SCALE), *kernel.runs, *kernel.refused])
     with tempfile.TemporaryDirectory(prefix="sidestep-kernels-") as scratch:
         tree = pathlib.Path(scratch)
         (tree / "modules").mkdir()
