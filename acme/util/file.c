@@ -6,13 +6,18 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DIRECTORY_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+#include "common/random.h"
+
+#define DIRECTORY_FLAGS  (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+#define TEMPORARY_DIGITS 16
+#define REMNANT_AGE_S    3600 /* no writer takes that long */
 
 struct file_access file_access_own(mode_t mode)
 {
@@ -45,6 +50,8 @@ static int set_access(int fd, const struct file_access *access)
 	if ((status.st_uid != access->uid || status.st_gid != access->gid) &&
 	    fchown(fd, access->uid, access->gid))
 		return -errno;
+	if ((status.st_mode & 07777) == access->mode)
+		return 0;
 	return fchmod(fd, access->mode) ? -errno : 0;
 }
 
@@ -69,12 +76,93 @@ int file_create(int directory, const char *name, const struct file_access *acces
 	return err;
 }
 
-/* A name with our process id, so that no two processes use the same file. */
+/* --- in one step ------------------------------------------------------------------------------- */
+
+/* A name that no other writer uses: process ids repeat, above all in containers. */
 static int temporary_name(char ret_name[NAME_MAX + 1], const char *name)
 {
-	int length = snprintf(ret_name, NAME_MAX + 1, ".%s.%ld", name, (long)getpid());
+	uint8_t bytes[TEMPORARY_DIGITS / 2];
+	int length, err;
+	size_t i;
 
-	return length <= NAME_MAX ? 0 : -ENAMETOOLONG;
+	err = random_bytes(bytes, sizeof(bytes));
+	if (err)
+		return err;
+	length = snprintf(ret_name, NAME_MAX + 1, ".%s.", name);
+	if (length + TEMPORARY_DIGITS > NAME_MAX)
+		return -ENAMETOOLONG;
+	for (i = 0; i < sizeof(bytes); i++)
+		length += sprintf(ret_name + length, "%02x", bytes[i]);
+	return 0;
+}
+
+/* Whether temporary_name() made `found` for `name`, perhaps as an older version did. */
+static bool is_temporary(const char *found, const char *name)
+{
+	size_t length = strlen(name), digits;
+
+	if (found[0] != '.' || strncmp(found + 1, name, length) != 0 || found[1 + length] != '.')
+		return false;
+	digits = strspn(found + length + 2, "0123456789abcdef");
+	return digits && digits <= TEMPORARY_DIGITS && !found[length + 2 + digits];
+}
+
+/*
+ * Remove what writers of `name` that were killed have left, which may hold a key.  The age is told by
+ * the file system's own clock: `temporary` was made just now.
+ */
+static void remove_remnants(int directory, const char *name, const char *temporary)
+{
+	int fd = openat(directory, ".", DIRECTORY_FLAGS);
+	DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+	struct stat present, status;
+	struct dirent *entry;
+
+	if (!stream && fd >= 0)
+		close(fd);
+	if (!stream || fstatat(directory, temporary, &present, AT_SYMLINK_NOFOLLOW)) {
+		if (stream)
+			closedir(stream);
+		return;
+	}
+	while ((entry = readdir(stream)))
+		if (is_temporary(entry->d_name, name) &&
+		    fstatat(directory, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    present.st_mtime - status.st_mtime > REMNANT_AGE_S)
+			(void)unlinkat(directory, entry->d_name, 0);
+	closedir(stream);
+}
+
+/* Write the file under a temporary name. */
+static int create_temporary(int directory, const char *name, const struct file_access *access,
+			    const void *data, size_t size, char ret_temporary[NAME_MAX + 1])
+{
+	int err = temporary_name(ret_temporary, name);
+
+	if (!err)
+		err = file_create(directory, ret_temporary, access, data, size);
+	if (!err)
+		remove_remnants(directory, name, ret_temporary);
+	return err;
+}
+
+/*
+ * Rename, unless `name` exists: -EEXIST.  Some file systems (CIFS, FUSE) have no hard links, some
+ * kernels' no RENAME_NOREPLACE; the last way leaves a gap between looking and renaming.
+ */
+static int rename_to_new(int directory, const char *temporary, const char *name)
+{
+	if (linkat(directory, temporary, directory, name, 0) == 0)
+		return unlinkat(directory, temporary, 0) ? -errno : 0;
+	if (errno == EEXIST)
+		return -EEXIST;
+	if (renameat2(directory, temporary, directory, name, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP)
+		return -errno;
+	if (faccessat(directory, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return -EEXIST;
+	return renameat(directory, temporary, directory, name) ? -errno : 0;
 }
 
 int file_create_atomically(int directory, const char *name, const struct file_access *access,
@@ -83,17 +171,15 @@ int file_create_atomically(int directory, const char *name, const struct file_ac
 	char temporary[NAME_MAX + 1];
 	int err;
 
-	err = temporary_name(temporary, name);
-	if (!err)
-		err = file_create(directory, temporary, access, data, size);
+	err = create_temporary(directory, name, access, data, size, temporary);
 	if (err)
 		return err;
-	/* Unlike rename(2), link(2) fails when the name exists. */
-	if (linkat(directory, temporary, directory, name, 0))
-		err = -errno;
-	if (unlinkat(directory, temporary, 0) && !err)
-		err = -errno;
-	return err ? err : file_sync_directory(directory);
+	err = rename_to_new(directory, temporary, name);
+	if (err) {
+		unlinkat(directory, temporary, 0);
+		return err;
+	}
+	return file_sync_directory(directory);
 }
 
 int file_replace(int directory, const char *name, const struct file_access *access,
@@ -102,9 +188,7 @@ int file_replace(int directory, const char *name, const struct file_access *acce
 	char temporary[NAME_MAX + 1];
 	int err;
 
-	err = temporary_name(temporary, name);
-	if (!err)
-		err = file_create(directory, temporary, access, data, size);
+	err = create_temporary(directory, name, access, data, size, temporary);
 	if (err)
 		return err;
 	if (renameat(directory, temporary, directory, name)) {
@@ -114,6 +198,8 @@ int file_replace(int directory, const char *name, const struct file_access *acce
 	}
 	return file_sync_directory(directory);
 }
+
+/* --- reading ----------------------------------------------------------------------------------- */
 
 static int read_all(int fd, char *buffer, size_t size, size_t *ret_size)
 {
@@ -161,16 +247,17 @@ int file_read(int directory, const char *name, size_t max, char **ret_data, size
 int file_open_directory(int directory, const char *name, mode_t mode, int *ret_fd)
 {
 	bool is_new = mkdirat(directory, name, mode) == 0;
-	int fd;
+	int fd, err;
 
 	if (!is_new && errno != EEXIST)
 		return -errno;
 	fd = openat(directory, name, DIRECTORY_FLAGS);
 	if (fd < 0)
 		return -errno;
-	if (is_new && fsync(directory)) {
+	err = is_new ? file_sync_directory(directory) : 0;
+	if (err) {
 		close(fd);
-		return -errno;
+		return err;
 	}
 	*ret_fd = fd;
 	return 0;
@@ -205,9 +292,17 @@ int file_open_path(const char *path, mode_t mode, int *ret_fd)
 	return 0;
 }
 
+bool file_can_sync_directory(int directory)
+{
+	return fsync(directory) == 0 || (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP);
+}
+
 int file_sync_directory(int directory)
 {
-	return fsync(directory) ? -errno : 0;
+	if (fsync(directory) == 0)
+		return 0;
+	/* A file system that cannot does it with the file, or later: nothing better is to be had. */
+	return errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP ? 0 : -errno;
 }
 
 static int remove_entries(int fd)

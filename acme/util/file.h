@@ -7,6 +7,7 @@
 #ifndef ACME_UTIL_FILE_H
 #define ACME_UTIL_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -27,7 +28,10 @@ struct file_access file_access_own(mode_t mode);
 int file_create(int directory, const char *name, const struct file_access *access, const void *data,
 		size_t size);
 
-/* The same in one step: write under a temporary name, then link.  Syncs the directory. */
+/*
+ * The same in one step: write under a temporary name, then rename.  Syncs the directory.  Removes old
+ * temporary files of this name that killed processes have left.
+ */
 int file_create_atomically(int directory, const char *name, const struct file_access *access,
 			   const void *data, size_t size);
 
@@ -56,8 +60,14 @@ int file_open_directory(int directory, const char *name, mode_t mode, int *ret_f
 /* Create a path with all of its parents. */
 int file_open_path(const char *path, mode_t mode, int *ret_fd);
 
-/* Wait until the directory's entries are on the disk.  0 or -errno. */
+/*
+ * Wait until the directory's entries are on the disk.  0, also where the file system cannot do that, or
+ * -errno.
+ */
 int file_sync_directory(int directory);
+
+/* Whether the file system can: otherwise a power cut may lose what was written last. */
+bool file_can_sync_directory(int directory);
 
 /* Remove a directory and the files in it.  0, also when it does not exist, or -errno. */
 int file_remove_directory(int directory, const char *name);
