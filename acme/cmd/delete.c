@@ -2,56 +2,65 @@
 /* `sidestep delete`. */
 #include <errno.h>
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "acme/config/arguments.h"
 #include "acme/config/settings.h"
 #include "acme/util/failure.h"
-#include "acme/store/store_writer.h"
+#include "acme/store/store_history.h"
 #include "acme/util/output.h"
 #include "acme/store/state.h"
-#include "acme/store/store.h"
 #include "acme/cmd/verbs.h"
+
+struct deleting {
+	const char *name;
+	struct state *state;
+	bool was_known;
+};
 
 /*
  * Delete the row first.  Files without a row do no harm; a row without files would be ordered
  * again.
  */
-static int delete_from_state(const struct settings *settings, const char *name,
-			     struct failure *failure)
+static int forget_lineage(void *context, struct failure *failure)
 {
+	struct deleting *deleting = context;
 	struct state_lineage lineage;
-	struct state *state;
 	int err;
 
-	if (state_open(&state, settings->paths, failure))
-		return -1;
-	err = state_lineage_find(state, name, &lineage);
+	err = state_lineage_find(deleting->state, deleting->name, &lineage);
 	if (!err) {
-		err = state_lineage_delete(state, lineage.id);
+		err = state_lineage_delete(deleting->state, lineage.id);
 		state_lineage_done(&lineage);
+		deleting->was_known = !err;
 	}
 	if (err && err != -ENOENT)
-		state_explain(state, err, failure);
-	state_free(state);
+		state_explain(deleting->state, err, failure);
 	return failure_is_set(failure) ? -1 : 0;
+}
+
+/* The name is locked before anything is deleted: an order for it may be under way. */
+static void delete_certificate(const struct settings *settings, const char *name,
+			       struct failure *failure)
+{
+	struct deleting deleting = {.name = name};
+	int err;
+
+	if (state_open(&deleting.state, settings->paths, failure))
+		return;
+	err = store_delete(settings->paths, name, forget_lineage, &deleting, failure);
+	state_free(deleting.state);
+	if (err == -ENOENT && !deleting.was_known)
+		failure_set(failure, "`sidestep certificates` lists them",
+			    "there is no certificate called %s", name);
 }
 
 int verb_delete(const struct arguments *arguments, const struct settings *settings)
 {
 	struct failure failure = {0};
-	struct stored stored = {0};
-	int err, status;
+	int status;
 
-	err = store_read(&stored, settings->paths, arguments->name);
-	if (err == -ENOENT)
-		failure_set(&failure, "`sidestep certificates` lists them",
-			    "there is no certificate called %s", arguments->name);
-	else if (err && err != -EBADMSG)
-		failure_set_errno(&failure, -err, "cannot read the certificate %s",
-				  arguments->name);
-	if (!failure_is_set(&failure) && !delete_from_state(settings, arguments->name, &failure))
-		store_delete(settings->paths, arguments->name, &failure);
-	stored_done(&stored);
+	delete_certificate(settings, arguments->name, &failure);
 	if (failure_is_set(&failure)) {
 		status = output_fatal(&failure);
 	} else {

@@ -2,6 +2,7 @@
 #include "acme/renewal/deploy.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,7 @@
 #include "acme/renewal/order_outcome.h"
 #include "acme/util/failure.h"
 #include "acme/renewal/hooks.h"
-#include "acme/store/store_writer.h"
+#include "acme/store/store_history.h"
 #include "acme/net/loop.h"
 #include "acme/config/identifiers.h"
 #include "acme/store/state.h"
@@ -178,7 +179,8 @@ static void roll_back(struct deploy *deploy, const struct fresh *fresh, const ch
 	const char *next_step = "correct the server's configuration, then run `sidestep renew "
 				"--force-renewal --cert-name` with its name";
 	struct failure failure = {0};
-	int err = store_roll_back(deploy->options->paths, fresh->name, &failure);
+	int64_t refused = store_generation(deploy->options->paths, fresh->name), present;
+	int err = store_go_back(deploy->options->paths, fresh->name, &present, &failure);
 
 	if (err == -ENOENT) {
 		failure_set(&failure, "correct the server's configuration, then reload it",
@@ -189,8 +191,8 @@ static void roll_back(struct deploy *deploy, const struct fresh *fresh, const ch
 			state_explain(deploy->options->state, err, &failure);
 		failure_set(&failure, next_step,
 			    "the previous certificate is in use again (the new one is in "
-			    "archive/%s/refused): %s",
-			    fresh->name, why);
+			    "archive/%s/%" PRId64 "): %s",
+			    fresh->name, refused, why);
 	}
 	report_failure(deploy, fresh->name, &failure);
 }

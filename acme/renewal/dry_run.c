@@ -11,7 +11,7 @@
 #include "acme/config/settings.h"
 #include "acme/util/failure.h"
 #include "acme/util/file.h"
-#include "acme/store/store_writer.h"
+#include "acme/store/store_history.h"
 #include "acme/util/output.h"
 #include "acme/store/state.h"
 #include "acme/store/store.h"
@@ -28,7 +28,7 @@ static void remove_certificates(const struct paths *paths)
 	if (store_names(&names, &count, paths))
 		return;
 	for (i = 0; i < count; i++)
-		if (store_delete(paths, names[i], &failure)) {
+		if (store_delete(paths, names[i], NULL, NULL, &failure)) {
 			output_failure(names[i], &failure);
 			failure_done(&failure);
 		}

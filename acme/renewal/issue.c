@@ -222,7 +222,8 @@ static void issue_store(struct issue *issue, struct failure *failure)
 	if (issue->options->settings->bundle)
 		store_writer_want_bundle(issue->writer);
 	origin = json_pack("{s:s, s:s}", "server", server, "order", order_url(issue->order));
-	store_writer_commit(issue->writer, &chain, origin, failure);
+	if (!store_writer_commit(issue->writer, &chain, origin, failure))
+		issue->stored.generation = store_writer_generation(issue->writer);
 	json_decref(origin);
 }
 

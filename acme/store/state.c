@@ -331,6 +331,19 @@ static int use_wal(struct state *state)
 	}
 }
 
+/* The directory may be a symbolic link, or lie behind one; the database itself may not. */
+static int resolve_directory(struct state *state, const struct paths *paths)
+{
+	char *directory = realpath(paths->state, NULL);
+	int length;
+
+	if (!directory)
+		return -errno;
+	length = snprintf(state->path, sizeof(state->path), "%s/" STATE_FILE, directory);
+	free(directory);
+	return length < (int)sizeof(state->path) ? 0 : -ENAMETOOLONG;
+}
+
 static int open_database(struct state *state)
 {
 	int code, err;
@@ -361,6 +374,8 @@ int state_open(struct state **ret_state, const struct paths *paths, struct failu
 	}
 	snprintf(state->path, sizeof(state->path), "%s/" STATE_FILE, paths->state);
 	err = make_file(paths);
+	if (!err)
+		err = resolve_directory(state, paths);
 	if (!err)
 		err = open_database(state);
 	if (!err) {

@@ -56,21 +56,12 @@ bool store_is_of_order(const struct paths *paths, const char *name, const char *
 	return is;
 }
 
-/* The number of the generation in use; 0: unknown. */
-static int64_t read_generation(const struct paths *paths, const char *name)
+int64_t store_generation(const struct paths *paths, const char *name)
 {
-	char path[STORE_PATH_MAX + 32], target[32];
-	ssize_t length;
-	char *end;
-	long long number;
+	char path[STORE_PATH_MAX + 32], target[32] = "";
 
 	snprintf(path, sizeof(path), "%s/archive/%s/" STORE_CURRENT, paths->state, name);
-	length = readlink(path, target, sizeof(target) - 1);
-	if (length <= 0)
-		return 0;
-	target[length] = '\0';
-	number = strtoll(target, &end, 10);
-	return !*end && number > 0 ? number : 0;
+	return readlink(path, target, sizeof(target) - 1) < 0 ? 0 : strtoll(target, NULL, 10);
 }
 
 int store_read(struct stored *ret_stored, const struct paths *paths, const char *name)
@@ -93,7 +84,7 @@ int store_read(struct stored *ret_stored, const struct paths *paths, const char 
 	if (err)
 		return err;
 	stored.server = read_origin(paths, name, "server");
-	stored.generation = read_generation(paths, name);
+	stored.generation = store_generation(paths, name);
 	*ret_stored = stored;
 	return 0;
 }

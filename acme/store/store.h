@@ -6,10 +6,11 @@
  *	live/<name>/{cert,chain,fullchain}.pem	likewise
  *	archive/<name>/current		-> 2
  *	archive/<name>/2/{privkey,cert,chain,fullchain}.pem, origin.json, perhaps bundle.pem
+ *	archive/<name>/3/refused	marks a generation that servers refused
  *
  * The paths below live/ are what servers are configured with: they are those of
  * Certbot, and never change.  A generation (2) is a directory that is complete and on
- * the disk before it gets its number, and is never written again.  Replacing the
+ * the disk before it gets its number, and its files are never written again.  Replacing the
  * one link "current" switches all four files in one step, so that no two paths
  * lead into different generations at any moment, and a crash leaves the old
  * generation or the new.  Only a reader that opens two of the files one after
@@ -34,6 +35,8 @@ struct key;
 #define STORE_CURRENT     "current"
 #define STORE_ORIGIN_FILE "origin.json"
 
+#define STORE_BUSY (-16) /* another process works on the certificate */
+
 /* The files of a generation, and of a directory below live/. */
 enum store_file { STORE_PRIVKEY, STORE_CERT, STORE_CHAIN, STORE_FULLCHAIN, STORE_FILES };
 extern const char *const store_file_names[STORE_FILES];
@@ -45,8 +48,8 @@ extern const char *const store_file_names[STORE_FILES];
 struct stored {
 	char name[CERTIFICATE_NAME_MAX + 1];
 	char path[STORE_PATH_MAX + 1]; /* of its directory below live/ */
-	char *server; /* of the CA that issued it; NULL: unknown */
 	int64_t generation; /* in use; 0: it is not of our layout */
+	char *server; /* of the CA that issued it; NULL: unknown */
 	struct certificate certificate;
 };
 
@@ -57,6 +60,9 @@ void store_live_path(char ret_path[STORE_PATH_MAX + 1], const struct paths *path
 /* 0, -ENOENT: there is none of this name, -EBADMSG: it cannot be understood, or -errno. */
 int store_read(struct stored *ret_stored, const struct paths *paths, const char *name);
 void stored_done(struct stored *stored);
+
+/* The number of the generation in use; 0: there is none. */
+int64_t store_generation(const struct paths *paths, const char *name);
 
 /* Whether the present certificate of this name is the one that this order brought. */
 bool store_is_of_order(const struct paths *paths, const char *name, const char *order_url);

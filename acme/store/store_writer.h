@@ -6,6 +6,8 @@
 #ifndef ACME_STORE_STORE_WRITER_H
 #define ACME_STORE_STORE_WRITER_H
 
+#include <stdint.h>
+
 struct chain;
 struct failure;
 struct json_t;
@@ -23,7 +25,7 @@ int store_writer_open(struct store_writer **ret_writer, const struct paths *path
 
 enum store_writer_found {
 	STORE_WRITER_FAILED = -1, /* `failure` says why */
-	STORE_WRITER_BUSY = -16, /* the same: another process works on the name */
+	STORE_WRITER_BUSY = -16, /* STORE_BUSY: another process works on the name */
 	STORE_WRITER_NOTHING, /* start from the beginning: nothing is there, or it cannot be used */
 	STORE_WRITER_KEY, /* the key that its order was made for */
 	STORE_WRITER_COMPLETE, /* the certificate, too; it is in use now */
@@ -48,19 +50,13 @@ void store_writer_want_bundle(struct store_writer *writer);
 int store_writer_commit(struct store_writer *writer, const struct chain *chain,
 			const struct json_t *origin, struct failure *failure);
 
+/* The number of the generation that was committed. */
+int64_t store_writer_generation(const struct store_writer *writer);
+
 /* Removes what was not committed. */
 void store_writer_free(struct store_writer *writer);
 
 /* Leaves it for store_writer_resume(), and frees. */
 void store_writer_suspend(struct store_writer *writer);
-
-/*
- * Use the previous generation again, because a server does not accept this one, which is kept as
- * archive/<name>/refused.  0, -ENOENT: there is no previous one, or as store_writer_open().
- */
-int store_roll_back(const struct paths *paths, const char *name, struct failure *failure);
-
-/* Remove a certificate with all of its generations.  0, or as store_writer_open(). */
-int store_delete(const struct paths *paths, const char *name, struct failure *failure);
 
 #endif

@@ -108,8 +108,8 @@ static bool is_temporary(const char *found, const char *name)
 }
 
 /*
- * Remove what writers of `name` that were killed have left, which may hold a key.  The age is told by
- * the file system's own clock: `temporary` was made just now.
+ * Remove what writers of `name` that were killed have left, which may hold a key.  `temporary` was
+ * made just now: it shows the time of the file system's own clock.
  */
 static void remove_remnants(int directory, const char *name, const char *temporary)
 {

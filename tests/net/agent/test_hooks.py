@@ -136,10 +136,10 @@ def test_going_back(lab, nginx, ready, notes):
     assert run.returncode == 1
     assert "the configuration test failed: nginx was not reloaded" in run.stderr
     for name in NAMES:
-        assert f"archive/{name}/refused" in run.stderr
+        assert f"archive/{name}/3" in run.stderr
         assert leaf(ready, name) == old[name]
         ready.check_certificate(name, [name])
-        assert (ready.state / "archive" / name / "refused/privkey.pem").exists()
+        assert (ready.state / "archive" / name / "3/refused").exists()
     assert served(lab) == old[NAMES[0]]
     assert all(entry["at"] > time.time() + 1.9 * DAY_S for entry in ready.succeed("plan")["plan"])
     # Once it is corrected the next renewal succeeds.

@@ -22,6 +22,8 @@
 #include "acme/util/failure.h"
 #include "acme/util/file.h"
 #include "acme/crypto/key.h"
+#include "acme/store/state.h"
+#include "acme/store/store_history.h"
 #include "acme/store/store_writer.h"
 #include "acme/store/store.h"
 #include "tests/unit/fixture.h"
@@ -35,7 +37,9 @@ static struct paths paths;
 static int enter_namespace(void **state)
 {
 	(void)state;
-	return unshare(CLONE_NEWNS) || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL);
+	/* Memory instead of a disk, which other programs may keep busy. */
+	return unshare(CLONE_NEWNS) || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) ||
+	       mount("none", "/tmp", "tmpfs", 0, NULL);
 }
 
 static int setup(void **state)
@@ -341,9 +345,8 @@ static void test_full_disk(void **state)
  * Run the writing in a process of its own and kill it at its stop number `stop`:
  * before and after each system call is one.  Whether it was killed, rather than done.
  */
-static bool killed_at(int stop, const char *name, const struct generation *generation)
+static bool is_killed_at(int stop, int (*work)(const void *context), const void *context)
 {
-	struct failure failure = {0};
 	int status, i;
 	pid_t pid;
 
@@ -351,7 +354,7 @@ static bool killed_at(int stop, const char *name, const struct generation *gener
 	if (pid == 0) {
 		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
 		raise(SIGSTOP);
-		_exit(write_generation(name, generation, &failure) ? 1 : 0);
+		_exit(work(context) ? 1 : 0);
 	}
 	assert_true(pid > 0);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -369,6 +372,19 @@ static bool killed_at(int stop, const char *name, const struct generation *gener
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSIGNALED(status));
 	return true;
+}
+
+static int do_write(const void *context)
+{
+	struct failure failure = {0};
+
+	return write_generation(NAME, context, &failure);
+}
+
+static bool killed_at(int stop, const char *name, const struct generation *generation)
+{
+	(void)name;
+	return is_killed_at(stop, do_write, generation);
 }
 
 static void test_killed_at_the_first(void **state)
@@ -444,6 +460,317 @@ static void test_readers_during_renewals(void **state)
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 	key_free(two[0].key);
 	key_free(two[1].key);
+}
+
+/* --- going back, going on, removing ------------------------------------------------------------- */
+
+static int64_t complete(void)
+{
+	struct failure failure = {0};
+	int64_t generation = -1;
+	int err = store_complete(&paths, NAME, &generation, &failure);
+
+	if (err == -ENOENT)
+		return 0;
+	if (err)
+		fail_msg("%s", failure.cause);
+	return generation;
+}
+
+static int do_go_back(const void *context)
+{
+	struct failure failure = {0};
+	int64_t generation;
+
+	(void)context;
+	return store_go_back(&paths, NAME, &generation, &failure);
+}
+
+static int do_go_forward(const void *context)
+{
+	struct failure failure = {0};
+
+	(void)context;
+	return store_go_forward(&paths, NAME, 2, &failure);
+}
+
+static int do_delete(const void *context)
+{
+	struct failure failure = {0};
+
+	(void)context;
+	return store_delete(&paths, NAME, NULL, NULL, &failure);
+}
+
+/* Killed anywhere, the previous one or the refused one is in use, whole; the next process agrees.  Row A10. */
+static void test_killed_while_going_back(void **state)
+{
+	struct generation old = make_generation("leaf 1\n", "root 1\n");
+	struct generation new = make_generation("leaf 2\n", "");
+	int stop, back = 0, forth = 0;
+
+	(void)state;
+	write_well(NAME, &old);
+	write_well(NAME, &new);
+	for (stop = 1; is_killed_at(stop, do_go_back, NULL); stop++) {
+		assert_true(is_live(NAME, &old) || is_live(NAME, &new));
+		if (complete() == 2) {
+			assert_true(is_live(NAME, &new));
+			continue;
+		}
+		assert_true(is_live(NAME, &old));
+		back++;
+		assert_int_equal(do_go_forward(NULL), 0);
+		assert_true(is_live(NAME, &new));
+	}
+	assert_true(back > 5);
+	for (stop = 1; is_killed_at(stop, do_go_forward, NULL); stop++) {
+		assert_true(is_live(NAME, &old) || is_live(NAME, &new));
+		if (complete() == 1) {
+			assert_true(is_live(NAME, &old));
+			continue;
+		}
+		assert_true(is_live(NAME, &new));
+		forth++;
+		assert_int_equal(do_go_back(NULL), 0);
+		assert_true(is_live(NAME, &old));
+	}
+	assert_true(forth > 5);
+	/* There is nothing before the first, and what was refused is nobody's previous one. */
+	assert_int_equal(do_go_back(NULL), 0);
+	assert_int_equal(do_go_back(NULL), -ENOENT);
+	write_well(NAME, &new);
+	assert_int_equal(store_generation(&paths, NAME), 3);
+	assert_int_equal(do_go_back(NULL), 0);
+	assert_true(is_live(NAME, &old));
+	key_free(old.key);
+	key_free(new.key);
+}
+
+/* Killed between `current` and live/, or live/ removed by hand: it is made again, and can be deleted.  Row A10. */
+static void test_live_is_completed(void **state)
+{
+	static const char *const commands[] = {
+		"rm -r %s/live/" NAME,
+		"rm -r %s/live",
+		"rm %s/live/" NAME "/privkey.pem",
+		"rm %s/archive/" NAME "/current",
+	};
+	struct generation first = make_generation("leaf 1\n", "root 1\n");
+	int status;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
+		write_well(NAME, &first);
+		free(fixture_run(&status, commands[i], paths.state));
+		assert_int_equal(status, 0);
+		assert_int_equal(complete(), 1);
+		assert_true(is_live(NAME, &first));
+		free(fixture_run(&status, commands[i], paths.state));
+		assert_int_equal(do_delete(NULL), 0);
+		assert_int_equal(mode_of("archive/" NAME), -1);
+		assert_int_equal(mode_of("live/" NAME), -1);
+	}
+	assert_int_equal(do_delete(NULL), -ENOENT);
+	key_free(first.key);
+}
+
+static void test_killed_while_deleting(void **state)
+{
+	struct generation first = make_generation("leaf 1\n", "root 1\n");
+	int stop, gone = 0;
+	int64_t left;
+
+	(void)state;
+	write_well(NAME, &first);
+	for (stop = 1; is_killed_at(stop, do_delete, NULL); stop++) {
+		left = complete();
+		assert_true(left ? is_live(NAME, &first) : nothing_is_live());
+		if (left)
+			continue;
+		gone++;
+		assert_true(mode_of("archive/" NAME "/1") == -1);
+		write_well(NAME, &first);
+		assert_true(is_live(NAME, &first));
+	}
+	assert_true(gone > 5);
+	assert_int_equal(mode_of("archive/" NAME), -1);
+	key_free(first.key);
+}
+
+/* HAProxy's file is there when the generation in use has it. */
+static void test_bundle_follows(void **state)
+{
+	struct generation first = make_generation("leaf 1\n", "root 1\n");
+	struct store_writer *writer;
+	struct failure failure = {0};
+	struct chain chain;
+	char text[256];
+
+	(void)state;
+	write_well(NAME, &first);
+	assert_int_equal(store_writer_open(&writer, &paths, NAME, first.key, &failure), 0);
+	store_writer_want_bundle(writer);
+	fill_chain(&chain, text, &first);
+	json_t *origin = json_object();
+	assert_int_equal(store_writer_commit(writer, &chain, origin, &failure), 0);
+	json_decref(origin);
+	assert_int_equal(store_writer_generation(writer), 2);
+	store_writer_free(writer);
+	assert_int_equal(mode_of("live/" NAME "/bundle.pem"), 0777);
+	assert_int_equal(do_go_back(NULL), 0);
+	assert_int_equal(mode_of("live/" NAME "/bundle.pem"), -1);
+	assert_int_equal(do_go_forward(NULL), 0);
+	assert_int_equal(mode_of("live/" NAME "/bundle.pem"), 0777);
+	key_free(first.key);
+}
+
+static int prune(unsigned int count, unsigned int days)
+{
+	const struct store_retention retention = {.count = count, .days = days};
+	struct failure failure = {0};
+
+	return store_prune(&paths, NAME, &retention, &failure);
+}
+
+/* The generations that there are, as "1 2 3\n", to be freed. */
+static char *list_generations(void)
+{
+	return fixture_run(NULL, "cd %s/archive/" NAME " && echo $(ls -d [0-9]* | sort -n)",
+			   paths.state);
+}
+
+static void assert_generations(const char *expected)
+{
+	char *found = list_generations();
+
+	assert_string_equal(found, expected);
+	free(found);
+}
+
+/* Old keys do not stay for ever, and neither do old directories.  Row A40. */
+static void test_retention(void **state)
+{
+	struct generation first = make_generation("leaf 1\n", "root 1\n");
+	int i;
+
+	(void)state;
+	for (i = 0; i < 6; i++)
+		write_well(NAME, &first);
+	assert_int_equal(prune(9, 1), 0);
+	assert_generations("1 2 3 4 5 6\n");
+	assert_int_equal(prune(4, 1), 0);
+	assert_generations("2 3 4 5 6\n");
+	/* 2 was replaced by 3 that long ago. */
+	free(fixture_run(NULL, "touch -d '3 days ago' %s/archive/" NAME "/3", paths.state));
+	assert_int_equal(prune(4, 2), 0);
+	assert_generations("3 4 5 6\n");
+	/* One stays to go back to, however old. */
+	free(fixture_run(NULL, "touch -d '3 days ago' %s/archive/" NAME "/*", paths.state));
+	assert_int_equal(prune(0, 0), 0);
+	assert_generations("5 6\n");
+	/* No number comes twice, so the highest stays, though it was refused. */
+	assert_int_equal(do_go_back(NULL), 0);
+	assert_int_equal(prune(0, 0), 0);
+	assert_generations("5 6\n");
+	write_well(NAME, &first);
+	assert_int_equal(prune(1, 9), 0);
+	assert_generations("5 6 7\n");
+	assert_true(is_live(NAME, &first));
+	key_free(first.key);
+}
+
+/* An earlier generation comes back as the newest, with all its files.  Row A40. */
+static void test_restore(void **state)
+{
+	struct generation one = make_generation("leaf 1\n", "root 1\n");
+	struct generation two = make_generation("leaf 2\n", "");
+	struct generation three = make_generation("leaf 3\n", "");
+	struct failure failure = {0};
+	int64_t generation = 0;
+	char *text;
+
+	(void)state;
+	write_well(NAME, &one);
+	assert_int_equal(store_restore(&paths, NAME, 0, &generation, &failure), -ENOENT);
+	write_well(NAME, &two);
+	write_well(NAME, &three);
+	assert_int_equal(store_restore(&paths, NAME, 9, &generation, &failure), -ENOENT);
+	assert_int_equal(store_restore(&paths, NAME, 0, &generation, &failure), 0);
+	assert_int_equal(generation, 4);
+	assert_true(is_live(NAME, &two));
+	assert_int_equal(store_restore(&paths, NAME, 1, &generation, &failure), 0);
+	assert_int_equal(generation, 5);
+	assert_true(is_live(NAME, &one));
+	assert_int_equal(mode_of("archive/" NAME "/5/privkey.pem"), 0600);
+	text = fixture_run(NULL, "tr -d ' \n' <%s/archive/" NAME "/5/origin.json", paths.state);
+	assert_string_equal(text, "{\"server\":\"https://ca.example/\",\"restored_from\":1}");
+	free(text);
+	key_free(one.key);
+	key_free(two.key);
+	key_free(three.key);
+}
+
+/* --- what the host does not allow ---------------------------------------------------------------- */
+
+#define NOBODY 65534
+
+/*
+ * A service that may not give files away goes on, and gives what it cannot share to nobody.  Row A21.
+ */
+static void test_group_cannot_be_kept(void **state)
+{
+	struct generation first = make_generation("leaf 1\n", "root 1\n");
+	struct failure failure = {0};
+	struct stat status;
+	char path[STORE_PATH_MAX + 64];
+	int result;
+	pid_t pid;
+
+	(void)state;
+	write_well(NAME, &first);
+	free(fixture_run(NULL,
+			 "chmod 755 %s; chown -R 65534:65534 %s; chgrp 12 %s/archive/" NAME
+			 "/1/*.pem; chmod 640 %s/archive/" NAME "/1/privkey.pem",
+			 root, paths.state, paths.state, paths.state));
+	pid = fork();
+	if (pid == 0) {
+		if (setgid(NOBODY) || setuid(NOBODY))
+			_exit(2);
+		_exit(write_generation(NAME, &first, &failure) ? 1 : 0);
+	}
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &result, 0), pid);
+	assert_int_equal(result, 0);
+	assert_true(is_live(NAME, &first));
+	snprintf(path, sizeof(path), "%s/archive/" NAME "/2/privkey.pem", paths.state);
+	assert_int_equal(stat(path, &status), 0);
+	assert_int_equal(status.st_gid, NOBODY);
+	assert_int_equal(status.st_mode & 07777, 0600);
+	snprintf(path, sizeof(path), "%s/archive/" NAME "/2/cert.pem", paths.state);
+	assert_int_equal(stat(path, &status), 0);
+	assert_int_equal(status.st_mode & 07777, 0644);
+	key_free(first.key);
+}
+
+/* The state directory, or one above it, may be a symbolic link.  Row B6. */
+static void test_links_in_the_path(void **state)
+{
+	struct generation first = make_generation("leaf 1\n", "root 1\n");
+	struct failure failure = {0};
+	struct state *database;
+
+	(void)state;
+	free(fixture_run(NULL, "mkdir -p %s/var %s/elsewhere && ln -s %s/elsewhere %s/var/lib",
+			 root, root, root, root));
+	write_well(NAME, &first);
+	assert_true(is_live(NAME, &first));
+	assert_int_equal(do_delete(NULL), 0);
+	if (state_open(&database, &paths, &failure))
+		fail_msg("%s", failure.cause);
+	state_free(database);
+	key_free(first.key);
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
@@ -556,6 +883,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_killed_at_the_first, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_killed_at_a_renewal, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_readers_during_renewals, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_killed_while_going_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_live_is_completed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_killed_while_deleting, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bundle_follows, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_retention, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_restore, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_group_cannot_be_kept, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_links_in_the_path, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reading, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reading_what_is_damaged, setup, teardown),
 		cmocka_unit_test(test_names_of_certificates),
