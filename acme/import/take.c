@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "acme/crypto/certificate.h"
-#include "acme/renewal/order_outcome.h"
+#include "acme/renewal/consequence.h"
 #include "acme/util/failure.h"
 #include "acme/util/file.h"
 #include "acme/import/layouts.h"
@@ -249,7 +249,7 @@ static int write_state(const struct taking *taking, const struct stored *stored,
 		return err;
 	err = state_set_spec(state, &spec, &id);
 	if (!err)
-		err = order_outcome_found(state, id, stored);
+		err = consequence_of_found(state, id, stored);
 	if (!err)
 		return state_commit(state);
 	state_rollback(state);

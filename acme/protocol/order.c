@@ -209,6 +209,7 @@ static void order_explain_invalid(struct order *order, const json_t *object, con
 	else
 		failure_set(&order->failure, "run this again for a new order",
 			    "the CA says that the order is %s, and gives no reason", status);
+	order->failure.ends_order = true;
 	order_enter(order, ORDER_FAILED);
 }
 
@@ -236,12 +237,30 @@ static void order_follow(struct order *order, const struct ca_reply *reply)
 
 /* --- the authorizations ---------------------------------------------------------------- */
 
+/* Whose failure the order's is: a name's, where one is at fault; else whatever kept the CA from it. */
+static void own_failure(struct order *order)
+{
+	const struct failure *failure;
+	size_t i;
+
+	for (i = order->authorization_count; i--;) {
+		failure = authorization_failure(order->authorizations[i]);
+		if (!failure_is_set(failure))
+			continue;
+		order->failure.owner = failure->owner;
+		order->failure.ends_order |= failure->ends_order;
+		if (failure->owner == FAILURE_OF_NAME)
+			return;
+	}
+}
+
 /* All authorizations have ended.  Each failed one has its own reason, so one run shows them all. */
 static void conclude_authorizations(struct order *order, size_t failed)
 {
 	if (failed) {
 		failure_set(&order->failure, NULL, "the CA could not validate %zu of %zu names",
 			    failed, order->authorization_count);
+		own_failure(order);
 		order_enter(order, ORDER_FAILED);
 		return;
 	}

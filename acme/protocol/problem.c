@@ -11,8 +11,8 @@
 #include "acme/util/json.h"
 #include "common/clock.h"
 
-/* Ignore a Retry-After above this. */
-#define RETRY_AFTER_SENSIBLE_S (30 * 86400)
+/* A CA that asks for a longer wait is asked again after this one. */
+#define RETRY_AFTER_MAX_S 86400
 
 #define PROBLEM_PREFIX "urn:ietf:params:acme:error:"
 
@@ -176,6 +176,47 @@ static const struct explanation explanations[] = {
 	 "answers for it"},
 };
 
+/*
+ * Whose failure a problem is.  The first match counts; what is not here is the name's.  Boulder's
+ * details tell a limit of the account from a limit of a name.
+ */
+static const struct {
+	const char *type; /* without its prefix */
+	const char *detail; /* a part of the detail, in any case; NULL: any */
+	enum failure_owner owner;
+} owners[] = {
+	{"rateLimited", PAUSED_DETAIL, FAILURE_OF_NAME},
+	{"rateLimited", "already issued for", FAILURE_OF_NAME},
+	{"rateLimited", "exact set of", FAILURE_OF_NAME},
+	{"rateLimited", "failed authorizations", FAILURE_OF_NAME},
+	{"rateLimited", "service busy", FAILURE_OF_CA},
+	{"rateLimited", NULL, FAILURE_OF_ACCOUNT},
+	{"accountDoesNotExist", NULL, FAILURE_OF_ACCOUNT},
+	{"externalAccountRequired", NULL, FAILURE_OF_ACCOUNT},
+	{"userActionRequired", NULL, FAILURE_OF_ACCOUNT},
+	{"invalidContact", NULL, FAILURE_OF_ACCOUNT},
+	{"unsupportedContact", NULL, FAILURE_OF_ACCOUNT},
+	{"badPublicKey", NULL, FAILURE_OF_ACCOUNT},
+	{"badSignatureAlgorithm", NULL, FAILURE_OF_ACCOUNT},
+	{"badNonce", NULL, FAILURE_OF_CA},
+	{"serverInternal", NULL, FAILURE_OF_CA},
+	{"orderNotReady", NULL, FAILURE_OF_CA},
+};
+
+/*
+ * What a CA says to a request whose account or key it does not know, or knows otherwise: our key
+ * was replaced or the account was made again by another process.
+ */
+static const struct {
+	const char *type, *detail;
+} lost_accounts[] = {
+	{"accountDoesNotExist", NULL}, {"unauthorized", "account"},
+	{"unauthorized", "jws"},       {"unauthorized", "signature"},
+	{"unauthorized", "key"},       {"malformed", "jws"},
+	{"malformed", "signature"},    {"malformed", "verification error"},
+	{"malformed", "key id"},
+};
+
 static const char *problem_type(const json_t *problem)
 {
 	const char *type = json_read_string(problem, "type");
@@ -191,22 +232,43 @@ bool problem_is(const json_t *problem, const char *type)
 	return strcmp(problem_type(problem), type) == 0;
 }
 
+static bool problem_matches(const json_t *problem, const char *type, const char *detail)
+{
+	const char *text = json_read_string(problem, "detail");
+
+	return (!type || problem_is(problem, type)) &&
+	       (!detail || (text && strcasestr(text, detail)));
+}
+
+static enum failure_owner owner_of(const json_t *problem)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(owners) / sizeof(*owners); i++)
+		if (problem_matches(problem, owners[i].type, owners[i].detail))
+			return owners[i].owner;
+	return FAILURE_OF_NAME;
+}
+
+bool problem_is_lost_account(const json_t *problem)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(lost_accounts) / sizeof(*lost_accounts); i++)
+		if (problem_matches(problem, lost_accounts[i].type, lost_accounts[i].detail))
+			return true;
+	return false;
+}
+
 static const struct explanation *find_explanation(const json_t *problem)
 {
 	static const struct explanation unknown = {NULL, NULL, "the CA refused the request",
 						   "read the CA's reason"};
-	const char *type = problem_type(problem), *detail = json_read_string(problem, "detail");
-	const struct explanation *explanation;
 	size_t i;
 
-	for (i = 0; i < sizeof(explanations) / sizeof(*explanations); i++) {
-		explanation = &explanations[i];
-		if (explanation->type && strcmp(explanation->type, type) != 0)
-			continue;
-		if (explanation->detail && (!detail || !strcasestr(detail, explanation->detail)))
-			continue;
-		return explanation;
-	}
+	for (i = 0; i < sizeof(explanations) / sizeof(*explanations); i++)
+		if (problem_matches(problem, explanations[i].type, explanations[i].detail))
+			return &explanations[i];
 	return &unknown;
 }
 
@@ -218,15 +280,15 @@ static const json_t *most_telling(const json_t *problem)
 	return json_is_object(first) ? first : problem;
 }
 
-void problem_explain(struct failure *failure, json_t *problem)
+static void explain_problem(struct failure *failure, json_t *problem, enum failure_owner owner)
 {
 	const json_t *telling = most_telling(problem);
 	const struct explanation *explanation = find_explanation(telling);
 	const char *detail = json_read_string(telling, "detail");
 
 	if (detail && strncmp(detail, SECONDARY_PREFIX, strlen(SECONDARY_PREFIX)) == 0)
-		failure_set(
-			failure,
+		failure_set_of(
+			failure, owner,
 			"look for a firewall or GeoIP block of some parts of the world, for "
 			"anycast, and for several hosts behind the name, of which some lack "
 			"sidestep",
@@ -234,8 +296,17 @@ void problem_explain(struct failure *failure, json_t *problem)
 			"places: %s",
 			explanation->cause);
 	else
-		failure_set(failure, explanation->next_step, "%s", explanation->cause);
+		failure_set_of(failure, owner, explanation->next_step, "%s", explanation->cause);
 	failure_set_problem(failure, problem);
+}
+
+/* In an order or a challenge nearly everything is about its names. */
+void problem_explain(struct failure *failure, json_t *problem)
+{
+	enum failure_owner owner = owner_of(most_telling(problem));
+
+	explain_problem(failure, problem, owner == FAILURE_OF_ACCOUNT ? FAILURE_OF_NAME : owner);
+	failure->ends_order = true;
 }
 
 static void explain_untrusted(struct failure *failure, const struct http_response *response,
@@ -252,8 +323,8 @@ static void explain_untrusted(struct failure *failure, const struct http_respons
 	else if (strstr(response->error_text, "subject name") ||
 		 strstr(response->error_text, "host name"))
 		next_step = "give --server with a host name that is in that certificate";
-	failure_set(failure, next_step, "the TLS certificate of %s is not trusted: %s", url,
-		    response->error_text);
+	failure_set_of(failure, FAILURE_OF_CA, next_step,
+		       "the TLS certificate of %s is not trusted: %s", url, response->error_text);
 }
 
 void problem_explain_transport(struct failure *failure, const struct http_response *response,
@@ -263,40 +334,46 @@ void problem_explain_transport(struct failure *failure, const struct http_respon
 
 	switch (response->error) {
 	case HTTP_NOT_RESOLVED:
-		failure_set(
-			failure,
+		failure_set_of(
+			failure, FAILURE_OF_CA,
 			"check the spelling of --server, and this host's DNS (/etc/resolv.conf)",
 			"cannot resolve the host of %s: %s", url, text);
 		break;
 	case HTTP_NOT_CONNECTED:
-		failure_set(failure,
-			    "check the host and port of --server, that the CA is up, and that no "
-			    "firewall blocks this host",
-			    "cannot connect to %s: %s", url, text);
+		failure_set_of(
+			failure, FAILURE_OF_CA,
+			"check the host and port of --server, that the CA is up, and that no "
+			"firewall blocks this host",
+			"cannot connect to %s: %s", url, text);
 		break;
 	case HTTP_TIMED_OUT:
-		failure_set(failure, "try again later, or wait longer with --timeout SECONDS",
-			    "no answer in time from %s: %s", url, text);
+		failure_set_of(failure, FAILURE_OF_CA,
+			       "try again later, or wait longer with --timeout SECONDS",
+			       "no answer in time from %s: %s", url, text);
 		break;
 	case HTTP_UNTRUSTED:
 		explain_untrusted(failure, response, url);
 		break;
 	case HTTP_CACERT_UNREADABLE:
-		failure_set(failure, "give --cacert a readable file of certificates in PEM",
-			    "cannot read the trusted root certificates: %s", text);
+		failure_set_of(failure, FAILURE_OF_CA,
+			       "give --cacert a readable file of certificates in PEM",
+			       "cannot read the trusted root certificates: %s", text);
 		break;
 	case HTTP_TLS_FAILED:
-		failure_set(failure, "check that --server names a port that speaks TLS",
-			    "the TLS handshake with %s failed: %s", url, text);
+		failure_set_of(failure, FAILURE_OF_CA,
+			       "check that --server names a port that speaks TLS",
+			       "the TLS handshake with %s failed: %s", url, text);
 		break;
 	case HTTP_TOO_LARGE:
-		failure_set(failure, "check that --server is the URL of an ACME directory",
-			    "the answer of %s is larger than any answer of ACME", url);
+		failure_set_of(failure, FAILURE_OF_CA,
+			       "check that --server is the URL of an ACME directory",
+			       "the answer of %s is larger than any answer of ACME", url);
 		break;
 	case HTTP_ANSWERED:
 	case HTTP_BROKEN:
-		failure_set(failure, "try again; if that does not help, check --server",
-			    "the connection to %s broke off: %s", url, text);
+		failure_set_of(failure, FAILURE_OF_CA,
+			       "try again; if that does not help, check --server",
+			       "the connection to %s broke off: %s", url, text);
 		break;
 	}
 }
@@ -315,8 +392,10 @@ static void set_wait(struct failure *failure, int64_t retry_after_s)
 	struct tm utc;
 	time_t moment;
 
-	if (retry_after_s <= 0 || retry_after_s > RETRY_AFTER_SENSIBLE_S)
+	if (retry_after_s <= 0)
 		return;
+	if (retry_after_s > RETRY_AFTER_MAX_S)
+		retry_after_s = RETRY_AFTER_MAX_S;
 	moment = clock_now_s() + (time_t)retry_after_s;
 	if (gmtime_r(&moment, &utc) &&
 	    strftime(until, sizeof(until), "%Y-%m-%d %H:%M:%S UTC", &utc))
@@ -328,20 +407,27 @@ static void set_wait(struct failure *failure, int64_t retry_after_s)
 void problem_explain_response(struct failure *failure, const struct http_response *response,
 			      json_t *problem, const char *url)
 {
-	if (problem && json_read_string(problem, "type"))
-		problem_explain(failure, problem);
-	else if (response->status >= 300 && response->status < 400)
-		failure_set(failure, "if that URL is right, give it as --server",
-			    "%s redirects to %s, and ACME allows no redirect", url,
-			    response->location ? response->location : "nowhere");
+	enum failure_owner owner;
+
+	if (problem && json_read_string(problem, "type")) {
+		owner = problem_is_lost_account(problem) ? FAILURE_OF_ACCOUNT
+							 : owner_of(most_telling(problem));
+		if (owner == FAILURE_OF_NAME && response->status >= 500)
+			owner = FAILURE_OF_CA;
+		explain_problem(failure, problem, owner);
+	} else if (response->status >= 300 && response->status < 400)
+		failure_set_of(failure, FAILURE_OF_CA, "if that URL is right, give it as --server",
+			       "%s redirects to %s, and ACME allows no redirect", url,
+			       response->location ? response->location : "nowhere");
 	else if (response->status >= 500 || response->status == 429)
-		failure_set(failure, "try again later",
-			    "the CA is down or overloaded: %s answered with status %ld", url,
-			    response->status);
+		failure_set_of(failure, FAILURE_OF_CA, "try again later",
+			       "the CA is down or overloaded: %s answered with status %ld", url,
+			       response->status);
 	else
-		failure_set(failure, "check that --server is the URL of an ACME directory",
-			    "%s answered with status %ld and without an ACME error", url,
-			    response->status);
+		failure_set_of(failure, FAILURE_OF_CA,
+			       "check that --server is the URL of an ACME directory",
+			       "%s answered with status %ld and without an ACME error", url,
+			       response->status);
 	if ((response->status == 429 || response->status == 503) && !problem_is_pause(problem))
 		set_wait(failure, response->retry_after_s);
 }

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "acme/renewal/order_outcome.h"
+#include "acme/renewal/consequence.h"
 #include "acme/util/failure.h"
 #include "acme/renewal/hooks.h"
 #include "acme/store/store_history.h"
@@ -166,7 +166,7 @@ static int note_roll_back(struct deploy *deploy, const struct fresh *fresh)
 	err = store_read(&stored, deploy->options->paths, fresh->name);
 	if (err)
 		return err;
-	err = order_outcome_found(state, fresh->lineage, &stored);
+	err = consequence_of_found(state, fresh->lineage, &stored);
 	stored_done(&stored);
 	if (!err)
 		err = state_postpone(state, fresh->lineage, clock_now_s() + RETRY_S, NULL,

@@ -9,7 +9,7 @@
 
 #include "acme/challenge/issue_env.h"
 #include "acme/challenge/selfcheck.h"
-#include "acme/renewal/order_outcome.h"
+#include "acme/renewal/consequence.h"
 #include "acme/renewal/ca_pool.h"
 #include "acme/renewal/scheduler.h"
 #include "acme/util/failure.h"
@@ -39,6 +39,8 @@ struct job {
 	struct identifier *identifiers;
 	size_t identifier_count;
 	char *resume_url; /* NULL: a new order */
+	bool is_reserved; /* the state has its new order */
+	bool keeps_order; /* it has ended, and order and key stay for a later attempt */
 	struct preflight_options preflight_options;
 	struct preflight *preflight; /* NULL: none was made */
 	struct issue_options issue_options;
@@ -69,7 +71,10 @@ static void look_again(struct engine *engine);
 static void job_free(struct job *job)
 {
 	preflight_free(job->preflight);
-	issue_free(job->issue);
+	if (job->keeps_order)
+		issue_suspend(job->issue);
+	else
+		issue_free(job->issue);
 	ca_lease_end(&job->lease);
 	state_lineage_done(&job->lineage);
 	free(job->identifiers);
@@ -99,28 +104,37 @@ static void job_succeed(struct job *job, const struct stored *stored)
 	if (job->issue)
 		result.order = issue_order(job->issue);
 	scheduler_note_success(job->engine->scheduler, &job->lineage);
-	order_outcome_success(options->state, &job->lineage, stored, &failure);
+	consequence_of_success(options->state, &job->lineage, stored, &failure);
 	job->engine->is_stuck |= failure_is_set(&failure);
 	job_end(job, &result);
 	failure_done(&failure);
 }
 
+static enum consequence_order job_order_progress(const struct job *job)
+{
+	if (job->issue && issue_order(job->issue) && order_url(issue_order(job->issue)))
+		return CONSEQUENCE_ORDER_OPEN;
+	return job->lineage.status == STATE_ORDERING || job->is_reserved ? CONSEQUENCE_ORDER_BEGUN
+									 : CONSEQUENCE_NO_ORDER;
+}
+
 static void job_fail(struct job *job, const struct failure *failure)
 {
 	struct engine_result result = {.lineage = &job->lineage, .failure = failure};
-	struct order_outcome outcome;
+	struct consequence_result outcome;
 	int err;
 
 	if (job->issue)
 		result.order = issue_order(job->issue);
-	err = order_outcome_failure(job->engine->options->state, &job->lineage, failure, &outcome);
+	err = consequence_of_failure(job->engine->options->state, &job->lineage, failure,
+				     job_order_progress(job), &outcome);
 	if (err) {
 		job->engine->is_stuck = true;
 		output_warning("%s: what follows from this failure could not be written down: %s",
 			       job->lineage.spec.name, strerror(-err));
 	}
-	if (outcome.is_postponed)
-		scheduler_note_pause(job->engine->scheduler, &job->lineage, failure);
+	scheduler_note_failure(job->engine->scheduler, &job->lineage, failure);
+	job->keeps_order = outcome.keeps_order;
 	result.is_postponed = outcome.is_postponed;
 	result.next_attempt_s = outcome.next_attempt_s;
 	job_end(job, &result);
@@ -306,6 +320,8 @@ static void job_order(struct job *job)
 		      : 0;
 	if (err)
 		state_explain(options->state, err, &failure);
+	else
+		job->is_reserved = true;
 	if (!failure_is_set(&failure))
 		ca_pool_lease_account(options->ca_pool, job->lineage.ca, job->lineage.spec.account,
 				      &job->lease, &failure);

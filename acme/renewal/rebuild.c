@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "acme/renewal/order_outcome.h"
+#include "acme/renewal/consequence.h"
 #include "acme/util/failure.h"
 #include "acme/util/file.h"
 #include "acme/config/identifiers.h"
@@ -41,7 +41,7 @@ static int rebuild_one(struct state *state, const struct paths *paths, const cha
 			err = state_set_spec(state, &spec, &id);
 		string_list_done(&spec.identifiers);
 		if (!err)
-			err = order_outcome_found(state, id, &stored);
+			err = consequence_of_found(state, id, &stored);
 	}
 	stored_done(&stored);
 	return err;

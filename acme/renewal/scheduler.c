@@ -7,8 +7,7 @@
 #include <sys/queue.h>
 
 #include "acme/config/settings.h"
-#include "acme/protocol/problem.h"
-#include "acme/renewal/order_outcome.h"
+#include "acme/renewal/consequence.h"
 #include "acme/renewal/rate_limit.h"
 #include "acme/store/state.h"
 #include "acme/util/failure.h"
@@ -17,15 +16,14 @@
 
 #define CAS_MAX 100
 
-/* How long an account's other orders wait when one has met a limit, at first. */
-#define PAUSE_BEGIN_S       INT64_C(60)
-#define PAUSE_DOUBLINGS_MAX 10
+/* More waits in a row are not counted. */
+#define REFUSALS_MAX 1000
 
-/* An account at a CA whose limits were met by the last orders. */
+/* A CA, or an account at one, that the last orders were refused by. */
 struct refusals {
 	SLIST_ENTRY(refusals) link;
 	char *server;
-	char *account;
+	char *account; /* "": all of the CA's */
 	unsigned int count; /* in a row */
 };
 
@@ -179,7 +177,7 @@ static int move_lineage(struct scheduler *scheduler, int64_t id, int64_t now_s)
 
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	ca = order_outcome_next_ca(&lineage);
+	ca = consequence_next_ca(&lineage);
 	if (ca && strcmp(ca, lineage.ca) != 0 &&
 	    !orders_left(scheduler, ca, now_s, &allowed, &is_held) && allowed)
 		err = state_postpone(scheduler->state, id, now_s, ca,
@@ -414,47 +412,60 @@ static struct refusals *refusals_find_or_add(struct scheduler *scheduler, const 
 	return refusals;
 }
 
-void scheduler_note_success(struct scheduler *scheduler, const struct state_lineage *lineage)
+static void refusals_forget(struct scheduler *scheduler, const char *server, const char *account)
 {
-	const char *account =
-		settings_account(scheduler->settings, lineage->ca, lineage->spec.account);
-	struct refusals *refusals = refusals_find(scheduler, lineage->ca, account);
+	struct refusals *refusals = refusals_find(scheduler, server, account);
 
 	if (refusals)
 		refusals->count = 0;
 }
 
-/* How long the account's other orders wait after a limit, at most `wait_s` (0: the CA did not say). */
-static int64_t next_pause_s(struct scheduler *scheduler, const char *server, const char *account,
-			    int64_t wait_s)
+void scheduler_note_success(struct scheduler *scheduler, const struct state_lineage *lineage)
 {
-	struct refusals *refusals = refusals_find_or_add(scheduler, server, account);
-	int64_t pause_s = PAUSE_BEGIN_S;
-
-	if (refusals) {
-		pause_s <<= refusals->count;
-		refusals->count += refusals->count < PAUSE_DOUBLINGS_MAX;
-	}
-	return wait_s && wait_s < pause_s ? wait_s : pause_s;
+	refusals_forget(scheduler, lineage->ca, "");
+	refusals_forget(scheduler, lineage->ca,
+			settings_account(scheduler->settings, lineage->ca, lineage->spec.account));
 }
 
-void scheduler_note_pause(struct scheduler *scheduler, const struct state_lineage *lineage,
-			  const struct failure *failure)
+/* How often the CA or the account has refused in a row, this time included. */
+static unsigned int count_refusal(struct scheduler *scheduler, const char *server,
+				  const char *account)
 {
-	const char *server = lineage->ca;
-	const char *account = settings_account(scheduler->settings, server, lineage->spec.account);
-	int64_t now_s = clock_now_s(), wait_s = failure->retry_after_s, until_s = 0;
-	int err = state_hold_read(scheduler->state, server, account, &until_s);
+	struct refusals *refusals = refusals_find_or_add(scheduler, server, account);
 
-	/* Those that were under way meet the same limit: they count as one. */
+	if (!refusals)
+		return 1;
+	refusals->count += refusals->count < REFUSALS_MAX;
+	return refusals->count;
+}
+
+void scheduler_note_failure(struct scheduler *scheduler, const struct state_lineage *lineage,
+			    const struct failure *failure)
+{
+	const char *server = lineage->ca, *account = "";
+	int64_t now_s = clock_now_s(), until_s = 0;
+	struct consequence consequence;
+	int err;
+
+	consequence_of(&consequence, failure);
+	/* The CA has judged the names: so it and the account are well. */
+	if (consequence.waits == CONSEQUENCE_LINEAGE && (failure->problem || failure->ends_order))
+		scheduler_note_success(scheduler, lineage);
+	if (consequence.waits != CONSEQUENCE_CA && consequence.waits != CONSEQUENCE_ACCOUNT)
+		return;
+	if (consequence.waits == CONSEQUENCE_ACCOUNT)
+		account = settings_account(scheduler->settings, server, lineage->spec.account);
+	err = state_hold_read(scheduler->state, server, account, &until_s);
+	/* Those that were under way meet the same: they count as one. */
 	if (!err && until_s > now_s)
 		return;
-	if (problem_is(failure->problem, "rateLimited"))
-		wait_s = next_pause_s(scheduler, server, account, wait_s);
-	if (!err && wait_s)
-		err = state_hold_write(scheduler->state, server, account, now_s + wait_s);
+	if (!err)
+		err = state_hold_write(
+			scheduler->state, server, account,
+			now_s + consequence_wait_s(&consequence,
+						   count_refusal(scheduler, server, account)));
 	if (err)
-		output_warning("that %s asks to wait could not be written down: %s", server,
+		output_warning("that orders at %s wait could not be written down: %s", server,
 			       strerror(-err));
 }
 

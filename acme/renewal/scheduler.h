@@ -69,16 +69,15 @@ int scheduler_wait_until(struct scheduler *scheduler, const struct state_lineage
  */
 int scheduler_reserve(struct scheduler *scheduler, const struct state_lineage *lineage);
 
-/* The lineage's order succeeded: a limit that others met is not the account's. */
+/* The lineage's order succeeded: its CA and its account are well. */
 void scheduler_note_success(struct scheduler *scheduler, const struct state_lineage *lineage);
 
 /*
- * The lineage's CA has asked to wait.  A CA that is overloaded means everybody.  A CA that limits
- * does not say whether the limit is the account's or one name's: so the account's other orders wait
- * for a minute, then for two, and so on, as long as every order meets the limit.
+ * The lineage's order failed.  Writes the pause of its CA or account, if consequence.h has one for
+ * this failure; a failure that is the name's own shows that CA and account are well.
  */
-void scheduler_note_pause(struct scheduler *scheduler, const struct state_lineage *lineage,
-			  const struct failure *failure);
+void scheduler_note_failure(struct scheduler *scheduler, const struct state_lineage *lineage,
+			    const struct failure *failure);
 
 /* rate_limit_to_json() for the account that is usual at this CA. */
 struct json_t *scheduler_limits_to_json(struct scheduler *scheduler, const char *server,

@@ -55,32 +55,34 @@ int state_error(struct state *state, int code)
 
 void state_explain(const struct state *state, int err, struct failure *failure)
 {
-	switch (err) {
-	case 0:
+	if (!err || failure_is_set(failure))
 		return;
+	switch (err) {
 	case -EBADMSG:
 		failure_set(
 			failure,
 			"move it away, with its -wal and -shm files, and run this again: sidestep "
 			"rebuilds it from the certificates in live/",
 			"the database %s is damaged", state->path);
-		return;
+		break;
 	case -EBUSY:
 		failure_set(failure, "wait, or find the process with fuser",
 			    "another process has locked the database %s for over %d seconds",
 			    state->path, STATE_BUSY_MS / 1000);
-		return;
+		break;
 	case -EPROTO:
 		failure_set(failure, "install that version, or move the database away",
 			    "a newer version of sidestep has written the database %s", state->path);
-		return;
+		break;
 	case -EFBIG:
 		failure_set(failure, "raise the limit of file sizes (ulimit -f)",
 			    "the database %s has reached this process's limit of file sizes",
 			    state->path);
-		return;
+		break;
+	default:
+		failure_set_errno(failure, -err, "keeping the state in %s", state->path);
 	}
-	failure_set_errno(failure, -err, "keeping the state in %s", state->path);
+	failure->owner = FAILURE_OF_STATE;
 }
 
 /* --- statements ------------------------------------------------------------------------------ */

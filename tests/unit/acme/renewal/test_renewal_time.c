@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "acme/renewal/order_outcome.h"
+#include "acme/renewal/consequence.h"
 #include "acme/renewal/renewal_time.h"
 #include "acme/store/state.h"
 #include "common/random.h"
@@ -195,16 +195,16 @@ static void test_the_next_ca(void **state)
 	(void)state;
 	for (i = 0; i < 3; i++) {
 		lineage.ca = cas[i];
-		next = order_outcome_next_ca(&lineage);
+		next = consequence_next_ca(&lineage);
 		assert_string_equal(next, cas[(i + 1) % 3]);
 		free(next);
 	}
 	lineage.ca = "https://ca.example/acme-";
-	next = order_outcome_next_ca(&lineage);
+	next = consequence_next_ca(&lineage);
 	assert_string_equal(next, cas[0]);
 	free(next);
 	lineage.spec.cas.count = 1;
-	assert_null(order_outcome_next_ca(&lineage));
+	assert_null(consequence_next_ca(&lineage));
 }
 
 int main(void)
