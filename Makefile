@@ -4,6 +4,8 @@
 #   make demo       the main job, shown       make check      all tests (root)
 #   make check-quick     in two minutes: unit, bpf, and some of every kind of network test (root)
 #   make fuzz       a million mutated inputs for each reader of strangers' bytes
+#   make sim        years of the agent's life in simulated time: 10,000 seeds; SEEDS=n,
+#                   SEED=n (again, with the log), SCENARIO=name
 #   make lint       style and static checks   make format     clang-format in place
 #   make check-rows      the tests of tests/rows.txt, many times: ROWS=S N=50; make rows lists them
 #   make check-networks  many connections over bad networks: N=10 seeds
@@ -83,7 +85,7 @@ SKELETON = $(O)/bpf/steer.skel.h $(O)/bpf/steer_repair.skel.h
 .SECONDARY:
 .PHONY: all man setup fuzz demo check check-quick check-unit check-bpf check-net check-kernels \
 	check-kernels-long bench-steering bench bench-quick bench-agent lint format install clean \
-	rows check-rows check-networks repeat
+	rows check-rows check-networks repeat sim
 
 all: $(PROGRAMS)
 
@@ -174,6 +176,20 @@ check-bpf: $(BPF_TESTS)
 	$(Q)O=$(O) $(PYTHON) -B tests/run.py bpf
 check-net: all man $(NET_PROGRAMS)
 	$(Q)O=$(O) $(PYTHON) -B tests/run.py net
+# The agent in years of simulated time: tests/sim/README.md.
+SIM = $(O)/tests/sim/sim
+SIM_WRAPPED = openat open close closedir write posix_fallocate ftruncate fsync fdatasync mkdirat \
+	mkdir symlinkat linkat renameat renameat2 rename unlinkat unlink fchmod fchown flock getpid \
+	getrandom isatty getifaddrs freeifaddrs
+# In front of the archives, whose objects of the same names are left out then.
+$(SIM): $(call objects,tests/sim) $(call objects,tests/sim/scenarios) $(call below,acme)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) $(addprefix -Wl$(comma)--wrap=,$(SIM_WRAPPED)) -o $@ \
+		$(filter %.o,$^) $(filter %.a,$^) $(ACME_LIBS)
+
+sim: $(SIM)
+	$(Q)$(SIM) $(if $(SCENARIO),--scenario $(SCENARIO),$(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000)))
+
 # Where a fault shows: with ASan and UBSan.
 fuzz:
 	$(Q)$(MAKE) --no-print-directory SAN=1 O=build-san build-san/tests/unit/acme/test_fuzz

@@ -19,12 +19,7 @@
 #define TERMINAL_WIDTH    80
 #define SUBPROBLEMS_SHOWN 8
 
-static struct {
-	struct output_options options;
-	bool has_live_line;
-	bool live_line_shown;
-	bool document_written;
-} output;
+struct output_state output_state;
 
 void output_init(const struct output_options *options)
 {
@@ -34,18 +29,18 @@ void output_init(const struct output_options *options)
 		level = LOG_LEVEL_WARNING;
 	else if (options->verbose)
 		level = LOG_LEVEL_DEBUG;
-	output.options = *options;
-	output.has_live_line = !options->quiet && !options->verbose && isatty(STDERR_FILENO);
+	output_state.options = *options;
+	output_state.has_live_line = !options->quiet && !options->verbose && isatty(STDERR_FILENO);
 	log_init("sidestep", level);
 }
 
 static void clear_live_line(void)
 {
-	if (!output.live_line_shown)
+	if (!output_state.live_line_shown)
 		return;
 	fputs(CLEAR_LINE, stderr);
 	fflush(stderr);
-	output.live_line_shown = false;
+	output_state.live_line_shown = false;
 }
 
 static int terminal_width(void)
@@ -73,14 +68,14 @@ void output_step(const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	if (!output.has_live_line) {
+	if (!output_state.has_live_line) {
 		log_info("%s", text);
 		return;
 	}
 	make_plain(text);
 	fprintf(stderr, CLEAR_LINE "%.*s", terminal_width() - 1, text);
 	fflush(stderr);
-	output.live_line_shown = true;
+	output_state.live_line_shown = true;
 }
 
 void output_warning(const char *format, ...)
@@ -99,7 +94,7 @@ void output_line(const char *format, ...)
 {
 	va_list arguments;
 
-	if (output.options.json)
+	if (output_state.options.json)
 		return;
 	clear_live_line();
 	va_start(arguments, format);
@@ -113,13 +108,13 @@ void output_document(json_t *document)
 	char *text;
 
 	clear_live_line();
-	if (output.options.json) {
-		assert(!output.document_written);
+	if (output_state.options.json) {
+		assert(!output_state.document_written);
 		text = json_dumps(document, JSON_INDENT(2));
 		/* Out of memory: print a valid document all the same. */
 		puts(text ? text : "{\"ok\": false, \"error\": {\"cause\": \"out of memory\"}}");
 		free(text);
-		output.document_written = true;
+		output_state.document_written = true;
 	}
 	json_decref(document);
 }

@@ -18,6 +18,14 @@ struct output_options {
 	bool verbose;
 };
 
+/* Of this process.  Only output.c uses it; simulated processes take turns with theirs (tests/sim). */
+extern struct output_state {
+	struct output_options options;
+	bool has_live_line;
+	bool live_line_shown;
+	bool document_written;
+} output_state;
+
 void output_init(const struct output_options *options);
 
 /* A step of long work. */
