@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 /*
- * SQLite on the simulated clock: its own unix VFS below, with seams in front.  All connections are of
- * one real process, where that VFS keeps their locks apart itself.  What a killed process holds is
- * released as the kernel would: without a word to SQLite's pager, so that a hot journal stays.
+ * SQLite on the simulated clock: a VFS with seams, on top of SQLite's own without locks (unix-none).
+ * database_locks.c has the locks and the shared memory.  What a killed process holds is released as
+ * the kernel would: without a word to SQLite's pager, so that a hot journal stays.
  */
 #include <errno.h>
 #include <sqlite3.h>
@@ -12,6 +12,7 @@
 
 #include "common/clock.h"
 #include "common/random.h"
+#include "tests/sim/database_locks.h"
 #include "tests/sim/internal.h"
 
 /* The Unix time 0 as a Julian day, in milliseconds. */
@@ -23,6 +24,7 @@ struct file {
 	LIST_ENTRY(file) link;
 	const struct sim_process *owner;
 	char *path;
+	struct database_locks *locks; /* NULL: not of a database */
 	sqlite3_file *real; /* behind this structure */
 };
 
@@ -31,7 +33,8 @@ static sqlite3_vfs *unix_vfs;
 static sqlite3_vfs sim_vfs;
 static int last_error;
 
-#define REAL(file)              (((struct file *)(file))->real)
+#define REAL(file)  (((struct file *)(file))->real)
+#define LOCKS(file) (((struct file *)(file))->locks)
 #define CALL(file, method, ...) REAL(file)->pMethods->method(REAL(file), ##__VA_ARGS__)
 
 /* The seam as SQLite's code of an error; SQLITE_OK: go on. */
@@ -55,6 +58,7 @@ static int file_seam(enum sim_seam kind, sqlite3_file *file, int otherwise)
 
 static void file_release(struct file *file)
 {
+	database_locks_free(file->locks);
 	LIST_REMOVE(file, link);
 	free(file->path);
 	file->path = NULL;
@@ -105,17 +109,19 @@ static int file_lock(sqlite3_file *file, int level)
 {
 	int code = file_seam(SIM_SQL_LOCK, file, SQLITE_IOERR_LOCK);
 
-	return code ? code : CALL(file, xLock, level);
+	return code ? code : database_lock(LOCKS(file), level);
 }
 
 static int file_unlock(sqlite3_file *file, int level)
 {
-	return CALL(file, xUnlock, level);
+	database_unlock(LOCKS(file), level);
+	return SQLITE_OK;
 }
 
 static int file_check_lock(sqlite3_file *file, int *ret_is_held)
 {
-	return CALL(file, xCheckReservedLock, ret_is_held);
+	*ret_is_held = database_is_reserved(LOCKS(file));
+	return SQLITE_OK;
 }
 
 static int file_control(sqlite3_file *file, int operation, void *argument)
@@ -135,7 +141,7 @@ static int file_characteristics(sqlite3_file *file)
 
 static int file_shm_map(sqlite3_file *file, int page, int size, int extend, void volatile **ret_map)
 {
-	return CALL(file, xShmMap, page, size, extend, ret_map);
+	return database_shm_map(LOCKS(file), page, size, extend, ret_map);
 }
 
 static int file_shm_lock(sqlite3_file *file, int offset, int count, int flags)
@@ -144,17 +150,19 @@ static int file_shm_lock(sqlite3_file *file, int offset, int count, int flags)
 
 	if (flags & SQLITE_SHM_EXCLUSIVE && flags & SQLITE_SHM_LOCK)
 		code = file_seam(SIM_SQL_LOCK, file, SQLITE_IOERR_SHMLOCK);
-	return code ? code : CALL(file, xShmLock, offset, count, flags);
+	return code ? code : database_shm_lock(LOCKS(file), offset, count, flags);
 }
 
 static void file_shm_barrier(sqlite3_file *file)
 {
-	CALL(file, xShmBarrier);
+	(void)file;
 }
 
 static int file_shm_unmap(sqlite3_file *file, int remove)
 {
-	return CALL(file, xShmUnmap, remove);
+	(void)remove;
+	database_shm_unmap(LOCKS(file));
+	return SQLITE_OK;
 }
 
 static const sqlite3_io_methods methods = {
@@ -197,6 +205,8 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *opened, in
 	file->base.pMethods = &methods;
 	file->owner = sim_current();
 	file->path = strdup(name ? name : "");
+	if (flags & SQLITE_OPEN_MAIN_DB)
+		file->locks = database_locks_new(file->path);
 	LIST_INSERT_HEAD(&open_files, file, link);
 	return SQLITE_OK;
 }
@@ -253,7 +263,7 @@ void database_init(void)
 	/* Coroutines are one thread, and a process that waits must hold no mutex. */
 	sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
 	sqlite3_initialize();
-	unix_vfs = sqlite3_vfs_find("unix");
+	unix_vfs = sqlite3_vfs_find("unix-none");
 	sim_vfs = *unix_vfs;
 	sim_vfs.iVersion = 2;
 	sim_vfs.szOsFile = (int)sizeof(struct file) + unix_vfs->szOsFile;
@@ -282,7 +292,6 @@ void database_drop(const struct sim_process *process)
 		next = LIST_NEXT(file, link);
 		if (file->owner != process)
 			continue;
-		CALL(file, xShmUnmap, 0);
 		CALL(file, xClose);
 		file_release(file);
 	}
