@@ -188,7 +188,7 @@ $(SIM): $(call objects,tests/sim) $(call objects,tests/sim/scenarios) $(call bel
 		$(filter %.o,$^) $(filter %.a,$^) $(ACME_LIBS)
 
 sim: $(SIM)
-	$(Q)$(SIM) $(if $(SCENARIO),--scenario $(SCENARIO),$(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000)))
+	$(Q)$(SIM) $(if $(SCENARIO),--scenario $(SCENARIO) $(if $(SEAM),--seam $(SEAM)),$(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000)))
 
 # Where a fault shows: with ASan and UBSan.
 fuzz:

@@ -33,8 +33,8 @@ static sqlite3_vfs *unix_vfs;
 static sqlite3_vfs sim_vfs;
 static int last_error;
 
-#define REAL(file)  (((struct file *)(file))->real)
-#define LOCKS(file) (((struct file *)(file))->locks)
+#define REAL(file)              (((struct file *)(file))->real)
+#define LOCKS(file)             (((struct file *)(file))->locks)
 #define CALL(file, method, ...) REAL(file)->pMethods->method(REAL(file), ##__VA_ARGS__)
 
 /* The seam as SQLite's code of an error; SQLITE_OK: go on. */

@@ -9,7 +9,6 @@
 
 #define PAGES_MAX 1024 /* of shared memory */
 
-
 struct database_locks {
 	LIST_ENTRY(database_locks) link;
 	struct database *database;
@@ -113,7 +112,8 @@ void database_unlock(struct database_locks *locks, int level)
 
 bool database_is_reserved(const struct database_locks *locks)
 {
-	return locks->level >= SQLITE_LOCK_RESERVED || level_of_others(locks) >= SQLITE_LOCK_RESERVED;
+	return locks->level >= SQLITE_LOCK_RESERVED ||
+	       level_of_others(locks) >= SQLITE_LOCK_RESERVED;
 }
 
 /* --- shared memory --------------------------------------------------------------------------------- */

@@ -6,12 +6,13 @@
 #include "tests/sim/internal.h"
 
 #define FAULTS_MAX 32
+#define KINDS      16 /* of seams */
 
 static struct {
 	struct sim_fault faults[FAULTS_MAX];
 	uint64_t seen[FAULTS_MAX]; /* matching seams */
 	bool used[FAULTS_MAX];
-	uint64_t seams;
+	uint64_t seams, seams_of[KINDS];
 } plan;
 
 static bool fault_matches(unsigned int i, enum sim_seam kind, const char *path)
@@ -35,6 +36,7 @@ int seam(enum sim_seam kind, const char *path)
 	if (!process)
 		return 0;
 	plan.seams++;
+	plan.seams_of[__builtin_ctz(kind)]++;
 	process_count_seam(process);
 	for (i = 0; i < FAULTS_MAX; i++) {
 		if (!fault_matches(i, kind, path))
@@ -51,6 +53,17 @@ int seam(enum sim_seam kind, const char *path)
 uint64_t sim_seams(void)
 {
 	return plan.seams;
+}
+
+uint64_t sim_seams_of(unsigned int seams)
+{
+	uint64_t count = 0;
+	unsigned int i;
+
+	for (i = 0; i < KINDS; i++)
+		if (seams & 1u << i)
+			count += plan.seams_of[i];
+	return count;
 }
 
 unsigned int sim_fault_add(const struct sim_fault *fault)

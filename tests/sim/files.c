@@ -374,5 +374,6 @@ void files_end(void)
 
 	for (fd = 0; fd < DESCRIPTORS; fd++)
 		forget(fd);
-	nftw(files.root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	if (files.root[0])
+		nftw(files.root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }

@@ -57,6 +57,8 @@ void process_report(FILE *file);
  * with it.  It does not return when the process is killed here.
  */
 int seam(enum sim_seam kind, const char *path);
+/* How many seams of these kinds there were. */
+uint64_t sim_seams_of(unsigned int seams);
 void faults_begin(void);
 
 /* --- files.c ------------------------------------------------------------------------------------- */
@@ -82,5 +84,16 @@ void table_end(void);
 
 void http_begin(void);
 void http_end(void);
+
+/* --- runner.c ------------------------------------------------------------------------------------ */
+
+/* Wait for any child.  Whether it ended well. */
+bool runner_reap(pid_t *ret_pid);
+/* What comes is too much to log. */
+void runner_stop_logging(void);
+/* The only seam to try (everywhere.h); 0: all. */
+uint64_t runner_seam(void);
+/* What to say when this run, or a child, fails: how it is replayed.  0: without a seam. */
+void runner_set_seam(uint64_t seam);
 
 #endif

@@ -3,7 +3,7 @@
  * `sim`: runs seeds, each in a process of its own, and named scenarios.
  *
  *   sim --seeds N [--from SEED] [--jobs N]    sim --seed SEED     (with the log)
- *   sim --scenario NAME                       sim --list          sim --all (every scenario)
+ *   sim --scenario NAME [--seam N]            sim --list          sim --all (every scenario)
  */
 #include <curl/curl.h>
 #include <errno.h>
@@ -28,8 +28,8 @@
 #define FAILED_MAX 20 /* named at the end */
 
 static struct {
-	const char *replay; /* the arguments that run this again */
-	char replay_text[128];
+	char replay[128]; /* the command that runs this again */
+	uint64_t seam; /* 0: all */
 	bool logs;
 	FILE *console; /* standard error, which simulated processes have their own of */
 } runner;
@@ -75,9 +75,29 @@ static void prepare(const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(runner.replay_text, sizeof(runner.replay_text), format, arguments);
+	vsnprintf(runner.replay, sizeof(runner.replay), format, arguments);
 	va_end(arguments);
-	runner.replay = runner.replay_text;
+}
+
+void runner_stop_logging(void)
+{
+	runner.logs = false;
+}
+
+uint64_t runner_seam(void)
+{
+	return runner.seam;
+}
+
+void runner_set_seam(uint64_t seam)
+{
+	char *end = strstr(runner.replay, " SEAM=");
+	size_t used = end ? (size_t)(end - runner.replay) : strlen(runner.replay);
+
+	runner.replay[used] = '\0';
+	if (seam)
+		snprintf(runner.replay + used, sizeof(runner.replay) - used, " SEAM=%" PRIu64,
+			 seam);
 }
 
 static void run_seed(uint64_t seed)
@@ -129,21 +149,33 @@ static void clean_up(pid_t pid)
 		fprintf(stderr, "sim: cannot run %s\n", command);
 }
 
-/* Wait for one child.  Its number in `pids`; prints how a signal ended it. */
-static size_t reap(pid_t *pids, size_t count, bool *ret_is_good)
+bool runner_reap(pid_t *ret_pid)
 {
-	size_t i;
 	int status;
 	pid_t pid;
 
 	do
 		pid = wait(&status);
 	while (pid < 0 && errno == EINTR);
+	if (pid > 0 && WIFSIGNALED(status)) {
+		fprintf(stderr, "sim: %s: a run was ended by signal %d\n", runner.replay,
+			WTERMSIG(status));
+		clean_up(pid);
+	}
+	if (ret_pid)
+		*ret_pid = pid;
+	return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS;
+}
+
+/* The place of the child that has ended. */
+static size_t reap(const pid_t *pids, size_t count, bool *ret_is_good)
+{
+	pid_t pid;
+	size_t i;
+
+	*ret_is_good = runner_reap(&pid);
 	for (i = 0; i < count && pids[i] != pid; i++)
 		;
-	*ret_is_good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-	if (WIFSIGNALED(status))
-		clean_up(pid);
 	return i;
 }
 
@@ -208,6 +240,7 @@ static int run_named(const char *name)
 {
 	const struct scenario *scenario;
 
+	runner.logs = true;
 	for (scenario = scenarios; scenario->name; scenario++)
 		if (strcmp(scenario->name, name) == 0)
 			return scenario_is_good(scenario) ? EXIT_SUCCESS : EXIT_FAILURE;
@@ -248,10 +281,12 @@ int main(int argc, char **argv)
 						{"seed", required_argument, NULL, 's'},
 						{"scenario", required_argument, NULL, 'c'},
 						{"list", no_argument, NULL, 'l'},
+						{"seam", required_argument, NULL, 'm'},
 						{"all", no_argument, NULL, 'a'},
 						{"log", no_argument, NULL, 'v'},
 						{NULL, 0, NULL, 0}};
 	uint64_t first = 1, count = 0, seed;
+	const char *scenario = NULL;
 	unsigned int jobs = JOBS;
 	int option;
 
@@ -277,8 +312,11 @@ int main(int argc, char **argv)
 			run_seed(seed);
 			return EXIT_SUCCESS;
 		case 'c':
-			runner.logs = true;
-			return run_named(optarg);
+			scenario = optarg;
+			break;
+		case 'm':
+			runner.seam = strtoull(optarg, NULL, 10);
+			break;
 		case 'l':
 			return list();
 		case 'a':
@@ -287,5 +325,5 @@ int main(int argc, char **argv)
 			return EXIT_FAILURE;
 		}
 	}
-	return run_seeds(first, count, jobs);
+	return scenario ? run_named(scenario) : run_seeds(first, count, jobs);
 }
