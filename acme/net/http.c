@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
 
 #include "acme/net/loop.h"
 #include "common/log.h"
@@ -188,8 +189,8 @@ static void http_request_finish(struct transfer *transfer, CURLcode result)
 		.location = response_header(easy, "Location"),
 		.nonce = response_header(easy, "Replay-Nonce"),
 	};
+	const char *date = response_header(easy, "Date"), *url = "";
 	curl_off_t retry_after_s = 0;
-	const char *url = "";
 	size_t i;
 
 	for (i = 0; i < HTTP_LINKS_MAX - 1 && (response.links[i] = header_at(easy, "Link", i));)
@@ -198,6 +199,10 @@ static void http_request_finish(struct transfer *transfer, CURLcode result)
 	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &response.status);
 	curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after_s);
 	response.retry_after_s = retry_after_s;
+	if (date)
+		response.date_s = curl_getdate(date, NULL);
+	if (response.date_s < 0)
+		response.date_s = 0;
 	if (response.error)
 		log_debug("%s: %s", url, response.error_text);
 	else
@@ -243,6 +248,21 @@ static bool set_method(CURL *easy, const struct http_call *call)
 	return false;
 }
 
+/* Hooks are not to inherit the connection to the CA; libcurl makes sockets that they would. */
+static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	(void)context;
+	(void)purpose;
+	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+static long timeout_of(const struct http *http, const struct http_call *call)
+{
+	const uint32_t usual_s = http->options.timeout_s;
+
+	return call->timeout_s && call->timeout_s < usual_s ? call->timeout_s : usual_s;
+}
+
 /* What can fail here fails for want of memory only. */
 static bool set_options(struct http_request *request, const struct http_call *call)
 {
@@ -255,7 +275,8 @@ static bool set_options(struct http_request *request, const struct http_call *ca
 	bad |= curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
 	bad |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	bad |= curl_easy_setopt(easy, CURLOPT_USERAGENT, http->user_agent);
-	bad |= curl_easy_setopt(easy, CURLOPT_TIMEOUT, (long)http->options.timeout_s);
+	bad |= curl_easy_setopt(easy, CURLOPT_TIMEOUT, timeout_of(http, call));
+	bad |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
 	bad |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_TIMEOUT_S);
 	bad |= curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	/* Rather wait for a shared HTTP/2 connection than open another one. */

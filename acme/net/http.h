@@ -46,6 +46,7 @@ struct http_response {
 	const char *nonce; /* Replay-Nonce */
 	const char *links[HTTP_LINKS_MAX]; /* of Link headers; NULL behind the last */
 	int64_t retry_after_s; /* from seconds or an HTTP date; 0: none, or past */
+	int64_t date_s; /* the Date header as Unix time; 0: none, or not readable */
 };
 
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST };
@@ -56,6 +57,7 @@ struct http_call {
 	const char *body; /* of a POST, which is application/jose+json; copied */
 	const char *accept; /* NULL: anything */
 	const char *cacert; /* a PEM file: the only CAs to trust; NULL: the system's */
+	uint32_t timeout_s; /* at most this, connecting included; 0: as http_options says */
 	void (*done)(void *context, const struct http_response *response);
 	void *context;
 };

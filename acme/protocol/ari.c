@@ -14,6 +14,9 @@
 
 #define URL_MAX 2048
 
+/* A window is a help, so a CA that does not answer delays nobody by much. */
+#define ARI_TIMEOUT_S 10
+
 struct ari_request {
 	struct http_request *exchange;
 	void (*done)(void *context, const struct ari_answer *answer);
@@ -99,7 +102,8 @@ struct ari_request *ari_ask(struct ca *ca, const char *url, const char *certific
 			    void *context)
 {
 	struct ari_request *request = calloc(1, sizeof(*request));
-	struct http_call call = {.done = on_ari_answer, .context = request};
+	struct http_call call = {
+		.timeout_s = ARI_TIMEOUT_S, .done = on_ari_answer, .context = request};
 	char *full = NULL;
 	int err = -1;
 

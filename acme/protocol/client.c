@@ -163,6 +163,7 @@ int ca_get(struct ca *ca, struct http_request **ret_request, const struct http_c
 					   .url = call->url,
 					   .accept = "application/json",
 					   .cacert = ca->cacert,
+					   .timeout_s = call->timeout_s,
 					   .done = call->done,
 					   .context = call->context};
 

@@ -76,8 +76,8 @@ struct key *ca_account_key(const struct ca *ca);
 void ca_connect(struct ca *ca, void (*done)(void *context, struct failure *failure), void *context);
 
 /*
- * Send an unsigned GET: http_start() with the CA's trusted roots.  Only url, done and context of
- * `call` are used.
+ * Send an unsigned GET: http_start() with the CA's trusted roots.  Only url, timeout_s, done and
+ * context of `call` are used.
  */
 int ca_get(struct ca *ca, struct http_request **ret_request, const struct http_call *call);
 
