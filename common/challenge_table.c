@@ -564,7 +564,7 @@ int challenge_table_publish(struct challenge_table *table, const struct identifi
 }
 
 static int withdraw_locked(struct challenge_table *table, const struct identifier *identifier,
-			   uint32_t grace_s)
+			   const uint8_t *digest, uint32_t grace_s)
 {
 	uint64_t now_ns = clock_boottime_ns(), end_ns = now_ns + grace_s * NS_PER_S;
 	uint64_t key = key_of(table, identifier);
@@ -576,6 +576,8 @@ static int withdraw_locked(struct challenge_table *table, const struct identifie
 	if (err)
 		return err;
 	if (!old.pending || !holds_name(&old.slot, identifier))
+		return -ENOENT;
+	if (digest && memcmp(old.slot.digest, digest, sizeof(old.slot.digest)) != 0)
 		return -ENOENT;
 	if (old.slot.owner != geteuid())
 		return -EPERM;
@@ -608,7 +610,7 @@ static int withdraw_locked(struct challenge_table *table, const struct identifie
 }
 
 int challenge_table_withdraw(struct challenge_table *table, const struct identifier *identifier,
-			     uint32_t grace_s)
+			     const uint8_t *digest, uint32_t grace_s)
 {
 	int err;
 
@@ -616,7 +618,7 @@ int challenge_table_withdraw(struct challenge_table *table, const struct identif
 	err = lock(table);
 	if (err)
 		return err;
-	err = withdraw_locked(table, identifier, grace_s);
+	err = withdraw_locked(table, identifier, digest, grace_s);
 	/* If the repair fails, too, the next publisher tries again. */
 	if (sweep_some(table, clock_boottime_ns()))
 		(void)recover(table);

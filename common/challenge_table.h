@@ -86,11 +86,12 @@ int challenge_table_publish(struct challenge_table *table, const struct identifi
 			    const uint8_t digest[CHALLENGE_DIGEST_SIZE], uint32_t ttl_s);
 
 /*
- * Disarm after `grace_s` seconds (0: at once). -ENOENT: not pending; -EPERM: another uid has
- * published it; -ESTALE, -EBADMSG, -ETIMEDOUT: as above; or -errno.
+ * Disarm after `grace_s` seconds (0: at once), if the challenge has this digest (NULL: whichever it
+ * has). -ENOENT: not pending, or with another digest; -EPERM: another uid has published it; -ESTALE,
+ * -EBADMSG, -ETIMEDOUT: as above; or -errno.
  */
 int challenge_table_withdraw(struct challenge_table *table, const struct identifier *identifier,
-			     uint32_t grace_s);
+			     const uint8_t *digest, uint32_t grace_s);
 
 /*
  * Find the pending challenge for a TLS server name of `length` bytes, in any case, with or without

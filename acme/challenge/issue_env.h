@@ -4,12 +4,14 @@
 #define ACME_CHALLENGE_ISSUE_ENV_H
 
 struct challenge_table;
+struct name_claims;
 struct paths;
 struct selfcheck;
 
 struct issue_env {
 	const struct paths *paths; /* certificates, and the responder's evidence */
 	struct challenge_table *table;
+	struct name_claims *claims;
 	struct selfcheck *selfcheck; /* NULL: tell the CA without a self-check */
 };
 

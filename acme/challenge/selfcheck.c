@@ -20,14 +20,13 @@
 
 /* An answer on the same host takes a millisecond. */
 #define TIMEOUT_MS 1000
-#define REST_NS    (UINT64_C(60) * 1000 * 1000 * 1000)
 
 struct selfcheck_run {
 	TAILQ_ENTRY(selfcheck_run) link; /* in `waiting` */
 	struct selfcheck *selfcheck;
 	const struct identifier *identifier;
 	uint8_t digest[CHALLENGE_DIGEST_SIZE];
-	struct probe *probe; /* NULL: it waits, or skips the probe */
+	struct probe *probe; /* NULL: it waits, or passes without */
 	bool waits;
 	struct timer timer; /* reports, later, that there was no probe */
 	void (*done)(void *context, const struct probe_result *result);
@@ -40,7 +39,10 @@ struct selfcheck {
 	struct dns_address address;
 	size_t probing;
 	TAILQ_HEAD(runs, selfcheck_run) waiting;
-	uint64_t rest_until_ns;
+	/* CLOCK_MONOTONIC; 0: never */
+	uint64_t trusted_until_ns; /* a probe has found the responder */
+	uint64_t rest_until_ns; /* a probe has not */
+	uint64_t doubted_until_ns; /* the CA could not validate a name */
 	bool has_warned;
 };
 
@@ -125,21 +127,39 @@ static void let_pass(struct selfcheck_run *run)
 	loop_timer_start(run->selfcheck->loop, &run->timer, 0, tell_nothing, run);
 }
 
+/* Whether a name needs no probe of its own now. */
+static bool is_passing(const struct selfcheck *selfcheck, uint64_t now_ns)
+{
+	return now_ns < selfcheck->rest_until_ns ||
+	       (now_ns < selfcheck->trusted_until_ns && now_ns >= selfcheck->doubted_until_ns);
+}
+
+static void note_probe(struct selfcheck *selfcheck, const struct selfcheck_run *run,
+		       const struct probe_result *result)
+{
+	const uint64_t now_ns = clock_monotonic_ns();
+
+	if (result->kind == PROBE_RIGHT) {
+		selfcheck->trusted_until_ns = now_ns + SELFCHECK_TRUST_S * CLOCK_NS_PER_S;
+		return;
+	}
+	selfcheck->trusted_until_ns = 0;
+	selfcheck->rest_until_ns = now_ns + SELFCHECK_REST_S * CLOCK_NS_PER_S;
+	if (!selfcheck->has_warned)
+		output_warning("the self-check of this host's port 443 (%s) for %s found: "
+			       "%s; asking the CA all the same",
+			       dns_address_text(&selfcheck->address).text, run->identifier->value,
+			       result->text);
+	selfcheck->has_warned = true;
+}
+
 static void on_selfcheck_probed(void *context, const struct probe_result *result)
 {
 	struct selfcheck_run *run = context;
 	struct selfcheck *selfcheck = run->selfcheck;
 
 	selfcheck->probing--;
-	if (result->kind != PROBE_RIGHT) {
-		selfcheck->rest_until_ns = clock_monotonic_ns() + REST_NS;
-		if (!selfcheck->has_warned)
-			output_warning("the self-check of this host's port 443 (%s) for %s found: "
-				       "%s; asking the CA all the same",
-				       dns_address_text(&selfcheck->address).text,
-				       run->identifier->value, result->text);
-		selfcheck->has_warned = true;
-	}
+	note_probe(selfcheck, run, result);
 	call_next(selfcheck);
 	run_report(run, result);
 }
@@ -157,23 +177,29 @@ static void run_probe(struct selfcheck_run *run)
 		.context = run,
 	};
 
-	if (clock_monotonic_ns() >= selfcheck->rest_until_ns)
-		run->probe = probe_start(selfcheck->prober, &options);
+	run->probe = probe_start(selfcheck->prober, &options);
 	if (run->probe)
 		selfcheck->probing++;
 	else
 		let_pass(run);
 }
 
+/* One probe serves all that wait, unless each name is to have its own. */
 static void call_next(struct selfcheck *selfcheck)
 {
+	const uint64_t now_ns = clock_monotonic_ns();
+	const bool is_passed = is_passing(selfcheck, now_ns);
+	const size_t most = now_ns < selfcheck->doubted_until_ns ? SELFCHECK_PROBES_MAX : 1;
 	struct selfcheck_run *run;
 
-	while (selfcheck->probing < SELFCHECK_PROBES_MAX &&
+	while ((is_passed || selfcheck->probing < most) &&
 	       (run = TAILQ_FIRST(&selfcheck->waiting))) {
 		TAILQ_REMOVE(&selfcheck->waiting, run, link);
 		run->waits = false;
-		run_probe(run);
+		if (is_passed)
+			let_pass(run);
+		else
+			run_probe(run);
 	}
 }
 
@@ -182,8 +208,11 @@ selfcheck_start(struct selfcheck *selfcheck, const struct identifier *identifier
 		const uint8_t *digest,
 		void (*done)(void *context, const struct probe_result *result), void *context)
 {
-	struct selfcheck_run *run = calloc(1, sizeof(*run));
+	struct selfcheck_run *run;
 
+	if (is_passing(selfcheck, clock_monotonic_ns()))
+		return NULL;
+	run = calloc(1, sizeof(*run));
 	if (!run)
 		return NULL;
 	run->selfcheck = selfcheck;
@@ -195,6 +224,14 @@ selfcheck_start(struct selfcheck *selfcheck, const struct identifier *identifier
 	TAILQ_INSERT_TAIL(&selfcheck->waiting, run, link);
 	call_next(selfcheck);
 	return run;
+}
+
+void selfcheck_note_failure(struct selfcheck *selfcheck)
+{
+	if (!selfcheck)
+		return;
+	selfcheck->doubted_until_ns = clock_monotonic_ns() + SELFCHECK_REST_S * CLOCK_NS_PER_S;
+	call_next(selfcheck);
 }
 
 void selfcheck_cancel(struct selfcheck_run *run)

@@ -219,7 +219,7 @@ static void check_disarm(struct check *check)
 	int err = 0;
 
 	if (check->armed)
-		err = challenge_table_withdraw(check->table, &check->name, 0);
+		err = challenge_table_withdraw(check->table, &check->name, check->digest, 0);
 	if (err && err != -ENOENT && err != -ESTALE)
 		output_warning("cannot disarm %s; it expires in at most %d s: %s",
 			       check->name.value, TTL_S, strerror(-err));

@@ -112,7 +112,7 @@ int verb_withdraw(const struct arguments *arguments, const struct settings *sett
 		responder_explain_open(&failure, err, settings->paths);
 		return publish_finish(&failure, EXIT_FAILED);
 	}
-	err = challenge_table_withdraw(table, &name, 0);
+	err = challenge_table_withdraw(table, &name, NULL, 0);
 	challenge_table_free(table);
 	if (err) {
 		responder_explain_publish(&failure, err, name.value);

@@ -134,6 +134,36 @@ static void take_next(struct account *account, struct ca_reply *reply)
 	take_account(account, reply);
 }
 
+/*
+ * The answer to a look-up: there is no account for this key.  A CA that wants the binding before it
+ * looks for the account says so without having looked.
+ */
+static bool is_no_account(const json_t *problem)
+{
+	return problem_is(problem, "accountDoesNotExist") ||
+	       problem_is(problem, "externalAccountRequired");
+}
+
+/* What a CA says of a binding that it does not accept reads like a failed validation. */
+static void account_explain_refusal(struct account *account, struct failure *failure)
+{
+	const json_t *problem = failure->problem;
+	const char *key_id = account->options->eab.key_id;
+
+	if (key_id && (problem_is(problem, "unauthorized") || problem_is(problem, "malformed") ||
+		       problem_is(problem, "externalAccountRequired"))) {
+		failure_set(&account->failure,
+			    "compare --eab-kid and --eab-hmac-key-file with what the CA's web site "
+			    "shows; most CAs accept a key id once only: get a new one if it was "
+			    "used before",
+			    "the CA %s does not accept the external account binding with the key "
+			    "id '%s'",
+			    ca_server(account->ca), key_id);
+		failure_set_problem(&account->failure, failure->problem);
+	}
+	failure_move(&account->failure, failure);
+}
+
 static void on_account(void *context, struct ca_reply *reply)
 {
 	struct account *account = context;
@@ -144,11 +174,10 @@ static void on_account(void *context, struct ca_reply *reply)
 	} else if (!failure_is_set(reply->failure)) {
 		account->is_new = account->creating;
 		take_account(account, reply);
-	} else if (!account->creating &&
-		   problem_is(reply->failure->problem, "accountDoesNotExist")) {
+	} else if (!account->creating && is_no_account(reply->failure->problem)) {
 		account_create(account);
 	} else {
-		failure_move(&account->failure, reply->failure);
+		account_explain_refusal(account, reply->failure);
 		account_finish(account);
 	}
 }
@@ -160,6 +189,7 @@ static void account_post(struct account *account, json_t *payload)
 	struct ca_call call = {.url = ca_directory(account->ca)->new_account,
 			       .payload = payload,
 			       .signer = CA_SIGNED_BY_KEY,
+			       .answer = CA_ANSWER_HEADERS,
 			       .done = on_account,
 			       .context = account};
 
@@ -171,11 +201,26 @@ static void account_post(struct account *account, json_t *payload)
 	}
 }
 
-/* Look the account up by its key (RFC 8555 section 7.3.1). */
+/* Add the binding of the key that signs to newAccount's payload, which is lost on an error. */
+static json_t *with_binding(const struct account *account, json_t *payload)
+{
+	struct key *key = account->trying_next ? account_files_next_key(account->files)
+					       : account_files_key(account->files);
+
+	if (!account->options->eab.key_id ||
+	    json_object_set_new(payload, "externalAccountBinding",
+				eab_bind(&account->options->eab, key,
+					 ca_directory(account->ca)->new_account)) == 0)
+		return payload;
+	json_decref(payload);
+	return NULL;
+}
+
+/* Look the account up by its key (RFC 8555 section 7.3.1).  Some CAs want the binding here, too. */
 static void account_look_up(struct account *account)
 {
 	account->creating = false;
-	account_post(account, json_pack("{s:b}", "onlyReturnExisting", 1));
+	account_post(account, with_binding(account, json_pack("{s:b}", "onlyReturnExisting", 1)));
 }
 
 /* Whether a new account may be created; if not, sets the failure. */
@@ -220,16 +265,12 @@ static void account_create(struct account *account)
 	}
 	account->creating = true;
 	payload = email ? json_pack("{s:[s+]}", "contact", "mailto:", email) : json_object();
-	if ((account->options->agree_tos &&
-	     json_object_set_new(payload, "termsOfServiceAgreed", json_true())) ||
-	    (account->options->eab.key_id &&
-	     json_object_set_new(payload, "externalAccountBinding",
-				 eab_bind(&account->options->eab, account_files_key(account->files),
-					  ca_directory(account->ca)->new_account)))) {
+	if (account->options->agree_tos &&
+	    json_object_set_new(payload, "termsOfServiceAgreed", json_true())) {
 		json_decref(payload);
 		payload = NULL;
 	}
-	account_post(account, payload);
+	account_post(account, with_binding(account, payload));
 }
 
 /* Use the stored URL, look the account up by its key, or create an account. */

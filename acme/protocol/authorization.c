@@ -31,6 +31,14 @@
 
 #define CHALLENGE_TYPE     "tls-alpn-01" /* RFC 8737 section 3 */
 #define CHALLENGE_PAUSE_MS 1000 /* before polling a challenge that the CA already validates */
+#define HTTP_NOT_FOUND     404
+
+/*
+ * A CA may leave a challenge pending after a failed attempt, and say why (RFC 8555 section 8.2).  Then
+ * it is asked again, so often, after pauses that double from the first.
+ */
+#define ASKS_MAX      4
+#define ASKS_PAUSE_MS 2000
 
 /* One arming lasts for as long as the CA may take, so nothing needs to renew it. */
 #define TTL_S CHALLENGE_TTL_DEFAULT_S
@@ -53,6 +61,9 @@ struct authorization {
 	struct ca_request *request;
 	struct backoff poll;
 	struct timer timer;
+	uint32_t asks; /* how often the CA was asked again to validate */
+	struct failure refused; /* the CA refused to hear that the challenge is ready */
+	bool lacks_answer;
 	struct failure failure;
 };
 
@@ -93,8 +104,8 @@ static void authorization_disarm(struct authorization *authorization)
 		return;
 	authorization->armed = false;
 	err = challenge_table_withdraw(authorization->order->env->table, authorization->identifier,
-				       grace_s);
-	/* ENOENT and ESTALE: somebody withdrew the name, or a new table replaced this one. */
+				       authorization->digest, grace_s);
+	/* ENOENT and ESTALE: somebody withdrew or replaced it, or there is a new table. */
 	if (err && err != -ENOENT && err != -ESTALE)
 		output_warning("cannot disarm %s; it expires in at most %d s: %s",
 			       authorization->identifier->value, TTL_S, strerror(-err));
@@ -113,8 +124,11 @@ static void authorization_enter(struct authorization *authorization, enum author
 static void authorization_post(struct authorization *authorization, const char *url,
 			       json_t *payload, void (*done)(void *context, struct ca_reply *reply))
 {
-	struct ca_call call = {
-		.url = url, .payload = payload, .done = done, .context = authorization};
+	struct ca_call call = {.url = url,
+			       .payload = payload,
+			       .answer = payload ? CA_ANSWER_NOTHING : CA_ANSWER_OBJECT,
+			       .done = done,
+			       .context = authorization};
 
 	authorization->request = ca_post(authorization->order->ca, &call);
 	if (!authorization->request) {
@@ -147,8 +161,13 @@ static void fetch_after_failure(struct authorization *authorization, struct ca_r
 	if (reply->may_pass)
 		pause_ms = backoff_after_failure_ms(&authorization->poll, reply->retry_after_s,
 						    clock_monotonic_ns());
-	if (!fetch_later(authorization, pause_ms))
-		authorization_fail(authorization, reply->failure);
+	else if (reply->status == HTTP_NOT_FOUND)
+		pause_ms = backoff_after_missing_ms(&authorization->poll, reply->retry_after_s,
+						    clock_monotonic_ns());
+	if (fetch_later(authorization, pause_ms))
+		return;
+	authorization->lacks_answer = reply->may_pass;
+	authorization_fail(authorization, reply->failure);
 }
 
 static void wait_for_verdict(struct authorization *authorization, const struct ca_reply *reply)
@@ -166,12 +185,16 @@ static void on_told(void *context, struct ca_reply *reply)
 	struct authorization *authorization = context;
 
 	authorization->request = NULL;
-	if (failure_is_set(reply->failure)) {
+	if (!failure_is_set(reply->failure)) {
+		authorization_enter(authorization, AUTHORIZATION_WAITING);
+		wait_for_verdict(authorization, reply);
+	} else if (reply->may_pass || reply->status == HTTP_NOT_FOUND) {
 		fetch_after_failure(authorization, reply);
-		return;
+	} else {
+		/* Perhaps the CA heard it before, and its answer was lost. */
+		failure_move(&authorization->refused, reply->failure);
+		fetch_later(authorization, 0);
 	}
-	authorization_enter(authorization, AUTHORIZATION_WAITING);
-	wait_for_verdict(authorization, reply);
 }
 
 /* RFC 8555 section 7.5.1. */
@@ -179,6 +202,11 @@ static void authorization_tell_ca(struct authorization *authorization)
 {
 	authorization_enter(authorization, AUTHORIZATION_TELLING);
 	authorization_post(authorization, authorization->challenge_url, json_object(), on_told);
+}
+
+static void authorization_tell_again(void *context)
+{
+	authorization_tell_ca(context);
 }
 
 static void on_authorization_probed(void *context, const struct probe_result *result)
@@ -307,7 +335,8 @@ static void tell_what_came(struct authorization *authorization)
 		 length ? "; " : "", probed->text);
 }
 
-static void authorization_explain_invalid(struct authorization *authorization, const json_t *object,
+/* The CA could not validate the name: say why. */
+static void authorization_fail_validation(struct authorization *authorization, const json_t *object,
 					  const char *status)
 {
 	json_t *problem = json_object_get(find_challenge(object), "error");
@@ -318,6 +347,47 @@ static void authorization_explain_invalid(struct authorization *authorization, c
 		failure_set(&authorization->failure, "run this again for a new authorization",
 			    "the CA says that the authorization is %s, and gives no reason",
 			    status);
+	tell_what_came(authorization);
+	selfcheck_note_failure(authorization->order->env->selfcheck);
+	authorization_enter(authorization, AUTHORIZATION_FAILED);
+}
+
+/* The CA has tried, left the challenge pending, and says why: it may try again when asked. */
+static void authorization_ask_again(struct authorization *authorization, const json_t *object)
+{
+	if (authorization->asks == ASKS_MAX) {
+		authorization_fail_validation(authorization, object, "pending");
+		return;
+	}
+	loop_timer_start(ca_loop(authorization->order->ca), &authorization->timer,
+			 (uint64_t)ASKS_PAUSE_MS << authorization->asks, authorization_tell_again,
+			 authorization);
+	authorization->asks++;
+}
+
+static void authorization_read_pending(struct authorization *authorization,
+				       const struct ca_reply *reply)
+{
+	const json_t *challenge = find_challenge(reply->object);
+	const char *status = json_read_string(challenge, "status");
+	const bool is_pending = !status || strcmp(status, "pending") == 0;
+
+	/* Some CAs leave the authorization pending, and only the challenge is invalid. */
+	if (status && strcmp(status, "invalid") == 0) {
+		authorization_fail_validation(authorization, reply->object, status);
+	} else if (failure_is_set(&authorization->refused) && is_pending) {
+		authorization_fail(authorization, &authorization->refused);
+	} else if (failure_is_set(&authorization->refused)) {
+		failure_done(&authorization->refused);
+		authorization_enter(authorization, AUTHORIZATION_WAITING);
+		wait_for_verdict(authorization, reply);
+	} else if (authorization->state != AUTHORIZATION_WAITING) {
+		authorization_begin(authorization, reply->object);
+	} else if (is_pending && json_is_object(json_object_get(challenge, "error"))) {
+		authorization_ask_again(authorization, reply->object);
+	} else {
+		wait_for_verdict(authorization, reply);
+	}
 }
 
 static void authorization_read_object(struct authorization *authorization,
@@ -337,14 +407,9 @@ static void authorization_read_object(struct authorization *authorization,
 	} else if (strcmp(status, "valid") == 0) {
 		authorization_enter(authorization, AUTHORIZATION_VALID);
 	} else if (strcmp(status, "pending") == 0) {
-		if (authorization->state == AUTHORIZATION_WAITING)
-			wait_for_verdict(authorization, reply);
-		else
-			authorization_begin(authorization, reply->object);
+		authorization_read_pending(authorization, reply);
 	} else {
-		authorization_explain_invalid(authorization, reply->object, status);
-		tell_what_came(authorization);
-		authorization_enter(authorization, AUTHORIZATION_FAILED);
+		authorization_fail_validation(authorization, reply->object, status);
 	}
 }
 
@@ -395,6 +460,7 @@ void authorization_free(struct authorization *authorization)
 	authorization_disarm(authorization);
 	ca_cancel(authorization->request);
 	loop_timer_stop(ca_loop(authorization->order->ca), &authorization->timer);
+	failure_done(&authorization->refused);
 	failure_done(&authorization->failure);
 	free(authorization->challenge_url);
 	free(authorization->url);
@@ -409,6 +475,11 @@ enum authorization_state authorization_state(const struct authorization *authori
 const struct identifier *authorization_identifier(const struct authorization *authorization)
 {
 	return authorization->identifier;
+}
+
+bool authorization_lacks_answer(const struct authorization *authorization)
+{
+	return authorization->state == AUTHORIZATION_FAILED && authorization->lacks_answer;
 }
 
 const struct failure *authorization_failure(const struct authorization *authorization)

@@ -38,6 +38,9 @@ enum authorization_state authorization_state(const struct authorization *authori
 /* NULL until the CA has said which identifier it is for. */
 const struct identifier *authorization_identifier(const struct authorization *authorization);
 
+/* It has failed because the CA gave no answer: the CA has decided nothing. */
+bool authorization_lacks_answer(const struct authorization *authorization);
+
 /* Why it failed; empty in any other state. */
 const struct failure *authorization_failure(const struct authorization *authorization);
 

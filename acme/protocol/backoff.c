@@ -22,12 +22,22 @@ static int64_t pause_ms(struct backoff *backoff, int64_t retry_after_s, uint64_t
 int64_t backoff_again_ms(struct backoff *backoff, int64_t retry_after_s, uint64_t now_ns)
 {
 	backoff->failures = 0;
+	backoff->missing_since_ns = 0;
 	return pause_ms(backoff, retry_after_s, now_ns);
 }
 
 int64_t backoff_after_failure_ms(struct backoff *backoff, int64_t retry_after_s, uint64_t now_ns)
 {
 	if (++backoff->failures >= BACKOFF_FAILURES_MAX)
+		return -1;
+	return pause_ms(backoff, retry_after_s, now_ns);
+}
+
+int64_t backoff_after_missing_ms(struct backoff *backoff, int64_t retry_after_s, uint64_t now_ns)
+{
+	if (!backoff->missing_since_ns)
+		backoff->missing_since_ns = now_ns;
+	if (now_ns - backoff->missing_since_ns >= BACKOFF_MISSING_S * NS_PER_S)
 		return -1;
 	return pause_ms(backoff, retry_after_s, now_ns);
 }

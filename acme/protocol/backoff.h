@@ -13,13 +13,15 @@
 #define BACKOFF_LONGEST_MS        5000 /* the longest pause without a Retry-After */
 #define BACKOFF_RETRY_AFTER_MAX_S 60 /* a longer Retry-After is cut to this */
 #define BACKOFF_DEADLINE_S        300 /* the whole wait; then give up */
-#define BACKOFF_FAILURES_MAX      4 /* failed requests in a row; then give up */
+#define BACKOFF_FAILURES_MAX      8 /* failed requests in a row, in 8 s; then give up */
+#define BACKOFF_MISSING_S         30 /* a CA may not know its own new URL for this long */
 
 /* All zero: not started. */
 struct backoff {
 	uint64_t deadline_ns; /* CLOCK_MONOTONIC */
 	uint32_t pause_ms;
 	uint32_t failures;
+	uint64_t missing_since_ns; /* 0: the CA knows the URL */
 };
 
 /*
@@ -33,5 +35,11 @@ int64_t backoff_again_ms(struct backoff *backoff, int64_t retry_after_s, uint64_
  * ms, or -1 after too many failures.
  */
 int64_t backoff_after_failure_ms(struct backoff *backoff, int64_t retry_after_s, uint64_t now_ns);
+
+/*
+ * The CA does not know a URL that it has given a moment ago: its servers have not told each other
+ * yet.  Returns the pause in ms, or -1 after BACKOFF_MISSING_S.
+ */
+int64_t backoff_after_missing_ms(struct backoff *backoff, int64_t retry_after_s, uint64_t now_ns);
 
 #endif

@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "acme/protocol/directory.h"
 #include "acme/protocol/problem.h"
@@ -16,9 +17,12 @@
 #include "acme/protocol/link_header.h"
 #include "acme/net/loop.h"
 #include "acme/protocol/nonces.h"
+#include "common/clock.h"
 
 /* Enough for a CA that refuses nine of ten fresh nonces, as Pebble can. */
 #define NONCE_REFUSALS_MAX 100
+
+TAILQ_HEAD(ca_requests, ca_request);
 
 struct ca {
 	struct http *http;
@@ -28,6 +32,13 @@ struct ca {
 	struct nonces nonces;
 	struct key *key;
 	char *account_url;
+	uint32_t account_version; /* grows when the account or its key changes */
+	void (*account_lost)(void *context); /* NULL: nobody can look for it */
+	void *account_context;
+	bool is_account_lost; /* somebody is looking for it */
+	uint64_t account_lost_ns; /* the last time; CLOCK_MONOTONIC; 0: never */
+	struct ca_requests waiting; /* for the account */
+	struct timer account_timer; /* calls account_lost, later */
 	struct http_request *connecting;
 	void (*connected)(void *context, struct failure *failure);
 	void *context;
@@ -35,7 +46,11 @@ struct ca {
 };
 
 struct ca_request {
+	TAILQ_ENTRY(ca_request) link;
 	struct ca *ca;
+	bool is_waiting; /* for the account */
+	bool has_waited; /* for it before */
+	uint32_t account_version; /* that has signed it */
 	char *url;
 	char *payload; /* as text; "" for POST-as-GET */
 	enum ca_signer signer;
@@ -55,6 +70,7 @@ int ca_new(struct ca **ret_ca, struct http *http, const char *server, const char
 	if (!ca)
 		return -ENOMEM;
 	ca->http = http;
+	TAILQ_INIT(&ca->waiting);
 	ca->server = strdup(server);
 	if (cacert)
 		ca->cacert = strdup(cacert);
@@ -74,6 +90,7 @@ void ca_free(struct ca *ca)
 		return;
 	http_cancel(ca->connecting);
 	loop_timer_stop(ca_loop(ca), &ca->timer);
+	loop_timer_stop(ca_loop(ca), &ca->account_timer);
 	directory_done(&ca->directory);
 	free(ca->account_url);
 	free(ca->cacert);
@@ -105,6 +122,7 @@ int ca_set_account(struct ca *ca, struct key *key, const char *account_url)
 	free(ca->account_url);
 	ca->account_url = url;
 	ca->key = key;
+	ca->account_version++;
 	return 0;
 }
 
@@ -218,11 +236,57 @@ static void request_fail(struct ca_request *request, int err, const char *what)
 static void request_ask_nonce(struct ca_request *request);
 static void request_send(struct ca_request *request, const char *nonce);
 
+static void request_wait(struct ca_request *request)
+{
+	request->is_waiting = true;
+	TAILQ_INSERT_TAIL(&request->ca->waiting, request, link);
+}
+
+static void on_account_timer(void *context)
+{
+	struct ca *ca = context;
+
+	ca->account_lost(ca->account_context);
+}
+
+/* Let the account be looked for, and wait. */
+static void request_seek_account(struct ca_request *request)
+{
+	struct ca *ca = request->ca;
+
+	request->has_waited = true;
+	request_wait(request);
+	if (ca->is_account_lost)
+		return;
+	ca->is_account_lost = true;
+	ca->account_lost_ns = clock_monotonic_ns();
+	loop_timer_start(ca_loop(ca), &ca->account_timer, 0, on_account_timer, ca);
+}
+
+/* Whether the request waits for an account, because there is none, or has failed. */
+static bool request_lacks_account(struct ca_request *request)
+{
+	struct ca *ca = request->ca;
+
+	if (request->signer != CA_SIGNED_BY_ACCOUNT || (!ca->is_account_lost && ca->account_url))
+		return false;
+	if (ca->is_account_lost)
+		request_wait(request);
+	else if (ca->account_lost && !request->has_waited)
+		request_seek_account(request);
+	else
+		request_fail(request, -ENOKEY, "signing by the account");
+	return true;
+}
+
 /* Send the request, or fetch a nonce for it first. */
 static void request_step(struct ca_request *request)
 {
-	const char *nonce = nonces_take(&request->ca->nonces);
+	const char *nonce;
 
+	if (request_lacks_account(request))
+		return;
+	nonce = nonces_take(&request->ca->nonces);
 	if (nonce)
 		request_send(request, nonce);
 	else
@@ -275,7 +339,8 @@ static void request_ask_nonce(struct ca_request *request)
 static bool request_must_repeat(struct ca_request *request, const struct http_response *response,
 				const json_t *object)
 {
-	return !response->error && response->status == 400 && problem_is(object, "badNonce") &&
+	/* Some CAs answer with 403. */
+	return !response->error && response->status >= 400 && problem_is(object, "badNonce") &&
 	       ++request->nonce_refusals < NONCE_REFUSALS_MAX;
 }
 
@@ -294,11 +359,71 @@ static void request_explain(struct ca_request *request, const struct http_respon
 			    "%s did not answer with a JSON object", request->url);
 }
 
+/* Whether it is about the account or its key that the CA refuses the request. */
+static bool is_about_account(const struct http_response *response, const json_t *object)
+{
+	const char *detail = json_read_string(object, "detail");
+
+	if (response->error || response->status < 400 || response->status >= 500)
+		return false;
+	if (problem_is(object, "accountDoesNotExist") || problem_is(object, "unauthorized"))
+		return true;
+	/* A signature by another key than the account's is "malformed" to most CAs. */
+	return problem_is(object, "malformed") && detail &&
+	       (strcasestr(detail, "jws") || strcasestr(detail, "signature"));
+}
+
+/* Whether the request waits for the account, or was sent again by the one that there is now. */
+static bool request_seeks_account(struct ca_request *request, const struct http_response *response,
+				  const json_t *object)
+{
+	const uint64_t rest_ns = CA_ACCOUNT_REST_S * CLOCK_NS_PER_S;
+	struct ca *ca = request->ca;
+
+	if (request->signer != CA_SIGNED_BY_ACCOUNT || !ca->account_lost || request->has_waited ||
+	    !is_about_account(response, object))
+		return false;
+	/* Another account, or another key, by now. */
+	if (ca->is_account_lost || request->account_version != ca->account_version) {
+		request->has_waited = true;
+		request_step(request);
+		return true;
+	}
+	if (ca->account_lost_ns && clock_monotonic_ns() - ca->account_lost_ns < rest_ns)
+		return false;
+	request_seek_account(request);
+	return true;
+}
+
+void ca_on_account_lost(struct ca *ca, void (*lost)(void *context), void *context)
+{
+	ca->account_lost = lost;
+	ca->account_context = context;
+}
+
+void ca_account_found(struct ca *ca, const struct failure *failure)
+{
+	struct ca_request *request;
+
+	ca->is_account_lost = false;
+	while (!ca->is_account_lost && (request = TAILQ_FIRST(&ca->waiting))) {
+		TAILQ_REMOVE(&ca->waiting, request, link);
+		request->is_waiting = false;
+		if (!failure_is_set(failure)) {
+			request_step(request);
+			continue;
+		}
+		failure_copy(&request->failure, failure);
+		request_finish(request, &(struct ca_reply){0});
+	}
+}
+
 static void on_request_answer(void *context, const struct http_response *response)
 {
 	struct ca_request *request = context;
 	json_t *object = json_read(response->body, response->body_size);
 	struct ca_reply reply = {
+		.status = response->status,
 		.body = response->body,
 		.body_size = response->body_size,
 		.retry_after_s = response->retry_after_s,
@@ -312,6 +437,10 @@ static void on_request_answer(void *context, const struct http_response *respons
 	if (request_must_repeat(request, response, object)) {
 		json_decref(object);
 		request_step(request);
+		return;
+	}
+	if (request_seeks_account(request, response, object)) {
+		json_decref(object);
 		return;
 	}
 	if (response->location && url_is_usable(response->location))
@@ -348,6 +477,7 @@ static void request_send(struct ca_request *request, const char *nonce)
 	char *body;
 	int err;
 
+	request->account_version = ca->account_version;
 	err = jws_sign(&body, ca->key,
 		       request->signer == CA_SIGNED_BY_ACCOUNT ? ca->account_url : NULL, nonce,
 		       request->url, request->payload);
@@ -366,7 +496,7 @@ struct ca_request *ca_post(struct ca *ca, const struct ca_call *call)
 {
 	struct ca_request *request = calloc(1, sizeof(*request));
 
-	assert(ca->key && (call->signer == CA_SIGNED_BY_KEY || ca->account_url));
+	assert(call->signer == CA_SIGNED_BY_ACCOUNT || ca->key);
 	if (request) {
 		request->ca = ca;
 		request->signer = call->signer;
@@ -391,6 +521,8 @@ void ca_cancel(struct ca_request *request)
 {
 	if (!request)
 		return;
+	if (request->is_waiting)
+		TAILQ_REMOVE(&request->ca->waiting, request, link);
 	http_cancel(request->exchange);
 	request_free(request);
 }

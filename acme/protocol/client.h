@@ -26,6 +26,7 @@ struct loop;
 struct ca_reply {
 	struct failure *failure; /* empty when the request succeeded (2xx) */
 	bool may_pass; /* a retry may succeed: no answer, 429, 5xx */
+	long status; /* of HTTP; 0: there was no answer */
 	struct json_t *object; /* NULL unless the body is a JSON object and the failure empty */
 	const char *body; /* ends with a zero, which body_size does not count */
 	size_t body_size;
@@ -44,7 +45,12 @@ enum ca_signer {
 	CA_SIGNED_BY_KEY, /* the header carries the public key: newAccount */
 };
 
-enum ca_answer { CA_ANSWER_OBJECT, CA_ANSWER_PEM_CHAIN, CA_ANSWER_NOTHING };
+enum ca_answer {
+	CA_ANSWER_OBJECT, /* a JSON object, or the request fails */
+	CA_ANSWER_HEADERS, /* the headers suffice; an object, if there is one */
+	CA_ANSWER_PEM_CHAIN,
+	CA_ANSWER_NOTHING,
+};
 
 struct ca_call {
 	const char *url; /* copied */
@@ -68,9 +74,21 @@ struct loop *ca_loop(const struct ca *ca);
 const char *ca_server(const struct ca *ca);
 const struct directory *ca_directory(const struct ca *ca);
 
-/* Set the account's key, which the caller keeps, and its URL (copied), or NULL.  0 or -ENOMEM. */
+/* Set the account's key, which the caller keeps, and its URL (copied), each or NULL.  0 or -ENOMEM. */
 int ca_set_account(struct ca *ca, struct key *key, const char *account_url);
 struct key *ca_account_key(const struct ca *ca);
+
+/*
+ * Call `lost` when the CA refuses the account's signature, or does not know the account: another
+ * process may have replaced its key, or the account.  Requests by the account wait until
+ * ca_account_found(), and the refused ones are sent again, once.  Not within CA_ACCOUNT_REST_S of the
+ * last time.
+ */
+#define CA_ACCOUNT_REST_S 60
+void ca_on_account_lost(struct ca *ca, void (*lost)(void *context), void *context);
+
+/* What `lost` leads to, perhaps before it returns: ca_set_account() was called, or `failure` is set. */
+void ca_account_found(struct ca *ca, const struct failure *failure);
 
 /* Fetch the directory.  `done` is called once, later, unless the CA is freed before. */
 void ca_connect(struct ca *ca, void (*done)(void *context, struct failure *failure), void *context);

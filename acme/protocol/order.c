@@ -8,12 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "acme/challenge/issue_env.h"
+#include "acme/challenge/name_claims.h"
 #include "acme/crypto/csr.h"
 #include "acme/protocol/authorization.h"
 #include "acme/util/base64url.h"
 #include "acme/protocol/client.h"
 #include "acme/protocol/chain_select.h"
 #include "acme/protocol/directory.h"
+#include "acme/protocol/order_request.h"
 #include "acme/protocol/problem.h"
 #include "acme/util/failure.h"
 #include "acme/util/json.h"
@@ -23,9 +26,12 @@
 #include "common/clock.h"
 #include "common/identifier.h"
 
+#define HTTP_NOT_FOUND 404
+
 struct order {
 	const struct order_options *options;
 	enum order_state state;
+	struct name_claim claim; /* of its names, until the CA issues */
 	char *url;
 	char *finalize_url;
 	struct authorization *authorizations[CSR_NAMES_MAX];
@@ -37,12 +43,16 @@ struct order {
 	char *chain;
 	size_t chain_size;
 	bool replaces; /* send "replaces" with newOrder */
+	struct failure refused; /* finalize was: perhaps the CA has the request from before */
 	struct failure failure;
 };
 
 static void order_enter(struct order *order, enum order_state state)
 {
 	order->state = state;
+	/* From here on the CA validates nothing, and gives the order to no other newOrder. */
+	if (state == ORDER_ISSUING || state >= ORDER_DONE)
+		name_claim_end(&order->claim);
 	order->options->changed(order->options->context, order);
 }
 
@@ -108,25 +118,45 @@ static void ask_later(struct order *order, int64_t pause_ms, struct failure *fai
 				 order_poll, order);
 		return;
 	}
-	failure_set(failure, "try again later", "the CA did not finish the order within %d s: %s",
-		    BACKOFF_DEADLINE_S, order->url);
+	failure_set_of(failure, FAILURE_OF_CA, "try again later",
+		       "the CA did not finish the order within %d s: %s", BACKOFF_DEADLINE_S,
+		       order->url);
 	order_fail(order, failure);
+}
+
+/* How long to pause after a reply with a failure; -1: it stays. */
+static int64_t pause_after(struct order *order, const struct ca_reply *reply)
+{
+	const uint64_t now_ns = clock_monotonic_ns();
+
+	if (reply->may_pass || problem_is(reply->failure->problem, "orderNotReady"))
+		return backoff_after_failure_ms(&order->poll, reply->retry_after_s, now_ns);
+	if (reply->status == HTTP_NOT_FOUND)
+		return backoff_after_missing_ms(&order->poll, reply->retry_after_s, now_ns);
+	return -1;
 }
 
 static void on_polled(void *context, struct ca_reply *reply)
 {
 	struct order *order = context;
-	int64_t pause_ms = -1;
 
 	order->request = NULL;
 	if (!failure_is_set(reply->failure)) {
 		order_follow(order, reply);
 		return;
 	}
-	if (reply->may_pass)
-		pause_ms = backoff_after_failure_ms(&order->poll, reply->retry_after_s,
-						    clock_monotonic_ns());
-	ask_later(order, pause_ms, reply->failure);
+	ask_later(order, pause_after(order, reply), reply->failure);
+}
+
+static void order_finalize(struct order *order);
+
+/* The CA has said "ready". */
+static void order_finalize_once(struct order *order)
+{
+	if (failure_is_set(&order->refused))
+		order_fail(order, &order->refused);
+	else
+		order_finalize(order);
 }
 
 static void on_chain(void *context, struct ca_reply *reply)
@@ -135,7 +165,7 @@ static void on_chain(void *context, struct ca_reply *reply)
 
 	if (failure_is_set(reply->failure)) {
 		/* The certificate is issued, so fetch it again later. */
-		if (reply->may_pass)
+		if (reply->may_pass || reply->status == HTTP_NOT_FOUND)
 			order_enter(order, ORDER_ISSUING);
 		chain_select_free(order->chains);
 		order->chains = NULL;
@@ -171,18 +201,22 @@ static void order_download(struct order *order, const char *url)
 static void on_finalized(void *context, struct ca_reply *reply)
 {
 	struct order *order = context;
+	int64_t pause_ms;
 
 	order->request = NULL;
 	if (!failure_is_set(reply->failure)) {
 		order_enter(order, ORDER_ISSUING);
 		order_follow(order, reply);
-	} else if (reply->may_pass) {
-		/* The order's status will say whether the CA got the request. */
-		order_enter(order, ORDER_PREPARING);
-		on_polled(order, reply);
-	} else {
-		order_fail(order, reply->failure);
+		return;
 	}
+	/* The order's status will say whether the CA got the request: RFC 8555 section 7.4. */
+	order_enter(order, ORDER_PREPARING);
+	pause_ms = pause_after(order, reply);
+	if (pause_ms < 0 && !reply->may_pass) {
+		failure_move(&order->refused, reply->failure);
+		pause_ms = 0;
+	}
+	ask_later(order, pause_ms, reply->failure);
 }
 
 static void order_finalize(struct order *order)
@@ -196,7 +230,10 @@ static void order_finalize(struct order *order)
 		return;
 	}
 	order_enter(order, ORDER_FINALIZING);
-	order_post(order, &(struct ca_call){.url = order->finalize_url, .payload = payload},
+	order_post(order,
+		   &(struct ca_call){.url = order->finalize_url,
+				     .payload = payload,
+				     .answer = CA_ANSWER_HEADERS},
 		   on_finalized);
 }
 
@@ -206,6 +243,8 @@ static void order_explain_invalid(struct order *order, const json_t *object, con
 
 	if (json_is_object(problem))
 		problem_explain(&order->failure, problem);
+	else if (failure_is_set(&order->refused))
+		failure_move(&order->failure, &order->refused);
 	else
 		failure_set(&order->failure, "run this again for a new order",
 			    "the CA says that the order is %s, and gives no reason", status);
@@ -219,12 +258,18 @@ static void order_follow(struct order *order, const struct ca_reply *reply)
 	const char *status = json_read_string(reply->object, "status");
 	struct failure slow = {0};
 
-	if (!status)
+	if (!reply->object)
+		/* Headers alone, after finalize. */
+		ask_later(
+			order,
+			backoff_again_ms(&order->poll, reply->retry_after_s, clock_monotonic_ns()),
+			&slow);
+	else if (!status)
 		order_explain_invalid(order, reply->object, "in an unknown state");
 	else if (strcmp(status, "valid") == 0)
 		order_download(order, json_read_url(reply->object, "certificate"));
 	else if (strcmp(status, "ready") == 0 && order->state == ORDER_PREPARING)
-		order_finalize(order);
+		order_finalize_once(order);
 	else if (strcmp(status, "pending") == 0 || strcmp(status, "ready") == 0 ||
 		 strcmp(status, "processing") == 0)
 		ask_later(
@@ -254,18 +299,35 @@ static void own_failure(struct order *order)
 	}
 }
 
+/* The CA gave no answer about the names: the first's failure is the order's, which can be resumed. */
+static void order_lack_answers(struct order *order)
+{
+	size_t i = 0;
+
+	while (authorization_state(order->authorizations[i]) != AUTHORIZATION_FAILED)
+		i++;
+	failure_copy(&order->failure, authorization_failure(order->authorizations[i]));
+	order_enter(order, ORDER_FAILED);
+}
+
 /* All authorizations have ended.  Each failed one has its own reason, so one run shows them all. */
 static void conclude_authorizations(struct order *order, size_t failed)
 {
-	if (failed) {
+	size_t unanswered = 0, i;
+
+	for (i = 0; i < order->authorization_count; i++)
+		unanswered += authorization_lacks_answer(order->authorizations[i]);
+	if (failed && unanswered == failed) {
+		order_lack_answers(order);
+	} else if (failed) {
 		failure_set(&order->failure, NULL, "the CA could not validate %zu of %zu names",
 			    failed, order->authorization_count);
 		own_failure(order);
 		order_enter(order, ORDER_FAILED);
-		return;
+	} else {
+		order_enter(order, ORDER_PREPARING);
+		order_poll(order);
 	}
-	order_enter(order, ORDER_PREPARING);
-	order_poll(order);
 }
 
 static void on_authorization_changed(void *context)
@@ -318,18 +380,15 @@ static void order_authorize(struct order *order, const json_t *urls)
 
 /* --- creating or resuming an order ------------------------------------------------------ */
 
-/* Start from the order object, of a new order or of an earlier one. */
-static void order_begin(struct order *order, const char *url, const struct ca_reply *reply)
+/* Start from the order object, of a new order or of an earlier one, whose URL is known. */
+static void order_begin(struct order *order, const struct ca_reply *reply)
 {
 	const json_t *object = reply->object;
 	const char *status;
 
-	if (!keep_url(order, &order->url, url, "URL") ||
-	    !keep_url(order, &order->finalize_url, json_read_url(object, "finalize"),
+	if (!keep_url(order, &order->finalize_url, json_read_url(object, "finalize"),
 		      "finalize URL"))
 		return;
-	if (order->options->created)
-		order->options->created(order->options->context, order);
 	status = json_read_string(object, "status");
 	if (status && strcmp(status, "pending") == 0) {
 		order_authorize(order, json_object_get(object, "authorizations"));
@@ -339,13 +398,56 @@ static void order_begin(struct order *order, const char *url, const struct ca_re
 	order_follow(order, reply);
 }
 
+/* The CA has an order, with this URL: whoever asks for `created` learns it before all else. */
+static bool order_has_url(struct order *order, const char *url)
+{
+	if (!keep_url(order, &order->url, url, "URL"))
+		return false;
+	if (order->options->created)
+		order->options->created(order->options->context, order);
+	return true;
+}
+
+static void order_fetch_new(void *context);
+
+static void on_new_fetched(void *context, struct ca_reply *reply)
+{
+	struct order *order = context;
+	int64_t pause_ms;
+
+	order->request = NULL;
+	if (!failure_is_set(reply->failure)) {
+		order_begin(order, reply);
+		return;
+	}
+	pause_ms = pause_after(order, reply);
+	if (pause_ms < 0)
+		order_fail(order, reply->failure);
+	else
+		loop_timer_start(ca_loop(order->options->ca), &order->timer, (uint64_t)pause_ms,
+				 order_fetch_new, order);
+}
+
+/* newOrder was answered by headers alone. */
+static void order_fetch_new(void *context)
+{
+	struct order *order = context;
+
+	order_post(order, &(struct ca_call){.url = order->url}, on_new_fetched);
+}
+
 static void on_created(void *context, struct ca_reply *reply)
 {
 	struct order *order = context;
 
 	order->request = NULL;
 	if (!failure_is_set(reply->failure)) {
-		order_begin(order, reply->location, reply);
+		if (!order_has_url(order, reply->location))
+			return;
+		if (reply->object)
+			order_begin(order, reply);
+		else
+			order_fetch_new(order);
 	} else if (order->replaces && reply->failure->problem &&
 		   !problem_is(reply->failure->problem, "rateLimited")) {
 		/* RFC 9773 section 5: replaced already, or unknown to the CA. */
@@ -356,64 +458,19 @@ static void on_created(void *context, struct ca_reply *reply)
 	}
 }
 
-static json_t *identifiers_to_json(const struct order_options *options)
-{
-	json_t *array = json_array();
-	size_t i;
-
-	for (i = 0; i < options->identifier_count; i++)
-		json_array_append_new(array,
-				      json_pack("{s:s, s:s}", "type",
-						identifier_acme_type(&options->identifiers[i]),
-						"value", options->identifiers[i].value));
-	if (json_array_size(array) == options->identifier_count)
-		return array;
-	json_decref(array);
-	return NULL;
-}
-
-/* The profile to request; NULL: none, or, with the failure set, the CA lacks the required one. */
-static const char *choose_profile(struct order *order)
-{
-	const struct directory *directory = ca_directory(order->options->ca);
-	const char *preferred = order->options->settings->preferred_profile;
-	const char *required = order->options->settings->required_profile;
-	char *offered;
-
-	if (!required)
-		return preferred && directory_has_profile(directory, preferred) ? preferred : NULL;
-	if (directory_has_profile(directory, required))
-		return required;
-	offered = directory_profiles_text(directory);
-	failure_set(&order->failure, "choose one of these, or leave out --required-profile",
-		    "the CA has no certificate profile '%s'; it offers: %s", required,
-		    offered ? offered : "none");
-	free(offered);
-	return NULL;
-}
-
 static void order_create(void *context)
 {
 	struct order *order = context;
-	const char *profile = choose_profile(order);
-	json_t *payload;
+	json_t *payload = order_request_new(order->options, order->replaces, &order->failure);
 
-	if (failure_is_set(&order->failure)) {
+	if (!payload) {
 		order_enter(order, ORDER_FAILED);
-		return;
-	}
-	payload = json_pack("{s:o, s:s*}", "identifiers", identifiers_to_json(order->options),
-			    "profile", profile);
-	if (!payload ||
-	    (order->replaces &&
-	     json_object_set_new(payload, "replaces", json_string(order->options->replaces)))) {
-		json_decref(payload);
-		order_fail_for_memory(order);
 		return;
 	}
 	order_post(order,
 		   &(struct ca_call){.url = ca_directory(order->options->ca)->new_order,
-				     .payload = payload},
+				     .payload = payload,
+				     .answer = CA_ANSWER_HEADERS},
 		   on_created);
 }
 
@@ -435,8 +492,8 @@ static void on_found(void *context, struct ca_reply *reply)
 	} else if (failure_is_set(reply->failure) || !status || strcmp(status, "invalid") == 0) {
 		/* The CA does not know the order any more, or has ended it: create a new one. */
 		order_create(order);
-	} else {
-		order_begin(order, order->options->resume_url, reply);
+	} else if (order_has_url(order, order->options->resume_url)) {
+		order_begin(order, reply);
 	}
 }
 
@@ -445,6 +502,19 @@ static void order_look_up(void *context)
 	struct order *order = context;
 
 	order_post(order, &(struct ca_call){.url = order->options->resume_url}, on_found);
+}
+
+/* The names are this order's alone. */
+static void on_claimed(void *context, struct failure *failure)
+{
+	struct order *order = context;
+
+	if (failure_is_set(failure))
+		order_fail(order, failure);
+	else if (order->options->resume_url)
+		order_look_up(order);
+	else
+		order_create(order);
 }
 
 struct order *order_new(const struct order_options *options)
@@ -456,8 +526,11 @@ struct order *order_new(const struct order_options *options)
 		return NULL;
 	order->options = options;
 	order->replaces = options->replaces && ca_directory(options->ca)->renewal_info;
-	loop_timer_start(ca_loop(options->ca), &order->timer, 0,
-			 options->resume_url ? order_look_up : order_create, order);
+	if (name_claim_begin(&order->claim, options->env->claims, options->identifiers,
+			     options->identifier_count, on_claimed, order)) {
+		free(order);
+		return NULL;
+	}
 	return order;
 }
 
@@ -469,9 +542,11 @@ void order_free(struct order *order)
 		return;
 	for (i = 0; i < order->authorization_count; i++)
 		authorization_free(order->authorizations[i]);
+	name_claim_end(&order->claim);
 	ca_cancel(order->request);
 	chain_select_free(order->chains);
 	loop_timer_stop(ca_loop(order->options->ca), &order->timer);
+	failure_done(&order->refused);
 	failure_done(&order->failure);
 	free(order->chain);
 	free(order->finalize_url);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * One order, from newOrder to the certificate chain: RFC 8555 section 7.4.  Its authorizations run
- * at the same time, and many orders may run on one loop.  An order of a killed process resumes from
+ * at the same time, and many orders may run on one loop, those with a name in common one after the
+ * other.  An order of a killed process resumes from
  * its current state; if the CA no longer knows it, or has ended it, a new order replaces it.
  */
 #ifndef ACME_PROTOCOL_ORDER_H
@@ -59,7 +60,10 @@ enum order_state order_state(const struct order *order);
 /* NULL until the CA has given it. */
 const char *order_url(const struct order *order);
 
-/* Why it failed.  When authorizations failed, each has its own reason too. */
+/*
+ * Why it failed.  When authorizations failed, each has its own reason too.  A failure of the CA's that
+ * does not end the order (failure.h) leaves it at the CA: keep its URL and key, and resume it later.
+ */
 const struct failure *order_failure(const struct order *order);
 
 /* The authorizations in the CA's sequence; NULL after the last. */

@@ -79,6 +79,7 @@ static struct ca_connection *connection_open(struct ca_pool *pool, const char *s
 		connection_free(connection);
 		return NULL;
 	}
+	connection->session.follows_account = true;
 	TAILQ_INSERT_TAIL(&pool->connections, connection, link);
 	return connection;
 }

@@ -8,6 +8,7 @@
 #include <sys/queue.h>
 
 #include "acme/challenge/issue_env.h"
+#include "acme/challenge/name_claims.h"
 #include "acme/challenge/selfcheck.h"
 #include "acme/renewal/consequence.h"
 #include "acme/renewal/ca_pool.h"
@@ -562,9 +563,13 @@ int engine_new(struct engine **ret_engine, const struct engine_options *options)
 	engine->env.table = options->table;
 	TAILQ_INIT(&engine->jobs);
 	TAILQ_INIT(&engine->ended);
-	if (scheduler_new(&engine->scheduler, options->state, options->settings)) {
+	err = name_claims_new(&engine->env.claims, options->loop, engine->env.paths);
+	if (!err)
+		err = scheduler_new(&engine->scheduler, options->state, options->settings);
+	if (err) {
+		name_claims_free(engine->env.claims);
 		free(engine);
-		return -ENOMEM;
+		return err;
 	}
 	if (!options->settings->no_probe)
 		err = selfcheck_new(&engine->env.selfcheck, options->loop);
@@ -591,6 +596,7 @@ void engine_free(struct engine *engine)
 		job_free(job);
 	}
 	selfcheck_free(engine->env.selfcheck);
+	name_claims_free(engine->env.claims);
 	scheduler_free(engine->scheduler);
 	free(engine);
 }

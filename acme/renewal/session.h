@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* One CA, and our account there where one is needed, on the process's net. */
+/*
+ * One CA, and our account there where one is needed, on the process's net.  When the CA does not know
+ * the account or its key any more, a session that follows its account reads the account's files again, as another process may
+ * have changed them, and looks the account up by its key, or creates one where the settings agree to
+ * the terms.
+ */
 #ifndef ACME_RENEWAL_SESSION_H
 #define ACME_RENEWAL_SESSION_H
 
@@ -11,17 +16,22 @@ struct account_files;
 struct ca;
 struct failure;
 struct net;
+struct paths;
 struct settings;
 
 struct session {
 	const struct settings *settings;
 	struct ca *ca;
 	bool is_connected; /* the CA's directory is known */
+	bool follows_account; /* look for a lost account; set it before session_open_account() */
 	/* NULL before session_open_account(). */
 	struct account_files *files;
 	struct account *account;
+	char *account_name; /* NULL: the default account */
+	struct paths *paths; /* a copy: the settings may go before the session */
 	char *email; /* NULL: none */
 	struct account_options options; /* may be changed before session_start() */
+	bool asks_ca; /* what options had while the account is looked for */
 	void (*connected)(void *context); /* is_connected was set; NULL: nobody asks */
 	void (*ready)(void *context, struct failure *failure);
 	void *context;

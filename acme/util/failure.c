@@ -108,6 +108,15 @@ void failure_set_problem(struct failure *failure, json_t *problem)
 		failure->problem = json_incref(problem);
 }
 
+void failure_copy(struct failure *to, const struct failure *from)
+{
+	if (failure_is_set(to))
+		return;
+	json_decref(to->problem);
+	*to = *from;
+	json_incref(to->problem);
+}
+
 void failure_move(struct failure *to, struct failure *from)
 {
 	if (failure_is_set(to)) {

@@ -57,6 +57,9 @@ void failure_set_errno(struct failure *failure, int err, const char *format, ...
 /* Keep a reference to the CA's problem document. */
 void failure_set_problem(struct failure *failure, struct json_t *problem);
 
+/* Copy the failure.  Does nothing when `to` is already set. */
+void failure_copy(struct failure *to, const struct failure *from);
+
 /* Move the failure; `from` is empty afterwards.  Does nothing when `to` is already set. */
 void failure_move(struct failure *to, struct failure *from);
 

@@ -36,7 +36,6 @@ REFUSED = {
     "account-deactivated": ("deactivated",),
     "account-problem": (r"esc \x1b[31m red\x0asidestep: forged",),
     "account-problem-types": ("400",),
-    "account-not-json": ("did not answer with a JSON object",),
     "order-limited": ("limit", "wait until"),
     "order-paused": ("paused", "https://portal.example/unpause"),
     "order-rejected": ("does not issue", *NAMES),
@@ -90,6 +89,7 @@ REFUSED = {
 BORNE = (
     "none",
     "directory-meta-array",
+    "account-not-json",
     "authz-slow",
     "authz-flaky",
     "authz-long",

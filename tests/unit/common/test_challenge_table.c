@@ -72,7 +72,7 @@ static int withdraw(struct fixture *fixture, const char *name, uint32_t grace_s)
 {
 	struct identifier identifier = identifier_of(name);
 
-	return challenge_table_withdraw(fixture->writer, &identifier, grace_s);
+	return challenge_table_withdraw(fixture->writer, &identifier, NULL, grace_s);
 }
 
 static int find(struct fixture *fixture, const char *server_name, struct challenge *ret_challenge)

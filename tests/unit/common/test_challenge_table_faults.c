@@ -73,7 +73,7 @@ static int withdraw(struct challenge_table *table, const char *name, uint32_t gr
 {
 	struct identifier identifier = identifier_of(name);
 
-	return challenge_table_withdraw(table, &identifier, grace_s);
+	return challenge_table_withdraw(table, &identifier, NULL, grace_s);
 }
 
 /* find, and that what was found is of one piece. */

@@ -247,7 +247,7 @@ static void test_refuses_withdrawn_names_at_once(void **state)
 
 	(void)state;
 	assert_int_equal(identifier_parse(&identifier, NAME), IDENTIFIER_OK);
-	assert_int_equal(challenge_table_withdraw(fixture.writer, &identifier, 0), 0);
+	assert_int_equal(challenge_table_withdraw(fixture.writer, &identifier, NULL, 0), 0);
 	check_refused(NAME, ACME, TLS_NOT_PENDING, UNRECOGNIZED);
 	publish(NAME);
 	check_answered(&(struct tls_client_options){.server_name = NAME, .protocols = ACME},
