@@ -579,6 +579,88 @@ static void test_withdraw_own(void **state)
 	assert_int_equal(challenge_table_find(table, NAME, strlen(NAME), &found), -ENOENT);
 }
 
+/* --- an account that another process has replaced -------------------------------------------------- */
+
+#define OTHER_ACCOUNT MODEL_CA_URL "account/2"
+
+struct successor {
+	struct world *world;
+	struct key *key;
+	uint32_t searches;
+	bool is_found;
+	const char *type, *detail; /* what the CA says of the account of before */
+};
+
+static struct successor successor;
+
+/* The CA knows the other account only. */
+static bool know_successor(void *context, const struct model_exchange *exchange,
+			   struct model_answer *answer)
+{
+	(void)context;
+	if (exchange->kind < MODEL_NEW_ORDER || strstr(exchange->header, OTHER_ACCOUNT))
+		return false;
+	model_answer_problem(answer, 400, successor.type, successor.detail);
+	return true;
+}
+
+static void on_account_lost(void *context)
+{
+	struct failure failure = {0};
+	struct world *world = context;
+
+	successor.searches++;
+	if (successor.is_found)
+		assert_int_equal(ca_set_account(world->ca, successor.key, OTHER_ACCOUNT), 0);
+	else
+		failure_set(&failure, NULL, "it is gone");
+	ca_account_found(world->ca, &failure);
+	failure_done(&failure);
+}
+
+/* Row A8.  Requests by the account of before are sent again by the present one. */
+static void test_account_is_replaced(void **state)
+{
+	static const char *const problems[][2] = {{"accountDoesNotExist", "no such account"},
+						  {"unauthorized", "account is deactivated"},
+						  {"malformed", "JWS verification error"}};
+	struct world *world = *state;
+	size_t i;
+
+	ca_on_account_lost(world->ca, on_account_lost, world);
+	assert_int_equal(key_generate(&successor.key, KEY_P256), 0);
+	world->model.before = know_successor;
+	world->model.validates = NULL;
+	successor.is_found = true;
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(ca_set_account(world->ca, world->account_key, ACCOUNT_URL), 0);
+		successor.type = problems[i][0];
+		successor.detail = problems[i][1];
+		successor.searches = 0;
+		clock_sleep_ms((CA_ACCOUNT_REST_S + 1) * 1000);
+		assert_true(succeeds(world));
+		assert_int_equal(successor.searches, 1);
+	}
+	assert_int_equal(ca_set_account(world->ca, NULL, NULL), 0);
+	key_free(successor.key);
+}
+
+/* Row A8.  There is none any more: each order fails with the reason, after one search. */
+static void test_account_is_gone(void **state)
+{
+	struct world *world = *state;
+
+	ca_on_account_lost(world->ca, on_account_lost, world);
+	world->model.before = know_successor;
+	successor = (struct successor){.type = "accountDoesNotExist", .detail = "gone"};
+	assert_false(succeeds(world));
+	assert_string_equal(order_failure(world->trials[0].order)->cause, "it is gone");
+	assert_int_equal(successor.searches, 1);
+	/* Soon after, nobody searches again. */
+	assert_false(succeeds(world));
+	assert_int_equal(successor.searches, 1);
+}
+
 #define order_test(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
@@ -600,6 +682,8 @@ int main(void)
 		order_test(test_same_name_in_two_processes),
 		order_test(test_name_held_for_ever),
 		order_test(test_withdraw_own),
+		order_test(test_account_is_replaced),
+		order_test(test_account_is_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
