@@ -147,7 +147,7 @@ class Sidestep:
     def files(self):
         """All below the state directory but the agent's memory, as paths relative to it."""
         paths = (str(path.relative_to(self.state)) for path in self.state.rglob("*"))
-        return sorted(path for path in paths if not path.startswith(("state.db", "run.lock")))
+        return sorted(path for path in paths if not path.startswith(("state.db", "run.lock", "names.lock")))
 
     def set_due(self, name):
         """As if the certificate's time had come, whatever the CA has said."""
