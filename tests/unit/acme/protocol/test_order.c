@@ -588,7 +588,7 @@ struct successor {
 	struct key *key;
 	uint32_t searches;
 	bool is_found;
-	const char *type, *detail; /* what the CA says of the account of before */
+	const char *type, *detail; /* what the CA says of the previous account */
 };
 
 static struct successor successor;
@@ -618,7 +618,7 @@ static void on_account_lost(void *context)
 	failure_done(&failure);
 }
 
-/* Row A8.  Requests by the account of before are sent again by the present one. */
+/* Row A8.  Requests by the previous account are sent again by the present one. */
 static void test_account_is_replaced(void **state)
 {
 	static const char *const problems[][2] = {{"accountDoesNotExist", "no such account"},
