@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,15 +33,19 @@
 #define US_PER_MS   1000
 #define LOCK_MODE   0600
 #define WATCHDOG_MS 10000
+#define STEP_MS     20 /* of reading the configuration, before the loop goes on */
 
 /* The shortest pause between two reloads of a server. */
 #define RELOAD_PAUSE_MS 10000
 
 struct daemon {
 	const struct arguments *arguments;
-	struct settings *reloaded; /* the current settings; NULL: still those that main.c loaded */
+	const struct settings *first; /* that main.c loaded, and frees */
 	struct agent agent;
-	struct timer look, watchdog;
+	struct timer look, watchdog, step;
+	struct reconcile *reconcile; /* under way; else NULL */
+	const struct settings *next; /* that are being brought into the state */
+	bool is_ready;
 	uint64_t watchdog_ms; /* 0: the service manager wants no watchdog messages */
 	struct failure failure;
 };
@@ -131,6 +136,94 @@ static void on_watchdog(void *context)
 
 /* --- the configuration ------------------------------------------------------------------------ */
 
+/* Those that main.c loaded are main.c's. */
+static void free_settings(const struct daemon *daemon, const struct settings *settings)
+{
+	if (settings != daemon->first)
+		settings_free((struct settings *)settings);
+}
+
+static void end_reconcile(struct daemon *daemon)
+{
+	reconcile_free(daemon->reconcile);
+	daemon->reconcile = NULL;
+	daemon->next = NULL;
+	if (!daemon->is_ready) {
+		output_line("ready");
+		daemon->is_ready = true;
+	}
+	tell_manager("READY=1");
+	look_for_due(daemon);
+}
+
+/* What is wrong changes nothing: what the state has is renewed all the same. */
+static void refuse_config(struct daemon *daemon, struct failure *failure)
+{
+	const struct settings *next = daemon->next;
+
+	output_failure(daemon->is_ready ? "the previous configuration stays in use" : NULL,
+		       failure);
+	failure_done(failure);
+	daemon->agent.failed += !daemon->is_ready;
+	end_reconcile(daemon);
+	if (next && next != daemon->agent.settings)
+		free_settings(daemon, next);
+}
+
+static void accept_config(struct daemon *daemon)
+{
+	const struct settings *before = daemon->agent.settings, *next = daemon->next;
+	struct reconcile_report report;
+
+	if (daemon->reconcile) {
+		reconcile_report(daemon->reconcile, &report);
+		output_line("the configuration has %zu certificates: %zu new or changed, %zu no "
+			    "longer in it (%u ms, at most %u ms at once)",
+			    report.certificates, report.changed, report.retired, report.took_ms,
+			    report.longest_step_ms);
+	}
+	if (next != before) {
+		agent_settings_changed(&daemon->agent, next);
+		free_settings(daemon, before);
+	}
+	if (daemon->is_ready)
+		output_line("the new configuration is in use");
+	end_reconcile(daemon);
+}
+
+/* A little of it, and then whatever else waits in the loop. */
+static void on_reconcile(void *context)
+{
+	struct daemon *daemon = context;
+	struct failure failure = {0};
+	int result = reconcile_step(daemon->reconcile, STEP_MS, &failure);
+
+	if (result > 0)
+		loop_timer_start(daemon->agent.net.loop, &daemon->step, 0, on_reconcile, daemon);
+	else if (result)
+		refuse_config(daemon, &failure);
+	else
+		accept_config(daemon);
+}
+
+/* Bring the configuration into the state; one that is on its way gives way. */
+static void start_reconcile(struct daemon *daemon, const struct settings *settings)
+{
+	struct failure failure = {0};
+
+	loop_timer_stop(daemon->agent.net.loop, &daemon->step);
+	reconcile_free(daemon->reconcile);
+	if (daemon->next && daemon->next != daemon->agent.settings)
+		free_settings(daemon, daemon->next);
+	daemon->next = settings;
+	if (reconcile_new(&daemon->reconcile, daemon->agent.state, settings, &failure))
+		refuse_config(daemon, &failure);
+	else if (daemon->reconcile)
+		on_reconcile(daemon);
+	else
+		accept_config(daemon);
+}
+
 /* SIGHUP: load the configuration again.  A configuration with errors changes nothing. */
 static void reload_config(void *context)
 {
@@ -140,18 +233,10 @@ static void reload_config(void *context)
 
 	tell_manager("RELOADING=1");
 	if (!settings_load(&settings, daemon->arguments, &failure)) {
-		if (reconcile(daemon->agent.state, settings, &failure)) {
-			settings_free(settings);
-		} else {
-			agent_settings_changed(&daemon->agent, settings);
-			settings_free(daemon->reloaded);
-			daemon->reloaded = settings;
-			output_line("the new configuration is in use");
-			look_for_due(daemon);
-		}
+		start_reconcile(daemon, settings);
+		return;
 	}
-	if (failure_is_set(&failure))
-		output_failure("the previous configuration stays in use", &failure);
+	output_failure("the previous configuration stays in use", &failure);
 	failure_done(&failure);
 	tell_manager("READY=1");
 }
@@ -194,13 +279,15 @@ static void run_serve(struct daemon *daemon)
 	err = loop_on_hangup(daemon->agent.net.loop, reload_config, daemon);
 	if (err)
 		output_warning("a reload by SIGHUP will not work: %s", strerror(-err));
-	look_for_due(daemon);
-	tell_manager("READY=1");
-	output_line("ready");
+	start_reconcile(daemon, daemon->first);
 	/* SIGTERM and SIGINT end it; that is no failure. */
 	if (net_run(&daemon->agent.net, &daemon->failure))
 		failure_done(&daemon->failure);
 	tell_manager("STOPPING=1");
+	loop_timer_stop(daemon->agent.net.loop, &daemon->step);
+	reconcile_free(daemon->reconcile);
+	if (daemon->next && daemon->next != daemon->agent.settings)
+		free_settings(daemon, daemon->next);
 	loop_timer_stop(daemon->agent.net.loop, &daemon->look);
 	loop_timer_stop(daemon->agent.net.loop, &daemon->watchdog);
 	output_line("stopped: %zu renewed, %zu failed, %zu put off", daemon->agent.renewed,
@@ -210,7 +297,9 @@ static void run_serve(struct daemon *daemon)
 int verb_run(const struct arguments *arguments, const struct settings *settings)
 {
 	struct daemon daemon = {.arguments = arguments,
+				.first = settings,
 				.agent = {.settings = settings,
+					  .reconciles_later = true,
 					  .reload_pause_ms = RELOAD_PAUSE_MS,
 					  .idle = on_run_idle,
 					  .polled = on_run_polled}};
@@ -227,7 +316,8 @@ int verb_run(const struct arguments *arguments, const struct settings *settings)
 	}
 	if (fd >= 0)
 		close(fd);
-	settings_free(daemon.reloaded);
+	if (daemon.agent.settings != settings)
+		settings_free((struct settings *)daemon.agent.settings);
 	if (status != EXIT_DONE)
 		output_fatal(&daemon.failure);
 	failure_done(&daemon.failure);

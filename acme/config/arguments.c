@@ -237,6 +237,12 @@ static const struct option_row rows[] = {
 	 FIELD(arguments.no_preflight),
 	 .verbs = RENEWAL_VERBS | BIT(VERB_RUN),
 	 .help = "Do not look at the DNS before ordering."},
+	{.name = "retire-many",
+	 .kind = OPTION_FLAG,
+	 FIELD(arguments.retire_many),
+	 .verbs = BIT(VERB_PLAN) | BIT(VERB_RENEW) | BIT(VERB_RUN),
+	 .help = "Stop renewing what the configuration no longer names, even if that is more "
+		 "than a tenth of its certificates."},
 	{.name = "server",
 	 .kind = OPTION_TEXT,
 	 FIELD(arguments.server),

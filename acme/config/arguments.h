@@ -64,6 +64,7 @@ struct arguments {
 	bool force_renewal;
 	bool no_preflight;
 	bool no_probe;
+	bool retire_many;
 	bool json;
 	bool quiet;
 	bool verbose;

@@ -273,6 +273,7 @@ int settings_load(struct settings **ret_settings, const struct arguments *argume
 	settings->force_renewal = arguments->force_renewal || arguments->dry_run;
 	settings->no_preflight = arguments->no_preflight;
 	settings->no_probe = arguments->no_probe;
+	settings->retire_many = arguments->retire_many;
 	settings->command_line = arguments->ca;
 	if (arguments_use_configuration(arguments) &&
 	    load_configuration(settings, arguments, failure)) {

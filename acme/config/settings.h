@@ -30,6 +30,7 @@ struct settings {
 	bool force_renewal; /* always with dry_run */
 	bool no_preflight;
 	bool no_probe;
+	bool retire_many; /* consent to retire any number of certificates */
 
 	/* Of verbs that use the configuration; else NULL or empty. */
 	const struct config *config;

@@ -200,7 +200,7 @@ static void agent_reconcile(struct agent *agent)
 {
 	struct failure failure = {0};
 
-	if (agent->settings->dry_run || agent->is_single)
+	if (agent->is_single || agent->reconciles_later)
 		return;
 	if (reconcile(agent->state, agent->settings, &failure)) {
 		output_failure(NULL, &failure);

@@ -44,6 +44,7 @@ struct agent {
 	 * step is shown, and these two report what the agent otherwise reports itself.
 	 */
 	bool is_single;
+	bool reconciles_later; /* the caller brings the configuration into the state, in steps */
 	void (*finished)(void *context, const struct engine_result *result);
 	void (*hook_failed)(void *context, const struct failure *failure);
 	void (*idle)(void *context); /* no order is under way any more, and no hook */
@@ -52,8 +53,8 @@ struct agent {
 };
 
 /*
- * `agent` holds settings, reload_pause_ms, results, is_single with its two functions, idle, polled
- * and context.  0, or -1 with `failure` filled in: closed.
+ * `agent` holds settings, reload_pause_ms, results, is_single with its two functions, reconciles_later,
+ * idle, polled and context.  0, or -1 with `failure` filled in: closed.
  */
 int agent_open(struct agent *agent, struct failure *failure);
 

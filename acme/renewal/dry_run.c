@@ -11,6 +11,7 @@
 #include "acme/config/settings.h"
 #include "acme/util/failure.h"
 #include "acme/util/file.h"
+#include "acme/renewal/reconcile.h"
 #include "acme/store/store_history.h"
 #include "acme/util/output.h"
 #include "acme/store/state.h"
@@ -77,15 +78,16 @@ struct copying {
 	int err;
 };
 
-/* The CAs that a trial of these CAs asks.  0 or -ENOMEM. */
-static int copy_staging_cas(struct string_list *ret_cas, const struct string_list *cas)
+int dry_run_make_spec(struct certificate_spec *spec, const struct string_list *cas)
 {
 	size_t i;
 
-	*ret_cas = (struct string_list){0};
+	spec->settings.deploy_hook = NULL;
+	spec->account = NULL;
+	spec->cas = (struct string_list){0};
 	for (i = 0; i < cas->count; i++)
-		if (string_list_add(ret_cas, settings_staging(cas->items[i]))) {
-			string_list_done(ret_cas);
+		if (string_list_add(&spec->cas, settings_staging(cas->items[i]))) {
+			string_list_done(&spec->cas);
 			return -ENOMEM;
 		}
 	return 0;
@@ -96,11 +98,10 @@ static int copy_spec(void *context, const struct state_lineage *lineage)
 	struct copying *copying = context;
 	struct certificate_spec spec = lineage->spec;
 
-	if (lineage->status == STATE_RETIRED)
+	/* What the configuration names is read from the files, as they are now. */
+	if (lineage->status == STATE_RETIRED || strcmp(spec.source, RECONCILE_SOURCE) == 0)
 		return 0;
-	spec.settings.deploy_hook = NULL;
-	spec.account = NULL;
-	copying->err = copy_staging_cas(&spec.cas, &lineage->spec.cas);
+	copying->err = dry_run_make_spec(&spec, &lineage->spec.cas);
 	if (!copying->err) {
 		copying->err = state_set_spec(copying->state, &spec, NULL);
 		string_list_done(&spec.cas);

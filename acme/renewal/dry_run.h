@@ -7,14 +7,23 @@
 #ifndef ACME_RENEWAL_DRY_RUN_H
 #define ACME_RENEWAL_DRY_RUN_H
 
+struct certificate_spec;
 struct settings;
 struct failure;
 struct state;
+struct string_list;
 
 /* Makes the trial's state directory, settings->paths->state.  0, or -1 with `failure` filled in. */
 int dry_run_begin(const struct settings *settings, struct failure *failure);
 
-/* Copies what the real state wants into the dry run's.  0, or -1 with `failure` filled in. */
+/*
+ * Makes what a dry run orders of what `spec` wants: at CAs for trials in place of `cas`, with no hook,
+ * by an account of its own.  spec->cas becomes a new list.  0 or -ENOMEM.
+ */
+int dry_run_make_spec(struct certificate_spec *spec, const struct string_list *cas);
+
+/* Copies what the real state wants into the dry run's; all but what the configuration names: reconcile().
+ *  0, or -1 with `failure` filled in. */
 int dry_run_copy_specs(struct state *state, const struct settings *settings,
 		       struct failure *failure);
 

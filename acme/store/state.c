@@ -236,8 +236,6 @@ int state_begin(struct state *state)
 static void end_batch(struct state *state)
 {
 	state->in_batch = false;
-	free(state->source);
-	state->source = NULL;
 }
 
 int state_commit(struct state *state)
@@ -399,7 +397,6 @@ void state_free(struct state *state)
 		sqlite3_finalize(state->statements[i].statement);
 	/* Rolls back what is open. */
 	sqlite3_close(state->db);
-	free(state->source);
 	free(state->last_tenant);
 	free(state);
 }

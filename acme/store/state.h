@@ -142,7 +142,7 @@ struct state_lineage {
  * identifiers make it due at once.  Other identifiers or other CAs reset its failures and end a
  * pause.  A retired lineage becomes active again.  What the configuration (source "config") has is
  * changed by the configuration only: for another source the row stays as it is.  *ret_id may be
- * NULL.  -EEXIST: the source that is being read contains this name already.
+ * NULL.
  */
 int state_set_spec(struct state *state, const struct certificate_spec *spec, int64_t *ret_id);
 
@@ -161,14 +161,6 @@ int state_expect(struct state *state, const struct state_lineage *lineage);
 int state_lineage_delete(struct state *state, int64_t id);
 
 int state_lineage_count(struct state *state, int64_t *ret_count);
-
-/*
- * Read a source (a domains.txt) again.  Between these two calls every state_set_spec() keeps its
- * lineage; state_source_end() retires the source's other lineages and returns their number.  Both
- * calls belong into one batch.
- */
-int state_source_begin(struct state *state, const char *source);
-int state_source_end(struct state *state, int64_t *ret_retired);
 
 /* A certificate that is there; `certificate` texts may be NULL. */
 struct state_certificate {

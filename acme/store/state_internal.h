@@ -20,7 +20,6 @@ struct state {
 	char path[PATHS_MAX + sizeof(STATE_FILE)];
 	bool in_batch;
 	int batch_error; /* of the first write in the batch that failed: it cannot be committed */
-	char *source; /* between state_source_begin() and _end(); else NULL */
 	char *last_tenant; /* of those that had to share: the next share begins behind it */
 	int64_t data_version; /* of other connections, and what this one wrote: state_has_changed() */
 	int64_t own_changes;

@@ -14,8 +14,9 @@ struct state_lineage;
 
 /* What the table has of a certificate_spec: its own columns, and one for each setting. */
 #define STATE_SETTING_COLUMN(kind, member, ...) ", " #member
-#define STATE_SPEC_COLUMNS \
-	"name, identifiers, cas, account, tenant, source" CERTIFICATE_SETTINGS(STATE_SETTING_COLUMN)
+#define STATE_SPEC_COLUMNS                                                                   \
+	"name, identifiers, cas, account, tenant, source, spec_digest" CERTIFICATE_SETTINGS( \
+		STATE_SETTING_COLUMN)
 
 /* What state_lineage_fill() reads, in its order. */
 #define STATE_LINEAGE_COLUMNS                                                                   \

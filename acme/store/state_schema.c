@@ -173,6 +173,9 @@ static const char *const versions[] = {
 	"CREATE INDEX lineage_by_danger ON lineage (endangered_at) WHERE endangered_at IS NOT NULL;"
 	"CREATE INDEX lineage_by_belief ON lineage (believed_from) WHERE believed_from IS NOT NULL;"
 	"CREATE INDEX lineage_by_deploy ON lineage (deploy_due) WHERE deploy_due IS NOT NULL;",
+
+	/* So that lines of the configuration that have not changed need not be understood again. */
+	"ALTER TABLE lineage ADD COLUMN spec_digest INTEGER NOT NULL DEFAULT 0;",
 };
 
 #define VERSION ((int64_t)(sizeof(versions) / sizeof(*versions)))
@@ -180,8 +183,8 @@ static const char *const versions[] = {
 /* PRAGMA takes no parameters. */
 static int note_version(struct state *state)
 {
-	_Static_assert(sizeof(versions) / sizeof(*versions) == 3, "the number below");
-	return state_execute(state, "PRAGMA user_version = 3");
+	_Static_assert(sizeof(versions) / sizeof(*versions) == 4, "the number below");
+	return state_execute(state, "PRAGMA user_version = 4");
 }
 
 /* --- columns of settings ---------------------------------------------------------------------- */

@@ -3,6 +3,8 @@
 #ifndef ACME_UTIL_CERTIFICATE_SPEC_H
 #define ACME_UTIL_CERTIFICATE_SPEC_H
 
+#include <stdint.h>
+
 #include "acme/util/setting.h"
 #include "acme/util/string_list.h"
 
@@ -50,6 +52,7 @@ struct certificate_spec {
 	const char *account; /* NULL: the CA's default account */
 	const char *tenant; /* tenants share CAs' rate limits evenly; NULL is a tenant too */
 	const char *source; /* "cli", "config", "import", "disk"; never NULL */
+	int64_t digest; /* of the place of the configuration that says all this; 0: of none */
 	struct certificate_settings settings;
 };
 

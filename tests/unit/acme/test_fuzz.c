@@ -256,29 +256,30 @@ static void test_configuration(void **state)
 	free(fixture_run(NULL, "rm -rf %s", root));
 }
 
-static int on_domains_line(void *context, const struct domains_file_line *line)
-{
-	(*(size_t *)context)++;
-	assert_in_range(line->name_count, 1, CSR_NAMES_MAX);
-	assert_true(certificate_name_is_valid(line->cert_name));
-	return 0;
-}
-
-static void on_wrong_line(void *context, unsigned int number, const struct failure *failure)
-{
-	(void)context;
-	assert_int_not_equal(number, 0);
-	assert_true(failure_is_set(failure));
-}
-
 static size_t count_domains(const uint8_t *input, size_t size)
 {
-	FILE *file = fmemopen((void *)input, size, "r");
+	struct domains_file *file = domains_file_new(fmemopen((void *)input, size, "r"));
+	struct domains_file_text text;
+	struct domains_file_line line;
+	struct failure failure = {0};
 	size_t count = 0;
+	int result;
 
 	assert_non_null(file);
-	assert_int_equal(domains_file_read(file, on_domains_line, on_wrong_line, &count), 0);
-	fclose(file);
+	while ((result = domains_file_next(file, &text)) > 0) {
+		assert_int_not_equal(text.number, 0);
+		assert_int_equal(text.length, strlen(text.text));
+		if (domains_file_parse(file, &line, &failure)) {
+			assert_true(failure_is_set(&failure));
+			failure_done(&failure);
+			continue;
+		}
+		assert_in_range(line.name_count, 1, CSR_NAMES_MAX);
+		assert_true(certificate_name_is_valid(line.cert_name));
+		count++;
+	}
+	assert_int_equal(result, 0);
+	domains_file_free(file);
 	return count;
 }
 

@@ -471,33 +471,34 @@ static void tell(const char *format, ...)
 	va_end(list);
 }
 
-static int on_line(void *context, const struct domains_file_line *line)
+static void tell_line(unsigned int number, const struct domains_file_line *line)
 {
 	size_t i;
 
-	(void)context;
-	tell("%u:", line->number);
+	tell("%u:", number);
 	for (i = 0; i < line->name_count; i++)
 		tell(" %s", line->names[i].value);
 	tell(" > %s\n", line->cert_name);
-	return 0;
-}
-
-static void on_wrong(void *context, unsigned int number, const struct failure *failure)
-{
-	(void)context;
-	tell("%u! %.40s\n", number, failure->cause);
 }
 
 static int read_domains(const char *text, size_t size)
 {
-	FILE *file = fmemopen((void *)text, size, "r");
+	struct domains_file *file = domains_file_new(fmemopen((void *)text, size, "r"));
+	struct domains_file_text line_text;
+	struct domains_file_line line;
+	struct failure failure = {0};
 	int result;
 
 	assert_non_null(file);
 	told[0] = '\0';
-	result = domains_file_read(file, on_line, on_wrong, NULL);
-	fclose(file);
+	while ((result = domains_file_next(file, &line_text)) > 0) {
+		if (domains_file_parse(file, &line, &failure))
+			tell("%u! %.40s\n", line_text.number, failure.cause);
+		else
+			tell_line(line_text.number, &line);
+		failure_done(&failure);
+	}
+	domains_file_free(file);
 	return result;
 }
 
@@ -542,6 +543,20 @@ static int list_lineage(void *context, const struct state_lineage *lineage)
 	     lineage->status == STATE_RETIRED ? " retired" : "");
 	free(identifiers);
 	return 0;
+}
+
+static int count_wanted(void *context, const struct state_lineage *lineage)
+{
+	*(int *)context += lineage->status != STATE_RETIRED;
+	return 0;
+}
+
+static int wanted_count(struct state *state)
+{
+	int count = 0;
+
+	assert_int_equal(state_lineages(state, count_wanted, &count), 0);
+	return count;
 }
 
 /* Take the configuration, and say what the state knows then. */
@@ -601,6 +616,134 @@ static void test_wanted(void **unused)
 	state_free(state);
 }
 
+/* Row A22.  A list that is cut short, or empty for a moment, retires no more than a few. */
+static void test_many_are_gone(void **unused)
+{
+	struct arguments arguments = {.paths = paths, .verb = VERB_RUN};
+	struct failure failure = {0};
+	struct settings *settings;
+	struct state *state;
+	int64_t count;
+
+	(void)unused;
+	assert_int_equal(state_open(&state, &paths, &failure), 0);
+	free(fixture_run(NULL, "seq -f 'n%%02g.example' 80 >%s/domains.txt", paths.conf));
+	settings = load(&arguments);
+	assert_int_equal(reconcile(state, settings, &failure), 0);
+	settings_free(settings);
+	/* A tenth. */
+	free(fixture_run(NULL, "sed -i 1,8d %s/domains.txt", paths.conf));
+	settings = load(&arguments);
+	assert_int_equal(reconcile(state, settings, &failure), 0);
+	settings_free(settings);
+	free(fixture_run(NULL, "sed -i 1,8d %s/domains.txt", paths.conf));
+	settings = load(&arguments);
+	assert_int_equal(reconcile(state, settings, &failure), -1);
+	assert_non_null(strstr(failure.cause, "8 of 72 certificates are no longer in"));
+	assert_non_null(strstr(failure.cause, "(n09.example, n10.example, n11.example, ...)"));
+	assert_non_null(strstr(failure.next_step, "--retire-many"));
+	failure_done(&failure);
+	settings_free(settings);
+	assert_int_equal(wanted_count(state), 72);
+	/* Away for a moment. */
+	free(fixture_run(NULL, "mv %s/domains.txt %s/d", paths.conf, paths.conf));
+	settings = load(&arguments);
+	assert_int_equal(reconcile(state, settings, &failure), -1);
+	failure_done(&failure);
+	settings_free(settings);
+	assert_int_equal(wanted_count(state), 72);
+	arguments.retire_many = true;
+	settings = load(&arguments);
+	assert_int_equal(reconcile(state, settings, &failure), 0);
+	settings_free(settings);
+	assert_int_equal(wanted_count(state), 0);
+	assert_int_equal(state_lineage_count(state, &count), 0);
+	assert_int_equal(count, 80);
+	state_free(state);
+}
+
+/* Names that are there twice, in each of the ways in which one or both may be known already. */
+static void test_twice(void **unused)
+{
+	static const struct {
+		const char *before, *after, *told;
+	} cases[] = {
+		{"a.example\n", "a.example\na.example\n", "known and the same"},
+		{"a.example\n", "a.example\nb.example > a.example\n", "known, then other names"},
+		{"a.example\n", "b.example > a.example\na.example\n", "other names, then known"},
+		{"c.example\n", "c.example\na.example\nb.example > a.example\n", "both new"},
+	};
+	struct failure failure = {0};
+	struct state *state;
+	size_t i;
+
+	(void)unused;
+	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		assert_int_equal(state_open(&state, &paths, &failure), 0);
+		put("domains.txt", cases[i].before);
+		assert_int_equal(take(state, &failure), 0);
+		put("domains.txt", cases[i].after);
+		if (take(state, &failure) != -1 || !strstr(failure.cause, "1 line of"))
+			fail_msg("%s: %s", cases[i].told, failure.cause);
+		failure_done(&failure);
+		state_free(state);
+		free(fixture_run(NULL, "rm -f %s/state.db*", paths.state));
+	}
+}
+
+/*
+ * Thousands in any order, in steps of no time at all: what is written does not depend on where a step
+ * ends, nor on a process that is killed between two, and a second reading changes one row.
+ */
+static void test_steps(void **unused)
+{
+	const struct arguments arguments = {.paths = paths, .verb = VERB_RUN};
+	struct reconcile_report report;
+	struct failure failure = {0};
+	struct reconcile *steps;
+	struct settings *settings;
+	struct state *state;
+	int result, written;
+
+	(void)unused;
+	assert_int_equal(state_open(&state, &paths, &failure), 0);
+	free(fixture_run(NULL,
+			 "seq -f 'n%%05g.example' 9000 | shuf --random-source=/dev/zero "
+			 ">%s/domains.txt",
+			 paths.conf));
+	settings = load(&arguments);
+	assert_int_equal(reconcile_new(&steps, state, settings, &failure), 0);
+	for (written = 0; !written; written = wanted_count(state))
+		assert_int_equal(reconcile_step(steps, 0, &failure), 1);
+	assert_in_range(written, 1, 1000);
+	reconcile_free(steps);
+	assert_int_equal(reconcile_new(&steps, state, settings, &failure), 0);
+	assert_non_null(steps);
+	while ((result = reconcile_step(steps, 0, &failure)) > 0)
+		;
+	assert_int_equal(result, 0);
+	reconcile_free(steps);
+	assert_int_equal(wanted_count(state), 9000);
+	settings_free(settings);
+
+	free(fixture_run(NULL, "sed -i s/n00500.example/x.example/ %s/domains.txt", paths.conf));
+	settings = load(&arguments);
+	assert_int_equal(reconcile_new(&steps, state, settings, &failure), 0);
+	while ((result = reconcile_step(steps, 1, &failure)) > 0)
+		;
+	assert_int_equal(result, 0);
+	reconcile_report(steps, &report);
+	assert_int_equal(report.certificates, 9000);
+	assert_int_equal(report.changed, 1);
+	assert_int_equal(report.retired, 1);
+	reconcile_free(steps);
+	assert_int_equal(reconcile_new(&steps, state, settings, &failure), 0);
+	assert_null(steps);
+	settings_free(settings);
+	assert_int_equal(wanted_count(state), 9000);
+	state_free(state);
+}
+
 static void test_list_missing(void **unused)
 {
 	struct failure failure = {0};
@@ -637,6 +780,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_servers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_domains, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wanted, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_are_gone, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_twice, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_steps, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_list_missing, setup, teardown),
 	};
 

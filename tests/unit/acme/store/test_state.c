@@ -13,6 +13,7 @@
 
 #include "acme/util/failure.h"
 #include "acme/store/state.h"
+#include "acme/store/state_source.h"
 #include "common/paths.h"
 #include "tests/unit/fixture.h"
 
@@ -268,23 +269,19 @@ static void test_what_a_source_no_longer_names_is_retired(void **test)
 	struct certificate_spec spec = {.cas = STRING_LIST(CA), .source = "domains"};
 	const char *const names[] = {"a.example", "b.example", "c.example"};
 	struct state_lineage lineage;
-	int64_t retired;
+	int64_t ids[3];
 	int i;
 
 	wish_for(*test, "cli.example", NULL);
 	for (i = 0; i < 3; i++) {
 		spec.name = names[i];
 		spec.identifiers = STRING_LIST(names[i]);
-		assert_int_equal(state_set_spec(*test, &spec, NULL), 0);
+		assert_int_equal(state_set_spec(*test, &spec, &ids[i]), 0);
 	}
-	assert_int_equal(state_begin(*test), 0);
-	assert_int_equal(state_source_begin(*test, "domains"), 0);
-	spec.name = "b.example";
-	spec.identifiers = STRING_LIST("b.example");
-	assert_int_equal(state_set_spec(*test, &spec, NULL), 0);
-	assert_int_equal(state_source_end(*test, &retired), 0);
-	assert_int_equal(state_commit(*test), 0);
-	assert_int_equal(retired, 2);
+	assert_int_equal(state_source_retire(*test, "domains", ids[0]), 0);
+	assert_int_equal(state_source_retire(*test, "domains", ids[2]), 0);
+	/* It is another source's by now. */
+	assert_int_equal(state_source_retire(*test, "config", ids[1]), 0);
 	assert_string_equal(due(*test, NOW, 64), "cli.example b.example");
 
 	/* Named again it is back. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "acme/store/state_deploy.h"
+#include "acme/store/state_source.h"
 #include "tests/unit/acme/store/state_fixture.h"
 
 #define LIFE (90 * DAY)
@@ -162,14 +163,19 @@ static void test_pause(void **context)
 	assert_string_equal(shown(state, id), "ordering - 0");
 }
 
+static int retire_row(void *context, const struct state_source_row *row)
+{
+	*(int64_t *)context = row->id;
+	return 0;
+}
+
+/* There is one. */
 static void retire_all(struct state *state)
 {
-	int64_t count;
+	int64_t last = 0, id = 0;
 
-	assert_int_equal(state_begin(state), 0);
-	assert_int_equal(state_source_begin(state, "config"), 0);
-	assert_int_equal(state_source_end(state, &count), 0);
-	assert_int_equal(state_commit(state), 0);
+	assert_int_equal(state_source_rows(state, "config", &last, 10, retire_row, &id), 0);
+	assert_int_equal(state_source_retire(state, "config", id), 0);
 }
 
 static void test_retired(void **context)
