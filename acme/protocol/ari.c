@@ -93,6 +93,7 @@ static void on_ari_answer(void *context, const struct http_response *response)
 	if (!response->error && response->status == 200)
 		ari_read(&answer, response->body, response->body_size, url);
 	answer.retry_after_s = response->retry_after_s;
+	answer.is_silent = response->error;
 	request->done(request->context, &answer);
 	free(request);
 }

@@ -16,6 +16,7 @@ struct ari_answer {
 	int64_t start_s, end_s; /* Unix time */
 	const char *explanation_url; /* NULL: none */
 	int64_t retry_after_s; /* 0: the CA gave none */
+	bool is_silent; /* there was no answer at all */
 };
 
 /*

@@ -20,6 +20,9 @@
 
 #define QUERIES_MAX 50
 
+/* A CA that has not answered is not asked for this long. */
+#define SILENCE_NS (UINT64_C(600) * CLOCK_NS_PER_S)
+
 struct query {
 	TAILQ_ENTRY(query) link;
 	struct ca_entry *ca_entry;
@@ -37,6 +40,7 @@ struct ca_entry {
 	char *server;
 	struct ca_lease lease;
 	struct ca *ca; /* NULL: its directory is not known */
+	uint64_t silent_until_ns; /* of clock_monotonic_ns(): not asked before */
 	struct queries queries;
 };
 
@@ -48,7 +52,9 @@ struct ari_poll {
 	void *context;
 	TAILQ_HEAD(ca_entries, ca_entry) ca_entries;
 	size_t count; /* queries under way */
+	bool is_late; /* `idle` was called while some are still under way */
 	struct timer timer;
+	struct timer patience;
 };
 
 /* --- answers ---------------------------------------------------------------------------------- */
@@ -57,8 +63,19 @@ static void on_poll_timer(void *context)
 {
 	struct ari_poll *poll = context;
 
-	if (!ari_poll_start(poll))
-		poll->idle(poll->context);
+	if (ari_poll_start(poll))
+		return;
+	loop_timer_stop(poll->loop, &poll->patience);
+	poll->is_late = false;
+	poll->idle(poll->context);
+}
+
+static void on_patience_over(void *context)
+{
+	struct ari_poll *poll = context;
+
+	poll->is_late = true;
+	poll->idle(poll->context);
 }
 
 static void query_end(struct query *query)
@@ -141,6 +158,8 @@ static void on_query_answer(void *context, const struct ari_answer *answer)
 	struct query *query = context;
 
 	query->request = NULL;
+	if (answer->is_silent)
+		query->ca_entry->silent_until_ns = clock_monotonic_ns() + SILENCE_NS;
 	take_answer(query, answer);
 	query_end(query);
 }
@@ -178,7 +197,8 @@ static void fail_queries(struct ca_entry *ca_entry)
 
 	for (query = TAILQ_FIRST(&ca_entry->queries); query; query = next) {
 		next = TAILQ_NEXT(query, link);
-		on_query_answer(query, &(struct ari_answer){.has_window = false});
+		if (!query->request)
+			on_query_answer(query, &(struct ari_answer){.has_window = false});
 	}
 }
 
@@ -199,6 +219,8 @@ static void on_ca_connected(void *context, struct ca *ca, const struct failure *
 
 	(void)failure;
 	ca_entry->ca = ca;
+	if (!ca)
+		ca_entry->silent_until_ns = clock_monotonic_ns() + SILENCE_NS;
 	if (ca)
 		send_queries(ca_entry);
 	else
@@ -255,6 +277,10 @@ static void start_queries(struct ca_entry *ca_entry)
 
 	if (TAILQ_EMPTY(&ca_entry->queries) || ca_entry->lease.is_waiting)
 		return;
+	if (ca_entry->silent_until_ns > clock_monotonic_ns()) {
+		fail_queries(ca_entry);
+		return;
+	}
 	if (ca_entry->ca) {
 		send_queries(ca_entry);
 		return;
@@ -280,7 +306,12 @@ bool ari_poll_start(struct ari_poll *poll)
 	ca_entry = TAILQ_FIRST(&poll->ca_entries);
 	for (; ca_entry; ca_entry = TAILQ_NEXT(ca_entry, link))
 		start_queries(ca_entry);
-	return poll->count || poll->timer.running;
+	if (!poll->count && !poll->timer.running)
+		return false;
+	if (!poll->is_late && !poll->patience.running)
+		loop_timer_start(poll->loop, &poll->patience, ARI_POLL_PATIENCE_MS,
+				 on_patience_over, poll);
+	return true;
 }
 
 /* --- as a whole ------------------------------------------------------------------------------- */
@@ -323,6 +354,8 @@ static void ari_poll_clear(struct ari_poll *poll)
 	struct ca_entry *ca_entry;
 
 	loop_timer_stop(poll->loop, &poll->timer);
+	loop_timer_stop(poll->loop, &poll->patience);
+	poll->is_late = false;
 	poll->count = 0;
 	while ((ca_entry = TAILQ_FIRST(&poll->ca_entries))) {
 		TAILQ_REMOVE(&poll->ca_entries, ca_entry, link);

@@ -2,7 +2,8 @@
 /*
  * Polls the CAs' renewal information (protocol/ari.h) for the certificates that the state lists, and
  * writes the answers into the state.  Nothing that goes wrong here is a failure: the certificate's
- * age then decides, and the CA is asked again later.
+ * age then decides, and the CA is asked again later.  A CA that does not answer is left alone for
+ * some minutes, and delays nobody: see `idle`.
  */
 #ifndef ACME_RENEWAL_ARI_POLL_H
 #define ACME_RENEWAL_ARI_POLL_H
@@ -14,8 +15,13 @@ struct ca_pool;
 struct loop;
 struct state;
 
-/* What it is given must outlive it.  `idle` is called whenever all queries
- * are answered.  0 or -ENOMEM. */
+/* How long whoever waits for answers waits at most. */
+#define ARI_POLL_PATIENCE_MS 5000
+
+/*
+ * What it is given must outlive it.  `idle` is called when all queries are answered; before that, once,
+ * when ARI_POLL_PATIENCE_MS have passed: the other answers come later.  0 or -ENOMEM.
+ */
 int ari_poll_new(struct ari_poll **ret_poll, struct ca_pool *ca_pool, struct loop *loop,
 		 struct state *state, void (*idle)(void *context), void *context);
 

@@ -25,8 +25,9 @@
 #include "common/clock.h"
 
 /* A clock that is further than this behind the newest certificate is wrong. */
-#define CLOCK_SLACK_S 86400
-#define BUSY_PAUSE_S  60 /* after finding another process at work */
+#define CLOCK_SLACK_S  86400
+#define CLOCK_CHECK_NS (UINT64_C(6) * 3600 * CLOCK_NS_PER_S)
+#define BUSY_PAUSE_S   60 /* after finding another process at work */
 
 /* An order that is older, and that no process is at work on, has lost its process. */
 #define IN_FLIGHT_AGE_S 300
@@ -62,6 +63,7 @@ struct engine {
 	bool has_resumed; /* all that was in flight when the last process died */
 	bool is_limited; /* the CAs' limits or pauses leave no order, or fewer than could be made */
 	bool is_stuck; /* the state could not be written: what it says is due may be done already */
+	uint64_t clock_check_ns; /* not before this is the clock compared again */
 	struct timer timer;
 };
 
@@ -480,27 +482,37 @@ static int resume_in_flight(struct engine *engine, struct failure *failure)
 	return 0;
 }
 
-/* A clock that runs behind would renew nothing, one that is years ahead everything. */
-static int check_clock(const struct engine *engine, struct failure *failure)
+/*
+ * A certificate that begins later than now: this host's clock is behind, or its CA's is ahead.  That
+ * stops nothing: the CA, and TLS, refuse what must not be.
+ */
+static void check_clock(struct engine *engine)
 {
-	int64_t newest_s;
-	int err = state_newest_not_before(engine->options->state, &newest_s);
+	const uint64_t now_ns = clock_monotonic_ns();
+	char *name, *server;
+	int err;
 
+	if (engine->clock_check_ns > now_ns)
+		return;
+	err = state_begins_after(engine->options->state, clock_now_s() + CLOCK_SLACK_S, &name,
+				 &server);
+	if (err && err != -ENOENT)
+		return;
+	engine->clock_check_ns = now_ns + CLOCK_CHECK_NS;
 	if (err)
-		state_explain(engine->options->state, err, failure);
-	else if (newest_s > clock_now_s() + CLOCK_SLACK_S)
-		failure_set(failure, "set the clock (timedatectl), then run this again",
-			    "this host's clock is behind: a certificate that is here was issued "
-			    "later than it is now");
-	return failure_is_set(failure) ? -1 : 0;
+		return;
+	output_warning("%s begins later than it is now: this host's clock is behind, or that of %s "
+		       "is ahead; compare them (timedatectl)",
+		       name, server ? server : "its CA");
+	free(name);
+	free(server);
 }
 
 int engine_take_due(struct engine *engine, struct failure *failure)
 {
 	int err;
 
-	if (check_clock(engine, failure))
-		return -1;
+	check_clock(engine);
 	err = state_correct(engine->options->state, clock_now_s());
 	if (err) {
 		state_explain(engine->options->state, err, failure);

@@ -47,8 +47,7 @@ int64_t renewal_time_next(const struct renewal_facts *facts, double random)
 		at_s = facts->not_before_s + (life_s < SHORT_LIFE_S ? life_s / 2 : life_s / 3 * 2);
 		at_s -= (int64_t)(random * SPREAD * (double)life_s);
 	}
-	at_s = sooner_of(at_s, facts->not_after_s - (int64_t)(MARGIN * (double)life_s));
-	return later_of(at_s, facts->now_s);
+	return sooner_of(at_s, facts->not_after_s - (int64_t)(MARGIN * (double)life_s));
 }
 
 int64_t renewal_time_check(const struct renewal_facts *facts, int64_t retry_after_s, double random)

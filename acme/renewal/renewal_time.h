@@ -27,10 +27,10 @@ struct renewal_facts {
 };
 
 /*
- * The moment of renewal.  By the CA's window: a random moment inside it, now when it is in
- * the past.  Without: at two thirds of the certificate's life, at half of one that
+ * The moment of renewal, perhaps in the past: then it is due at once.  It does not depend on this
+ * host's clock, which may be wrong.  By the CA's window: a random moment inside it.  Without: at two thirds of the certificate's life, at half of one that
  * is under ten days, and up to SPREAD of it earlier by `random`.  Always early enough
- * that retries are possible before it expires; now, when that has passed.
+ * that retries are possible before it expires.
  */
 int64_t renewal_time_next(const struct renewal_facts *facts, double random);
 

@@ -260,8 +260,8 @@ struct state_due {
 
 /*
  * At most `max` lineages whose next order would go to `ca` and is due: the highest
- * priority first, then the longest due, then the first to expire.  When more than `max`
- * are due, each tenant gets the same share of `max`.  Lineages with an order in flight
+ * priority first, then new names, then what has the smallest share of its life left.  When more
+ * than `max` are due, each tenant gets the same share of `max`.  Lineages with an order in flight
  * are not among them; those that the engine has taken and not begun are.
  */
 int state_due_orders(struct state *state, const char *ca, int64_t now_s, size_t max,
@@ -297,10 +297,10 @@ int state_lineages(struct state *state,
 		   int (*each)(void *context, const struct state_lineage *lineage), void *context);
 
 /*
- * The latest notBefore of all certificates that were ever recorded; 0: none.  A clock that is
- * behind it is wrong.
+ * A certificate that begins after this moment: *ret_name is its lineage and *ret_server its CA (NULL:
+ * unknown), as new strings.  -ENOENT: there is none.  Mostly one small look; else all are read.
  */
-int state_newest_not_before(struct state *state, int64_t *ret_not_before_s);
+int state_begins_after(struct state *state, int64_t moment_s, char **ret_name, char **ret_server);
 
 /* --- orders in flight ------------------------------------------------------------------------- */
 
@@ -384,7 +384,8 @@ int state_bucket_write(struct state *state, const char *server, const char *acco
 /* Remove those that are full.  Cheap: once in a while. */
 int state_buckets_prune(struct state *state, int64_t now_us);
 
-/* The CA told this account to wait (Retry-After); `account` "" is all of them.  0: it may go on. */
+/* The CA told this account to wait (Retry-After); `account` "" is all of them.  0: it need not wait.  No
+ * pause is read as longer than MOMENT_HOLD_MAX_S (moment.h). */
 int state_hold_read(struct state *state, const char *server, const char *account,
 		    int64_t *ret_until_s);
 int state_hold_write(struct state *state, const char *server, const char *account, int64_t until_s);

@@ -10,6 +10,18 @@
 
 #define DUE_COLUMNS "id, tenant, priority, issue_at, not_after"
 
+/*
+ * Of those that are due the longest, the one with the smallest share of its life left comes first; new
+ * names, which serve nobody yet, before what has enough.  What has little has a priority of its own.
+ */
+#define MOST_PRESSING(source, now)                                         \
+	"SELECT " DUE_COLUMNS " FROM (SELECT " DUE_COLUMNS                 \
+	", not_before FROM lineage WHERE " source                          \
+	"	ORDER BY issue_at, not_after LIMIT " OF_SO_MANY ") "       \
+	"ORDER BY iif(not_after = 0, -1.0, (not_after - " now ") * 1.0 / " \
+	"	max(not_after - not_before, 1)), issue_at, id "
+#define OF_SO_MANY "400"
+
 /* A list under way. */
 struct list {
 	size_t left; /* so many may still be given */
@@ -151,9 +163,9 @@ static int give_shares(struct state *state, const char *ca, int64_t priority, in
 	for (i = 0; !result && i < tenants.count; i++) {
 		result =
 			state_query(state, &statement,
-				    "SELECT " DUE_COLUMNS " FROM lineage WHERE ca = ?1 "
-				    "AND priority = ?2 AND tenant = ?3 AND issue_at <= ?4 "
-				    "ORDER BY issue_at, not_after LIMIT ?5",
+				    MOST_PRESSING("ca = ?1 AND priority = ?2 AND tenant = ?3 "
+						  "AND issue_at <= ?4",
+						  "?4") "LIMIT ?5",
 				    "titii", ca, priority, tenants.names[i], now_s, (int64_t)share);
 		if (!result)
 			result = give_rows(state, statement, list);
@@ -196,9 +208,9 @@ int state_due_orders(struct state *state, const char *ca, int64_t now_s, size_t 
 		}
 		if (!result)
 			result = state_query(state, &statement,
-					     "SELECT " DUE_COLUMNS " FROM lineage WHERE ca = ?1 "
-					     "AND priority = ?2 AND issue_at <= ?3 "
-					     "ORDER BY issue_at, not_after LIMIT ?4",
+					     MOST_PRESSING("ca = ?1 AND priority = ?2 "
+							   "AND issue_at <= ?3",
+							   "?3") "LIMIT ?4",
 					     "tiii", ca, priority, now_s, (int64_t)list.left);
 		if (!result)
 			result = give_rows(state, statement, &list);
@@ -219,10 +231,10 @@ int state_due_replacements(struct state *state, const char *ca, int64_t now_s, s
 	for (priority = STATE_URGENT; !result && list.left && priority >= STATE_NORMAL;
 	     priority--) {
 		result = state_query(state, &statement,
-				     "SELECT " DUE_COLUMNS " FROM lineage WHERE ca = ?1 "
-				     "AND priority = ?2 AND issue_at <= ?3 AND ari_id IS NOT NULL "
-				     "AND server = ca AND check_at > 0 "
-				     "ORDER BY issue_at, not_after LIMIT ?4",
+				     MOST_PRESSING("ca = ?1 AND priority = ?2 AND issue_at <= ?3 "
+						   "AND ari_id IS NOT NULL AND server = ca "
+						   "AND check_at > 0",
+						   "?3") "LIMIT ?4",
 				     "tiii", ca, priority, now_s, (int64_t)list.left);
 		if (!result)
 			result = give_rows(state, statement, &list);

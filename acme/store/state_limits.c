@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "acme/store/state_internal.h"
+#include "acme/util/moment.h"
+#include "common/clock.h"
 
 /* A number that is zero when there is no row. */
 static int or_zero(int err, int64_t *ret_number)
@@ -53,9 +55,15 @@ int state_buckets_prune(struct state *state, int64_t now_us)
 int state_hold_read(struct state *state, const char *server, const char *account,
 		    int64_t *ret_until_s)
 {
-	return state_number(state, ret_until_s,
-			    "SELECT max(until) FROM hold WHERE server = ?1 AND account IN (?2, '')",
-			    "tt", server, account);
+	int64_t until_s = 0;
+	int err = state_number(state, &until_s,
+			       "SELECT max(until) FROM hold WHERE server = ?1 "
+			       "AND account IN (?2, '')",
+			       "tt", server, account);
+
+	if (!err)
+		*ret_until_s = moment_bound(MOMENT_HOLD, until_s, clock_now_s());
+	return err;
 }
 
 int state_hold_write(struct state *state, const char *server, const char *account, int64_t until_s)

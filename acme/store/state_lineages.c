@@ -8,6 +8,7 @@
 
 #include "acme/store/state_internal.h"
 #include "acme/store/state_lineages.h"
+#include "acme/util/moment.h"
 #include "common/clock.h"
 
 const char *state_status_name(enum state_status status)
@@ -367,10 +368,40 @@ int state_set_certificate(struct state *state, int64_t id,
 	return state_leave(state, err);
 }
 
-int state_newest_not_before(struct state *state, int64_t *ret_not_before_s)
+/* A new string; NULL stays NULL. */
+static int copy_text(char **ret_copy, const char *text)
 {
-	return state_number(state, ret_not_before_s,
-			    "SELECT max(value) FROM fact WHERE name = 'newest_not_before'", "");
+	*ret_copy = text ? strdup(text) : NULL;
+	return *ret_copy || !text ? 0 : -ENOMEM;
+}
+
+int state_begins_after(struct state *state, int64_t moment_s, char **ret_name, char **ret_server)
+{
+	struct sqlite3_stmt *statement;
+	int64_t newest_s;
+	int result;
+
+	/* The fact may be of a certificate that is gone. */
+	result = state_number(state, &newest_s,
+			      "SELECT max(value) FROM fact WHERE name = 'newest_not_before'", "");
+	if (!result && newest_s <= moment_s)
+		result = -ENOENT;
+	if (!result)
+		result = state_query(state, &statement,
+				     "SELECT name, server FROM lineage WHERE not_before > ?1 "
+				     "ORDER BY not_before DESC LIMIT 1",
+				     "i", moment_s);
+	if (!result)
+		result = state_step(state, statement);
+	if (result <= 0)
+		return result ? result : -ENOENT;
+	result = copy_text(ret_name, state_text(statement, 0));
+	if (!result)
+		result = copy_text(ret_server, state_text(statement, 1));
+	if (result)
+		free(*ret_name);
+	state_finish(statement);
+	return result;
 }
 
 int state_set_renewal(struct state *state, int64_t id, int64_t renew_at_s,
@@ -521,17 +552,20 @@ static int has_one(struct state *state, const char *sql, int64_t now_s, bool *re
 	return err == -ENOENT ? 0 : err;
 }
 
-/* Each moment as far ahead as its kind allows: state_schema.c says how far believed_from trusts it. */
+/* What lies further ahead than its kind allows says nothing: it is now. */
 static int bring_near(struct state *state, int64_t now_s)
 {
+	const int64_t attempt_s = now_s + MOMENT_ATTEMPT_MAX_S;
+	const int64_t check_s = now_s + MOMENT_CHECK_MAX_S;
+
 	return state_run(state, NULL,
 			 "UPDATE lineage SET revision = revision + 1, "
 			 "issued_at = min(issued_at, ?1), "
-			 "next_attempt = iif(next_attempt - 172800 > ?1, ?1, next_attempt), "
-			 "check_at = iif(check_at - 86400 > ?1, ?1, check_at), "
-			 "deploy_next = iif(deploy_next - 172800 > ?1, ?1, deploy_next), "
+			 "next_attempt = iif(next_attempt > ?2, ?1, next_attempt), "
+			 "check_at = iif(check_at > ?3, ?1, check_at), "
+			 "deploy_next = iif(deploy_next > ?2, ?1, deploy_next), "
 			 "status_since = min(status_since, ?1) WHERE believed_from > ?1",
-			 "i", now_s);
+			 "iii", now_s, attempt_s, check_s);
 }
 
 static int note_danger(struct state *state, int64_t now_s)

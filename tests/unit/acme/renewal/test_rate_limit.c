@@ -17,6 +17,7 @@
 #include "acme/renewal/scheduler.h"
 #include "acme/util/failure.h"
 #include "acme/store/state.h"
+#include "tests/unit/fake_clock.h"
 #include "tests/unit/fixture.h"
 
 #define CA   "https://ca.example/directory"
@@ -235,7 +236,7 @@ static void test_due(void **context)
 						      .not_after_s = 2,
 						      .check_at_s = 1};
 	struct limits_test *test = *context;
-	int64_t replaced, now_s = time(NULL);
+	int64_t replaced, now_s = clock_now_s();
 	struct scheduler_list list;
 	bool is_limited;
 
@@ -274,7 +275,7 @@ static void test_moves_on(void **context)
 					.source = "config"};
 	struct state_lineage lineage;
 	struct limits_test *test = *context;
-	int64_t id, now_s = time(NULL);
+	int64_t id, now_s = clock_now_s();
 	struct scheduler_list list;
 	bool is_limited;
 

@@ -14,6 +14,7 @@
 #include "acme/util/failure.h"
 #include "acme/store/state.h"
 #include "acme/store/state_source.h"
+#include "common/clock.h"
 #include "common/paths.h"
 #include "tests/unit/fixture.h"
 
@@ -377,6 +378,7 @@ static void test_windows(void **test)
 					    .priority = STATE_EARLY};
 	int64_t id = wish_for(*test, "a.example", NULL), at_s;
 	struct state_lineage lineage;
+	char *name, *server;
 
 	assert_int_equal(state_next_check(*test, &at_s), 0);
 	assert_int_equal(at_s, 0);
@@ -393,8 +395,15 @@ static void test_windows(void **test)
 	assert_int_equal(lineage.window_end_s, NOW - 10);
 	assert_int_equal(lineage.priority, STATE_EARLY);
 	state_lineage_done(&lineage);
-	assert_int_equal(state_newest_not_before(*test, &at_s), 0);
-	assert_int_equal(at_s, NOW - 100);
+	assert_int_equal(state_begins_after(*test, NOW - 100, &name, &server), -ENOENT);
+	assert_int_equal(state_begins_after(*test, NOW - 101, &name, &server), 0);
+	assert_string_equal(name, "a.example");
+	assert_string_equal(server, CA);
+	free(name);
+	free(server);
+	/* What is gone says nothing. */
+	assert_int_equal(state_lineage_delete(*test, id), 0);
+	assert_int_equal(state_begins_after(*test, NOW - 101, &name, &server), -ENOENT);
 }
 
 static void test_mass_renewal(void **test)
@@ -551,11 +560,12 @@ static void test_an_order_that_is_dropped(void **test)
 
 static void test_a_batch_is_whole_or_nothing(void **test)
 {
+	const int64_t soon_s = clock_now_s() + 60;
 	int64_t id = wish_for(*test, "a.example", NULL), until_s;
 	struct state_order order = order_of(id);
 
 	assert_int_equal(state_begin(*test), 0);
-	assert_int_equal(state_hold_write(*test, CA, "", NOW), 0);
+	assert_int_equal(state_hold_write(*test, CA, "", soon_s), 0);
 	assert_int_equal(state_order_begin(*test, &order), 0);
 	state_rollback(*test);
 	assert_string_equal(due(*test, NOW, 64), "a.example");
@@ -564,18 +574,18 @@ static void test_a_batch_is_whole_or_nothing(void **test)
 
 	/* One that failed takes the others along, whatever is made of its error. */
 	assert_int_equal(state_begin(*test), 0);
-	assert_int_equal(state_hold_write(*test, CA, "", NOW), 0);
+	assert_int_equal(state_hold_write(*test, CA, "", soon_s), 0);
 	assert_int_equal(state_order_created(*test, id, "https://ca.example/1"), -ENOENT);
 	assert_int_equal(state_commit(*test), -ENOENT);
 	assert_int_equal(state_hold_read(*test, CA, "", &until_s), 0);
 	assert_int_equal(until_s, 0);
 
 	assert_int_equal(state_begin(*test), 0);
-	assert_int_equal(state_hold_write(*test, CA, "", NOW), 0);
+	assert_int_equal(state_hold_write(*test, CA, "", soon_s), 0);
 	assert_int_equal(state_order_begin(*test, &order), 0);
 	assert_int_equal(state_commit(*test), 0);
 	assert_int_equal(state_hold_read(again(test), CA, "one", &until_s), 0);
-	assert_int_equal(until_s, NOW);
+	assert_int_equal(until_s, soon_s);
 	assert_string_equal(due(*test, NOW, 64), "");
 }
 

@@ -368,6 +368,35 @@ static void test_danger(void **context)
 			    "new1.example new2.example old.example");
 }
 
+/* The smallest share of its life left comes first, and new names before what has enough.  Row A24. */
+static void test_share_of_life(void **context)
+{
+	static const struct {
+		const char *name;
+		int64_t life_s, left_s;
+	} cases[] = {
+		{"c.example", 90 * DAY, 28 * DAY},
+		{"b.example", 398 * DAY, 100 * DAY},
+		{"a.example", 6 * DAY, 1 * DAY + 2 * HOUR},
+	};
+	struct state *state = state_of(context);
+	struct state_certificate certificate;
+	int64_t id;
+	size_t i;
+
+	for (i = 0; i < 3; i++) {
+		certificate = state_test_certificate(NOW + cases[i].left_s - cases[i].life_s,
+						     cases[i].life_s);
+		certificate.renew_at_s = NOW - (int64_t)i;
+		id = state_test_want(state, cases[i].name, "config");
+		assert_int_equal(state_set_certificate(state, id, &certificate), 0);
+	}
+	state_test_want(state, "new.example", "config");
+	assert_int_equal(state_correct(state, NOW), 0);
+	assert_string_equal(state_test_due(state, NOW, 9),
+			    "new.example a.example b.example c.example");
+}
+
 /* An answer that is about a certificate which has been replaced says nothing of the new one. */
 static void test_window_of_another(void **context)
 {
@@ -517,6 +546,7 @@ int main(void)
 		T(test_clock_ahead),
 		T(test_renewal_before_the_end),
 		T(test_danger),
+		T(test_share_of_life),
 		T(test_window_of_another),
 		T(test_has_changed),
 		T(test_plan_has_all),
