@@ -161,7 +161,7 @@ static int show_limits(struct state *state, const struct settings *settings, jso
 	size_t i;
 	int err;
 
-	err = scheduler_new(&authorities.scheduler, state, settings);
+	err = scheduler_new(&authorities.scheduler, state, settings, NULL);
 	if (!err)
 		err = state_cas(state, add_server, &authorities);
 	for (i = 0; !err && i < json_array_size(authorities.servers); i++)

@@ -113,9 +113,17 @@ static size_t count_headers(char *data, size_t size, size_t count, void *context
 
 static enum http_error classify_error(const struct http_request *request, CURLcode result)
 {
+	long os_error = 0;
+
 	if (request->too_large)
 		return HTTP_TOO_LARGE;
+	curl_easy_getinfo(request->transfer.easy, CURLINFO_OS_ERRNO, &os_error);
+	if (result &&
+	    (os_error == EMFILE || os_error == ENFILE || os_error == ENOMEM || os_error == ENOBUFS))
+		return HTTP_NO_RESOURCES;
 	switch (result) {
+	case CURLE_OUT_OF_MEMORY:
+		return HTTP_NO_RESOURCES;
 	case CURLE_OK:
 		return HTTP_ANSWERED;
 	case CURLE_COULDNT_RESOLVE_HOST:
@@ -168,7 +176,7 @@ static void start_next(struct http *http)
 		if (!request_start(request))
 			continue;
 		request->done(request->context,
-			      &(struct http_response){.error = HTTP_BROKEN,
+			      &(struct http_response){.error = HTTP_NO_RESOURCES,
 						      .error_text = "out of memory",
 						      .body = ""});
 		http_request_free(request);

@@ -31,6 +31,7 @@ enum http_error {
 	HTTP_CACERT_UNREADABLE,
 	HTTP_TLS_FAILED,
 	HTTP_TOO_LARGE,
+	HTTP_NO_RESOURCES, /* this host's: memory, descriptors */
 	HTTP_BROKEN, /* anything else: cut off, not HTTP, ... */
 };
 

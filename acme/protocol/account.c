@@ -85,11 +85,11 @@ static void take_account(struct account *account, const struct ca_reply *reply)
 	int err;
 
 	if (!reply->location) {
-		failure_set(&account->failure, "report this to the CA's operator",
-			    "the CA's answer lacks the account's URL");
+		failure_set_of(&account->failure, FAILURE_OF_CA, "report this to the CA's operator",
+			       "the CA's answer lacks the account's URL");
 	} else if (status && strcmp(status, "valid") != 0) {
-		failure_set(
-			&account->failure,
+		failure_set_of(
+			&account->failure, FAILURE_OF_ACCOUNT,
 			"move that directory away and run `sidestep register --agree-tos` for a "
 			"new account",
 			"the CA says that the account in %s is %s",
@@ -229,17 +229,19 @@ static bool may_create(struct account *account)
 	const struct directory *directory = ca_directory(account->ca);
 
 	if (account->options->must_exist)
-		failure_set(&account->failure, "create one with `sidestep register`",
-			    "there is no account in %s", account_files_place(account->files));
+		failure_set_of(&account->failure, FAILURE_OF_ACCOUNT,
+			       "create one with `sidestep register`", "there is no account in %s",
+			       account_files_place(account->files));
 	else if (directory->external_account_required && !account->options->eab.key_id)
-		failure_set(&account->failure,
-			    "get a key id and an HMAC key on the CA's web site, and give them with "
-			    "--eab-kid and --eab-hmac-key-file",
-			    "the CA %s requires an external account binding",
-			    ca_server(account->ca));
+		failure_set_of(
+			&account->failure, FAILURE_OF_ACCOUNT,
+			"get a key id and an HMAC key on the CA's web site, and give them with "
+			"--eab-kid and --eab-hmac-key-file",
+			"the CA %s requires an external account binding", ca_server(account->ca));
 	else if (directory->terms_of_service && !account->options->agree_tos)
-		failure_set(
-			&account->failure, "read the terms, and add --agree-tos if you agree",
+		failure_set_of(
+			&account->failure, FAILURE_OF_ACCOUNT,
+			"read the terms, and add --agree-tos if you agree",
 			"there is no account at %s yet, and a new account must agree to the terms "
 			"of service: %s",
 			ca_server(account->ca), directory->terms_of_service);

@@ -83,8 +83,8 @@ static void order_post(struct order *order, struct ca_call *call,
 static bool keep_url(struct order *order, char **ret_url, const char *url, const char *what)
 {
 	if (!url) {
-		failure_set(&order->failure, "report this to the CA's operator",
-			    "the CA's order lacks its %s", what);
+		failure_set_of(&order->failure, FAILURE_OF_CA, "report this to the CA's operator",
+			       "the CA's order lacks its %s", what);
 		order_enter(order, ORDER_FAILED);
 		return false;
 	}
@@ -185,8 +185,8 @@ static void on_chain(void *context, struct ca_reply *reply)
 static void order_download(struct order *order, const char *url)
 {
 	if (!url) {
-		failure_set(&order->failure, "report this to the CA's operator",
-			    "the CA says that the order is valid, but gives no certificate URL");
+		failure_set_of(&order->failure, FAILURE_OF_CA, "report this to the CA's operator",
+			       "the CA says that the order is valid, but gives no certificate URL");
 		order_enter(order, ORDER_FAILED);
 		return;
 	}
@@ -354,16 +354,17 @@ static void order_authorize(struct order *order, const json_t *urls)
 	const char *url;
 
 	if (count == 0 || count > CSR_NAMES_MAX) {
-		failure_set(&order->failure, "report this to the CA's operator",
-			    "the CA's order has %zu authorizations", count);
+		failure_set_of(&order->failure, FAILURE_OF_CA, "report this to the CA's operator",
+			       "the CA's order has %zu authorizations", count);
 		order_enter(order, ORDER_FAILED);
 		return;
 	}
 	for (i = 0; i < count; i++) {
 		url = json_string_value(json_array_get(urls, i));
 		if (!url || !url_is_usable(url)) {
-			failure_set(&order->failure, "report this to the CA's operator",
-				    "an authorization of the CA's order is no https URL");
+			failure_set_of(&order->failure, FAILURE_OF_CA,
+				       "report this to the CA's operator",
+				       "an authorization of the CA's order is no https URL");
 			order_enter(order, ORDER_FAILED);
 			return;
 		}

@@ -369,6 +369,11 @@ void problem_explain_transport(struct failure *failure, const struct http_respon
 			       "check that --server is the URL of an ACME directory",
 			       "the answer of %s is larger than any answer of ACME", url);
 		break;
+	case HTTP_NO_RESOURCES:
+		failure_set_of(failure, FAILURE_OF_HOST,
+			       "raise the limit of open files (ulimit -n) or free some memory",
+			       "this host lacks what a connection to %s needs: %s", url, text);
+		break;
 	case HTTP_ANSWERED:
 	case HTTP_BROKEN:
 		failure_set_of(failure, FAILURE_OF_CA,

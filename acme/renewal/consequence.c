@@ -29,7 +29,6 @@ enum said {
 	SAID_NOTHING, /* or what is no more than its reason */
 	SAID_WAIT, /* Retry-After, or a limit */
 	SAID_VISIT, /* an operator must act first */
-	SAID_LOST, /* it does not know our account, or knows it by another key */
 	SAID_ENDED, /* the order is over */
 };
 
@@ -49,7 +48,7 @@ static const struct rule {
 } rules[] = {
 	/* clang-format off */
 	{FAILURE_OF_NAME, SAID_WAIT, {CONSEQUENCE_LINEAGE, .counts = true, .is_asked = true,
-				      .own_wait_s = LIMIT_WAIT_S, .next_ca_after = 3}},
+				      .own_wait_s = LIMIT_WAIT_S, .next_ca_after = CONSEQUENCE_WAITS_MAX}},
 	{FAILURE_OF_NAME, SAID_VISIT, {CONSEQUENCE_LINEAGE, .counts = true,
 				       .own_wait_s = DAY_S, .next_ca_after = 1}},
 	{FAILURE_OF_NAME, ANY, {CONSEQUENCE_LINEAGE, .counts = true, .next_ca_after = 1}},
@@ -57,27 +56,25 @@ static const struct rule {
 	{FAILURE_OF_CA, SAID_ENDED, {CONSEQUENCE_LINEAGE, .counts = true, .next_ca_after = 2}},
 	{FAILURE_OF_CA, SAID_WAIT, {CONSEQUENCE_CA, .is_asked = true, .keeps_order = true,
 				    .first_wait_s = MINUTE_S, .last_wait_s = 10 * MINUTE_S,
-				    .next_ca_after = 3}},
+				    .next_ca_after = CONSEQUENCE_WAITS_MAX}},
 	{FAILURE_OF_CA, ANY, {CONSEQUENCE_CA, .keeps_order = true,
 			      .first_wait_s = MINUTE_S, .last_wait_s = 10 * MINUTE_S,
-			      .next_ca_after = 3}},
+			      .next_ca_after = CONSEQUENCE_WAITS_MAX}},
 
 	{FAILURE_OF_ACCOUNT, SAID_WAIT, {CONSEQUENCE_ACCOUNT, .is_asked = true,
 					 .own_wait_s = LIMIT_WAIT_S,
 					 .first_wait_s = MINUTE_S, .last_wait_s = HOUR_S,
-					 .next_ca_after = 3}},
-	{FAILURE_OF_ACCOUNT, SAID_LOST, {CONSEQUENCE_ACCOUNT, .renews_account = true,
-					 .first_wait_s = MINUTE_S, .last_wait_s = HOUR_S,
-					 .next_ca_after = 3}},
+					 .next_ca_after = CONSEQUENCE_WAITS_MAX}},
 	{FAILURE_OF_ACCOUNT, SAID_VISIT, {CONSEQUENCE_ACCOUNT,
 					  .first_wait_s = HOUR_S, .last_wait_s = DAY_S,
 					  .next_ca_after = 1}},
 	{FAILURE_OF_ACCOUNT, ANY, {CONSEQUENCE_ACCOUNT,
 				   .first_wait_s = MINUTE_S, .last_wait_s = HOUR_S,
-				   .next_ca_after = 3}},
+				   .next_ca_after = CONSEQUENCE_WAITS_MAX}},
 
 	{FAILURE_OF_HOST, ANY, {CONSEQUENCE_HOST, .keeps_order = true,
-				.first_wait_s = MINUTE_S, .last_wait_s = 10 * MINUTE_S}},
+				.first_wait_s = MINUTE_S, .last_wait_s = 10 * MINUTE_S,
+				.own_wait_s = 10 * MINUTE_S}},
 	{FAILURE_OF_STATE, ANY, {CONSEQUENCE_HOST, .keeps_order = true,
 				 .first_wait_s = MINUTE_S, .last_wait_s = 10 * MINUTE_S}},
 	/* clang-format on */
@@ -90,9 +87,7 @@ static enum said said_by_ca(const struct failure *failure)
 		return SAID_VISIT;
 	if (failure->retry_after_s || problem_is(failure->problem, "rateLimited"))
 		return SAID_WAIT;
-	if (failure->ends_order)
-		return SAID_ENDED;
-	return problem_is_lost_account(failure->problem) ? SAID_LOST : SAID_NOTHING;
+	return failure->ends_order ? SAID_ENDED : SAID_NOTHING;
 }
 
 static int64_t sooner_of(int64_t a, int64_t b)

@@ -18,6 +18,9 @@ struct stored;
 /* No wait is longer than this, whatever a CA asks for. */
 #define CONSEQUENCE_WAIT_MAX_S 86400
 
+/* Waits in a row of a CA or an account, after which a lineage goes to its next CA. */
+#define CONSEQUENCE_WAITS_MAX 3
+
 /* Who waits before the next attempt. */
 enum consequence_waits {
 	CONSEQUENCE_LINEAGE,
@@ -41,7 +44,6 @@ struct consequence {
 	/* After so many failures or waits in a row the lineage goes to its next CA; 0: never. */
 	unsigned int next_ca_after;
 	bool keeps_order; /* the CA may still have the order: it and its key are kept */
-	bool renews_account; /* the account is looked up by its key, or created, once an order */
 };
 
 /* What follows from this failure; the table of consequence.c. */

@@ -56,6 +56,7 @@ struct engine {
 	const struct settings *settings; /* those of now */
 	struct issue_env env;
 	struct scheduler *scheduler;
+	struct scheduler_under_way under_way;
 	struct jobs jobs; /* waiting for their CA, or under way */
 	struct jobs ended; /* to be freed, outside of their own callbacks */
 	size_t count; /* waiting or under way */
@@ -115,7 +116,9 @@ static void job_succeed(struct job *job, const struct stored *stored)
 
 static enum consequence_order job_order_progress(const struct job *job)
 {
-	if (job->issue && issue_order(job->issue) && order_url(issue_order(job->issue)))
+	const struct order *order = job->issue ? issue_order(job->issue) : NULL;
+
+	if (order ? order_url(order) != NULL : job->resume_url != NULL)
 		return CONSEQUENCE_ORDER_OPEN;
 	return job->lineage.status == STATE_ORDERING || job->is_reserved ? CONSEQUENCE_ORDER_BEGUN
 									 : CONSEQUENCE_NO_ORDER;
@@ -136,7 +139,10 @@ static void job_fail(struct job *job, const struct failure *failure)
 		output_warning("%s: what follows from this failure could not be written down: %s",
 			       job->lineage.spec.name, strerror(-err));
 	}
-	scheduler_note_failure(job->engine->scheduler, &job->lineage, failure);
+	if (scheduler_note_failure(job->engine->scheduler, &job->lineage, failure)) {
+		outcome.keeps_order = false;
+		outcome.next_attempt_s = clock_now_s();
+	}
 	job->keeps_order = outcome.keeps_order;
 	result.is_postponed = outcome.is_postponed;
 	result.next_attempt_s = outcome.next_attempt_s;
@@ -165,16 +171,6 @@ static void on_job_done(void *context, const struct stored *stored, struct failu
 		job_fail(job, failure);
 }
 
-static void on_job_ca_ready(void *context, struct ca *ca, const struct failure *failure)
-{
-	struct job *job = context;
-
-	if (ca)
-		issue_start(job->issue, ca);
-	else
-		job_fail(job, failure);
-}
-
 /* --- taking ----------------------------------------------------------------------------------- */
 
 static bool has_job(const struct engine *engine, int64_t lineage)
@@ -183,6 +179,22 @@ static bool has_job(const struct engine *engine, int64_t lineage)
 
 	for (job = TAILQ_FIRST(&engine->jobs); job; job = TAILQ_NEXT(job, link))
 		if (job->lineage.id == lineage)
+			return true;
+	return false;
+}
+
+static bool is_taken(void *context, int64_t lineage)
+{
+	return has_job(context, lineage);
+}
+
+static bool is_asked(void *context, const char *server)
+{
+	const struct engine *engine = context;
+	const struct job *job;
+
+	for (job = TAILQ_FIRST(&engine->jobs); job; job = TAILQ_NEXT(job, link))
+		if (strcmp(job->lineage.ca, server) == 0)
 			return true;
 	return false;
 }
@@ -292,12 +304,13 @@ static void job_succeed_as_stored(struct job *job)
 	failure_done(&failure);
 }
 
-/* Key, place on disk and request, then the state, then the CA. */
-static void job_order(struct job *job)
+/* Key, place on disk and request, then the state.  False: the job has ended. */
+static bool job_prepare(struct job *job)
 {
 	const struct engine_options *options = job->engine->options;
 	struct failure failure = {0};
 	enum issue_prepared prepared;
+	bool is_ready = false;
 	int err;
 
 	job->issue_options = (struct issue_options){
@@ -316,7 +329,7 @@ static void job_order(struct job *job)
 	prepared = issue_prepare(&job->issue, &job->issue_options, &failure);
 	if (prepared == ISSUE_COMPLETE) {
 		job_succeed_as_stored(job);
-		return;
+		return false;
 	}
 	err = prepared == ISSUE_READY && !job->resume_url
 		      ? scheduler_reserve(job->engine->scheduler, &job->lineage)
@@ -324,14 +337,42 @@ static void job_order(struct job *job)
 	if (err)
 		state_explain(options->state, err, &failure);
 	else
-		job->is_reserved = true;
-	if (!failure_is_set(&failure))
-		ca_pool_lease_account(options->ca_pool, job->lineage.ca, job->lineage.spec.account,
-				      &job->lease, &failure);
+		job->is_reserved = prepared == ISSUE_READY;
 	if (prepared == ISSUE_BUSY)
 		job_wait(job, &failure, clock_now_s() + BUSY_PAUSE_S);
 	else if (failure_is_set(&failure))
 		job_fail(job, &failure);
+	else
+		is_ready = true;
+	failure_done(&failure);
+	return is_ready;
+}
+
+static void on_job_ca_ready(void *context, struct ca *ca, const struct failure *failure)
+{
+	struct job *job = context;
+
+	if (!ca)
+		job_fail(job, failure);
+	else if (job->issue || job_prepare(job))
+		issue_start(job->issue, ca);
+}
+
+/*
+ * The CA first: when it is down, no order costs a key and a place on disk.  An order of a process that
+ * died may need no CA any more.
+ */
+static void job_order(struct job *job)
+{
+	const struct engine_options *options = job->engine->options;
+	struct failure failure = {0};
+
+	if (job->resume_url && !job_prepare(job))
+		return;
+	if (!ca_pool_lease_account(options->ca_pool, job->lineage.ca, job->lineage.spec.account,
+				   &job->lease, &failure))
+		return;
+	job_fail(job, &failure);
 	failure_done(&failure);
 }
 
@@ -455,11 +496,6 @@ static int take_due_now(struct engine *engine, struct failure *failure)
 	return -1;
 }
 
-static bool is_taken(void *context, int64_t lineage)
-{
-	return has_job(context, lineage);
-}
-
 /*
  * At first all orders in flight, as the last process died over them: at each look until one has
  * succeeded.  Then those that a process which lived beside this one has left, once they are old.
@@ -471,7 +507,7 @@ static int resume_in_flight(struct engine *engine, struct failure *failure)
 	int err;
 
 	err = scheduler_in_flight(engine->scheduler, clock_now_s() - age_s,
-				  ENGINE_ORDERS_MAX - engine->count, is_taken, engine, &list);
+				  ENGINE_ORDERS_MAX - engine->count, &list);
 	if (err) {
 		state_explain(engine->options->state, err, failure);
 		return -1;
@@ -575,9 +611,12 @@ int engine_new(struct engine **ret_engine, const struct engine_options *options)
 	engine->env.table = options->table;
 	TAILQ_INIT(&engine->jobs);
 	TAILQ_INIT(&engine->ended);
+	engine->under_way = (struct scheduler_under_way){
+		.has_lineage = is_taken, .has_ca = is_asked, .context = engine};
 	err = name_claims_new(&engine->env.claims, options->loop, engine->env.paths);
 	if (!err)
-		err = scheduler_new(&engine->scheduler, options->state, options->settings);
+		err = scheduler_new(&engine->scheduler, options->state, options->settings,
+				    &engine->under_way);
 	if (err) {
 		name_claims_free(engine->env.claims);
 		free(engine);

@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
 #include "acme/config/settings.h"
 #include "acme/renewal/consequence.h"
+#include "acme/renewal/holds.h"
 #include "acme/renewal/rate_limit.h"
 #include "acme/store/state.h"
 #include "acme/util/failure.h"
@@ -16,22 +16,12 @@
 
 #define CAS_MAX 100
 
-/* More waits in a row are not counted. */
-#define REFUSALS_MAX 1000
-
-/* A CA, or an account at one, that the last orders were refused by. */
-struct refusals {
-	SLIST_ENTRY(refusals) link;
-	char *server;
-	char *account; /* "": all of the CA's */
-	unsigned int count; /* in a row */
-};
-
 struct scheduler {
 	struct state *state;
 	const struct settings *settings;
 	struct rate_limit *rate_limit;
-	SLIST_HEAD(refusals_list, refusals) refusals;
+	const struct scheduler_under_way *under_way;
+	struct holds *holds;
 };
 
 /* What scheduler_next() gathers. */
@@ -46,7 +36,7 @@ struct gathering {
 /* --- as a whole --------------------------------------------------------------------------------- */
 
 int scheduler_new(struct scheduler **ret_scheduler, struct state *state,
-		  const struct settings *settings)
+		  const struct settings *settings, const struct scheduler_under_way *under_way)
 {
 	struct scheduler *scheduler = calloc(1, sizeof(*scheduler));
 
@@ -54,32 +44,21 @@ int scheduler_new(struct scheduler **ret_scheduler, struct state *state,
 		return -ENOMEM;
 	scheduler->state = state;
 	scheduler->settings = settings;
-	SLIST_INIT(&scheduler->refusals);
-	if (rate_limit_new(&scheduler->rate_limit, state, settings)) {
-		free(scheduler);
+	scheduler->under_way = under_way;
+	if (rate_limit_new(&scheduler->rate_limit, state, settings) ||
+	    holds_new(&scheduler->holds, state)) {
+		scheduler_free(scheduler);
 		return -ENOMEM;
 	}
 	*ret_scheduler = scheduler;
 	return 0;
 }
 
-static void refusals_free(struct refusals *refusals)
-{
-	free(refusals->account);
-	free(refusals->server);
-	free(refusals);
-}
-
 void scheduler_free(struct scheduler *scheduler)
 {
-	struct refusals *refusals;
-
 	if (!scheduler)
 		return;
-	while ((refusals = SLIST_FIRST(&scheduler->refusals))) {
-		SLIST_REMOVE_HEAD(&scheduler->refusals, link);
-		refusals_free(refusals);
-	}
+	holds_free(scheduler->holds);
 	rate_limit_free(scheduler->rate_limit);
 	free(scheduler);
 }
@@ -137,6 +116,22 @@ static int add_due(void *context, const struct state_due *found)
 	return 0;
 }
 
+/* How often in a row the CA, or the usual account there, has refused. */
+static unsigned int refusals_at(const struct scheduler *scheduler, const char *server)
+{
+	return holds_refusals(scheduler->holds, server,
+			      settings_account(scheduler->settings, server, NULL));
+}
+
+/* The last order was refused, and one order is under way to find out whether the next would be. */
+static bool is_probed(const struct scheduler *scheduler, const char *server)
+{
+	const struct scheduler_under_way *under_way = scheduler->under_way;
+
+	return under_way && refusals_at(scheduler, server) &&
+	       under_way->has_ca(under_way->context, server);
+}
+
 /* Whether the CA does not count the lineage's next order. */
 static bool is_exempt(const struct state_lineage *lineage)
 {
@@ -155,40 +150,88 @@ static int note_limit(struct gathering *gathering, const char *server, size_t gi
 	return err;
 }
 
-/* How many orders the CA allows the usual account now. */
+/* How many orders the CA allows the usual account now, and when the next if it allows none. */
 static int orders_left(const struct scheduler *scheduler, const char *server, int64_t now_s,
-		       size_t *ret_count, bool *ret_is_held)
+		       size_t *ret_count, bool *ret_is_held, int64_t *ret_next_s)
 {
-	int64_t next_s;
-
 	return rate_limit_orders(scheduler->rate_limit, server,
 				 settings_account(scheduler->settings, server, NULL), now_s,
-				 ret_count, ret_is_held, &next_s);
+				 ret_count, ret_is_held, ret_next_s);
 }
 
-/* Let a lineage go to its next CA, if it has one that is not at its limits, too. */
-static int move_lineage(struct scheduler *scheduler, int64_t id, int64_t now_s)
+/* The first of the lineage's other CAs, behind its present one, that allows an order; NULL: none. */
+static char *find_other_ca(struct scheduler *scheduler, const struct state_lineage *lineage,
+			   int64_t now_s)
+{
+	const struct string_list *cas = &lineage->spec.cas;
+	size_t present = string_list_find(cas, lineage->ca), allowed = 0, i;
+	const char *ca;
+	int64_t next_s;
+	bool is_held;
+
+	for (i = 1; i <= cas->count; i++) {
+		/* A CA that is none of them any more stands behind the last. */
+		ca = cas->items[(present + i) % (cas->count + (present >= cas->count)) %
+				cas->count];
+		if (strcmp(ca, lineage->ca) != 0 &&
+		    !orders_left(scheduler, ca, now_s, &allowed, &is_held, &next_s) && allowed &&
+		    !refusals_at(scheduler, ca))
+			return strdup(ca);
+	}
+	return NULL;
+}
+
+/* Why the orders of a CA do not begin now. */
+struct obstacle {
+	unsigned int waits; /* in a row, that the CA or the account has caused; 0: it is a limit */
+	int64_t until_s;
+};
+
+static bool must_move(const struct obstacle *obstacle, const struct state_lineage *lineage,
+		      int64_t now_s)
+{
+	return !obstacle->waits ||
+	       consequence_changes_ca(&(struct consequence){.next_ca_after = CONSEQUENCE_WAITS_MAX},
+				      lineage, obstacle->waits, obstacle->until_s - now_s, now_s);
+}
+
+/* Let the lineage go to another CA, if it must and one allows an order.  1: it went, 0, or -errno. */
+static int leave_ca(struct scheduler *scheduler, const struct state_lineage *lineage,
+		    const struct obstacle *obstacle, int64_t now_s)
+{
+	char *ca = NULL;
+	int err;
+
+	if (lineage->spec.cas.count > 1 && must_move(obstacle, lineage, now_s))
+		ca = find_other_ca(scheduler, lineage, now_s);
+	if (!ca)
+		return 0;
+	/* An order of this CA's may be there, too. */
+	err = state_order_drop(scheduler->state, lineage->id);
+	if (!err || err == -ENOENT)
+		err = state_postpone(scheduler->state, lineage->id, now_s, ca,
+				     obstacle->waits ? "the previous CA keeps asking to wait"
+						     : "the previous CA's limits allow no order");
+	free(ca);
+	return err ? err : 1;
+}
+
+static int move_lineage(struct scheduler *scheduler, int64_t id, const struct obstacle *obstacle,
+			int64_t now_s)
 {
 	struct state_lineage lineage;
-	size_t allowed = 0;
-	bool is_held;
-	char *ca;
 	int err = state_lineage_read(scheduler->state, id, &lineage);
 
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	ca = consequence_next_ca(&lineage);
-	if (ca && strcmp(ca, lineage.ca) != 0 &&
-	    !orders_left(scheduler, ca, now_s, &allowed, &is_held) && allowed)
-		err = state_postpone(scheduler->state, id, now_s, ca,
-				     "the limits of the CA before allow no order");
-	free(ca);
+	err = leave_ca(scheduler, &lineage, obstacle, now_s);
 	state_lineage_done(&lineage);
-	return err;
+	return err < 0 ? err : 0;
 }
 
 /* At one CA nothing is left for what is due there. */
-static int move_all(struct scheduler *scheduler, const char *server, int64_t now_s)
+static int move_all(struct scheduler *scheduler, const char *server,
+		    const struct obstacle *obstacle, int64_t now_s)
 {
 	struct scheduler_list stuck = {0};
 	struct gathering gathering = {.scheduler = scheduler, .list = &stuck};
@@ -197,23 +240,41 @@ static int move_all(struct scheduler *scheduler, const char *server, int64_t now
 
 	err = state_due_orders(scheduler->state, server, now_s, SCHEDULER_MAX, add_due, &gathering);
 	for (i = 0; !err && i < stuck.count; i++)
-		err = move_lineage(scheduler, stuck.ids[i], now_s);
+		err = move_lineage(scheduler, stuck.ids[i], obstacle, now_s);
 	return err;
+}
+
+/* The same where the CA or the account waits: now and then, as it takes the same again and again. */
+static int move_held(struct scheduler *scheduler, const char *server, int64_t until_s,
+		     int64_t now_s)
+{
+	const struct obstacle obstacle = {.waits = refusals_at(scheduler, server) ?: 1,
+					  .until_s = until_s};
+
+	if (!holds_must_look(scheduler->holds, server))
+		return 0;
+	return move_all(scheduler, server, &obstacle, now_s);
 }
 
 static int gather_at_ca(struct gathering *gathering, const char *server)
 {
-	struct state *state = gathering->scheduler->state;
+	struct scheduler *scheduler = gathering->scheduler;
+	struct state *state = scheduler->state;
 	size_t places = gathering->max - gathering->list->count, allowed = 0;
-	int64_t now_s = clock_now_s();
+	int64_t now_s = clock_now_s(), next_s = 0;
 	bool is_held;
 	int err;
 
-	err = orders_left(gathering->scheduler, server, now_s, &allowed, &is_held);
-	if (!err && allowed >= places)
+	err = orders_left(scheduler, server, now_s, &allowed, &is_held, &next_s);
+	if (!err && is_held)
+		err = move_held(scheduler, server, next_s, now_s);
+	if (err || is_held || is_probed(scheduler, server))
+		return err ? err : note_limit(gathering, server, 0, now_s);
+	if (refusals_at(scheduler, server))
+		places = 1;
+	if (allowed >= places)
 		return state_due_orders(state, server, now_s, places, add_due, gathering);
-	if (!err && !is_held)
-		err = state_due_replacements(state, server, now_s, places, add_due, gathering);
+	err = state_due_replacements(state, server, now_s, places, add_due, gathering);
 	places = gathering->max - gathering->list->count;
 	gathering->told = 0;
 	if (!err && allowed && places)
@@ -222,7 +283,7 @@ static int gather_at_ca(struct gathering *gathering, const char *server)
 	if (!err && gathering->told == allowed)
 		err = note_limit(gathering, server, allowed, now_s);
 	if (!err && !allowed)
-		err = move_all(gathering->scheduler, server, now_s);
+		err = move_all(scheduler, server, &(struct obstacle){0}, now_s);
 	return err;
 }
 
@@ -237,6 +298,9 @@ int scheduler_next(struct scheduler *scheduler, size_t max, struct scheduler_lis
 	size_t i;
 
 	ret_list->count = 0;
+	*ret_is_limited = holds_host_rest_s(scheduler->holds);
+	if (*ret_is_limited)
+		return 0;
 	err = state_cas(scheduler->state, add_ca, &cas);
 	for (i = 0; err >= 0 && i < cas.count && ret_list->count < gathering.max; i++)
 		err = gather_at_ca(&gathering, cas.servers[i]);
@@ -249,33 +313,49 @@ int scheduler_next(struct scheduler *scheduler, size_t max, struct scheduler_lis
 
 struct in_flight {
 	int64_t made_before_s;
-	bool (*is_taken)(void *context, int64_t lineage);
-	void *context;
+	const struct scheduler *scheduler;
 	size_t max;
 	int64_t now_s;
 	struct scheduler_list *list;
 };
 
+/* Whether the order's CA waits, or waits to be probed. */
+static bool must_wait(const struct in_flight *in_flight, const struct state_order *order)
+{
+	const struct scheduler *scheduler = in_flight->scheduler;
+	const char *account = settings_account(scheduler->settings, order->server, order->account);
+	size_t allowed;
+	int64_t next_s;
+	bool is_held = false;
+
+	return refusals_at(scheduler, order->server) &&
+	       (in_flight->list->count ||
+		scheduler->under_way->has_ca(scheduler->under_way->context, order->server) ||
+		rate_limit_orders(scheduler->rate_limit, order->server, account, in_flight->now_s,
+				  &allowed, &is_held, &next_s) ||
+		is_held);
+}
+
 static int add_in_flight(void *context, const struct state_order *order)
 {
 	struct in_flight *in_flight = context;
+	const struct scheduler_under_way *under_way = in_flight->scheduler->under_way;
 
 	if (order->made_at_s >= in_flight->made_before_s ||
 	    order->next_attempt_s > in_flight->now_s ||
-	    in_flight->is_taken(in_flight->context, order->lineage))
+	    under_way->has_lineage(under_way->context, order->lineage) ||
+	    must_wait(in_flight, order))
 		return 0;
 	in_flight->list->ids[in_flight->list->count++] = order->lineage;
 	return in_flight->list->count == in_flight->max;
 }
 
 int scheduler_in_flight(struct scheduler *scheduler, int64_t made_before_s, size_t max,
-			bool (*is_taken)(void *context, int64_t lineage), void *context,
 			struct scheduler_list *ret_list)
 {
 	struct in_flight in_flight = {
 		.made_before_s = made_before_s,
-		.is_taken = is_taken,
-		.context = context,
+		.scheduler = scheduler,
 		.max = max < SCHEDULER_MAX ? max : SCHEDULER_MAX,
 		.now_s = clock_now_s(),
 		.list = ret_list,
@@ -283,7 +363,7 @@ int scheduler_in_flight(struct scheduler *scheduler, int64_t made_before_s, size
 	int err;
 
 	ret_list->count = 0;
-	if (!max)
+	if (!max || holds_host_rest_s(scheduler->holds))
 		return 0;
 	err = state_orders(scheduler->state, add_in_flight, &in_flight);
 	return err < 0 ? err : 0;
@@ -299,6 +379,9 @@ static int64_t next_at_s(const struct scheduler *scheduler, const char *server)
 	size_t allowed = 1;
 	bool is_held;
 
+	/* The end of the probe is the next moment. */
+	if (is_probed(scheduler, server))
+		return 0;
 	if (state_next_order(scheduler->state, server, &at_s) || !at_s ||
 	    rate_limit_orders(scheduler->rate_limit, server, account, now_s, &allowed, &is_held,
 			      &allowed_s))
@@ -312,6 +395,8 @@ int64_t scheduler_next_s(struct scheduler *scheduler)
 	struct cas cas = {0};
 	size_t i;
 
+	if (holds_host_rest_s(scheduler->holds))
+		return clock_now_s() + holds_host_rest_s(scheduler->holds);
 	if (state_cas(scheduler->state, add_ca, &cas) < 0)
 		cas.count = 0;
 	for (i = 0; i < cas.count; i++) {
@@ -378,95 +463,61 @@ int scheduler_reserve(struct scheduler *scheduler, const struct state_lineage *l
 
 /* --- pauses ------------------------------------------------------------------------------------- */
 
-static struct refusals *refusals_find(const struct scheduler *scheduler, const char *server,
-				      const char *account)
-{
-	struct refusals *refusals;
-
-	for (refusals = SLIST_FIRST(&scheduler->refusals); refusals;
-	     refusals = SLIST_NEXT(refusals, link))
-		if (strcmp(refusals->server, server) == 0 &&
-		    strcmp(refusals->account, account) == 0)
-			return refusals;
-	return NULL;
-}
-
-/* NULL: out of memory. */
-static struct refusals *refusals_find_or_add(struct scheduler *scheduler, const char *server,
-					     const char *account)
-{
-	struct refusals *refusals = refusals_find(scheduler, server, account);
-
-	if (refusals)
-		return refusals;
-	refusals = calloc(1, sizeof(*refusals));
-	if (!refusals)
-		return NULL;
-	refusals->server = strdup(server);
-	refusals->account = strdup(account);
-	if (!refusals->server || !refusals->account) {
-		refusals_free(refusals);
-		return NULL;
-	}
-	SLIST_INSERT_HEAD(&scheduler->refusals, refusals, link);
-	return refusals;
-}
-
-static void refusals_forget(struct scheduler *scheduler, const char *server, const char *account)
-{
-	struct refusals *refusals = refusals_find(scheduler, server, account);
-
-	if (refusals)
-		refusals->count = 0;
-}
-
 void scheduler_note_success(struct scheduler *scheduler, const struct state_lineage *lineage)
 {
-	refusals_forget(scheduler, lineage->ca, "");
-	refusals_forget(scheduler, lineage->ca,
+	holds_note_host_well(scheduler->holds);
+	holds_note_well(scheduler->holds, lineage->ca,
 			settings_account(scheduler->settings, lineage->ca, lineage->spec.account));
 }
 
-/* How often the CA or the account has refused in a row, this time included. */
-static unsigned int count_refusal(struct scheduler *scheduler, const char *server,
-				  const char *account)
+/* Of the CA ("") or the account: it waits, and the lineage may leave.  1: it left, 0, or -errno. */
+static int note_refusal(struct scheduler *scheduler, const struct state_lineage *lineage,
+			const char *account, const struct consequence *consequence)
 {
-	struct refusals *refusals = refusals_find_or_add(scheduler, server, account);
-
-	if (!refusals)
-		return 1;
-	refusals->count += refusals->count < REFUSALS_MAX;
-	return refusals->count;
-}
-
-void scheduler_note_failure(struct scheduler *scheduler, const struct state_lineage *lineage,
-			    const struct failure *failure)
-{
-	const char *server = lineage->ca, *account = "";
-	int64_t now_s = clock_now_s(), until_s = 0;
-	struct consequence consequence;
+	const int64_t own_s = clock_now_s() + consequence->own_wait_s;
+	struct obstacle obstacle = {0};
 	int err;
 
-	consequence_of(&consequence, failure);
-	/* The CA has judged the names: so it and the account are well. */
-	if (consequence.waits == CONSEQUENCE_LINEAGE && (failure->problem || failure->ends_order))
-		scheduler_note_success(scheduler, lineage);
-	if (consequence.waits != CONSEQUENCE_CA && consequence.waits != CONSEQUENCE_ACCOUNT)
-		return;
-	if (consequence.waits == CONSEQUENCE_ACCOUNT)
-		account = settings_account(scheduler->settings, server, lineage->spec.account);
-	err = state_hold_read(scheduler->state, server, account, &until_s);
-	/* Those that were under way meet the same: they count as one. */
-	if (!err && until_s > now_s)
-		return;
-	if (!err)
-		err = state_hold_write(
-			scheduler->state, server, account,
-			now_s + consequence_wait_s(&consequence,
-						   count_refusal(scheduler, server, account)));
+	err = holds_note_refusal(scheduler->holds, lineage->ca, account, consequence,
+				 &obstacle.until_s, &obstacle.waits);
 	if (err)
-		output_warning("that orders at %s wait could not be written down: %s", server,
-			       strerror(-err));
+		return err;
+	/* It waits longer than the others where the CA has told it so. */
+	if (obstacle.until_s < own_s)
+		obstacle.until_s = own_s;
+	return leave_ca(scheduler, lineage, &obstacle, clock_now_s());
+}
+
+bool scheduler_note_failure(struct scheduler *scheduler, const struct state_lineage *lineage,
+			    const struct failure *failure)
+{
+	const char *account =
+		settings_account(scheduler->settings, lineage->ca, lineage->spec.account);
+	struct consequence consequence;
+	int result = 0;
+
+	consequence_of(&consequence, failure);
+	switch (consequence.waits) {
+	case CONSEQUENCE_LINEAGE:
+		/* Where the CA has judged the names, it and the account are well. */
+		if (failure->problem || failure->ends_order)
+			holds_note_well(scheduler->holds, lineage->ca, account);
+		break;
+	case CONSEQUENCE_ACCOUNT:
+		result = note_refusal(scheduler, lineage, account, &consequence);
+		break;
+	case CONSEQUENCE_CA:
+		result = note_refusal(scheduler, lineage, "", &consequence);
+		break;
+	case CONSEQUENCE_HOST:
+		holds_note_host_failure(scheduler->holds, &consequence,
+					failure->owner == FAILURE_OF_STATE);
+		break;
+	}
+	if (result < 0)
+		output_warning("that orders at %s wait could not be written down: %s", lineage->ca,
+			       strerror(-result));
+	return result > 0;
 }
 
 struct json_t *scheduler_limits_to_json(struct scheduler *scheduler, const char *server,

@@ -3,6 +3,11 @@
  * Decides which orders are made now: those that the state says are due, as far as the CAs allow.
  * Nobody else knows of limits (rate_limit.h) and of the pauses that CAs ask for.
  *
+ * A CA or an account that has failed is held for a while (consequence.h); then one order probes it, and
+ * only when that ends well do the others follow.  So a CA that is down costs the same, whatever is
+ * due.  What is held goes to the certificate's next CA after some waits, or when a third of its life
+ * is left.  After several failures in a row of this host nothing begins for a while.
+ *
  * A CA that has renewal information does not count the replacement of a certificate (RFC 9773
  * section 5): replacements go first and never wait for a limit.  An order that would wait for one
  * CA's limit goes to the certificate's next CA, if it has one.
@@ -29,9 +34,16 @@ struct scheduler_list {
 	size_t count;
 };
 
-/* What it is given must outlive it.  0 or -ENOMEM. */
+/* What this process is at work on. */
+struct scheduler_under_way {
+	bool (*has_lineage)(void *context, int64_t lineage);
+	bool (*has_ca)(void *context, const char *server);
+	void *context;
+};
+
+/* What it is given must outlive it; `under_way` NULL: to ask about limits only.  0 or -ENOMEM. */
 int scheduler_new(struct scheduler **ret_scheduler, struct state *state,
-		  const struct settings *settings);
+		  const struct settings *settings, const struct scheduler_under_way *under_way);
 void scheduler_free(struct scheduler *scheduler);
 
 /* The limits of the new settings hold from now on. */
@@ -46,11 +58,10 @@ int scheduler_next(struct scheduler *scheduler, size_t max, struct scheduler_lis
 
 /*
  * The lineages whose order began before `made_before_s` and did not end, at most `max`: a process
- * may have died over them.  Left out are those that `is_taken` says this process is at work on,
- * and those that another living process was found to be at work on a moment ago.  0 or -errno.
+ * may have died over them.  Left out are those that this process is at work on, those that another
+ * living process was found to be at work on a moment ago, and those whose CA waits.  0 or -errno.
  */
 int scheduler_in_flight(struct scheduler *scheduler, int64_t made_before_s, size_t max,
-			bool (*is_taken)(void *context, int64_t lineage), void *context,
 			struct scheduler_list *ret_list);
 
 /* When the next order can be made, perhaps in the past; 0: never, or that cannot be known. */
@@ -73,10 +84,12 @@ int scheduler_reserve(struct scheduler *scheduler, const struct state_lineage *l
 void scheduler_note_success(struct scheduler *scheduler, const struct state_lineage *lineage);
 
 /*
- * The lineage's order failed.  Writes the pause of its CA or account, if consequence.h has one for
- * this failure; a failure that is the name's own shows that CA and account are well.
+ * The lineage's order failed.  Its CA, its account or this host waits, if consequence.h says so for
+ * this failure; a failure that is the name's own shows that CA and account are well.  Call it when
+ * what follows for the lineage is written: it may leave the CA now, without its order.  Whether it
+ * did.
  */
-void scheduler_note_failure(struct scheduler *scheduler, const struct state_lineage *lineage,
+bool scheduler_note_failure(struct scheduler *scheduler, const struct state_lineage *lineage,
 			    const struct failure *failure);
 
 /* rate_limit_to_json() for the account that is usual at this CA. */

@@ -119,6 +119,8 @@ int session_open_account(struct session *session, const char *name, struct failu
 	if ((ca.eab_kid &&
 	     eab_read(&session->options.eab, ca.eab_kid, ca.eab_hmac_key_file, failure)) ||
 	    read_account(session, failure)) {
+		/* The other accounts are well. */
+		failure->owner = FAILURE_OF_ACCOUNT;
 		close_account(session);
 		return -1;
 	}

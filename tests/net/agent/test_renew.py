@@ -5,6 +5,7 @@ import base64
 import contextlib
 import json
 import os
+import signal
 import socket
 import sqlite3
 import time
@@ -283,6 +284,20 @@ def test_run(lab, stocked, pebble, manager):
     assert serials(stocked)[NAMES[1]] == before[NAMES[1]]
     assert hooks(lab) == [NAMES[0]]
     assert not stocked.pending()
+
+
+@pytest.mark.row("A8")
+def test_account_changes_beside_the_daemon(stocked, pebble, manager):
+    """Another process gives the account a new key: the daemon's next order takes it."""
+    stocked.set_due(NAMES[0])
+    daemon = start_daemon(stocked, pebble, manager)
+    daemon.wait_until(lambda: f"{NAMES[0]}: renewed" in daemon.output(), "a first renewal")
+    stocked.succeed("rollover", "--server", pebble.url, "--cacert", pebble.cacert)
+    stocked.set_due(NAMES[1])
+    daemon.popen.send_signal(signal.SIGHUP)
+    daemon.wait_until(lambda: f"{NAMES[1]}: renewed" in daemon.output(), "a renewal after it")
+    assert daemon.stop() == 0
+    assert "stopped: 2 renewed, 0 failed" in daemon.output()
 
 
 # --- killed at any moment --------------------------------------------------------------------------

@@ -99,7 +99,7 @@ static int open_test(void **context)
 	return settings_load(&test->settings, &test->arguments, &failure) ||
 	       state_open(&test->state, &test->arguments.paths, &failure) ||
 	       rate_limit_new(&test->rate_limit, test->state, test->settings) ||
-	       scheduler_new(&test->scheduler, test->state, test->settings);
+	       scheduler_new(&test->scheduler, test->state, test->settings, NULL);
 }
 
 static int close_test(void **context)
