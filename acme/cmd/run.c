@@ -29,6 +29,8 @@
 #define LOCK_FILE "run.lock" /* below the state directory */
 /* The longest pause between two looks: other processes may have made something due. */
 #define LOOK_MAX_S  60
+/* The longest rest while the state does not change. */
+#define REST_MAX_S  3600
 #define MS_PER_S    1000
 #define US_PER_MS   1000
 #define LOCK_MODE   0600
@@ -38,11 +40,18 @@
 /* The shortest pause between two reloads of a server. */
 #define RELOAD_PAUSE_MS 10000
 
+/* Nothing is due before `until_s`, unless the state changes. */
+struct rest {
+	int64_t version; /* of the state */
+	int64_t from_s, until_s; /* Unix time; both 0: there is no rest */
+};
+
 struct daemon {
 	const struct arguments *arguments;
 	const struct settings *first; /* that main.c loaded, and frees */
 	struct agent agent;
 	struct timer look, watchdog, step;
+	struct rest rest;
 	struct reconcile *reconcile; /* under way; else NULL */
 	const struct settings *next; /* that are being brought into the state */
 	bool is_ready;
@@ -54,31 +63,76 @@ static void look_for_due(void *context);
 
 /* --- when to look for due certificates -------------------------------------------------------- */
 
-/* Seconds until the moment, from 1 to LOOK_MAX_S; a moment of 0 gives LOOK_MAX_S. */
-static int64_t pause_until_s(int64_t moment_s)
+/* The sooner of two moments; 0: there is none. */
+static int64_t sooner_of(int64_t a_s, int64_t b_s)
 {
-	int64_t pause = moment_s - clock_now_s();
-
-	if (!moment_s || pause > LOOK_MAX_S)
-		return LOOK_MAX_S;
-	return pause > 1 ? pause : 1;
+	return !a_s || (b_s && b_s < a_s) ? b_s : a_s;
 }
 
-/* Seconds until something is due; LOOK_MAX_S when that is not known. */
-static int64_t pause_s(struct agent *agent)
+/* When something is due, perhaps in the past; 0: that is not known. */
+static int64_t next_moment_s(struct agent *agent)
 {
-	int64_t order = pause_until_s(engine_next_order_s(agent->engine)), check_at_s = 0;
-	int64_t check = LOOK_MAX_S;
+	int64_t order_s = engine_next_order_s(agent->engine), check_s = 0;
 
-	if (!state_next_check(agent->state, &check_at_s))
-		check = pause_until_s(check_at_s);
-	return order < check ? order : check;
+	if (!order_s || state_next_check(agent->state, &check_s))
+		return 0;
+	return sooner_of(order_s, check_s);
+}
+
+/* Rest when nothing is under way and the next moment is known. */
+static void set_rest(struct daemon *daemon, int64_t next_s)
+{
+	struct agent *agent = &daemon->agent;
+	int64_t now_s = clock_now_s();
+
+	daemon->rest = (struct rest){0};
+	if (!next_s || engine_count(agent->engine) ||
+	    state_version(agent->state, &daemon->rest.version))
+		return;
+	daemon->rest.from_s = now_s;
+	daemon->rest.until_s = next_s < now_s + REST_MAX_S ? next_s : now_s + REST_MAX_S;
+}
+
+/* Another look would find what the last one found. */
+static bool is_at_rest(const struct daemon *daemon)
+{
+	int64_t now_s = clock_now_s(), version;
+
+	return now_s >= daemon->rest.from_s && now_s < daemon->rest.until_s &&
+	       !state_version(daemon->agent.state, &version) && version == daemon->rest.version;
+}
+
+static void on_look_timer(void *context);
+
+/* Look again at that moment: in a second at the soonest, in LOOK_MAX_S at the latest. */
+static void look_at(struct daemon *daemon, int64_t moment_s)
+{
+	int64_t pause_s = moment_s - clock_now_s();
+
+	if (!moment_s || pause_s > LOOK_MAX_S)
+		pause_s = LOOK_MAX_S;
+	if (pause_s < 1)
+		pause_s = 1;
+	loop_timer_start(daemon->agent.net.loop, &daemon->look, (uint64_t)pause_s * MS_PER_S,
+			 on_look_timer, daemon);
 }
 
 static void look_later(struct daemon *daemon)
 {
-	loop_timer_start(daemon->agent.net.loop, &daemon->look,
-			 (uint64_t)pause_s(&daemon->agent) * MS_PER_S, look_for_due, daemon);
+	int64_t next_s = next_moment_s(&daemon->agent);
+
+	set_rest(daemon, next_s);
+	look_at(daemon, next_s);
+}
+
+static void on_look_timer(void *context)
+{
+	struct daemon *daemon = context;
+
+	if (is_at_rest(daemon))
+		look_at(daemon, daemon->rest.until_s);
+	else
+		look_for_due(daemon);
 }
 
 /* A failure here concerns the host: a full disk, a wrong clock.  The next look may succeed. */

@@ -295,6 +295,17 @@ int state_has_changed(struct state *state, bool *ret_has)
 	return 0;
 }
 
+/* data_version counts the commits of others, total_changes the rows of our own. */
+int state_version(struct state *state, int64_t *ret_version)
+{
+	int64_t others;
+	int err = state_number(state, &others, "PRAGMA data_version", "");
+
+	if (!err)
+		*ret_version = others + sqlite3_total_changes64(state->db);
+	return err;
+}
+
 /* --- opening --------------------------------------------------------------------------------- */
 
 /* SQLite gives its other files the mode of this one. */

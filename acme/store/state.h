@@ -69,6 +69,12 @@ int state_begin(struct state *state);
 int state_commit(struct state *state);
 void state_rollback(struct state *state);
 
+/*
+ * A number that differs whenever this process, or another one, has changed the state since it was
+ * asked for last.  Cheap: it reads no page.  0 or -errno.
+ */
+int state_version(struct state *state, int64_t *ret_version);
+
 /* --- lineages -------------------------------------------------------------------------------- */
 
 /* How soon one due lineage is taken before another.  The database has the numbers. */
