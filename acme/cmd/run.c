@@ -28,7 +28,7 @@
 
 #define LOCK_FILE "run.lock" /* below the state directory */
 /* The longest pause between two looks: other processes may have made something due. */
-#define LOOK_MAX_S  60
+#define LOOK_MAX_S 60
 /* The longest rest while the state does not change. */
 #define REST_MAX_S  3600
 #define MS_PER_S    1000

@@ -127,6 +127,7 @@ int http_start(struct http_request **ret_request, struct http *http,
 {
 	struct http_request *request = calloc(1, sizeof(*request));
 	struct call *call = calloc(1, sizeof(*call));
+	uint32_t timeout_s = http->options.timeout_s;
 	char **texts;
 
 	if (!request || !call)
@@ -149,8 +150,9 @@ int http_start(struct http_request **ret_request, struct http *http,
 	request->context = options->context;
 	request->call = call;
 	call->request = request;
-	loop_timer_start(http->loop, &request->timer, http->options.timeout_s * SIM_SECOND,
-			 on_timeout, request);
+	if (options->timeout_s && options->timeout_s < timeout_s)
+		timeout_s = options->timeout_s;
+	loop_timer_start(http->loop, &request->timer, timeout_s * SIM_SECOND, on_timeout, request);
 	sim_after(WAY_MIN_MS + sim_random_below(WAY_MORE), arrive, call);
 	*ret_request = request;
 	return 0;
@@ -207,6 +209,7 @@ static void fill_response(struct http_request *request, const struct sim_reply *
 	response->location = keep(request, reply->location);
 	response->nonce = keep(request, reply->nonce);
 	response->retry_after_s = reply->retry_after_s;
+	response->date_s = reply->date_s < 0 ? 0 : reply->date_s ? reply->date_s : sim_true_s();
 	for (i = 0; i < HTTP_LINKS_MAX - 1 && reply->links[i]; i++)
 		response->links[i] = keep(request, reply->links[i]);
 }

@@ -3,6 +3,7 @@
  * Simulated processes: coroutines that run sidestep_main().  A process runs until it waits for
  * something; then the next event has its turn.  kill -9 is: it is never resumed.
  */
+#include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -36,7 +37,9 @@ struct sim_process {
 	pid_t pid;
 	char *arguments[ARGUMENTS_MAX + 4];
 	int argument_count;
-	ucontext_t context;
+	ucontext_t context; /* to begin with */
+	jmp_buf place; /* where it goes on: unlike swapcontext(3) without a call of the kernel */
+	bool has_begun;
 	void *stack; /* NULL: it has ended */
 	struct sim_event *wake; /* NULL: nothing will wake it */
 	uint64_t caught, pending; /* signals, 1 << number each */
@@ -56,7 +59,7 @@ static struct {
 	struct process_list processes;
 	struct sim_process *current; /* NULL while the world answers it, too */
 	struct sim_process *on_cpu;
-	ucontext_t outside;
+	jmp_buf outside;
 	FILE *out; /* the runner's stdout */
 	pid_t last_pid;
 	unsigned int verbs;
@@ -140,10 +143,22 @@ static void enter(struct sim_process *process)
 	sim.current = sim.on_cpu = process;
 	stdout = process->out;
 	output_state = process->output;
-	swapcontext(&sim.outside, &process->context);
-	process->output = output_state;
+	if (_setjmp(sim.outside) == 0) {
+		if (process->has_begun)
+			_longjmp(process->place, 1);
+		process->has_begun = true;
+		setcontext(&process->context);
+	}
+	/* Here from leave(), which has lost the locals. */
+	sim.on_cpu->output = output_state;
 	stdout = sim.out;
 	sim.current = sim.on_cpu = NULL;
+}
+
+static void leave(void)
+{
+	if (_setjmp(sim.on_cpu->place) == 0)
+		_longjmp(sim.outside, 1);
 }
 
 struct sim_process *process_step_out(void)
@@ -157,11 +172,6 @@ void process_step_in(struct sim_process *process)
 	sim.current = process;
 	if (process && process->pending & UINT64_C(1) << SIGKILL)
 		process_die(SIGKILL);
-}
-
-static void leave(void)
-{
-	swapcontext(&sim.current->context, &sim.outside);
 }
 
 static void check_turns(struct sim_process *process)

@@ -50,6 +50,7 @@ struct sim_reply {
 	const char *body; /* NULL: empty */
 	size_t body_size; /* 0: strlen(body) */
 	int64_t retry_after_s;
+	int64_t date_s; /* 0: the true time; -1: no Date header */
 };
 
 /*

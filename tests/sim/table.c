@@ -113,7 +113,7 @@ int challenge_table_publish(struct challenge_table *table, const struct identifi
 }
 
 int challenge_table_withdraw(struct challenge_table *table, const struct identifier *identifier,
-			     uint32_t grace_s)
+			     const uint8_t *digest, uint32_t grace_s)
 {
 	uint64_t end_ns = clock_boottime_ns() + grace_s * CLOCK_NS_PER_S;
 	struct entry *entry;
@@ -124,7 +124,8 @@ int challenge_table_withdraw(struct challenge_table *table, const struct identif
 	if (table->edition != responder.edition)
 		return -ESTALE;
 	entry = find(identifier->value, strlen(identifier->value));
-	if (!entry || entry->challenge.withdrawn)
+	if (!entry || entry->challenge.withdrawn ||
+	    (digest && memcmp(entry->challenge.cert.digest, digest, CHALLENGE_DIGEST_SIZE) != 0))
 		return -ENOENT;
 	entry->challenge.withdrawn = true;
 	if (entry->challenge.expires_ns > end_ns)
