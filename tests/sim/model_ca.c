@@ -31,6 +31,8 @@ void model_log(const struct model_ca *ca, const char *format, ...)
 	va_list arguments;
 	int size;
 
+	if (!ca->options.host.logs(ca->options.host.context))
+		return;
 	size = snprintf(text, sizeof(text), "%s: ", ca->options.name);
 	va_start(arguments, format);
 	vsnprintf(text + size, sizeof(text) - (size_t)size, format, arguments);
@@ -249,6 +251,10 @@ struct model_ca *model_ca_new(const struct model_options *options)
 	if (!ca)
 		return NULL;
 	ca->options = *options;
+	snprintf(ca->base, sizeof(ca->base), "%s", options->base);
+	snprintf(ca->name, sizeof(ca->name), "%s", options->name);
+	ca->options.base = ca->base;
+	ca->options.name = ca->name;
 	ca->dice = dice_split(options->seed, 0xca);
 	snprintf(ca->directory, sizeof(ca->directory), "%s/directory", options->base);
 	TAILQ_INIT(&ca->accounts);

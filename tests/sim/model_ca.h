@@ -78,6 +78,7 @@ struct model_host {
 	/* The client has done what no client may do. */
 	void (*violated)(void *context, const char *text);
 	void (*log)(void *context, const char *text);
+	bool (*logs)(void *context); /* whether anybody reads what log() gets */
 };
 
 /* How this CA differs from Let's Encrypt. */
@@ -135,6 +136,7 @@ struct model_counts {
 	uint64_t used_nonces;
 };
 
+/* Texts are copied, but binding_id.  NULL: out of memory. */
 struct model_ca *model_ca_new(const struct model_options *options);
 void model_ca_free(struct model_ca *ca);
 

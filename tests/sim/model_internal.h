@@ -87,6 +87,7 @@ struct model_nonce {
 
 struct model_ca {
 	struct model_options options;
+	char base[MODEL_URL_MAX], name[64]; /* those of the options */
 	struct dice dice;
 	char directory[MODEL_URL_MAX];
 	EVP_PKEY *key;
