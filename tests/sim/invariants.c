@@ -138,7 +138,7 @@ static int64_t due_s(const struct world *world, const struct world_certificate *
 	size_t i;
 
 	if (!leaf->serial[0] || leaf->name_count != certificate->name_count ||
-	    strcmp(leaf->key_type, certificate->key_type) != 0)
+	    (!certificate->is_key_type_new && strcmp(leaf->key_type, certificate->key_type) != 0))
 		return certificate->wanted_s;
 	for (i = 0; i < world->ca_count && !issued; i++)
 		issued = model_ca_find(world->cas[i], leaf->serial);
@@ -196,7 +196,7 @@ void invariants_tick(struct world *world)
 	for (i = 0; i < world->certificate_count; i++) {
 		struct world_certificate *certificate = &world->certificates[i];
 
-		note_trouble(world, certificate, UINT64_C(1) << i);
+		note_trouble(world, certificate, WORLD_BIT(i));
 		if (!certificate->is_wanted)
 			continue;
 		check_renewal(world, certificate);

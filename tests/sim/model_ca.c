@@ -91,7 +91,8 @@ void model_refuse(struct model_call *call, long status, const char *type, const 
 	va_start(arguments, format);
 	vsnprintf(detail, sizeof(detail), format, arguments);
 	va_end(arguments);
-	if (strcmp(type, "malformed") == 0)
+	/* A signature by a key of yesterday is no malformed request, though it is called so. */
+	if (status == 400 && strcmp(type, "malformed") == 0 && !strstr(detail, "verification"))
 		call->ca->counts.bad_requests++;
 	model_log(call->ca, "%s: %ld %s: %s", call->path, status, type, detail);
 	problem = model_problem(type, detail);

@@ -86,6 +86,7 @@ struct model_quirks {
 	bool no_ari; /* neither renewalInfo nor `replaces` */
 	bool no_limits;
 	bool no_caa_identities;
+	bool fresh_authorizations; /* a new one for each order */
 	bool reuses_orders; /* hands out the pending order again for the same names */
 	bool wants_binding; /* external account binding */
 	bool wants_binding_always; /* also to look an account up */
@@ -133,7 +134,7 @@ struct model_counts {
 	uint64_t failed_validations;
 	uint64_t limited; /* refused by a limit of Let's Encrypt's */
 	uint64_t pestered; /* refused by a limit, and asked again before its Retry-After */
-	uint64_t used_nonces;
+	uint64_t reused; /* orders that were handed out again */
 };
 
 /* Texts are copied, but binding_id.  NULL: out of memory. */

@@ -277,6 +277,7 @@ void model_answer_new_order(struct model_call *call)
 	}
 	pending = call->ca->options.quirks.reuses_orders ? find_pending(call->ca, order) : NULL;
 	if (pending) {
+		call->ca->counts.reused++;
 		model_set_location(call, "order", pending->id);
 		reply_order(call, 200, pending);
 		order_free(order);

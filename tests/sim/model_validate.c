@@ -38,8 +38,10 @@ struct model_authorization *model_authorize(struct model_ca *ca, struct model_ac
 	struct model_authorization *authorization;
 	int64_t now_s = model_now(ca);
 
-	for (authorization = TAILQ_LAST(&ca->authorizations, model_authorizations); authorization;
-	     authorization = TAILQ_PREV(authorization, model_authorizations, link))
+	for (authorization = ca->options.quirks.fresh_authorizations
+				     ? NULL
+				     : TAILQ_LAST(&ca->authorizations, model_authorizations);
+	     authorization; authorization = TAILQ_PREV(authorization, model_authorizations, link))
 		if (authorization->account == account && authorization->status <= STATUS_VALID &&
 		    authorization->expires_s > now_s && strcmp(authorization->name, name) == 0)
 			return authorization;
@@ -187,8 +189,13 @@ void model_answer_challenge(struct model_call *call)
 
 	if (!authorization)
 		return;
-	if (call->payload && authorization->status == STATUS_PENDING &&
-	    !authorization->is_validating) {
+	if (call->payload && authorization->status != STATUS_PENDING) {
+		model_refuse(call, 400, "malformed",
+			     "Unable to update challenge :: authorization must be pending "
+			     "(verification has ended)");
+		return;
+	}
+	if (call->payload && !authorization->is_validating) {
 		authorization->is_validating = true;
 		ca->options.host.later(ca->options.host.context, ca->options.validation_ms,
 				       validate, authorization);

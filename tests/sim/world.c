@@ -114,6 +114,39 @@ struct world_certificate *world_find(struct world *world, const char *name)
 	return NULL;
 }
 
+struct world *world_with(size_t cas, size_t certificates)
+{
+	struct world *world = world_begin(1);
+	struct model_options options;
+	struct world_certificate *certificate;
+	char name[WORLD_NAME_MAX];
+	size_t i, k;
+
+	for (i = 0; i < cas; i++) {
+		snprintf(name, sizeof(name), "%c.test", (char)('a' + i));
+		options = world_ca_options(world, name);
+		world_add_ca(world, &options);
+	}
+	for (i = 0; i < certificates; i++) {
+		snprintf(name, sizeof(name), "c%zu.test", i);
+		certificate = world_want(world, name);
+		for (k = 0; k < cas; k++)
+			certificate->cas[k] = k;
+		certificate->ca_count = cas;
+	}
+	return world;
+}
+
+struct world *world_ready(size_t cas, size_t certificates)
+{
+	struct world *world = world_with(cas, certificates);
+
+	world_configure(world);
+	world_start_daemon(world);
+	world_await_all(world, 1);
+	return world;
+}
+
 /* --- the configuration ------------------------------------------------------------------------ */
 
 struct text {
@@ -161,14 +194,14 @@ void world_configure(struct world *world)
 	text.size = 0;
 	add(&text, "[sidestep]\nagree-tos = yes\nca = %s\n%s", world->ca_names[0], world->settings);
 	for (i = 0; i < world->ca_count; i++) {
-		add(&text, "\n[ca %s]\nserver = %s\n", world->ca_names[i],
-		    model_ca_directory_url(world->cas[i]));
+		add(&text, "\n[ca %s]\nserver = %s\n%s", world->ca_names[i],
+		    model_ca_directory_url(world->cas[i]), world->ca_settings[i]);
 		if (world->binding_file && i == 0)
 			add(&text, "eab-kid = kid-1\neab-hmac-key-file = %s\n",
 			    world->binding_file);
 	}
 	for (i = 0; i < world->certificate_count; i++)
-		if (world->certificates[i].is_wanted)
+		if (world->certificates[i].is_wanted && !world->certificates[i].is_by_hand)
 			add_certificate(&text, world, &world->certificates[i]);
 	sim_file_write("etc/sidestep/sidestep.conf", text.bytes);
 	if (world->daemon && sim_is_running(world->daemon))
@@ -211,20 +244,37 @@ void world_ended(void *context, struct sim_process *process)
 		sim_after(RESTART_MS, start_again, world);
 }
 
-int world_verb(struct world *world, const char *verb, ...)
+static struct sim_process *start_verb(const char *verb, va_list list)
 {
 	const char *arguments[ARGUMENTS_MAX] = {verb};
+	size_t count = 0;
+
+	while (arguments[count] && count < ARGUMENTS_MAX - 2)
+		arguments[++count] = va_arg(list, const char *);
+	return sim_start(verb, arguments);
+}
+
+struct sim_process *world_start_verb(const char *verb, ...)
+{
 	struct sim_process *process;
 	va_list list;
-	size_t count = 0;
+
+	va_start(list, verb);
+	process = start_verb(verb, list);
+	va_end(list);
+	return process;
+}
+
+int world_verb(struct world *world, const char *verb, ...)
+{
+	struct sim_process *process;
+	va_list list;
 	int status;
 
 	(void)world;
 	va_start(list, verb);
-	while (arguments[count] && count < ARGUMENTS_MAX - 2)
-		arguments[++count] = va_arg(list, const char *);
+	process = start_verb(verb, list);
 	va_end(list);
-	process = sim_start(verb, arguments);
 	status = sim_wait(process, VERB_MS);
 	last_output = sim_output(process);
 	return status;
@@ -289,6 +339,11 @@ void world_await_all(struct world *world, double days)
 		run_hour(world);
 		day += 1.0 / 24;
 	}
+}
+
+void world_force(struct world_certificate *certificate, double hours)
+{
+	certificate->forced_s = sim_true_s() + (int64_t)(hours * WORLD_HOUR_S);
 }
 
 /* --- trouble ---------------------------------------------------------------------------------- */

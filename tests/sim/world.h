@@ -17,7 +17,7 @@
 #include "tests/sim/sim.h"
 
 #define WORLD_CAS_MAX          4
-#define WORLD_CERTIFICATES_MAX 64 /* a bit each in struct world_trouble */
+#define WORLD_CERTIFICATES_MAX 192
 #define WORLD_NAMES_MAX        8
 #define WORLD_NAME_MAX         64
 #define WORLD_TROUBLES_MAX     256
@@ -25,6 +25,7 @@
 #define WORLD_DAY_S            INT64_C(86400)
 #define WORLD_HOUR_S           INT64_C(3600)
 #define WORLD_ALL              UINT64_MAX
+#define WORLD_BIT(place)       (UINT64_C(1) << (place) % 64)
 
 /* How the programs that reload servers end. */
 enum world_hooks {
@@ -55,7 +56,9 @@ struct world_certificate {
 	char profile[16]; /* "": none */
 	bool has_own_hook; /* a server of its own, which its own hook reloads */
 	bool reuses_key;
-	bool is_wanted; /* in the configuration, now */
+	bool is_key_type_new; /* it was changed in the configuration: the next renewal has it */
+	bool is_wanted; /* now */
+	bool is_by_hand; /* by certonly, and not in the configuration */
 	int64_t wanted_s; /* since when, as it is now; true time */
 	struct world_leaf disk, served;
 	char generation[32]; /* of `disk`: where the link "current" leads */
@@ -69,7 +72,7 @@ struct world_certificate {
 struct world_trouble {
 	const char *what; /* for the log */
 	int64_t from_s, until_s; /* true time */
-	uint64_t certificates; /* a bit each: those that it concerns */
+	uint64_t certificates; /* WORLD_BIT of each that it concerns */
 	size_t ca; /* of this one only; WORLD_CAS_MAX: whatever the CA */
 };
 
@@ -90,13 +93,18 @@ struct world {
 	uint64_t hook_ms; /* how long one runs */
 	uint64_t hook_runs;
 	char missing[WORLD_NAME_MAX]; /* a name that the DNS does not have; "": none */
+	char hidden[WORLD_NAME_MAX]; /* a name that this host's DNS does not have, but the CAs' */
 	char forbidden[WORLD_NAME_MAX]; /* a name whose CAA records forbid all CAs; "": none */
 	char unreachable[WORLD_NAME_MAX]; /* a name that validators cannot reach; "": none */
 	char settings[1024]; /* more lines for [sidestep] */
+	char ca_settings[WORLD_CAS_MAX][256]; /* and for a CA */
 	bool responder_is_down;
 	bool violations_are_fatal;
 	int64_t ticked_s; /* when invariants were looked at last */
 	uint64_t issued;
+	/* A CA got a request, or has issued a certificate; NULL: nobody wants to know. */
+	void (*on_request)(struct world *world, const char *url);
+	void (*on_issued)(struct world *world, const struct model_certificate *certificate);
 	const char *binding_file; /* EAB key file for a CA with a binding; NULL: none */
 };
 
@@ -105,6 +113,14 @@ struct world {
 /* Begins the simulation, too. */
 struct world *world_begin(uint64_t seed);
 void world_end(struct world *world);
+
+/*
+ * So many CAs called a.test, b.test ..., and so many certificates called c0.test, c1.test ..., each of
+ * all CAs.  Neither the configuration nor the daemon is there yet.
+ */
+struct world *world_with(size_t cas, size_t certificates);
+/* The same, and the daemon has got all certificates. */
+struct world *world_ready(size_t cas, size_t certificates);
 
 /* Like Let's Encrypt, without its limits and with certificates of 90 days; change as you like. */
 struct model_options world_ca_options(struct world *world, const char *name);
@@ -138,6 +154,12 @@ void world_await_all(struct world *world, double days);
 /* A verb, to its end: its exit status.  world_output() is what it said. */
 int world_verb(struct world *world, const char *verb, ...) __attribute__((sentinel));
 const char *world_output(void);
+
+/* Start a verb and do not wait for it. */
+struct sim_process *world_start_verb(const char *verb, ...) __attribute__((sentinel));
+
+/* Somebody else may have it issued for other reasons during the next hours. */
+void world_force(struct world_certificate *certificate, double hours);
 
 /* --- trouble ---------------------------------------------------------------------------------- */
 

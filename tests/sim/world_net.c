@@ -79,8 +79,8 @@ void world_transport(void *context, struct sim_call *call)
 		return;
 	}
 	model_ca_answer(world->cas[i], &request, &answer);
-	sim_log("%s: %s %s: %ld%s", sim_name(call->from), call->body ? "POST" : "GET", call->url,
-		answer.status, answer.delivery ? " (not delivered)" : "");
+	if (world->on_request)
+		world->on_request(world, call->url);
 	if (answer.delivery != MODEL_NO_ANSWER)
 		deliver(call, &answer);
 	model_answer_done(&answer);
@@ -98,7 +98,8 @@ void world_dns(void *context, const struct sim_question *question, struct sim_dn
 	address.ipv4.s_addr = htonl(0xc0000201); /* 192.0.2.1 */
 	ret_answer->delay_ms = 1;
 	ret_answer->status = DNS_NO_DATA;
-	if (strcmp(question->name, world->missing) == 0) {
+	if (strcmp(question->name, world->missing) == 0 ||
+	    strcmp(question->name, world->hidden) == 0) {
 		ret_answer->status = DNS_NO_NAME;
 	} else if (question->type == DNS_A) {
 		ret_answer->status = DNS_FOUND;
@@ -199,7 +200,11 @@ static void log_line(void *context, const char *text)
 
 static void issued(void *context, const struct model_certificate *certificate)
 {
-	invariants_issued(context, certificate);
+	struct world *world = context;
+
+	invariants_issued(world, certificate);
+	if (world->on_issued)
+		world->on_issued(world, certificate);
 }
 
 static bool is_logged(void *context)

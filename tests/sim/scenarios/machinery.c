@@ -115,9 +115,3 @@ void scenario_machinery(void)
 	expect(sim_wall_s() >= START_S + 3 * 3600, "hours have passed");
 	sim_end();
 }
-
-void scenario_seed(uint64_t seed)
-{
-	(void)seed;
-	scenario_machinery();
-}
