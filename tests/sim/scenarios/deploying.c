@@ -113,7 +113,7 @@ void scenario_configuration_refused(void)
 }
 
 /* Row A29. */
-void scenario_table_made_anew(void)
+void scenario_table_replaced(void)
 {
 	struct world *world = world_ready(1, 3);
 

@@ -289,7 +289,7 @@ void scenario_certificate_damaged(void)
 }
 
 /* Row A15. */
-void scenario_state_made_anew(void)
+void scenario_state_lost(void)
 {
 	struct world *world = world_with(1, 1);
 	struct world_certificate *certificate = &world->certificates[0];
@@ -319,7 +319,7 @@ void scenario_delete_during_renewal(void)
 		struct sim_process *renew;
 		int status;
 
-		/* The other one keeps the state from being made anew from the disk. */
+		/* With another one the state is not made again from the disk. */
 		certificate->is_by_hand = world->certificates[1].is_by_hand = true;
 		world_configure(world);
 		world_expect(world_verb(world, "certonly", "-d", "c1.test", NULL) == 0 &&
