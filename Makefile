@@ -56,7 +56,9 @@ BPF_CFLAGS = -target bpf -mcpu=v2 -O2 -g -Wall -Wextra -Wno-unused-parameter $(i
 pkg_libs = $(shell pkg-config --libs $(1) 2>/dev/null)
 WOLFSSL_LIBS = $(WOLFSSL_PREFIX)/lib/libwolfssl.a -lm -lpthread
 COMMON_LIBS = $(call pkg_libs,libbpf) $(WOLFSSL_LIBS)
-RESPONDER_LIBS = $(call pkg_libs,liburing libseccomp) $(COMMON_LIBS)
+# --wrap: responder/tls_key_share.c. The object: deploy/setup/build-wolfssl.sh.
+RESPONDER_LIBS = -Wl,--wrap=wc_curve25519_make_key,-u,__wrap_wc_curve25519_make_key $(call pkg_libs,liburing libseccomp) \
+	$(wildcard $(WOLFSSL_PREFIX)/lib/p256_open_tables.o) $(COMMON_LIBS)
 ACME_LIBS = $(call pkg_libs,libcurl jansson sqlite3 libcares libidn2 libpsl libssl libcrypto) $(COMMON_LIBS)
 BENCH_LIBS = $(call pkg_libs,libssl libcrypto jansson) -lm -lpthread
 
@@ -239,8 +241,9 @@ $(O)/bench/classifier: $(O)/bench/subject.o $(O)/bench/frames.o $(O)/tests/hello
 $(O)/bench/classifier: LIBS = $(call pkg_libs,libbpf)
 $(O)/bench/arm $(O)/bench/answerable: $(O)/libcommon.a
 $(O)/bench/arm $(O)/bench/answerable: LIBS = $(COMMON_LIBS)
-$(O)/bench/floor: LIBS = $(WOLFSSL_LIBS)
-$(O)/bench/tcp_floor: LIBS = $(call pkg_libs,liburing libcrypto)
+$(O)/bench/floor: LIBS = $(wildcard $(WOLFSSL_PREFIX)/lib/p256_open_tables.o) $(WOLFSSL_LIBS)
+$(O)/bench/tcp_floor: $(O)/bench/tcp_floor_clients.o $(call below,bench/validators)
+$(O)/bench/tcp_floor: LIBS = $(call pkg_libs,liburing) $(BENCH_LIBS)
 $(O)/bench/subject.o: $(SKELETON)
 
 bench-steering: all $(STEERING_BENCH)

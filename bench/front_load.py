@@ -16,9 +16,10 @@ import random
 import re
 
 import fronts
-import handshakes
+
 import ratios
 import spread
+import task_clock
 from lab import hosts
 
 BACKEND_PORT = 8443
@@ -32,13 +33,11 @@ LOADS = {
     "bulk_mb_per_s": (("-t1", "-c4"), "bulk"),
 }
 
-
 class Nginx(ratios.Nginx):
     """Production: where clients come to, and where proxies do."""
 
     def endpoints(self):
         return [f"{self.addresses[0]}:443", f"{self.addresses[0]}:{BACKEND_PORT}"]
-
 
 class Front:
     """An address by which production is reached, and who takes part in that."""
@@ -51,7 +50,6 @@ class Front:
 
     def pids(self):
         return self.front.pids() if self.front else set()
-
 
 class Bench(ratios.Bench):
     """The same lab, with the proxies beside nginx."""
@@ -78,13 +76,13 @@ class Bench(ratios.Bench):
         arguments, path = LOADS[key]
         self.switch(front.state)
         pids = set(self.lab.server.processes()) & (self.nginx_pids() | front.pids())
-        before = handshakes.cpu_ns(pids)
-        output = self.lab.validator.run(
-            *("wrk", "--latency", "--timeout=10s", f"-d{seconds}s", *arguments),
-            f"https://{front.address}/{path}",
-            timeout=seconds + PATIENCE_S,
-        ).stdout
-        took_ns = handshakes.cpu_ns(pids) - before
+        with task_clock.TaskClock(pids) as clock:
+            output = self.lab.validator.run(
+                *("wrk", "--latency", "--timeout=10s", f"-d{seconds}s", *arguments),
+                f"https://{front.address}/{path}",
+                timeout=seconds + PATIENCE_S,
+            ).stdout
+            took_ns = clock.ns()
         self.switch("none")
         block = read_wrk(output, key) | {"cpu_ns": took_ns}
         if block["failed"] and not front.front:
@@ -96,7 +94,6 @@ class Bench(ratios.Bench):
         parents = fronts.parents_of(self.lab.server.processes())
         return found | {pid for pid, parent in parents.items() if parent in found}
 
-
 def read_wrk(output, key):
     requests = int(re.search(r"(\d+) requests in", output).group(1))
     errors = re.search(r"Socket errors:(.*)", output)
@@ -107,7 +104,6 @@ def read_wrk(output, key):
     number, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)", output).groups()
     p99_ms = float(number) * UNITS[unit]
     return {"rate": rate, "count": requests, "failed": failed, "p99_ms": p99_ms}
-
 
 def describe(blocks):
     """The members of results.json's "production", of blocks[front][load] = [block, ...]."""
@@ -127,7 +123,6 @@ def describe(blocks):
         member["failed"] = sum(block["failed"] for series in of_front.values() for block in series)
         member["p99_ms"] = spread.describe(p99, 3)
     return members
-
 
 def measure(rounds, seconds):
     """The members of results.json's "production"."""

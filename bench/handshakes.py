@@ -23,6 +23,7 @@ import time
 
 import fronts
 import spread
+import task_clock
 from lab import clients, hosts, production, sidestep
 
 SERVER_CPU, CLIENT_CPU = "0", "1"
@@ -66,12 +67,18 @@ class Responder:
 
 
 class TcpFloor(fronts.Front):
-    """Moves the bytes of a handshake without TLS: what is left is the kernel's part."""
+    """Says what `answerer` said in one handshake, without TLS: what is left is the kernel's part."""
 
     name = "tcp_floor"
+    program = hosts.BUILD / "bench/tcp_floor"
+
+    def __init__(self, lab, address, answerer):
+        super().__init__(lab, address)
+        self.recording = self.directory / "recording"
+        lab.validator.run(self.program, "record", answerer.address, "443", self.recording)
 
     def command(self):
-        return (hosts.BUILD / "bench/tcp_floor", "serve", self.address, "443")
+        return (self.program, "serve", self.address, "443", self.recording)
 
 
 def add_wire(lab, host, validator_address):
@@ -107,21 +114,18 @@ def make_answerers(lab):
         Responder(lab, lab.server, "sidestep_steered", "--address", lab.server.ipv4),
     ]
     contenders = (fronts.NginxStream, fronts.Ualpn, fronts.Caddy, fronts.OpensslServer)
-    for number, contender in enumerate((*contenders, TcpFloor), start=10):
-        address = ipaddress.ip_address(f"192.0.2.{number}")
+    addresses = [ipaddress.ip_address(f"192.0.2.{10 + n}") for n in range(len(contenders) + 1)]
+    for address in addresses:
         lab.server.run("ip", "address", "add", f"{address}/24", "dev", "eth0")
-        digest = () if contender is TcpFloor else (sidestep.DIGEST,)
-        answerers.append(contender(lab, address, *digest))
+    for contender, address in zip(contenders, addresses):
+        answerers.append(contender(lab, address, sidestep.DIGEST))
     for answerer in answerers:
-        for pid in answerer.start().pids():
+        answerer.start()
+    answerers.append(TcpFloor(lab, addresses[-1], answerers[0]).start())
+    for answerer in answerers:
+        for pid in answerer.pids():
             hosts.run("taskset", "--all-tasks", "-cp", SERVER_CPU, pid)
     return answerers
-
-
-def cpu_ns(pids):
-    """The processor time that these processes have taken so far."""
-    tasks = (task for pid in pids for task in pathlib.Path(f"/proc/{pid}/task").iterdir())
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
 
 
 def resident_bytes(pids):
@@ -177,7 +181,7 @@ def converse(lab, address, load, seconds):
     prefix, validators = LOADS[load]
     return int(
         lab.validator.run(
-            *(*prefix, hosts.BUILD / "bench/tcp_floor", "load", address, "443"),
+            *(*prefix, TcpFloor.program, "load", address, "443"),
             *(validators, seconds),
             timeout=seconds + PATIENCE_S,
         ).stdout
@@ -185,17 +189,15 @@ def converse(lab, address, load, seconds):
 
 
 def measure_block(lab, answerer, load, seconds):
-    pids = answerer.pids()
-    before = cpu_ns(pids)
-    if answerer.name == TcpFloor.name:
-        count = converse(lab, answerer.address, load, seconds)
-        return {CPU_KEYS[load]: (cpu_ns(pids) - before) / count / 1000}
-    if not answerer.answers_acme:
-        count = shake_hands(lab, answerer.address, load, seconds)
-        return {CPU_KEYS[load]: (cpu_ns(pids) - before) / count / 1000}
-    result = validate(lab, answerer.address, load, seconds)
-    block = {CPU_KEYS[load]: (cpu_ns(pids) - before) / result["handshakes"] / 1000}
-    if load == "saturated":
+    with task_clock.TaskClock(answerer.pids()) as clock:
+        if answerer.name == TcpFloor.name:
+            result = {"handshakes": converse(lab, answerer.address, load, seconds)}
+        elif not answerer.answers_acme:
+            result = {"handshakes": shake_hands(lab, answerer.address, load, seconds)}
+        else:
+            result = validate(lab, answerer.address, load, seconds)
+        block = {CPU_KEYS[load]: clock.ns() / result["handshakes"] / 1000}
+    if load == "saturated" or "elapsed_s" not in result:
         return block
     block["per_s"] = result["handshakes"] / result["elapsed_s"]
     # Latencies are of what was validated.

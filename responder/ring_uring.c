@@ -39,6 +39,12 @@ struct installing {
 	struct peer peer;
 };
 
+/* The operations on a slot that have not ended. */
+struct under_way {
+	uint32_t generation;
+	bool receive, send;
+};
+
 struct uring {
 	struct ring base;
 	struct io_uring io;
@@ -49,6 +55,7 @@ struct uring {
 	struct io_uring_sqe nowhere; /* takes those */
 	struct accepting accepts[RING_ACCEPTS_MAX];
 	struct installing installs[RING_INSTALLS_MAX];
+	struct under_way under_way[]; /* by slot */
 };
 
 static struct uring *uring_of(struct ring *base)
@@ -170,7 +177,7 @@ static void uring_free(struct ring *base)
 
 static int uring_make(struct ring **ret_ring, uint32_t slots, const char **ret_missing)
 {
-	struct uring *ring = calloc(1, sizeof(*ring));
+	struct uring *ring = calloc(1, sizeof(*ring) + slots * sizeof(ring->under_way[0]));
 	int err;
 
 	*ret_missing = "memory";
@@ -283,6 +290,8 @@ static void uring_receive(struct ring *base, uint32_t slot, uint32_t generation)
 	sqe->flags |= IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT;
 	sqe->buf_group = BUFFER_GROUP;
 	sqe->user_data = pack(RING_RECEIVE, slot, generation);
+	ring->under_way[slot].generation = generation;
+	ring->under_way[slot].receive = true;
 }
 
 static void uring_send(struct ring *base, uint32_t slot, uint32_t generation, const uint8_t *bytes,
@@ -294,6 +303,8 @@ static void uring_send(struct ring *base, uint32_t slot, uint32_t generation, co
 	io_uring_prep_send(sqe, (int)slot, bytes, size, MSG_NOSIGNAL);
 	sqe->flags |= IOSQE_FIXED_FILE;
 	sqe->user_data = pack(RING_SEND, slot, generation);
+	ring->under_way[slot].generation = generation;
+	ring->under_way[slot].send = true;
 }
 
 static void uring_watch(struct ring *base, int fd, uint32_t number)
@@ -325,14 +336,18 @@ static void uring_install(struct ring *base, int fd)
 static void uring_close(struct ring *base, uint32_t slot, uint32_t generation)
 {
 	struct uring *ring = uring_of(base);
+	struct under_way *under_way = &ring->under_way[slot];
 	struct io_uring_sqe *sqe = next_sqe(ring);
 
-	/* A receive under way would keep the socket open; the link keeps the order, come what may. */
-	io_uring_prep_cancel_fd(sqe, (int)slot,
-				IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_FD_FIXED);
-	sqe->flags |= IOSQE_IO_HARDLINK;
-	sqe->user_data = pack(RING_CANCEL, slot, generation);
-	sqe = next_sqe(ring);
+	if (under_way->receive || under_way->send) {
+		/* They would keep the socket open; the link keeps the order, come what may. */
+		io_uring_prep_cancel_fd(sqe, (int)slot,
+					IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_FD_FIXED);
+		sqe->flags |= IOSQE_IO_HARDLINK;
+		sqe->user_data = pack(RING_CANCEL, slot, generation);
+		sqe = next_sqe(ring);
+	}
+	under_way->receive = under_way->send = false;
 	io_uring_prep_close_direct(sqe, slot);
 	sqe->user_data = pack(RING_CLOSE, slot, generation);
 }
@@ -361,6 +376,19 @@ static void finish_install(struct uring *ring, struct ring_event *event)
 	event->peer = installing->peer;
 }
 
+/* An operation on a slot has ended, if it is not a late word of the slot's former connection. */
+static void finish_operation(struct uring *ring, const struct ring_event *event)
+{
+	struct under_way *under_way = &ring->under_way[event->slot];
+
+	if (under_way->generation != event->generation)
+		return;
+	if (event->operation == RING_SEND)
+		under_way->send = false;
+	else if (!event->more)
+		under_way->receive = false;
+}
+
 static void handle(struct uring *ring, const struct io_uring_cqe *cqe, ring_handler *handler,
 		   void *owner)
 {
@@ -373,6 +401,8 @@ static void handle(struct uring *ring, const struct io_uring_cqe *cqe, ring_hand
 		finish_accept(ring, &event);
 	else if (event.operation == RING_INSTALL)
 		finish_install(ring, &event);
+	else if (event.operation == RING_SEND || event.operation == RING_RECEIVE)
+		finish_operation(ring, &event);
 	if (cqe->flags & IORING_CQE_F_BUFFER)
 		event.data = ring->buffers + (size_t)buffer * RING_BUFFER_SIZE;
 	handler(owner, &event);

@@ -7,11 +7,13 @@
 
 #include <wolfssl/error-ssl.h>
 #include <wolfssl/ssl.h>
+#include <wolfssl/wolfcrypt/memory.h>
 
 #include "common/challenge_cert.h"
 #include "common/challenge_table.h"
 #include "common/clock.h"
 #include "common/evidence.h"
+#include "responder/tls_memory.h"
 
 #define ACME_TLS_1 "acme-tls/1" /* RFC 8737 section 3 */
 
@@ -118,6 +120,14 @@ static int on_server_name(WOLFSSL *ssl, int *ret_alert, void *argument)
 	}
 	tls->has_certificate = true;
 	return 0;
+}
+
+/* --- memory --------------------------------------------------------------------- */
+
+/* Before main(): what wolfSSL has allocated in one way it must not free in another. */
+__attribute__((constructor)) static void set_allocators(void)
+{
+	wolfSSL_SetAllocators(tls_memory_alloc, tls_memory_free, tls_memory_realloc);
 }
 
 /* --- the context --------------------------------------------------------------- */

@@ -22,6 +22,7 @@
 #include "responder/limits.h"
 #include "responder/ring.h"
 #include "responder/tls.h"
+#include "responder/tls_memory.h"
 #include "responder/evidence_record.h"
 
 /* When descriptors or memory run out: accept again after this, or when a connection ends. */
@@ -425,6 +426,7 @@ static void *work(void *argument)
 		if (write(worker->failure_fd, &one, sizeof(one)) < 0)
 			abort(); /* an eventfd takes a 1 always; without it nobody would notice */
 	}
+	tls_memory_release();
 	return NULL;
 }
 

@@ -6,8 +6,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <wolfssl/ssl.h>
+#include <wolfssl/wolfcrypt/curve25519.h>
 
 #include "responder/tls.h"
 #include "tests/hello_vectors.h"
@@ -371,9 +373,48 @@ static void test_survives_damage(void **state)
 	hello_vectors_free(&vectors);
 }
 
+static void make_key(curve25519_key *ret_key)
+{
+	WC_RNG rng;
+
+	assert_int_equal(wc_InitRng(&rng), 0);
+	assert_int_equal(wc_curve25519_init(ret_key), 0);
+	assert_int_equal(wc_curve25519_make_key(&rng, CURVE25519_KEYSIZE, ret_key), 0);
+	wc_FreeRng(&rng);
+}
+
+/* What both come to with the same third key. */
+static bool agree_alike(curve25519_key *one, curve25519_key *other)
+{
+	uint8_t secrets[2][CURVE25519_KEYSIZE];
+	word32 sizes[2] = {sizeof(secrets[0]), sizeof(secrets[1])};
+
+	assert_int_equal(wc_curve25519_shared_secret(one, other, secrets[0], &sizes[0]), 0);
+	assert_int_equal(wc_curve25519_shared_secret(other, other, secrets[1], &sizes[1]), 0);
+	return memcmp(secrets[0], secrets[1], sizeof(secrets[0])) == 0;
+}
+
+/* wolfSSL's call, which the linker leads to tls_key_share.c. */
+static void test_handshakes_of_a_second_share_a_key(void **state)
+{
+	const struct timespec more_than_a_second = {1, 100000000};
+	curve25519_key keys[3];
+
+	(void)state;
+	make_key(&keys[0]);
+	nanosleep(&more_than_a_second, NULL);
+	make_key(&keys[1]);
+	make_key(&keys[2]);
+	assert_false(agree_alike(&keys[0], &keys[1]));
+	assert_true(agree_alike(&keys[1], &keys[2]));
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		wc_curve25519_free(&keys[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_handshakes_of_a_second_share_a_key),
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_answers_every_group),
 		cmocka_unit_test(test_answers_byte_by_byte),
