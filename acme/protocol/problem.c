@@ -332,6 +332,10 @@ void problem_explain_transport(struct failure *failure, const struct http_respon
 {
 	const char *text = response->error_text;
 
+	failure->is_unsent =
+		response->error == HTTP_NOT_RESOLVED || response->error == HTTP_NOT_CONNECTED ||
+		response->error == HTTP_UNTRUSTED || response->error == HTTP_CACERT_UNREADABLE ||
+		response->error == HTTP_TLS_FAILED || response->error == HTTP_NO_RESOURCES;
 	switch (response->error) {
 	case HTTP_NOT_RESOLVED:
 		failure_set_of(

@@ -15,7 +15,9 @@
 #include "acme/renewal/scheduler.h"
 #include "acme/util/failure.h"
 #include "acme/renewal/issue.h"
+#include "acme/crypto/csr.h"
 #include "acme/net/loop.h"
+#include "acme/protocol/authorization.h"
 #include "acme/config/identifiers.h"
 #include "acme/protocol/order.h"
 #include "acme/util/output.h"
@@ -42,6 +44,7 @@ struct job {
 	size_t identifier_count;
 	char *resume_url; /* NULL: a new order */
 	bool is_reserved; /* the state has its new order */
+	bool is_counted; /* which took from the CA's limits */
 	bool keeps_order; /* it has ended, and order and key stay for a later attempt */
 	struct preflight_options preflight_options;
 	struct preflight *preflight; /* NULL: none was made */
@@ -124,6 +127,28 @@ static enum consequence_order job_order_progress(const struct job *job)
 									 : CONSEQUENCE_NO_ORDER;
 }
 
+/* The order got no certificate: what of the CA's limits has it used? */
+static void job_settle(struct job *job, const struct failure *failure)
+{
+	const struct order *order = job->issue ? issue_order(job->issue) : NULL;
+	const struct authorization *authorization;
+	const char *failed[CSR_NAMES_MAX];
+	struct scheduler_end end = {
+		.is_counted = job->is_counted,
+		/* A refused newOrder has made none; a lost answer may have. */
+		.was_made =
+			order && (order_url(order) || !(failure->is_unsent || failure->problem)),
+		.failed = failed,
+	};
+	size_t i;
+
+	for (i = 0; order && (authorization = order_authorization(order, i)); i++)
+		if (authorization_failure(authorization)->ends_order &&
+		    authorization_identifier(authorization))
+			failed[end.failed_count++] = authorization_identifier(authorization)->value;
+	scheduler_settle(job->engine->scheduler, &job->lineage, &end);
+}
+
 static void job_fail(struct job *job, const struct failure *failure)
 {
 	struct engine_result result = {.lineage = &job->lineage, .failure = failure};
@@ -144,6 +169,8 @@ static void job_fail(struct job *job, const struct failure *failure)
 		outcome.next_attempt_s = clock_now_s();
 	}
 	job->keeps_order = outcome.keeps_order;
+	if (!job->keeps_order)
+		job_settle(job, failure);
 	result.is_postponed = outcome.is_postponed;
 	result.next_attempt_s = outcome.next_attempt_s;
 	job_end(job, &result);
@@ -332,7 +359,7 @@ static bool job_prepare(struct job *job)
 		return false;
 	}
 	err = prepared == ISSUE_READY && !job->resume_url
-		      ? scheduler_reserve(job->engine->scheduler, &job->lineage)
+		      ? scheduler_reserve(job->engine->scheduler, &job->lineage, &job->is_counted)
 		      : 0;
 	if (err)
 		state_explain(options->state, err, &failure);

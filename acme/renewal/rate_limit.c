@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <jansson.h>
 #include <libpsl.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,18 +21,22 @@
 #define US_PER_S INT64_C(1000000)
 
 /* What a limit counts by. */
-enum limit { LIMIT_ORDERS, LIMIT_DOMAIN, LIMIT_SET, LIMITS };
+enum limit { LIMIT_ORDERS, LIMIT_DOMAIN, LIMIT_SET, LIMIT_FAILURES, LIMITS };
+
+#define NOT_CONFIGURED SIZE_MAX
 
 static const struct {
 	const char *name; /* in the state; never to be changed */
 	const char *words;
-	size_t field; /* in struct config_section */
+	bool shows_scope;
+	size_t field; /* in struct config_section, or NOT_CONFIGURED */
 } limits[LIMITS] = {
-	[LIMIT_ORDERS] = {"orders", "orders", offsetof(struct config_section, orders_limit)},
-	[LIMIT_DOMAIN] = {"domain", "certificates of one registered domain",
+	[LIMIT_ORDERS] = {"orders", "orders", false, offsetof(struct config_section, orders_limit)},
+	[LIMIT_DOMAIN] = {"domain", "certificates of one registered domain", true,
 			  offsetof(struct config_section, domain_limit)},
-	[LIMIT_SET] = {"set", "certificates for the very same names",
+	[LIMIT_SET] = {"set", "certificates for the very same names", false,
 		       offsetof(struct config_section, set_limit)},
+	[LIMIT_FAILURES] = {"failures", "failed validations of one name", true, NOT_CONFIGURED},
 };
 
 /* As documented at https://letsencrypt.org/docs/rate-limits/ and .../docs/staging-environment/. */
@@ -38,9 +44,9 @@ static const struct {
 	const char *server;
 	const char *limits[LIMITS];
 } known[] = {
-	{"https://acme-v02.api.letsencrypt.org/directory", {"300/3h", "50/7d", "5/7d"}},
+	{"https://acme-v02.api.letsencrypt.org/directory", {"300/3h", "50/7d", "5/7d", "5/1h"}},
 	{"https://acme-staging-v02.api.letsencrypt.org/directory",
-	 {"1500/3h", "30000/7d", "30000/7d"}},
+	 {"1500/3h", "30000/7d", "30000/7d", "200/1h"}},
 };
 
 struct rate_limit {
@@ -82,8 +88,9 @@ static struct token_bucket bucket_of(const struct rate_limit *rate_limit, const 
 				     enum limit limit)
 {
 	const struct config_section *ca = settings_ca_section(rate_limit->settings, server);
-	const char *text =
-		ca ? *(const char *const *)((const char *)ca + limits[limit].field) : NULL;
+	const char *text = ca && limits[limit].field != NOT_CONFIGURED
+				   ? *(const char *const *)((const char *)ca + limits[limit].field)
+				   : NULL;
 	struct token_bucket bucket = {0};
 	size_t i;
 
@@ -95,14 +102,39 @@ static struct token_bucket bucket_of(const struct rate_limit *rate_limit, const 
 	return bucket;
 }
 
-static const char *registered_domain(const struct rate_limit *rate_limit, const char *name)
+bool rate_limit_has_limits(const struct rate_limit *rate_limit, const char *server)
+{
+	enum limit limit;
+
+	for (limit = 0; limit < LIMITS; limit++)
+		if (bucket_of(rate_limit, server, limit).count)
+			return true;
+	return false;
+}
+
+/* Room for a network of IPv6 addresses. */
+#define NETWORK_MAX (INET6_ADDRSTRLEN + 4)
+
+/* CAs count all addresses of a /64 as one: who has one address mostly has all of them. */
+static const char *network_of(char buffer[NETWORK_MAX], struct in6_addr *address)
+{
+	memset(address->s6_addr + 8, 0, 8);
+	if (!inet_ntop(AF_INET6, address, buffer, INET6_ADDRSTRLEN))
+		return NULL;
+	return strcat(buffer, "/64");
+}
+
+/* What a domain's limit counts by; it points into the name, or into `buffer`. */
+static const char *registered_domain(const struct rate_limit *rate_limit, const char *name,
+				     char buffer[NETWORK_MAX])
 {
 	struct in6_addr address;
 	const char *domain;
 
-	/* An address stands for itself. */
-	if (inet_pton(AF_INET, name, &address) == 1 || inet_pton(AF_INET6, name, &address) == 1)
+	if (inet_pton(AF_INET, name, &address) == 1)
 		return name;
+	if (inet_pton(AF_INET6, name, &address) == 1)
+		return network_of(buffer, &address) ?: name;
 	domain = rate_limit->suffixes ? psl_registrable_domain(rate_limit->suffixes, name) : NULL;
 	return domain ? domain : name;
 }
@@ -112,11 +144,12 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-#define SCOPES_MAX (CSR_NAMES_MAX + 2)
+#define SCOPES_MAX (2 * CSR_NAMES_MAX + 2)
 
 /* The buckets that an order takes from: a limit and what it counts by. */
 struct scopes {
 	char set[2 * DIGEST_SIZE + 1];
+	char networks[CSR_NAMES_MAX][NETWORK_MAX];
 	size_t count;
 	struct {
 		enum limit limit;
@@ -163,7 +196,11 @@ static int find_scopes(struct scopes *scopes, const struct rate_limit *rate_limi
 	if (hash_set(scopes->set, names, count))
 		return -EIO;
 	for (i = 0; i < count; i++)
-		names[i] = registered_domain(rate_limit, names[i]);
+		add_scope(scopes, LIMIT_FAILURES, order->account, names[i]);
+	if (order->is_renewal)
+		return 0;
+	for (i = 0; i < count; i++)
+		names[i] = registered_domain(rate_limit, names[i], scopes->networks[i]);
 	qsort(names, count, sizeof(*names), compare_names);
 	for (i = 0; i < count; i++) {
 		domain = names[i];
@@ -205,7 +242,7 @@ static void explain_limit(struct failure *failure, enum limit limit,
 		    "plan` shows when",
 		    "the CA's limit of %u %s in %lld hours leaves none now%s%s", bucket->count,
 		    limits[limit].words, (long long)bucket->window_s / 3600,
-		    limit == LIMIT_DOMAIN ? ": " : "", limit == LIMIT_DOMAIN ? scope : "");
+		    limits[limit].shows_scope ? ": " : "", limits[limit].shows_scope ? scope : "");
 }
 
 int rate_limit_when(struct rate_limit *rate_limit, const struct rate_limit_order *order,
@@ -243,33 +280,69 @@ int rate_limit_when(struct rate_limit *rate_limit, const struct rate_limit_order
 	return err;
 }
 
+/* Take a token from one bucket, or give one back (`now_s` 0).  0 or -errno. */
+static int change_bucket(struct rate_limit *rate_limit, const char *server, const char *account,
+			 enum limit limit, const char *scope, int64_t now_s)
+{
+	const struct token_bucket bucket = bucket_of(rate_limit, server, limit);
+	int64_t full_at_us;
+	int err;
+
+	if (!bucket.count)
+		return 0;
+	err = state_bucket_read(rate_limit->state, server, account, limits[limit].name, scope,
+				&full_at_us);
+	if (err)
+		return err;
+	full_at_us = now_s ? token_bucket_take(&bucket, full_at_us, now_s * US_PER_S)
+			   : token_bucket_give_back(&bucket, full_at_us);
+	return state_bucket_write(rate_limit->state, server, account, limits[limit].name, scope,
+				  full_at_us > 0 ? full_at_us : 0);
+}
+
+/* Whether an order takes from it when it begins; a failed validation does so by itself. */
+static bool is_reserved(enum limit limit)
+{
+	return limit != LIMIT_FAILURES;
+}
+
 int rate_limit_take(struct rate_limit *rate_limit, const struct rate_limit_order *order,
 		    int64_t now_s)
 {
-	struct token_bucket bucket;
 	struct scopes scopes;
-	int64_t full_at_us;
 	int err;
 	size_t i;
 
 	err = find_scopes(&scopes, rate_limit, order);
-	if (err)
-		return err;
-	for (i = 0; !err && i < scopes.count; i++) {
-		const char *name = limits[scopes.list[i].limit].name;
-		const char *account = scopes.list[i].account, *scope = scopes.list[i].scope;
+	for (i = 0; !err && i < scopes.count; i++)
+		if (is_reserved(scopes.list[i].limit))
+			err = change_bucket(rate_limit, order->server, scopes.list[i].account,
+					    scopes.list[i].limit, scopes.list[i].scope, now_s);
+	return err;
+}
 
-		bucket = bucket_of(rate_limit, order->server, scopes.list[i].limit);
-		if (!bucket.count)
-			continue;
-		err = state_bucket_read(rate_limit->state, order->server, account, name, scope,
-					&full_at_us);
-		if (!err)
-			err = state_bucket_write(
-				rate_limit->state, order->server, account, name, scope,
-				token_bucket_take(&bucket, full_at_us, now_s * US_PER_S));
+int rate_limit_give_back(struct rate_limit *rate_limit, const struct rate_limit_order *order,
+			 bool was_made)
+{
+	struct scopes scopes;
+	enum limit limit;
+	int err;
+	size_t i;
+
+	err = find_scopes(&scopes, rate_limit, order);
+	for (i = 0; !err && i < scopes.count; i++) {
+		limit = scopes.list[i].limit;
+		if (is_reserved(limit) && (limit != LIMIT_ORDERS || !was_made))
+			err = change_bucket(rate_limit, order->server, scopes.list[i].account,
+					    limit, scopes.list[i].scope, 0);
 	}
 	return err;
+}
+
+int rate_limit_note_failed(struct rate_limit *rate_limit, const char *server, const char *account,
+			   const char *name, int64_t now_s)
+{
+	return change_bucket(rate_limit, server, account, LIMIT_FAILURES, name, now_s);
 }
 
 json_t *rate_limit_to_json(struct rate_limit *rate_limit, const char *server, const char *account,

@@ -132,12 +132,21 @@ static bool is_probed(const struct scheduler *scheduler, const char *server)
 	       under_way->has_ca(under_way->context, server);
 }
 
-/* Whether the CA does not count the lineage's next order. */
-static bool is_exempt(const struct state_lineage *lineage)
+/* The certificate is of the CA that is asked next. */
+static bool is_of_next_ca(const struct state_lineage *lineage)
+{
+	return lineage->server && strcmp(lineage->server, lineage->ca) == 0;
+}
+
+/*
+ * Whether the CA does not count the lineage's next order: it replaces a certificate inside of the
+ * window that the CA suggests (RFC 9773 section 5; Let's Encrypt counts it before and after).
+ */
+static bool is_exempt(const struct state_lineage *lineage, int64_t now_s)
 {
 	/* A CA without renewal information is not asked for any: check_at is 0. */
-	return lineage->ari_id && lineage->check_at_s && lineage->server &&
-	       strcmp(lineage->server, lineage->ca) == 0;
+	return lineage->ari_id && lineage->check_at_s && is_of_next_ca(lineage) &&
+	       lineage->window_start_s <= now_s && now_s < lineage->window_end_s;
 }
 
 /* More is due than was given. */
@@ -418,6 +427,7 @@ static struct rate_limit_order limits_of(const struct scheduler *scheduler,
 		.account =
 			settings_account(scheduler->settings, lineage->ca, lineage->spec.account),
 		.identifiers = &lineage->spec.identifiers,
+		.is_renewal = lineage->issued_at_s && is_of_next_ca(lineage),
 	};
 }
 
@@ -427,12 +437,13 @@ int scheduler_wait_until(struct scheduler *scheduler, const struct state_lineage
 	const struct rate_limit_order order = limits_of(scheduler, lineage);
 
 	*ret_at_s = 0;
-	if (is_exempt(lineage))
+	if (is_exempt(lineage, clock_now_s()))
 		return 0;
 	return rate_limit_when(scheduler->rate_limit, &order, clock_now_s(), ret_at_s, failure);
 }
 
-int scheduler_reserve(struct scheduler *scheduler, const struct state_lineage *lineage)
+int scheduler_reserve(struct scheduler *scheduler, const struct state_lineage *lineage,
+		      bool *ret_is_counted)
 {
 	const struct state_order order = {
 		.lineage = lineage->id,
@@ -446,6 +457,7 @@ int scheduler_reserve(struct scheduler *scheduler, const struct state_lineage *l
 	struct state *state = scheduler->state;
 	int err;
 
+	*ret_is_counted = !is_exempt(lineage, order.made_at_s);
 	/* A failed write ends a batch, and mostly there is no earlier order: so this is outside. */
 	err = state_order_drop(state, lineage->id);
 	if (!err || err == -ENOENT)
@@ -453,12 +465,50 @@ int scheduler_reserve(struct scheduler *scheduler, const struct state_lineage *l
 	if (err)
 		return err;
 	err = state_order_begin(state, &order);
-	if (!err && !is_exempt(lineage))
+	if (!err && *ret_is_counted)
 		err = rate_limit_take(scheduler->rate_limit, &taken, order.made_at_s);
 	if (!err)
 		return state_commit(state);
 	state_rollback(state);
 	return err;
+}
+
+/* In one batch.  0 or -errno. */
+static int settle(struct scheduler *scheduler, const struct state_lineage *lineage,
+		  const struct scheduler_end *end)
+{
+	const struct rate_limit_order order = limits_of(scheduler, lineage);
+	int err = 0;
+	size_t i;
+
+	if (end->is_counted)
+		err = rate_limit_give_back(scheduler->rate_limit, &order, end->was_made);
+	for (i = 0; !err && i < end->failed_count; i++)
+		err = rate_limit_note_failed(scheduler->rate_limit, order.server, order.account,
+					     end->failed[i], clock_now_s());
+	return err;
+}
+
+void scheduler_settle(struct scheduler *scheduler, const struct state_lineage *lineage,
+		      const struct scheduler_end *end)
+{
+	struct state *state = scheduler->state;
+	int err;
+
+	if ((!end->is_counted && !end->failed_count) ||
+	    !rate_limit_has_limits(scheduler->rate_limit, lineage->ca))
+		return;
+	err = state_begin(state);
+	if (!err) {
+		err = settle(scheduler, lineage, end);
+		if (!err)
+			err = state_commit(state);
+		else
+			state_rollback(state);
+	}
+	if (err)
+		output_warning("%s: the limits of %s that its order did not use stay used: %s",
+			       lineage->spec.name, lineage->ca, strerror(-err));
 }
 
 /* --- pauses ------------------------------------------------------------------------------------- */

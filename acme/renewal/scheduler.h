@@ -8,8 +8,8 @@
  * due.  What is held goes to the certificate's next CA after some waits, or when a third of its life
  * is left.  After several failures in a row of this host nothing begins for a while.
  *
- * A CA that has renewal information does not count the replacement of a certificate (RFC 9773
- * section 5): replacements go first and never wait for a limit.  An order that would wait for one
+ * A CA that has renewal information does not count the replacement of a certificate inside of the
+ * window that it suggests (RFC 9773 section 5): such orders go first and never wait for a limit.  An order that would wait for one
  * CA's limit goes to the certificate's next CA, if it has one.
  */
 #ifndef ACME_RENEWAL_SCHEDULER_H
@@ -76,9 +76,23 @@ int scheduler_wait_until(struct scheduler *scheduler, const struct state_lineage
 
 /*
  * Write that an order for the lineage is about to be made, and take it from the CA's limits, in one
- * transaction; an earlier order that did not end is forgotten.  0 or -errno of the state.
+ * transaction; an earlier order that did not end is forgotten.  *ret_is_counted: it took from the
+ * limits.  0 or -errno of the state.
  */
-int scheduler_reserve(struct scheduler *scheduler, const struct state_lineage *lineage);
+int scheduler_reserve(struct scheduler *scheduler, const struct state_lineage *lineage,
+		      bool *ret_is_counted);
+
+/* How an order ended that got no certificate and is not kept. */
+struct scheduler_end {
+	bool is_counted; /* as scheduler_reserve() said */
+	bool was_made; /* the CA has made the order */
+	const char *const *failed; /* the names that the CA could not validate */
+	size_t failed_count;
+};
+
+/* Give the limits back what it did not use, and take from them what it did. */
+void scheduler_settle(struct scheduler *scheduler, const struct state_lineage *lineage,
+		      const struct scheduler_end *end);
 
 /* The lineage's order succeeded: its CA and its account are well. */
 void scheduler_note_success(struct scheduler *scheduler, const struct state_lineage *lineage);

@@ -274,8 +274,7 @@ int state_due_orders(struct state *state, const char *ca, int64_t now_s, size_t 
 		     int (*each)(void *context, const struct state_due *due), void *context);
 
 /*
- * Of the same those whose certificate is of this CA, which has renewal information: their order
- * replaces it.
+ * Of the same those whose certificate is of this CA, which suggests to replace it now (ARI).
  */
 int state_due_replacements(struct state *state, const char *ca, int64_t now_s, size_t max,
 			   int (*each)(void *context, const struct state_due *due), void *context);

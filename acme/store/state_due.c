@@ -233,7 +233,8 @@ int state_due_replacements(struct state *state, const char *ca, int64_t now_s, s
 		result = state_query(state, &statement,
 				     MOST_PRESSING("ca = ?1 AND priority = ?2 AND issue_at <= ?3 "
 						   "AND ari_id IS NOT NULL AND server = ca "
-						   "AND check_at > 0",
+						   "AND check_at > 0 AND window_start <= ?3 "
+						   "AND window_end > ?3",
 						   "?3") "LIMIT ?4",
 				     "tiii", ca, priority, now_s, (int64_t)list.left);
 		if (!result)

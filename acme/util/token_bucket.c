@@ -69,3 +69,8 @@ int64_t token_bucket_take(const struct token_bucket *bucket, int64_t full_at_us,
 {
 	return (full_at_us > now_us ? full_at_us : now_us) + interval_us(bucket);
 }
+
+int64_t token_bucket_give_back(const struct token_bucket *bucket, int64_t full_at_us)
+{
+	return full_at_us - interval_us(bucket);
+}

@@ -27,7 +27,8 @@ uint32_t token_bucket_left(const struct token_bucket *bucket, int64_t full_at_us
 /* When the next token is available; may be in the past. */
 int64_t token_bucket_next_us(const struct token_bucket *bucket, int64_t full_at_us);
 
-/* Take one token; returns the new moment. */
+/* Take one token, or give back one that was taken; returns the new moment. */
 int64_t token_bucket_take(const struct token_bucket *bucket, int64_t full_at_us, int64_t now_us);
+int64_t token_bucket_give_back(const struct token_bucket *bucket, int64_t full_at_us);
 
 #endif

@@ -24,6 +24,8 @@
 #define NOW  INT64_C(1800000000)
 #define US_S INT64_C(1000000)
 
+#define DAY_S 86400
+
 /* --- buckets ------------------------------------------------------------------------------------ */
 
 static void test_parse(void **state)
@@ -166,6 +168,103 @@ static void test_scopes(void **context)
 	assert_int_equal(when(test, "www.example.co.uk", NOW + 3600 + 1, NULL), 0);
 }
 
+static void give_back(struct limits_test *test, const char *identifiers, bool was_made)
+{
+	struct string_list names = {0};
+	const struct rate_limit_order order = {
+		.server = CA, .account = "default", .identifiers = &names};
+
+	assert_int_equal(string_list_split(&names, identifiers, " "), 0);
+	assert_int_equal(rate_limit_give_back(test->rate_limit, &order, was_made), 0);
+	string_list_done(&names);
+}
+
+/*
+ * Row A25.  Limits of names count certificates, limits of accounts orders that the CA made: validations
+ * that fail, and a CA that is down, cost no certificate.
+ */
+static void test_what_is_not_used_is_given_back(void **context)
+{
+	struct limits_test *test = *context;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		take(test, "a.example.org", NOW);
+		assert_int_not_equal(when(test, "a.example.org", NOW, "the very same names"), 0);
+		give_back(test, "a.example.org", true);
+		assert_int_equal(when(test, "a.example.org", NOW, NULL), 0);
+	}
+	for (i = 0; i < 10; i++) {
+		take(test, "a.example.org", NOW);
+		give_back(test, "a.example.org", false);
+	}
+	/* Two orders were made; the third is the last. */
+	take(test, "www.example.com", NOW);
+	assert_int_equal(when(test, "a.example.org", NOW, "limit of 3 orders"), NOW + 3600 + 1);
+}
+
+/* Addresses count by /64; one order for many of one network takes once. */
+static void test_networks(void **context)
+{
+	struct limits_test *test = *context;
+
+	take(test, "2001:db8:1:2::1 2001:db8:1:2::2 2001:db8:1:2:ffff::", NOW);
+	assert_int_equal(when(test, "2001:db8:1:2::3", NOW, NULL), 0);
+	take(test, "2001:db8:1:2::4", NOW);
+	assert_int_not_equal(when(test, "2001:db8:1:2::3", NOW, "2001:db8:1:2::/64"), 0);
+	assert_int_equal(when(test, "2001:db8:1:3::3", NOW, NULL), 0);
+}
+
+/* No limit of a domain counts a renewal of the very same names; the one of the set does. */
+static void test_renewals(void **context)
+{
+	static char *items[] = {"c.example.org"};
+	const struct string_list names = {.items = items, .count = 1};
+	const struct rate_limit_order order = {
+		.server = CA, .account = "default", .identifiers = &names, .is_renewal = true};
+	struct limits_test *test = *context;
+	struct failure failure = {0};
+	int64_t at_s = -1;
+
+	take(test, "a.example.org", NOW);
+	take(test, "b.example.org", NOW);
+	assert_int_not_equal(when(test, "c.example.org", NOW, "registered domain"), 0);
+	assert_int_equal(rate_limit_when(test->rate_limit, &order, NOW, &at_s, &failure), 0);
+	assert_int_equal(at_s, 0);
+	assert_int_equal(rate_limit_take(test->rate_limit, &order, NOW), 0);
+	assert_int_equal(rate_limit_when(test->rate_limit, &order, NOW, &at_s, &failure), 0);
+	assert_int_equal(at_s, NOW + 86400 + 1);
+	failure_done(&failure);
+}
+
+/* Five failed validations of a name in an hour, whatever the certificate. */
+static void test_failed_validations(void **context)
+{
+	static const char server[] = "https://acme-v02.api.letsencrypt.org/directory";
+	static char *items[] = {"a.example.org", "b.example.org"};
+	const struct string_list names = {.items = items, .count = 2};
+	const struct rate_limit_order order = {
+		.server = server, .account = "default", .identifiers = &names};
+	struct limits_test *test = *context;
+	struct failure failure = {0};
+	int64_t at_s = -1;
+	int i;
+
+	for (i = 0; i < 5; i++) {
+		assert_int_equal(rate_limit_when(test->rate_limit, &order, NOW, &at_s, &failure),
+				 0);
+		assert_int_equal(at_s, 0);
+		assert_int_equal(rate_limit_note_failed(test->rate_limit, server, "default",
+							"b.example.org", NOW),
+				 0);
+	}
+	assert_int_equal(rate_limit_when(test->rate_limit, &order, NOW, &at_s, &failure), 0);
+	assert_int_equal(at_s, NOW + 720 + 1);
+	assert_non_null(strstr(failure.cause, "failed validations of one name"));
+	assert_non_null(strstr(failure.cause, "b.example.org"));
+	failure_done(&failure);
+}
+
 static void test_orders_and_pauses(void **context)
 {
 	struct limits_test *test = *context;
@@ -222,6 +321,16 @@ static int64_t want(struct limits_test *test, const char *name, const char *tena
 	return id;
 }
 
+static void suggest(struct limits_test *test, int64_t id, int64_t start_s, int64_t end_s)
+{
+	const struct state_window window = {.start_s = start_s,
+					    .end_s = end_s,
+					    .check_at_s = start_s + DAY_S,
+					    .renew_at_s = start_s};
+
+	assert_int_equal(state_set_window(test->state, id, "a.b", &window), 0);
+}
+
 static size_t find(struct limits_test *test, struct scheduler_list *list, bool *ret_is_limited)
 {
 	assert_int_equal(scheduler_next(test->scheduler, SCHEDULER_MAX, list, ret_is_limited), 0);
@@ -248,6 +357,7 @@ static void test_due(void **context)
 	want(test, "b1.example", "b");
 	replaced = want(test, "old.example", "c");
 	assert_int_equal(state_set_certificate(test->state, replaced, &certificate), 0);
+	suggest(test, replaced, now_s - 10, now_s + 1000);
 	/* What replaces another comes beside the three that are allowed, of which each tenant has one. */
 	assert_in_range(find(test, &list, &is_limited), 3, 4);
 	assert_true(is_limited);
@@ -264,6 +374,38 @@ static void test_due(void **context)
 	assert_int_equal(find(test, &list, &is_limited), 0);
 	assert_true(is_limited);
 	assert_int_equal(scheduler_next_s(test->scheduler), now_s + 7200);
+}
+
+/* Outside of the CA's window it counts a replacement as any order: so it waits as any does. */
+static void test_only_inside_the_window(void **context)
+{
+	static const struct {
+		int64_t start_s, end_s;
+		bool is_exempt;
+	} windows[] = {{-100, 100, true}, {100, 200, false}, {-200, -100, false}, {0, 0, false}};
+	const struct state_certificate certificate = {.server = CA,
+						      .ari_id = "a.b",
+						      .not_before_s = 1,
+						      .not_after_s = 2,
+						      .check_at_s = 1};
+	struct limits_test *test = *context;
+	int64_t id = want(test, "old.example", "c"), now_s = clock_now_s(), at_s;
+	struct failure failure = {0};
+	struct state_lineage lineage;
+	size_t i;
+
+	assert_int_equal(state_set_certificate(test->state, id, &certificate), 0);
+	take(test, "old.example", now_s);
+	for (i = 0; i < sizeof(windows) / sizeof(*windows); i++) {
+		suggest(test, id, windows[i].start_s ? now_s + windows[i].start_s : 0,
+			windows[i].end_s ? now_s + windows[i].end_s : 0);
+		assert_int_equal(state_lineage_read(test->state, id, &lineage), 0);
+		assert_int_equal(scheduler_wait_until(test->scheduler, &lineage, &at_s, &failure),
+				 0);
+		assert_int_equal(!at_s, windows[i].is_exempt);
+		failure_done(&failure);
+		state_lineage_done(&lineage);
+	}
 }
 
 /* With another CA nothing waits: it is found there the next time. */
@@ -306,6 +448,12 @@ int main(void)
 		cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_bucket),
 		cmocka_unit_test_setup_teardown(test_scopes, open_test, close_test),
+		cmocka_unit_test_setup_teardown(test_what_is_not_used_is_given_back, open_test,
+						close_test),
+		cmocka_unit_test_setup_teardown(test_networks, open_test, close_test),
+		cmocka_unit_test_setup_teardown(test_renewals, open_test, close_test),
+		cmocka_unit_test_setup_teardown(test_failed_validations, open_test, close_test),
+		cmocka_unit_test_setup_teardown(test_only_inside_the_window, open_test, close_test),
 		cmocka_unit_test_setup_teardown(test_orders_and_pauses, open_test, close_test),
 		cmocka_unit_test_setup_teardown(test_due, open_test, close_test),
 		cmocka_unit_test_setup_teardown(test_moves_on, open_test, close_test),

@@ -18,7 +18,7 @@
 #include "acme/renewal/scheduler.h"
 #include "acme/store/state.h"
 #include "acme/util/failure.h"
-#include "common/clock.h"
+#include "tests/unit/fake_clock.h"
 #include "tests/unit/fixture.h"
 
 #define CA    "https://ca.example/directory"
@@ -26,38 +26,6 @@
 #define START 1800000000
 #define DAY   86400
 #define COUNT 20
-
-static int64_t now_s = START;
-
-int64_t clock_now_s(void)
-{
-	return now_s;
-}
-
-int64_t clock_now_us(void)
-{
-	return now_s * 1000000;
-}
-
-uint64_t clock_monotonic_ns(void)
-{
-	return (uint64_t)now_s * CLOCK_NS_PER_S;
-}
-
-uint64_t clock_boottime_ns(void)
-{
-	return (uint64_t)now_s * CLOCK_NS_PER_S;
-}
-
-void clock_sleep_ms(uint32_t ms)
-{
-	now_s += ms / 1000;
-}
-
-void clock_sleep_us(uint32_t us)
-{
-	now_s += us / 1000000;
-}
 
 struct test {
 	char root[sizeof("/tmp/sidestep-XXXXXX")];
@@ -88,7 +56,7 @@ static int open_test(void **context)
 	struct test *test = calloc(1, sizeof(*test));
 	struct failure failure = {0};
 
-	now_s = START;
+	fake_clock_set(START);
 	strcpy(test->root, "/tmp/sidestep-XXXXXX");
 	if (!mkdtemp(test->root) || paths_init(&test->arguments.paths, test->root))
 		return -1;
@@ -207,9 +175,9 @@ static void test_ca_is_down(void **context)
 	for (i = 0; i < COUNT; i++)
 		fail_order(test, test->ids[i], &failure, CONSEQUENCE_NO_ORDER);
 	assert_int_equal(next(test, NULL), 0);
-	assert_true(scheduler_next_s(test->scheduler) > now_s);
+	assert_true(scheduler_next_s(test->scheduler) > clock_now_s());
 	for (i = 0; i < 4; i++) {
-		now_s = scheduler_next_s(test->scheduler);
+		fake_clock_pass(scheduler_next_s(test->scheduler) - clock_now_s());
 		assert_int_equal(next(test, &probes[i]), 1);
 		test->is_asked = true;
 		assert_int_equal(next(test, NULL), 0);
@@ -217,12 +185,12 @@ static void test_ca_is_down(void **context)
 		test->is_asked = false;
 		/* Each pause is a minute at least; what has probed goes behind the others. */
 		fail_order(test, probes[i], &failure, CONSEQUENCE_ORDER_BEGUN);
-		assert_true(scheduler_next_s(test->scheduler) >= now_s + 60);
-		assert_true(scheduler_next_s(test->scheduler) <= now_s + 601);
+		assert_true(scheduler_next_s(test->scheduler) >= clock_now_s() + 60);
+		assert_true(scheduler_next_s(test->scheduler) <= clock_now_s() + 601);
 		if (i)
 			assert_int_not_equal(probes[i], probes[i - 1]);
 	}
-	now_s = scheduler_next_s(test->scheduler);
+	fake_clock_pass(scheduler_next_s(test->scheduler) - clock_now_s());
 	assert_int_equal(next(test, &probes[0]), 1);
 	succeed(test, probes[0]);
 	assert_true(next(test, NULL) >= COUNT - 1);
@@ -257,7 +225,7 @@ static void test_fails_over(void **context)
 	next(test, NULL);
 	assert_int_equal(count_moved(test), 0);
 	for (i = 0; i < 2; i++) {
-		now_s += DAY;
+		fake_clock_pass(DAY);
 		assert_int_equal(next(test, &probe), 1);
 		fail_order(test, probe, &failure, CONSEQUENCE_ORDER_BEGUN);
 	}
@@ -286,8 +254,8 @@ static void test_waits_a_day_at_most(void **context)
 	want(test, false, 10 * DAY);
 	fail_order(test, test->ids[0], &failure, CONSEQUENCE_ORDER_BEGUN);
 	assert_int_equal(next(test, NULL), 0);
-	assert_true(scheduler_next_s(test->scheduler) <= now_s + DAY);
-	now_s += DAY + 1;
+	assert_true(scheduler_next_s(test->scheduler) <= clock_now_s() + DAY);
+	fake_clock_pass(DAY + 1);
 	assert_int_equal(next(test, NULL), 1);
 }
 
@@ -305,12 +273,13 @@ static void test_host(void **context)
 	assert_int_equal(next(test, NULL), COUNT - 2);
 	fail_order(test, test->ids[2], &failure, CONSEQUENCE_NO_ORDER);
 	assert_int_equal(next(test, NULL), 0);
-	assert_in_range(scheduler_next_s(test->scheduler), now_s + 59, now_s + 62);
-	now_s += 62;
+	assert_in_range(scheduler_next_s(test->scheduler), clock_now_s() + 59, clock_now_s() + 62);
+	fake_clock_pass(62);
 	assert_int_equal(next(test, NULL), COUNT - 3);
 	fail_order(test, test->ids[3], &failure, CONSEQUENCE_NO_ORDER);
-	assert_in_range(scheduler_next_s(test->scheduler), now_s + 119, now_s + 122);
-	now_s += 122;
+	assert_in_range(scheduler_next_s(test->scheduler), clock_now_s() + 119,
+			clock_now_s() + 122);
+	fake_clock_pass(122);
 	succeed(test, test->ids[4]);
 	fail_order(test, test->ids[5], &failure, CONSEQUENCE_NO_ORDER);
 	assert_true(next(test, NULL) > 0);
@@ -330,7 +299,7 @@ static void test_state(void **context)
 	state_explain(test->state, -EBUSY, &failure);
 	fail_order(test, test->ids[0], &failure, CONSEQUENCE_NO_ORDER);
 	assert_int_equal(next(test, NULL), 0);
-	now_s += 62;
+	fake_clock_pass(62);
 	assert_true(next(test, NULL) >= COUNT - 1);
 }
 
@@ -353,7 +322,7 @@ static void test_pause_of_one_name(void **context)
 	assert_int_equal(next(test, NULL), COUNT - 1);
 	assert_int_equal(count_moved(test), 1);
 	assert_int_equal(state_lineage_read(test->state, test->ids[0], &lineage), 0);
-	assert_in_range(lineage.issue_at_s, now_s + 1, now_s + 120);
+	assert_in_range(lineage.issue_at_s, clock_now_s() + 1, clock_now_s() + 120);
 	state_lineage_done(&lineage);
 }
 
