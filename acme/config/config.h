@@ -50,6 +50,7 @@ struct config_section {
 
 	/* This host. */
 	const char *resolver;
+	enum setting_flag preflight; /* ask the DNS before an order that follows a failure */
 };
 
 /*

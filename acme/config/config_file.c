@@ -63,6 +63,7 @@ static const struct {
 	{"file", IN(CONFIG_DOMAINS), FORM_PATH, FIELD(file)},
 	{"tenant", IN(CONFIG_CERTIFICATE) | IN(CONFIG_DOMAINS), FORM_TEXT, FIELD(tenant)},
 	{"resolver", IN(CONFIG_SIDESTEP), FORM_TEXT, FIELD(resolver)},
+	{"preflight", IN(CONFIG_SIDESTEP), FORM_FLAG, FIELD(preflight)},
 	/* clang-format off */
 	CA_SETTINGS(CA_ROW)
 	CERTIFICATE_SETTINGS(CERTIFICATE_ROW)

@@ -418,15 +418,15 @@ static void on_job_preflight_done(void *context)
 
 /*
  * What has failed before may well be certain to fail again: its name has gone, say.  The DNS knows,
- * and the CA need not be asked.
+ * and the CA need not be asked yet.
  */
 static bool job_preflights(struct job *job)
 {
 	const struct engine_options *options = job->engine->options;
 	struct failure failure = {0};
 
-	if (!job->lineage.failures || job->is_chosen || job->resume_url ||
-	    job->engine->settings->no_preflight)
+	if (!job->lineage.failures || job->lineage.failures > PREFLIGHT_FAILURES_MAX ||
+	    job->is_chosen || job->resume_url || job->engine->settings->no_preflight)
 		return false;
 	job->preflight_options = (struct preflight_options){
 		.settings = job->engine->settings,

@@ -62,6 +62,8 @@ static void judge_caa(const struct preflight *preflight, struct preflight_name *
 	if (answer->status != DNS_FOUND && answer->status != DNS_NO_DATA &&
 	    answer->status != DNS_NO_NAME)
 		name->caa.verdict = CAA_UNKNOWN;
+	if (!question.issuer_count && name->caa.verdict == CAA_FORBIDDEN)
+		name->caa.verdict = CAA_UNKNOWN;
 }
 
 static void preflight_finish(void *context)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What can be known of names before a CA is asked to validate them: what the DNS says, and
- * whether its CAA records let this CA issue to this account.  All is asked at once, and no
+ * whether its CAA records let this CA issue to this account.  A CA that does not tell its names for
+ * CAA records (caaIdentities) may not heed them: nothing is forbidden for it.  All is asked at once, and no
  * answer is waited for longer than the deadline: what is not known by then forbids nothing.
  */
 #ifndef ACME_RENEWAL_PREFLIGHT_H
@@ -22,6 +23,12 @@ struct settings;
 
 /* What an order is kept waiting at most. */
 #define PREFLIGHT_DEADLINE_MS 2000
+
+/*
+ * What the DNS here forbids the CA may allow: it may see another DNS.  So a preflight only delays: after
+ * this many failures in a row (some two hours) the CA is asked each time.
+ */
+#define PREFLIGHT_FAILURES_MAX 3
 
 #define PREFLIGHT_DOUBT_MAX 512
 
