@@ -11,6 +11,7 @@
 #include "acme/protocol/authorization.h"
 #include "acme/cmd/show.h"
 #include "acme/renewal/agent.h"
+#include "acme/renewal/dry_run.h"
 #include "acme/renewal/engine.h"
 #include "acme/util/failure.h"
 #include "acme/crypto/key.h"
@@ -23,6 +24,7 @@
 #include "acme/store/state.h"
 #include "acme/store/store.h"
 #include "acme/cmd/verbs.h"
+#include "acme/cmd/request.h"
 #include "common/clock.h"
 
 struct certonly {
@@ -31,6 +33,7 @@ struct certonly {
 	struct identifier *names;
 	size_t name_count;
 	char name[CERTIFICATE_NAME_MAX + 1]; /* of the certificate on disk */
+	struct request request;
 	struct agent agent;
 	int64_t lineage;
 	json_t *certificate; /* the new one, as show_json(); NULL: there is none */
@@ -38,6 +41,15 @@ struct certonly {
 	struct failure hook; /* of the first hook that failed; the certificate is stored */
 	json_t *authorizations; /* the result of each, for --json */
 };
+
+static int report_failure(struct certonly *certonly)
+{
+	output_failure(NULL, &certonly->failure);
+	output_document(json_pack(
+		"{s:b, s:b, s:o, s:O}", "ok", 0, "dry_run", certonly->settings->dry_run, "error",
+		failure_to_json(&certonly->failure), "authorizations", certonly->authorizations));
+	return EXIT_FAILED;
+}
 
 /* --- is a new certificate needed? ------------------------------------------------------------ */
 
@@ -91,15 +103,15 @@ static int find_present(struct certonly *certonly, struct stored *ret_stored)
 /* Whether the existing key has the requested type; true when no type is requested. */
 static bool has_key_type(const struct certonly *certonly, const struct stored *stored)
 {
-	const struct settings *settings = certonly->settings;
+	const char *wanted = certonly->request.spec.settings.key_type;
 	enum key_type type;
 	struct key *key;
 	bool has;
 
-	if (!settings->certificate.key_type)
+	if (!wanted)
 		return true;
-	if (key_type_parse(&type, settings->certificate.key_type) ||
-	    store_read_key(&key, settings->paths, stored->name))
+	if (key_type_parse(&type, wanted) ||
+	    store_read_key(&key, certonly->settings->paths, stored->name))
 		return false;
 	has = key_type_of(key) == type;
 	key_free(key);
@@ -109,23 +121,36 @@ static bool has_key_type(const struct certonly *certonly, const struct stored *s
 /* Whether to keep the existing certificate: it is as requested, and not due. */
 static bool is_kept(const struct certonly *certonly, const struct stored *stored)
 {
-	const struct settings *settings = certonly->settings;
+	const struct string_list *cas = &certonly->request.spec.cas;
 
-	return !settings->force_renewal &&
+	return !certonly->settings->force_renewal &&
 	       certificate_has_only_names(&stored->certificate, certonly->names,
 					  certonly->name_count) &&
 	       !certificate_is_due(&stored->certificate, clock_now_s()) &&
-	       (!stored->server || strcmp(stored->server, settings->server) == 0) &&
+	       (!stored->server || string_list_find(cas, stored->server) < cas->count) &&
 	       has_key_type(certonly, stored);
 }
 
-static void report_kept(const struct stored *stored)
+/* What the command line says of its settings is not for nothing.  Returns the exit status. */
+static int report_kept(struct certonly *certonly, const struct stored *stored)
 {
+	const char *differences = certonly->request.differences;
+
+	if (*differences) {
+		failure_set(&certonly->failure,
+			    "`sidestep reconfigure` with these options changes the settings; add "
+			    "--force-renewal to get a new certificate with them now",
+			    "the certificate %s stays, for more than a third of its life is left, "
+			    "but it has other settings: %s",
+			    stored->name, differences);
+		return report_failure(certonly);
+	}
 	output_line("The certificate stays in use: more than a third of its life is left. Use "
 		    "--force-renewal to get a new one now.");
 	show_text(stored, clock_now_s());
 	output_document(json_pack("{s:b, s:b, s:o}", "ok", 1, "issued", 0, "certificate",
 				  show_json(stored)));
+	return EXIT_DONE;
 }
 
 /* --- getting the certificate ----------------------------------------------------------------- */
@@ -203,37 +228,43 @@ static void on_certonly_hook_failed(void *context, const struct failure *failure
 /* Store what the certificate shall be, for this run and for renewals. */
 static void certonly_set_spec(struct certonly *certonly)
 {
-	const struct settings *settings = certonly->settings;
-	struct certificate_spec spec = {
-		.name = certonly->name,
-		.cas = settings->cas,
-		.account = certonly->arguments->ca.account,
-		.settings = settings->certificate,
-		.source = "cli",
-	};
-	int err = identifiers_to_list(&spec.identifiers, certonly->names, certonly->name_count);
+	const struct request *request = &certonly->request;
+	struct state *state = certonly->agent.state;
+	int err = 0;
 
-	if (!err)
-		err = state_set_spec(certonly->agent.state, &spec, &certonly->lineage);
-	string_list_done(&spec.identifiers);
+	certonly->lineage = request->lineage.id;
+	if (!request->is_configured || certonly->settings->dry_run)
+		err = state_set_spec(state, &request->spec, &certonly->lineage);
 	/* The operator runs certonly after acting on the reason for the pause. */
 	if (!err)
-		err = state_pause(certonly->agent.state, certonly->lineage, NULL);
+		err = state_pause(state, certonly->lineage, NULL);
 	if (err)
-		state_explain(certonly->agent.state, err, &certonly->failure);
+		state_explain(state, err, &certonly->failure);
 }
 
-/* Forget a certificate that was never issued, so that nothing renews it. */
+/*
+ * Forget a new name for which there is no certificate, so that nothing renews it.  One for which the CA
+ * has an order stays: the next process continues it, and `delete` forgets it.
+ */
 static void forget_if_void(struct certonly *certonly)
 {
+	struct state *state = certonly->agent.state;
 	struct state_lineage lineage;
+	bool goes_on;
 	int err;
 
-	err = state_lineage_read(certonly->agent.state, certonly->lineage, &lineage);
+	if (certonly->request.is_known)
+		return;
+	err = state_lineage_read(state, certonly->lineage, &lineage);
 	if (err)
 		return;
-	if (!lineage.not_after_s && lineage.status != STATE_ORDERING)
-		err = state_lineage_delete(certonly->agent.state, certonly->lineage);
+	goes_on = lineage.status == STATE_ORDERING;
+	if (!lineage.not_after_s && !goes_on)
+		err = state_lineage_delete(state, certonly->lineage);
+	else if (!lineage.not_after_s)
+		output_warning("the order for %s is not over: `sidestep renew` continues it, "
+			       "`sidestep delete %s` forgets it",
+			       certonly->name, certonly->name);
 	state_lineage_done(&lineage);
 	if (err)
 		output_warning("cannot forget %s, which `sidestep renew` will try again: %s",
@@ -245,8 +276,8 @@ static int certonly_preflight(struct certonly *certonly)
 {
 	const struct preflight_options options = {
 		.settings = certonly->settings,
-		.server = certonly->settings->server,
-		.account = certonly->arguments->ca.account,
+		.server = certonly->request.spec.cas.items[0],
+		.account = certonly->request.spec.account,
 		.ca_pool = certonly->agent.ca_pool,
 		.loop = certonly->agent.net.loop,
 		.names = certonly->names,
@@ -274,6 +305,8 @@ static void certonly_order(struct certonly *certonly)
 	certonly_set_spec(certonly);
 	if (failure_is_set(&certonly->failure))
 		return;
+	if (certonly->settings->dry_run)
+		dry_run_announce(certonly->agent.state);
 	if (!certonly_preflight(certonly)) {
 		output_step("ordering a certificate for %zu name%s", certonly->name_count,
 			    certonly->name_count == 1 ? "" : "s");
@@ -285,15 +318,6 @@ static void certonly_order(struct certonly *certonly)
 
 /* --- the report ------------------------------------------------------------------------------ */
 
-static int report_failure(struct certonly *certonly)
-{
-	output_failure(NULL, &certonly->failure);
-	output_document(json_pack("{s:b, s:o, s:O}", "ok", 0, "error",
-				  failure_to_json(&certonly->failure), "authorizations",
-				  certonly->authorizations));
-	return EXIT_FAILED;
-}
-
 /* on_certonly_finished() has shown the certificate; the hooks have run since. */
 static int report_success(struct certonly *certonly)
 {
@@ -301,38 +325,43 @@ static int report_success(struct certonly *certonly)
 
 	if (!deployed)
 		output_failure(NULL, &certonly->hook);
-	output_document(json_pack("{s:b, s:b, s:O, s:O, s:o*}", "ok", deployed, "issued", 1,
-				  "certificate", certonly->certificate, "authorizations",
-				  certonly->authorizations, "error",
-				  deployed ? NULL : failure_to_json(&certonly->hook)));
+	output_document(json_pack("{s:b, s:b, s:b, s:O, s:O, s:o*}", "ok", deployed, "dry_run",
+				  certonly->settings->dry_run, "issued", 1, "certificate",
+				  certonly->certificate, "authorizations", certonly->authorizations,
+				  "error", deployed ? NULL : failure_to_json(&certonly->hook)));
 	return deployed ? EXIT_DONE : EXIT_FAILED;
 }
 
-static int certonly_run(struct certonly *certonly)
+/* With the request loaded.  `present`: NULL if there is no certificate of this name. */
+static int certonly_go(struct certonly *certonly, const struct stored *present)
 {
-	struct stored present;
-	bool kept;
-
-	switch (find_present(certonly, &present)) {
-	case 0:
-		kept = is_kept(certonly, &present);
-		if (kept)
-			report_kept(&present);
-		stored_done(&present);
-		if (kept)
-			return EXIT_DONE;
-		break;
-	case -ENOENT:
-		break;
-	default:
-		return report_failure(certonly);
-	}
+	if (present && is_kept(certonly, present))
+		return report_kept(certonly, present);
 	if (!agent_open(&certonly->agent, &certonly->failure)) {
 		certonly_order(certonly);
 		agent_close(&certonly->agent);
 	}
 	return failure_is_set(&certonly->failure) ? report_failure(certonly)
 						  : report_success(certonly);
+}
+
+static int certonly_run(struct certonly *certonly)
+{
+	struct stored present = {0};
+	int err = find_present(certonly, &present), status;
+
+	if ((err && err != -ENOENT) ||
+	    request_load(&certonly->request, certonly->arguments, certonly->settings,
+			 certonly->name, certonly->names, certonly->name_count,
+			 &certonly->failure)) {
+		status = report_failure(certonly);
+	} else {
+		status = certonly_go(certonly, err ? NULL : &present);
+		request_done(&certonly->request);
+	}
+	if (!err)
+		stored_done(&present);
+	return status;
 }
 
 int verb_certonly(const struct arguments *arguments, const struct settings *settings)

@@ -16,6 +16,7 @@
 #include "acme/store/state.h"
 #include "acme/cmd/verbs.h"
 #include "acme/renewal/ari_poll.h"
+#include "acme/renewal/dry_run.h"
 #include "common/clock.h"
 
 struct renewing {
@@ -145,12 +146,15 @@ static int renew_report(const struct renewing *renewing)
 				? "No order: the CA's rate limits allow none now (`sidestep plan`)."
 				: "No certificate is due.");
 	else
-		output_line("%zu renewed, %zu failed, %zu put off as the CA asks.", agent->renewed,
-			    agent->failed, agent->postponed);
-	output_document(json_pack("{s:b, s:I, s:I, s:I, s:O, s:o*}", "ok", ok, "renewed",
-				  (json_int_t)agent->renewed, "failed", (json_int_t)agent->failed,
-				  "postponed", (json_int_t)agent->postponed, "results",
-				  agent->results, "error",
+		output_line(agent->settings->dry_run
+				    ? "Dry run: %zu would be renewed, %zu failed, %zu put off as "
+				      "the CA asks."
+				    : "%zu renewed, %zu failed, %zu put off as the CA asks.",
+			    agent->renewed, agent->failed, agent->postponed);
+	output_document(json_pack("{s:b, s:b, s:I, s:I, s:I, s:O, s:o*}", "ok", ok, "dry_run",
+				  agent->settings->dry_run, "renewed", (json_int_t)agent->renewed,
+				  "failed", (json_int_t)agent->failed, "postponed",
+				  (json_int_t)agent->postponed, "results", agent->results, "error",
 				  failure_is_set(failure) ? failure_to_json(failure) : NULL));
 	return ok ? EXIT_DONE : EXIT_FAILED;
 }
@@ -166,6 +170,8 @@ int verb_renew(const struct arguments *arguments, const struct settings *setting
 
 	renewing.agent.context = &renewing;
 	if (!agent_open(&renewing.agent, &renewing.failure)) {
+		if (settings->dry_run)
+			dry_run_announce(renewing.agent.state);
 		loop_timer_start(renewing.agent.net.loop, &renewing.begin, 0, renew_start,
 				 &renewing);
 		net_run(&renewing.agent.net, &renewing.failure);

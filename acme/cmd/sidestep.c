@@ -17,6 +17,7 @@ static int (*const verbs[VERBS])(const struct arguments *arguments,
 				 const struct settings *settings) = {
 	[VERB_REGISTER] = verb_register,
 	[VERB_CERTONLY] = verb_certonly,
+	[VERB_RECONFIGURE] = verb_reconfigure,
 	[VERB_RENEW] = verb_renew,
 	[VERB_RUN] = verb_run,
 	[VERB_PLAN] = verb_plan,
@@ -44,6 +45,7 @@ static bool writes_state(enum verb verb)
 	case VERB_UPDATE_ACCOUNT:
 	case VERB_ROLLOVER:
 	case VERB_CERTONLY:
+	case VERB_RECONFIGURE:
 	case VERB_RENEW:
 	case VERB_RUN:
 	case VERB_REVOKE:

@@ -13,6 +13,7 @@ int verb_show_account(const struct arguments *arguments, const struct settings *
 int verb_update_account(const struct arguments *arguments, const struct settings *settings);
 int verb_rollover(const struct arguments *arguments, const struct settings *settings);
 int verb_certonly(const struct arguments *arguments, const struct settings *settings);
+int verb_reconfigure(const struct arguments *arguments, const struct settings *settings);
 int verb_renew(const struct arguments *arguments, const struct settings *settings);
 int verb_run(const struct arguments *arguments, const struct settings *settings);
 int verb_plan(const struct arguments *arguments, const struct settings *settings);

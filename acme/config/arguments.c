@@ -53,11 +53,25 @@ static const struct {
 			   "get a certificate and keep it below /var/lib/sidestep/live/",
 			   "Validates all names by tls-alpn-01 while the production server "
 			   "keeps port 443. If there is a certificate for the same names with "
-			   "more than a third of its life left, it stays.\n"
+			   "more than a third of its life left, it stays: `sidestep "
+			   "reconfigure` changes its settings. A certificate that sidestep.conf "
+			   "names is ordered as it says there.\n"
 			   "\n"
 			   "  sidestep certonly --agree-tos -d example.org -d www.example.org "
 			   "\\\n"
 			   "      --deploy-hook 'systemctl reload nginx'\n"},
+	[VERB_RECONFIGURE] = {"reconfigure", "NAME",
+			      "change the settings of a certificate without getting a new one",
+			      "What is given is used from now on, at each renewal; what is not "
+			      "given stays. An empty value removes a setting, and --no- before the "
+			      "name of a switch turns it off. A certificate that sidestep.conf "
+			      "names is changed there. The hooks run again, beside a new "
+			      "certificate, with --run-deploy-hooks: by a running `sidestep run`, "
+			      "or by the next `sidestep renew`.\n"
+			      "\n"
+			      "  sidestep reconfigure example.org --deploy-hook 'systemctl reload "
+			      "nginx' --run-deploy-hooks\n"
+			      "  sidestep reconfigure example.org --deploy-hook '' --no-bundle\n"},
 	[VERB_RENEW] = {"renew", NULL, "renew all certificates that are due",
 			"Runs once, for a timer; `sidestep run` renews by itself. `sidestep "
 			"plan` shows what is due. It is no failure if nothing is. With "
@@ -148,11 +162,43 @@ static const struct {
 #define CHOICE_VERBS  (BIT(VERB_REGISTER) | BIT(VERB_CERTONLY)) /* say which CA */
 #define CA_VERBS      (CHOICE_VERBS | BIT(VERB_RENEW) | BIT(VERB_RUN) | BIT(VERB_REVOKE))
 #define ACCOUNT_VERBS (BIT(VERB_SHOW_ACCOUNT) | BIT(VERB_UPDATE_ACCOUNT) | BIT(VERB_ROLLOVER))
-#define CONFIGURED_VERBS \
-	(CA_VERBS | ACCOUNT_VERBS | BIT(VERB_CHECK) | BIT(VERB_PLAN) | BIT(VERB_IMPORT))
+#define CONFIGURED_VERBS                                                                  \
+	(CA_VERBS | ACCOUNT_VERBS | BIT(VERB_CHECK) | BIT(VERB_PLAN) | BIT(VERB_IMPORT) | \
+	 BIT(VERB_RECONFIGURE))
 #define RENEWAL_VERBS (BIT(VERB_CERTONLY) | BIT(VERB_RENEW))
 
 /* --- the options ----------------------------------------------------------------------------- */
+
+#define FIELD(member) OPTION_FIELD(struct parsing, member)
+
+#define ORDER           (BIT(VERB_CERTONLY) | BIT(VERB_RECONFIGURE))
+#define ORDER_OR_IMPORT (ORDER | BIT(VERB_IMPORT))
+#define CERTIFICATE_ROW(kind_, member_, name_, value_, certbot_, verbs_, help_) \
+	{.name = name_,                                                         \
+	 .kind = OPTION_##kind_,                                                \
+	 FIELD(arguments.certificate.member_),                                  \
+	 .value = value_,                                                       \
+	 .may_be_empty = true,                                                  \
+	 .verbs = verbs_,                                                       \
+	 .help = help_},
+
+/* --no-NAME for each switch. */
+#define NO_ROW(kind_, member_, name_, ...) NO_ROW_##kind_(member_, name_)
+#define NO_ROW_TEXT(member_, name_)
+#define NO_ROW_FLAG(member_, name_) \
+	{.name = "no-" name_,       \
+	 .kind = OPTION_FLAG,       \
+	 FIELD(no.member_),         \
+	 .verbs = ORDER,            \
+	 .help = "Turn --" name_ " off."},
+#define NO_FIELD(kind_, member_, ...) NO_FIELD_##kind_(member_)
+#define NO_FIELD_TEXT(member_)
+#define NO_FIELD_FLAG(member_)       bool member_;
+#define TAKE_NO(kind_, member_, ...) TAKE_NO_##kind_(member_)
+#define TAKE_NO_TEXT(member_)
+#define TAKE_NO_FLAG(member_)    \
+	if (parsing->no.member_) \
+		parsing->arguments.certificate.member_ = SETTING_NO;
 
 /* What is being filled in. */
 struct parsing {
@@ -160,20 +206,13 @@ struct parsing {
 	const char *root;
 	const char *eab_hmac_key;
 	bool staging;
+	struct {
+		/* clang-format off */
+		CERTIFICATE_SETTINGS(NO_FIELD)
+		/* clang-format on */
+	} no;
 	bool help, help_man, help_man_conf, version;
 };
-
-#define FIELD(member) OPTION_FIELD(struct parsing, member)
-
-#define ORDER           BIT(VERB_CERTONLY)
-#define ORDER_OR_IMPORT (BIT(VERB_CERTONLY) | BIT(VERB_IMPORT))
-#define CERTIFICATE_ROW(kind_, member_, name_, value_, certbot_, verbs_, help_) \
-	{.name = name_,                                                         \
-	 .kind = OPTION_##kind_,                                                \
-	 FIELD(arguments.certificate.member_),                                  \
-	 .value = value_,                                                       \
-	 .verbs = verbs_,                                                       \
-	 .help = help_},
 
 #define NAME_AND_HELP(kind, member, name, value, certbot, verbs, help) {name, help},
 
@@ -195,7 +234,13 @@ static const struct option_row rows[] = {
 		 "first name."},
 	/* clang-format off */
 	CERTIFICATE_SETTINGS(CERTIFICATE_ROW)
+	CERTIFICATE_SETTINGS(NO_ROW)
 	/* clang-format on */
+	{.name = "run-deploy-hooks",
+	 .kind = OPTION_FLAG,
+	 FIELD(arguments.run_deploy_hooks),
+	 .verbs = BIT(VERB_RECONFIGURE),
+	 .help = "Run the hooks of the certificate again."},
 	{.name = "force-renewal",
 	 .kind = OPTION_FLAG,
 	 FIELD(arguments.force_renewal),
@@ -247,13 +292,15 @@ static const struct option_row rows[] = {
 	 .kind = OPTION_TEXT,
 	 FIELD(arguments.server),
 	 .value = "CA",
-	 .verbs = CHOICE_VERBS | ACCOUNT_VERBS | BIT(VERB_CHECK) | BIT(VERB_IMPORT),
+	 .verbs = CHOICE_VERBS | ACCOUNT_VERBS | BIT(VERB_CHECK) | BIT(VERB_IMPORT) |
+		  BIT(VERB_RECONFIGURE),
 	 .help = "The CA: the URL of its directory, or its name in the "
 		 "configuration. Default: letsencrypt."},
 	{.name = "staging",
 	 .kind = OPTION_FLAG,
 	 FIELD(staging),
-	 .verbs = CHOICE_VERBS | ACCOUNT_VERBS | BIT(VERB_CHECK) | BIT(VERB_IMPORT),
+	 .verbs = CHOICE_VERBS | ACCOUNT_VERBS | BIT(VERB_CHECK) | BIT(VERB_IMPORT) |
+		  BIT(VERB_RECONFIGURE),
 	 .help = "Use Let's Encrypt's staging environment."},
 	{.name = "cacert",
 	 .kind = OPTION_TEXT,
@@ -279,7 +326,8 @@ static const struct option_row rows[] = {
 	 .kind = OPTION_TEXT,
 	 FIELD(arguments.ca.account),
 	 .value = "NAME",
-	 .verbs = CHOICE_VERBS | ACCOUNT_VERBS | BIT(VERB_REVOKE) | BIT(VERB_CHECK),
+	 .verbs = CHOICE_VERBS | ACCOUNT_VERBS | BIT(VERB_REVOKE) | BIT(VERB_CHECK) |
+		  BIT(VERB_RECONFIGURE),
 	 .help = "Which account at the CA to use. Default: the one without a name."},
 	{.name = "deactivate",
 	 .kind = OPTION_FLAG,
@@ -495,7 +543,7 @@ static void make_hook_absolute(struct arguments *arguments, struct failure *fail
 {
 	const char *hook = arguments->certificate.deploy_hook;
 
-	if (!hook)
+	if (!hook || !*hook)
 		return;
 	arguments->deploy_hook = relative_command("", hook);
 	arguments->certificate.deploy_hook = arguments->deploy_hook;
@@ -514,7 +562,8 @@ static void conclude(struct parsing *parsing, struct failure *failure)
 			    "--account takes letters, digits, hyphens and underscores, with no "
 			    "hyphen at the beginning, not '%s'",
 			    arguments->ca.account);
-	if (arguments->certificate.key_type &&
+	CERTIFICATE_SETTINGS(TAKE_NO)
+	if (arguments->certificate.key_type && *arguments->certificate.key_type &&
 	    key_type_parse(&type, arguments->certificate.key_type))
 		failure_set(failure, KEY_TYPE_NAMES, "there is no key type '%s'",
 			    arguments->certificate.key_type);

@@ -26,6 +26,7 @@ enum verb {
 	VERB_UPDATE_ACCOUNT,
 	VERB_ROLLOVER,
 	VERB_CERTONLY,
+	VERB_RECONFIGURE,
 	VERB_RENEW,
 	VERB_RUN,
 	VERB_PLAN,
@@ -60,6 +61,7 @@ struct arguments {
 	uint32_t timeout_s;
 	bool server_given; /* by --server or --staging */
 	bool deactivate;
+	bool run_deploy_hooks;
 	bool dry_run;
 	bool force_renewal;
 	bool no_preflight;

@@ -52,8 +52,10 @@ static bool take_given(enum setting_kind kind, const void *given, void *value)
 			*(bool *)value = *(const enum setting_flag *)given == SETTING_YES;
 		return *(const enum setting_flag *)given;
 	}
+	/* An empty text says that there is none, whatever weaker places say. */
 	if (*(const char *const *)given)
-		*(const char **)value = *(const char *const *)given;
+		*(const char **)value =
+			**(const char *const *)given ? *(const char *const *)given : NULL;
 	return *(const char *const *)given;
 }
 
@@ -174,6 +176,16 @@ static int find_servers(struct string_list *ret_servers, const struct settings *
 		return 0;
 	string_list_done(ret_servers);
 	return -1;
+}
+
+bool settings_is_staging(const char *server)
+{
+	return strcmp(server, known_cas[KNOWN_STAGING].server) == 0;
+}
+
+const struct paths *settings_account_paths(const struct settings *settings, const char *server)
+{
+	return settings_is_staging(server) ? settings->paths : settings->real_paths;
 }
 
 const char *settings_staging(const char *server)

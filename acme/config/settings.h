@@ -74,6 +74,12 @@ const struct config_section *settings_ca_section(const struct settings *settings
 int settings_of_section(struct certificate_spec *ret_spec, const struct settings *settings,
 			const struct config_section *section, struct failure *failure);
 
+/* Whether the CA is one for trials.  A dry run makes real orders at any other. */
+bool settings_is_staging(const char *server);
+
+/* Where the account at this CA is: with dry_run at a CA that is not for trials it is the real one. */
+const struct paths *settings_account_paths(const struct settings *settings, const char *server);
+
 /* Where orders for this CA are tried out: another directory URL, or the same. */
 const char *settings_staging(const char *server);
 

@@ -66,7 +66,7 @@ static bool only_reloads(const char *hook)
 const char *import_hook(const struct import_options *options)
 {
 	if (options->deploy_hook)
-		return options->deploy_hook;
+		return *options->deploy_hook ? options->deploy_hook : NULL;
 	return options->found->hook && only_reloads(options->found->hook) ? options->found->hook
 									  : NULL;
 }

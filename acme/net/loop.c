@@ -21,7 +21,7 @@ struct loop {
 	TAILQ_HEAD(timer_list, timer) timers; /* by due_ns */
 	sigset_t old_signals;
 	int signal_fd;
-	void (*hung_up)(void *context); /* NULL: SIGHUP is not ours */
+	void (*hung_up)(void *context); /* NULL: SIGHUP ends the loop */
 	void *context; /* of hung_up */
 	int epoll; /* all watches are one descriptor to libcurl */
 	bool stopped;
@@ -38,6 +38,18 @@ static void loop_destroy(struct loop *loop)
 	free(loop);
 }
 
+/* A terminal that is closed ends the work in order, too, unless nohup(1) says otherwise. */
+static void ending_signals(sigset_t *ret_signals)
+{
+	struct sigaction hangup;
+
+	sigemptyset(ret_signals);
+	sigaddset(ret_signals, SIGINT);
+	sigaddset(ret_signals, SIGTERM);
+	if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+		sigaddset(ret_signals, SIGHUP);
+}
+
 int loop_new(struct loop **ret_loop)
 {
 	struct loop *loop = calloc(1, sizeof(*loop));
@@ -47,9 +59,7 @@ int loop_new(struct loop **ret_loop)
 	if (!loop)
 		return -ENOMEM;
 	TAILQ_INIT(&loop->timers);
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGTERM);
+	ending_signals(&signals);
 	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (loop->epoll < 0)
 		err = -errno;
@@ -236,7 +246,7 @@ static int wait_for_events(struct loop *loop)
 		return -EIO;
 	if (read(loop->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return 0;
-	if (info.ssi_signo != SIGHUP)
+	if (info.ssi_signo != SIGHUP || !loop->hung_up)
 		return -EINTR;
 	loop->hung_up(loop->context);
 	return 0;

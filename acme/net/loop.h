@@ -38,8 +38,8 @@ struct watch {
 };
 
 /*
- * From here on SIGINT and SIGTERM are blocked and end loop_run().  One loop a
- * process.  0, -ENOMEM or -errno.
+ * From here on SIGINT, SIGTERM and, unless it is ignored, SIGHUP are blocked and end loop_run().  One
+ * loop a process.  0, -ENOMEM or -errno.
  */
 int loop_new(struct loop **ret_loop);
 
@@ -63,7 +63,7 @@ int loop_watch_start(struct loop *loop, struct watch *watch, int fd, uint32_t ev
 		     void (*ready)(void *context, uint32_t events), void *context);
 void loop_watch_stop(struct loop *loop, struct watch *watch);
 
-/* From here on SIGHUP is blocked, too, and `hung_up` called for it.  0 or -errno. */
+/* From here on `hung_up` is called for SIGHUP.  0 or -errno. */
 int loop_on_hangup(struct loop *loop, void (*hung_up)(void *context), void *context);
 
 /* Run until loop_stop(): 0; until a signal comes: -EINTR; or -errno. */

@@ -239,12 +239,12 @@ static bool may_create(struct account *account)
 			"--eab-kid and --eab-hmac-key-file",
 			"the CA %s requires an external account binding", ca_server(account->ca));
 	else if (directory->terms_of_service && !account->options->agree_tos)
-		failure_set_of(
-			&account->failure, FAILURE_OF_ACCOUNT,
-			"read the terms, and add --agree-tos if you agree",
-			"there is no account at %s yet, and a new account must agree to the terms "
-			"of service: %s",
-			ca_server(account->ca), directory->terms_of_service);
+		failure_set_of(&account->failure, FAILURE_OF_ACCOUNT,
+			       "read the terms, and add --agree-tos if you agree",
+			       "there is no account%s at %s yet, and a new account must agree to "
+			       "the terms of service: %s",
+			       account->options->is_trial ? " for dry runs" : "",
+			       ca_server(account->ca), directory->terms_of_service);
 	return !failure_is_set(&account->failure);
 }
 

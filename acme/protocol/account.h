@@ -19,6 +19,7 @@ struct account_options {
 	bool agree_tos; /* the user agrees to the CA's terms of service */
 	bool ask_ca; /* look the account up at the CA even when its URL is known */
 	bool must_exist; /* do not create an account */
+	bool is_trial; /* of a dry run, which has an account of its own */
 	const char *email; /* NULL: none */
 	struct eab eab; /* for a new account, if the CA requires it */
 };

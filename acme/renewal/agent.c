@@ -100,11 +100,15 @@ static void report_result(struct agent *agent, const struct engine_result *resul
 
 	if (issued) {
 		agent->renewed++;
-		output_line("%s: %s", name, result->lineage->not_after_s ? "renewed" : "issued");
+		output_line("%s: %s", name,
+			    agent->settings->dry_run       ? "the dry run succeeded"
+			    : result->lineage->not_after_s ? "renewed"
+							   : "issued");
 	} else {
 		show_failed_authorizations(result->order);
 		output_failure(name, result->failure);
-		show_next_attempt(name, result->next_attempt_s);
+		if (!agent->settings->dry_run)
+			show_next_attempt(name, result->next_attempt_s);
 	}
 	agent->postponed += !issued && result->is_postponed;
 	agent->failed += !issued && !result->is_postponed;

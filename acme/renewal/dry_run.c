@@ -71,6 +71,28 @@ int dry_run_begin(const struct settings *settings, struct failure *failure)
 	return 0;
 }
 
+/* --- what the operator must know ----------------------------------------------------------------- */
+
+static int announce_ca(void *context, const char *ca)
+{
+	(void)context;
+	if (!settings_is_staging(ca))
+		output_warning("dry run: sidestep knows no staging environment of %s: the orders "
+			       "there are real ones, under its limits",
+			       ca);
+	return 0;
+}
+
+void dry_run_announce(struct state *state)
+{
+	int err;
+
+	output_line("Dry run: certificates are ordered for trial; none is kept, and no hook runs.");
+	err = state_cas(state, announce_ca, NULL);
+	if (err)
+		output_warning("dry run: the CAs cannot be listed: %s", strerror(-err));
+}
+
 /* --- what is wanted ------------------------------------------------------------------------------ */
 
 struct copying {

@@ -27,6 +27,9 @@ int dry_run_make_spec(struct certificate_spec *spec, const struct string_list *c
 int dry_run_copy_specs(struct state *state, const struct settings *settings,
 		       struct failure *failure);
 
+/* Says that it is a dry run, and at which of the CAs in `state` its orders are real ones. */
+void dry_run_announce(struct state *state);
+
 /* Removes the trial's certificates and state. */
 void dry_run_end(const struct settings *settings);
 

@@ -114,7 +114,8 @@ int session_open_account(struct session *session, const char *name, struct failu
 		close_account(session);
 		return -1;
 	}
-	*session->paths = *session->settings->paths;
+	*session->paths = *settings_account_paths(session->settings, server);
+	session->options.is_trial = session->settings->dry_run && settings_is_staging(server);
 	session->options.email = session->email;
 	if ((ca.eab_kid &&
 	     eab_read(&session->options.eab, ca.eab_kid, ca.eab_hmac_key_file, failure)) ||

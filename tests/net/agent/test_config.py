@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """sidestep.conf, conf.d/ and domains.txt: what the agent does without options, and after SIGHUP."""
 
+import contextlib
 import signal
+import sqlite3
+import sys
 
 import pytest
 
@@ -97,6 +100,7 @@ def snapshot(instance):
     }
 
 
+@pytest.mark.row("A20")
 def test_dry_run(configuration, pebble, instance):
     """Everything as it would be, and nothing of it stays; no hook is run."""
     mark = configuration.directory / "hook-was-run"
@@ -108,14 +112,115 @@ def test_dry_run(configuration, pebble, instance):
     run = instance.agent("certonly", "-d", SECOND, "-d", THIRD, "--dry-run")
     assert run.returncode == 0, run.stderr
     assert "The dry run succeeded; this certificate is not kept" in run.stdout
+    assert "knows no staging environment of" in run.stderr
+    # The configuration as it is now, which no other run has read yet.
+    configuration.write("domains.txt", f"{MANY}\n")
     said = instance.succeed("renew", "--dry-run")
-    assert [result["name"] for result in said["results"]] == [FIRST]
-    assert said["results"][0]["renewed"]
-    assert pebble.orders() == orders + 2
+    assert said["dry_run"]
+    assert sorted(result["name"] for result in said["results"]) == [FIRST, MANY]
+    assert all(result["renewed"] for result in said["results"])
+    assert pebble.orders() == orders + 3
+    text = instance.agent("renew", "--dry-run").stdout
+    assert "Dry run: certificates are ordered for trial" in text
+    assert "Dry run: 2 would be renewed, 0 failed" in text and "renewed\n" not in text
     assert snapshot(instance) == before
     assert not mark.exists()
     left = [path.name for path in (instance.state / "dry-run").iterdir()]
-    assert sorted(left) == ["accounts", "archive", "live"]
+    # The account at a CA without staging is the real one: no second one is made.
+    assert sorted(left) == ["archive", "live", "names.lock"]
     assert not list((instance.state / "dry-run/live").iterdir())
     unknown = instance.agent("certonly", "-d", "nowhere.example.org", "--dry-run")
     assert unknown.returncode == 1 and snapshot(instance) == before
+
+
+# --- one certificate that somebody asks for ----------------------------------------------------------
+
+
+def row(instance, name):
+    """What the state has of it; None: nothing."""
+    with contextlib.closing(sqlite3.connect(instance.state / "state.db")) as memory:
+        memory.row_factory = sqlite3.Row
+        found = memory.execute("SELECT * FROM lineage WHERE name = ?", (name,)).fetchone()
+        return dict(found) if found else None
+
+
+@pytest.mark.row("A13")
+def test_configured_name(lab, configuration, dns, instance):
+    """certonly keeps the configuration's settings, says what differs, and never deletes the row."""
+    mark = configuration.directory / "hook-was-run"
+    configuration.write(
+        "conf.d/one.conf",
+        f"[certificate one]\nnames = {FIRST}\ntenant = shop\nkey-type = p256\ndeploy-hook = touch {mark}\n",
+    )
+    instance.succeed("plan")
+    dns.manage("clear-a", {"host": f"{FIRST}."})
+    failed = instance.agent("certonly", "--cert-name", "one", "-d", FIRST)
+    assert failed.returncode == 1
+    assert row(instance, "one")["source"] == "config"
+    dns.set(FIRST, lab.server.ipv4)
+    instance.succeed("certonly", "--cert-name", "one", "-d", FIRST)
+    assert curve(instance, "one") == "secp256r1" and mark.exists()
+    known = row(instance, "one")
+    assert (known["source"], known["tenant"], known["key_type"]) == ("config", "shop", "p256")
+    for options, cause in (
+        (("-d", FIRST, "--key-type", "p384"), "--key-type is not as it says there"),
+        (("-d", FIRST, "--bundle", "--deploy-hook", ""), "--bundle, --deploy-hook are not as"),
+        (("-d", FIRST, "-d", SECOND), "the names are not as it says there"),
+    ):
+        other = instance.agent("certonly", "--cert-name", "one", *options)
+        assert other.returncode == 1 and cause in other.stderr
+        assert "sidestep.conf" in other.stderr
+    refused = instance.agent("reconfigure", "one", "--bundle")
+    assert refused.returncode == 1 and "the configuration has the settings of one" in refused.stderr
+    assert row(instance, "one") == known
+
+
+@pytest.mark.row("A34")
+def test_reconfigure(configuration, instance):
+    """certonly ignores no option of a certificate that stays; reconfigure changes its settings."""
+    instance.succeed("certonly", "-d", FIRST, "--deploy-hook", "true")
+    before = certificates.load(instance.live(FIRST) / "cert.pem")[0].serial_number
+    kept = instance.agent("certonly", "-d", FIRST, "--deploy-hook", "false", "--reuse-key")
+    assert kept.returncode == 1
+    assert "has other settings: --reuse-key, --deploy-hook" in kept.stderr
+    assert "sidestep reconfigure" in kept.stderr
+    assert instance.succeed("certonly", "-d", FIRST, "--deploy-hook", "true")["issued"] is False
+    said = instance.succeed(
+        "reconfigure", FIRST, "--deploy-hook", "./new ; true", "--reuse-key", "--run-deploy-hooks"
+    )
+    assert said["changed"] == "--reuse-key, --deploy-hook" and said["hooks_due"]
+    known = row(instance, FIRST)
+    assert known["deploy_hook"].endswith("/new ; true") and known["deploy_hook"].startswith("/")
+    assert known["reuse_key"] and known["deployed_generation"] != known["generation"]
+    assert certificates.load(instance.live(FIRST) / "cert.pem")[0].serial_number == before
+    said = instance.succeed("reconfigure", FIRST, "--deploy-hook", "", "--no-reuse-key")
+    known = row(instance, FIRST)
+    assert known["deploy_hook"] is None and not known["reuse_key"]
+    # What is not given stays, also where a new certificate is got.
+    instance.succeed("reconfigure", FIRST, "--preferred-chain", "A Root")
+    instance.succeed("certonly", "-d", FIRST, "--force-renewal")
+    assert row(instance, FIRST)["preferred_chain"] == "A Root"
+    assert instance.agent("reconfigure", FIRST).returncode == 1
+    assert instance.agent("reconfigure", "nobody.example.org", "--bundle").returncode == 1
+
+
+@pytest.mark.row("A33")
+@pytest.mark.parametrize("signal_number", (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+def test_ended_wish(configuration, instance, signal_number):
+    """A first certonly that is ended wishes for nothing any more."""
+    instance.succeed("plan")
+    silent = "import socket, time; s = socket.create_server(('127.0.0.1', 9443)); time.sleep(600)"
+    instance.host.start("silent", sys.executable, "-c", silent).wait_until(
+        lambda: instance.host.listens(9443), "its port"
+    )
+    process = instance.host.start(
+        "certonly",
+        instance.programs / "sidestep",
+        *("certonly", "--root", instance.root, "--server", "https://127.0.0.1:9443/directory"),
+        *("-d", FIRST),
+    )
+    process.wait_until(lambda: row(instance, FIRST), "the row")
+    process.popen.send_signal(signal_number)
+    assert process.popen.wait(20) == 1
+    assert "interrupted" in process.output()
+    assert row(instance, FIRST) is None

@@ -194,7 +194,7 @@ def test_reused_key(lab, dns, pebble, nginx, instance):
         ["--reuse-key", "--key-type", "p384"],
         ["--reuse-key", "--force-renewal"],
         ["--reuse-key", "--key-type", "p256"],
-        ["--force-renewal"],
+        ["--no-reuse-key", "--force-renewal"],
     ):
         run = instance.issue(pebble, NAME, options=options)
         assert run.returncode == 0, run.stderr

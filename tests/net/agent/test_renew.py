@@ -337,6 +337,7 @@ def test_stopped_while_the_authority_validates(lab, dns, nginx, instance):
     pebble, agent = start_slow_issue(lab, dns, instance)
     assert agent.stop() == 1
     assert "interrupted" in agent.output()
+    assert f"`sidestep delete {NAMES[0]}` forgets it" in agent.output()
     assert not instance.pending()
     output, said = renew(instance, pebble)
     assert output.returncode == 0, output.stderr

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "acme/config/arguments.h"
+#include "acme/config/given.h"
 #include "acme/util/failure.h"
 #include "acme/config/identifiers.h"
 #include "acme/crypto/csr.h"
@@ -216,6 +217,34 @@ static void test_relative_hook(void **state)
 	arguments_done(&arguments);
 }
 
+/* What is given for settings that there are: nothing else changes, and "no" is something. */
+static void test_given(void **state)
+{
+	struct certificate_settings settings = {
+		.key_type = "p384", .bundle = true, .deploy_hook = "old"};
+	struct arguments arguments;
+	struct failure failure;
+	char text[256];
+
+	(void)state;
+	assert_int_equal(parse(&arguments, &failure, "reconfigure a.example"), ARGUMENTS_RUN);
+	assert_false(given_any(&arguments.certificate));
+	arguments_done(&arguments);
+	assert_int_equal(parse(&arguments, &failure,
+			       "reconfigure a.example --no-bundle --reuse-key --key-type p384 "
+			       "--deploy-hook="),
+			 ARGUMENTS_RUN);
+	assert_true(given_any(&arguments.certificate));
+	given_differences(text, sizeof(text), &arguments.certificate, &settings);
+	assert_string_equal(text, "--reuse-key, --bundle, --deploy-hook");
+	given_apply(&settings, &arguments.certificate);
+	assert_string_equal(settings.key_type, "p384");
+	assert_true(settings.reuse_key && !settings.bundle && !settings.deploy_hook);
+	given_differences(text, sizeof(text), &arguments.certificate, &settings);
+	assert_string_equal(text, "");
+	arguments_done(&arguments);
+}
+
 static void test_bad_names(void **state)
 {
 	static const struct {
@@ -282,6 +311,7 @@ int main(void)
 		cmocka_unit_test(test_long_root),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_relative_hook),
+		cmocka_unit_test(test_given),
 		cmocka_unit_test(test_bad_names),
 		cmocka_unit_test(test_too_many_names),
 	};
