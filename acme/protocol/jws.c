@@ -39,12 +39,17 @@ int jws_jwk_new(char **ret_jwk, struct key *key)
 	return 0;
 }
 
-/* The protected header, encoded; NULL when out of memory. */
-static char *header_new(struct key *key, const char *jwk, const char *key_id, const char *nonce,
-			const char *url)
+/* The protected header, encoded.  0, -ENOMEM or -EIO. */
+static int header_new(char **ret_header, struct key *key, const char *key_id, const char *nonce,
+		      const char *url)
 {
-	char *text, *encoded = NULL;
+	char *text, *jwk = NULL, *encoded = NULL;
 	json_t *header;
+	int err;
+
+	err = key_id ? 0 : jws_jwk_new(&jwk, key);
+	if (err)
+		return err;
 
 	header = json_pack("{s:s, s:s*, s:s}", "alg", key_algorithm(key), "nonce", nonce, "url",
 			   url);
@@ -56,24 +61,25 @@ static char *header_new(struct key *key, const char *jwk, const char *key_id, co
 		free(text);
 	}
 	json_decref(header);
-	return encoded;
+	free(jwk);
+	*ret_header = encoded;
+	return encoded ? 0 : -ENOMEM;
 }
 
 int jws_sign(char **ret_body, struct key *key, const char *key_id, const char *nonce,
 	     const char *url, const char *payload)
 {
-	char *jwk = NULL, *header = NULL, *encoded = NULL, *signed_text = NULL, *body = NULL;
+	char *header = NULL, *encoded = NULL, *signed_text = NULL, *body = NULL;
 	char signature_text[BASE64URL_LENGTH(KEY_SIGNATURE_MAX) + 1];
 	uint8_t signature[KEY_SIGNATURE_MAX];
 	int err, size;
 
-	err = jws_jwk_new(&jwk, key);
+	err = header_new(&header, key, key_id, nonce, url);
 	if (err)
 		return err;
 	err = -ENOMEM;
-	header = header_new(key, jwk, key_id, nonce, url);
 	encoded = base64url_new(payload, strlen(payload));
-	if (!header || !encoded)
+	if (!encoded)
 		goto out;
 	if (asprintf(&signed_text, "%s.%s", header, encoded) < 0) {
 		signed_text = NULL;
@@ -91,7 +97,6 @@ int jws_sign(char **ret_body, struct key *key, const char *key_id, const char *n
 	*ret_body = body;
 	err = 0;
 out:
-	free(jwk);
 	free(header);
 	free(encoded);
 	free(signed_text);

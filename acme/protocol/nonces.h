@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 #define NONCE_LENGTH_MAX 256
-#define NONCES_MAX       16 /* about the number of requests that usually run at once */
+#define NONCES_MAX       128 /* as many orders as are under way at once, and some more */
 
 /* All zero: empty. */
 struct nonces {

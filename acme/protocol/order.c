@@ -325,8 +325,8 @@ static void conclude_authorizations(struct order *order, size_t failed)
 		own_failure(order);
 		order_enter(order, ORDER_FAILED);
 	} else {
-		order_enter(order, ORDER_PREPARING);
-		order_poll(order);
+		/* The order is ready now; a CA that is not so far says so (RFC 8555 section 7.4). */
+		order_finalize(order);
 	}
 }
 

@@ -63,6 +63,7 @@ struct world {
 	uint64_t until_ns; /* or every one until then; 0: none */
 	long status; /* 0: the answer is lost, after the CA has acted */
 	const char *problem;
+	bool loses_finalize; /* and the answer to each finalize */
 };
 
 /* Whether this exchange is one of those that go wrong. */
@@ -91,7 +92,8 @@ static void lose(void *context, const struct model_exchange *exchange, struct mo
 {
 	const struct world *world = context;
 
-	if (!world->status && is_chosen(world, exchange))
+	if ((!world->status && is_chosen(world, exchange)) ||
+	    (world->loses_finalize && exchange->kind == MODEL_FINALIZE))
 		answer->error = HTTP_BROKEN;
 }
 
@@ -262,9 +264,11 @@ static void test_away_after_finalize(void **state)
 
 	world->kind = MODEL_ORDER;
 	world->status = 503;
+	world->loses_finalize = true;
 	world->until_ns = clock_monotonic_ns() + 3 * CLOCK_NS_PER_S;
 	assert_true(succeeds(world));
 	assert_int_equal(world->model.order_count, 2);
+	assert_int_equal(world->model.counts[MODEL_FINALIZE], 2);
 }
 
 /* Row A27.  It is away for longer: the order's URL and key are good for later. */
@@ -274,6 +278,7 @@ static void test_away_for_long(void **state)
 	struct trial *trial;
 
 	world->kind = MODEL_ORDER;
+	world->loses_finalize = true;
 	world->status = 503;
 	world->first = 1;
 	world->last = UINT32_MAX;
@@ -283,6 +288,7 @@ static void test_away_for_long(void **state)
 	assert_non_null(strstr(order_failure(trial->order)->cause, "503"));
 
 	world->first = UINT32_MAX;
+	world->loses_finalize = false;
 	trial = begin(world, &world->env, order_url(trial->order));
 	run(world);
 	assert_int_equal(order_state(trial->order), ORDER_DONE);
