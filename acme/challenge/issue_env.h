@@ -4,6 +4,7 @@
 #define ACME_CHALLENGE_ISSUE_ENV_H
 
 struct challenge_table;
+struct key_maker;
 struct name_claims;
 struct paths;
 struct selfcheck;
@@ -12,6 +13,7 @@ struct issue_env {
 	const struct paths *paths; /* certificates, and the responder's evidence */
 	struct challenge_table *table;
 	struct name_claims *claims;
+	struct key_maker *key_maker;
 	struct selfcheck *selfcheck; /* NULL: tell the CA without a self-check */
 };
 

@@ -80,6 +80,11 @@ const char *key_type_name(enum key_type type)
 	return types[type].name;
 }
 
+bool key_type_is_slow(enum key_type type)
+{
+	return is_rsa(type);
+}
+
 /* --- making and freeing --------------------------------------------------------------- */
 
 static int key_new(struct key **ret_key, enum key_type type)

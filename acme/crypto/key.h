@@ -6,6 +6,7 @@
 #ifndef ACME_CRYPTO_KEY_H
 #define ACME_CRYPTO_KEY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,9 @@ enum key_type { KEY_P256, KEY_P384, KEY_RSA_2048, KEY_RSA_3072, KEY_RSA_4096, KE
 #define KEY_TYPE_NAMES "one of p256, p384, rsa2048, rsa3072, rsa4096"
 int key_type_parse(enum key_type *ret_type, const char *text);
 const char *key_type_name(enum key_type type);
+
+/* Whether key_generate() takes longer than an event loop may be held up. */
+bool key_type_is_slow(enum key_type type);
 
 /*
  * Create a key; RSA-4096 takes seconds.  0, -ENOMEM, or -EIO when wolfCrypt or the random source

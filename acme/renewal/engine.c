@@ -16,6 +16,7 @@
 #include "acme/util/failure.h"
 #include "acme/renewal/issue.h"
 #include "acme/crypto/csr.h"
+#include "acme/renewal/key_maker.h"
 #include "acme/net/loop.h"
 #include "acme/protocol/authorization.h"
 #include "acme/config/identifiers.h"
@@ -642,9 +643,12 @@ int engine_new(struct engine **ret_engine, const struct engine_options *options)
 		.has_lineage = is_taken, .has_ca = is_asked, .context = engine};
 	err = name_claims_new(&engine->env.claims, options->loop, engine->env.paths);
 	if (!err)
+		err = key_maker_new(&engine->env.key_maker, options->loop);
+	if (!err)
 		err = scheduler_new(&engine->scheduler, options->state, options->settings,
 				    &engine->under_way);
 	if (err) {
+		key_maker_free(engine->env.key_maker);
 		name_claims_free(engine->env.claims);
 		free(engine);
 		return err;
@@ -675,6 +679,7 @@ void engine_free(struct engine *engine)
 	}
 	selfcheck_free(engine->env.selfcheck);
 	name_claims_free(engine->env.claims);
+	key_maker_free(engine->env.key_maker);
 	scheduler_free(engine->scheduler);
 	free(engine);
 }

@@ -17,6 +17,7 @@
 #include "acme/net/http.h"
 #include "acme/store/store_writer.h"
 #include "acme/protocol/order.h"
+#include "acme/renewal/key_maker.h"
 #include "acme/renewal/progress.h"
 #include "acme/store/store.h"
 #include "acme/util/certificate_spec.h"
@@ -26,7 +27,9 @@ _Static_assert(HTTP_BODY_MAX <= STORE_PEM_MAX, "a chain that the CA sends can be
 
 struct issue {
 	const struct issue_options *options;
-	struct key *key;
+	struct key *key; /* NULL: it is not made yet */
+	enum key_type key_type; /* to be made */
+	struct key_wish *key_wish; /* while it is made */
 	struct store_writer *writer;
 	uint8_t *csr;
 	struct order_options order_options;
@@ -35,7 +38,10 @@ struct issue {
 	struct stored stored; /* once it is in use */
 };
 
-/* The present key where it is to be kept and can be, or a new one. */
+/*
+ * The present key where it is to be kept and can be, or a new one.  A new RSA key takes long: none yet,
+ * as issue_start() has it made in a thread.
+ */
 static int choose_key(struct issue *issue)
 {
 	const struct issue_options *options = issue->options;
@@ -53,7 +59,16 @@ static int choose_key(struct issue *issue)
 		key_free(issue->key);
 		issue->key = NULL;
 	}
-	return key_generate(&issue->key, type);
+	issue->key_type = type;
+	return key_type_is_slow(type) ? 0 : key_generate(&issue->key, type);
+}
+
+static void explain_key(struct failure *failure, int err)
+{
+	if (err == -EIO)
+		failure_set(failure, NULL, "cannot make the certificate's key: wolfCrypt failed");
+	else
+		failure_set_errno(failure, -err, "making the certificate's key");
 }
 
 /* A new generation, for a new order. */
@@ -68,10 +83,8 @@ static enum issue_prepared begin_anew(struct issue *issue, struct failure *failu
 	else if (err == -EBADMSG)
 		failure_set(failure, "leave --reuse-key out for a new key",
 			    "the key of %s is to be used again, but cannot be read", options->name);
-	else if (err == -EIO)
-		failure_set(failure, NULL, "cannot make the certificate's key: wolfCrypt failed");
 	else if (err)
-		failure_set_errno(failure, -err, "making the certificate's key");
+		explain_key(failure, err);
 	else
 		err = store_writer_open(&issue->writer, options->env->paths, options->name,
 					issue->key, failure);
@@ -136,7 +149,7 @@ enum issue_prepared issue_prepare(struct issue **ret_issue, const struct issue_o
 	}
 	issue->options = options;
 	prepared = choose_or_resume_key(issue, failure);
-	if (prepared == ISSUE_READY && make_csr(issue, failure))
+	if (prepared == ISSUE_READY && issue->key && make_csr(issue, failure))
 		prepared = ISSUE_IMPOSSIBLE;
 	if (prepared == ISSUE_READY)
 		*ret_issue = issue;
@@ -158,6 +171,7 @@ void issue_free(struct issue *issue)
 {
 	if (!issue)
 		return;
+	key_maker_cancel(issue->key_wish);
 	order_free(issue->order);
 	store_writer_free(issue->writer);
 	key_free(issue->key);
@@ -255,12 +269,18 @@ static void on_order_changed(void *context, struct order *order)
 	failure_done(&failure);
 }
 
-void issue_start(struct issue *issue, struct ca *ca)
+static void issue_fail(struct issue *issue, struct failure *failure)
+{
+	issue->options->done(issue->options->context, NULL, failure);
+	failure_done(failure);
+}
+
+/* All is there that the order needs. */
+static void issue_order_now(struct issue *issue)
 {
 	const struct issue_options *options = issue->options;
 	struct failure failure = {0};
 
-	issue->order_options.ca = ca;
 	issue->order_options.env = options->env;
 	issue->order_options.identifiers = options->identifiers;
 	issue->order_options.identifier_count = options->identifier_count;
@@ -274,5 +294,39 @@ void issue_start(struct issue *issue, struct ca *ca)
 	if (issue->order)
 		return;
 	failure_set_errno(&failure, ENOMEM, "ordering the certificate");
-	options->done(options->context, NULL, &failure);
+	issue_fail(issue, &failure);
+}
+
+static void on_key_made(void *context, int err, struct key *key)
+{
+	struct issue *issue = context;
+	struct failure failure = {0};
+
+	issue->key_wish = NULL;
+	issue->key = key;
+	if (err)
+		explain_key(&failure, err);
+	else if (!store_writer_set_key(issue->writer, key, &failure))
+		make_csr(issue, &failure);
+	if (failure_is_set(&failure))
+		issue_fail(issue, &failure);
+	else
+		issue_order_now(issue);
+}
+
+void issue_start(struct issue *issue, struct ca *ca)
+{
+	struct failure failure = {0};
+
+	issue->order_options.ca = ca;
+	if (issue->key) {
+		issue_order_now(issue);
+		return;
+	}
+	issue->key_wish =
+		key_maker_wish(issue->options->env->key_maker, issue->key_type, on_key_made, issue);
+	if (issue->key_wish)
+		return;
+	explain_key(&failure, -ENOMEM);
+	issue_fail(issue, &failure);
 }

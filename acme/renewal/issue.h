@@ -45,11 +45,11 @@ enum issue_prepared {
 	ISSUE_COMPLETE, /* a killed process had all but put it to use, which is done now */
 };
 
-/* All that can be done without the CA.  *ret_issue is set when READY. */
+/* All that can be done without the CA, at once.  *ret_issue is set when READY. */
 enum issue_prepared issue_prepare(struct issue **ret_issue, const struct issue_options *options,
 				  struct failure *failure);
 
-/* Order from `ca`, which has an account and must outlive the issue. */
+/* Order from `ca`, which has an account and must outlive the issue.  An RSA key is made first. */
 void issue_start(struct issue *issue, struct ca *ca);
 
 /* In any state: nothing stays armed, nothing half-written.  Not from within `done`. */

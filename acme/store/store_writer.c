@@ -74,7 +74,7 @@ int store_writer_open(struct store_writer **ret_writer, const struct paths *path
 	if (err)
 		return err;
 	err = store_staging_make(&writer->staging, &writer->place);
-	if (!err)
+	if (!err && key)
 		err = write_key(writer, key);
 	if (!err)
 		err = store_staging_reserve(&writer->staging);
@@ -85,6 +85,16 @@ int store_writer_open(struct store_writer **ret_writer, const struct paths *path
 	}
 	*ret_writer = writer;
 	return 0;
+}
+
+int store_writer_set_key(struct store_writer *writer, struct key *key, struct failure *failure)
+{
+	int err = write_key(writer, key);
+
+	if (!err)
+		return 0;
+	store_place_explain(&writer->place, writer->paths, err, failure);
+	return -1;
 }
 
 void store_writer_free(struct store_writer *writer)

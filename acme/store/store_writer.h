@@ -17,11 +17,14 @@ struct paths;
 
 /*
  * Begin a generation of the certificate `name` with `key`, which is on the disk
- * when this returns.  Keeps other processes away from the name until
+ * when this returns; NULL: it comes later, by store_writer_set_key().  Keeps other processes away from the name until
  * store_writer_free().  0, or with `failure` filled in -1, or STORE_WRITER_BUSY.
  */
 int store_writer_open(struct store_writer **ret_writer, const struct paths *paths, const char *name,
 		      struct key *key, struct failure *failure);
+
+/* The key is on the disk when this returns.  0, or -1 with `failure` filled in. */
+int store_writer_set_key(struct store_writer *writer, struct key *key, struct failure *failure);
 
 enum store_writer_found {
 	STORE_WRITER_FAILED = -1, /* `failure` says why */

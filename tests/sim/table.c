@@ -127,6 +127,8 @@ int challenge_table_withdraw(struct challenge_table *table, const struct identif
 	if (!entry || entry->challenge.withdrawn ||
 	    (digest && memcmp(entry->challenge.cert.digest, digest, CHALLENGE_DIGEST_SIZE) != 0))
 		return -ENOENT;
+	if (digest && memcmp(entry->challenge.cert.digest, digest, CHALLENGE_DIGEST_SIZE) != 0)
+		return -ENOENT;
 	entry->challenge.withdrawn = true;
 	if (entry->challenge.expires_ns > end_ns)
 		entry->challenge.expires_ns = end_ns;
