@@ -641,7 +641,8 @@ int engine_new(struct engine **ret_engine, const struct engine_options *options)
 	TAILQ_INIT(&engine->ended);
 	engine->under_way = (struct scheduler_under_way){
 		.has_lineage = is_taken, .has_ca = is_asked, .context = engine};
-	err = name_claims_new(&engine->env.claims, options->loop, engine->env.paths);
+	/* A dry run validates the same names at the same responder. */
+	err = name_claims_new(&engine->env.claims, options->loop, options->settings->real_paths);
 	if (!err)
 		err = key_maker_new(&engine->env.key_maker, options->loop);
 	if (!err)
