@@ -122,7 +122,7 @@ static enum consequence_order job_order_progress(const struct job *job)
 {
 	const struct order *order = job->issue ? issue_order(job->issue) : NULL;
 
-	if (order ? order_url(order) != NULL : job->resume_url != NULL)
+	if ((order && order_url(order)) || job->resume_url)
 		return CONSEQUENCE_ORDER_OPEN;
 	return job->lineage.status == STATE_ORDERING || job->is_reserved ? CONSEQUENCE_ORDER_BEGUN
 									 : CONSEQUENCE_NO_ORDER;
@@ -382,7 +382,8 @@ static void on_job_ca_ready(void *context, struct ca *ca, const struct failure *
 
 	if (!ca)
 		job_fail(job, failure);
-	else if (job->issue || job_prepare(job))
+	/* Others may have used up the limits since. */
+	else if (job->issue || (!job_must_wait(job) && job_prepare(job)))
 		issue_start(job->issue, ca);
 }
 
