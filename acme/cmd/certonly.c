@@ -13,6 +13,7 @@
 #include "acme/renewal/agent.h"
 #include "acme/renewal/dry_run.h"
 #include "acme/renewal/engine.h"
+#include "acme/renewal/hooks.h"
 #include "acme/util/failure.h"
 #include "acme/crypto/key.h"
 #include "acme/net/loop.h"
@@ -302,6 +303,11 @@ static int certonly_preflight(struct certonly *certonly)
 /* What fails is in the failure. */
 static void certonly_order(struct certonly *certonly)
 {
+	const char *hook = certonly->settings->certificate.deploy_hook;
+
+	/* Better before the CA has issued than after. */
+	if (hook && hooks_judge(hook, &certonly->failure))
+		return;
 	certonly_set_spec(certonly);
 	if (failure_is_set(&certonly->failure))
 		return;

@@ -112,8 +112,10 @@ static void renew_take(struct renewing *renewing)
 		if (!failure_is_set(&renewing->failure))
 			engine_take_due(agent->engine, &renewing->failure);
 	}
-	if (failure_is_set(&renewing->failure) || !engine_count(agent->engine))
+	if (failure_is_set(&renewing->failure))
 		loop_stop(agent->net.loop);
+	else if (!engine_count(agent->engine))
+		agent_finish(agent);
 }
 
 /* The CAs have answered the ARI polling: now the state knows what is due. */
@@ -136,7 +138,7 @@ static int renew_report(const struct renewing *renewing)
 {
 	const struct agent *agent = &renewing->agent;
 	const struct failure *failure = &renewing->failure;
-	bool ok = !agent->failed && !failure_is_set(failure);
+	bool ok = !agent->failed && !agent->has_hook_failed && !failure_is_set(failure);
 
 	if (failure_is_set(failure))
 		output_failure(NULL, failure);
@@ -151,10 +153,14 @@ static int renew_report(const struct renewing *renewing)
 				      "the CA asks."
 				    : "%zu renewed, %zu failed, %zu put off as the CA asks.",
 			    agent->renewed, agent->failed, agent->postponed);
-	output_document(json_pack("{s:b, s:b, s:I, s:I, s:I, s:O, s:o*}", "ok", ok, "dry_run",
+	if (agent->undeployed)
+		output_line("The hooks of %zu failed: they run again later (`sidestep plan`).",
+			    agent->undeployed);
+	output_document(json_pack("{s:b, s:b, s:I, s:I, s:I, s:I, s:O, s:o*}", "ok", ok, "dry_run",
 				  agent->settings->dry_run, "renewed", (json_int_t)agent->renewed,
 				  "failed", (json_int_t)agent->failed, "postponed",
-				  (json_int_t)agent->postponed, "results", agent->results, "error",
+				  (json_int_t)agent->postponed, "undeployed",
+				  (json_int_t)agent->undeployed, "results", agent->results, "error",
 				  failure_is_set(failure) ? failure_to_json(failure) : NULL));
 	return ok ? EXIT_DONE : EXIT_FAILED;
 }

@@ -145,6 +145,7 @@ static void look_for_due(void *context)
 	if (engine_take_due(daemon->agent.engine, &failure))
 		output_failure(NULL, &failure);
 	failure_done(&failure);
+	agent_deploy(&daemon->agent);
 	look_later(daemon);
 }
 

@@ -64,6 +64,9 @@ static const struct {
 	{"tenant", IN(CONFIG_CERTIFICATE) | IN(CONFIG_DOMAINS), FORM_TEXT, FIELD(tenant)},
 	{"resolver", IN(CONFIG_SIDESTEP), FORM_TEXT, FIELD(resolver)},
 	{"preflight", IN(CONFIG_SIDESTEP), FORM_FLAG, FIELD(preflight)},
+	{"hook-timeout", IN(CONFIG_SIDESTEP), FORM_TEXT, FIELD(hook_timeout)},
+	{"keep-generations", IN(CONFIG_SIDESTEP), FORM_TEXT, FIELD(keep_generations)},
+	{"keep-days", IN(CONFIG_SIDESTEP), FORM_TEXT, FIELD(keep_days)},
 	/* clang-format off */
 	CA_SETTINGS(CA_ROW)
 	CERTIFICATE_SETTINGS(CERTIFICATE_ROW)

@@ -251,6 +251,44 @@ static int load_dry_run(struct settings *settings, bool is_given, struct failure
 	return 0;
 }
 
+/* --- numbers of this host ------------------------------------------------------------------------ */
+
+#define HOOK_TIMEOUT_S   300
+#define KEEP_GENERATIONS 3
+#define KEEP_DAYS        90
+
+/* Take a number of [sidestep] where it is given. */
+static int load_number(uint32_t *number, const struct config_section *section, const char *name,
+		       const char *text, uint32_t min, uint32_t max, struct failure *failure)
+{
+	unsigned long value;
+	char *end;
+
+	if (!text)
+		return 0;
+	value = strtoul(text, &end, 10);
+	if (text[0] < '0' || text[0] > '9' || *end || value < min || value > max) {
+		failure_set(failure, NULL, "%s: %s takes a number from %u to %u, not '%s'",
+			    config_place(section, name), name, min, max, text);
+		return -1;
+	}
+	*number = (uint32_t)value;
+	return 0;
+}
+
+static int load_numbers(struct settings *settings, const struct config_section *section,
+			struct failure *failure)
+{
+	if (load_number(&settings->hook_timeout_s, section, "hook-timeout", section->hook_timeout,
+			1, 3600, failure) ||
+	    load_number(&settings->keep_generations, section, "keep-generations",
+			section->keep_generations, 1, 1000, failure) ||
+	    load_number(&settings->keep_days, section, "keep-days", section->keep_days, 0, 10000,
+			failure))
+		return -1;
+	return 0;
+}
+
 static int load_configuration(struct settings *settings, const struct arguments *arguments,
 			      struct failure *failure)
 {
@@ -266,6 +304,8 @@ static int load_configuration(struct settings *settings, const struct arguments 
 	if (load_cas(settings, arguments->server, failure))
 		return -1;
 	if (settings->dry_run && load_dry_run(settings, arguments->server, failure))
+		return -1;
+	if (load_numbers(settings, config_defaults(config), failure))
 		return -1;
 	settings->server = settings->cas.items[0];
 	return 0;
@@ -286,6 +326,9 @@ int settings_load(struct settings **ret_settings, const struct arguments *argume
 	settings->force_renewal = arguments->force_renewal || arguments->dry_run;
 	settings->no_preflight = arguments->no_preflight;
 	settings->no_probe = arguments->no_probe;
+	settings->hook_timeout_s = HOOK_TIMEOUT_S;
+	settings->keep_generations = KEEP_GENERATIONS;
+	settings->keep_days = KEEP_DAYS;
 	settings->retire_many = arguments->retire_many;
 	settings->command_line = arguments->ca;
 	if (arguments_use_configuration(arguments) &&

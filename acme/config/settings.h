@@ -30,6 +30,9 @@ struct settings {
 	bool force_renewal; /* always with dry_run */
 	bool no_preflight;
 	bool no_probe;
+	uint32_t hook_timeout_s; /* then a hook is ended */
+	uint32_t keep_generations; /* of each certificate, before the one in use */
+	uint32_t keep_days; /* at most so long after the next one came */
 	bool retire_many; /* consent to retire any number of certificates */
 
 	/* Of verbs that use the configuration; else NULL or empty. */

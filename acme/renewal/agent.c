@@ -47,12 +47,18 @@ static void on_deploy_failed(void *context, const char *name, const struct failu
 {
 	struct agent *agent = context;
 
-	if (agent->is_single) {
+	agent->has_hook_failed = true;
+	if (agent->is_single)
 		agent->hook_failed(agent->context, failure);
-		return;
-	}
-	output_failure(name, failure);
-	agent->failed++;
+	else
+		output_failure(name, failure);
+}
+
+static void on_undeployed(void *context, const char *name, const struct failure *failure)
+{
+	struct agent *agent = context;
+
+	agent->undeployed++;
 	add_hook_error(agent->results, name, failure);
 }
 
@@ -133,7 +139,7 @@ static void on_agent_finished(void *context, const struct engine_result *result)
 	if (agent->settings->dry_run)
 		return;
 	if (issued)
-		deploy_certificate(agent->deploy, result->lineage, result->stored);
+		deploy_certificate(agent->deploy, result->lineage->id);
 	else if (agent->is_single || !result->is_postponed)
 		deploy_note_failure(agent->deploy, &result->lineage->spec.identifiers);
 }
@@ -142,7 +148,7 @@ static void on_agent_idle(void *context)
 {
 	struct agent *agent = context;
 
-	if (!deploy_finish(agent->deploy))
+	if (agent->settings->dry_run || !deploy_finish(agent->deploy))
 		agent->idle(agent->context);
 	else if (agent->is_single)
 		output_step("running the hooks");
@@ -163,8 +169,11 @@ static int open_deploy(struct agent *agent, struct failure *failure)
 			.loop = agent->net.loop,
 			.paths = agent->settings->paths,
 			.state = agent->state,
+			.settings = agent->settings,
 			.pause_ms = agent->reload_pause_ms,
+			.is_single = agent->is_single,
 			.failed = on_deploy_failed,
+			.undeployed = on_undeployed,
 			.idle = on_agent_deployed,
 			.context = agent,
 		};
@@ -244,11 +253,22 @@ int agent_open(struct agent *agent, struct failure *failure)
 	return 0;
 }
 
+void agent_finish(struct agent *agent)
+{
+	on_agent_idle(agent);
+}
+
+void agent_deploy(struct agent *agent)
+{
+	deploy_look(agent->deploy, !engine_count(agent->engine));
+}
+
 void agent_settings_changed(struct agent *agent, const struct settings *settings)
 {
 	agent->settings = settings;
 	engine_settings_changed(agent->engine, settings);
 	ari_poll_settings_changed(agent->ari_poll);
+	deploy_settings_changed(agent->deploy, settings);
 	ca_pool_settings_changed(agent->ca_pool, settings);
 }
 

@@ -38,6 +38,8 @@ struct agent {
 	struct deploy *deploy;
 	uint32_t reload_pause_ms; /* at least, between two reloads of the servers */
 	size_t renewed, failed, postponed;
+	size_t undeployed; /* certificates whose hooks have failed */
+	bool has_hook_failed; /* theirs, or another */
 	struct json_t *results; /* an array, one of each order; NULL: they are not kept */
 	/*
 	 * One certificate that somebody asks for: the configuration is not read into the state, each
@@ -57,6 +59,12 @@ struct agent {
  * idle, polled and context.  0, or -1 with `failure` filled in: closed.
  */
 int agent_open(struct agent *agent, struct failure *failure);
+
+/* No order is under way: run the hooks that are due, then call `idle`. */
+void agent_finish(struct agent *agent);
+
+/* Run the hooks that are due, also of certificates of another process. */
+void agent_deploy(struct agent *agent);
 
 /* Orders under way keep the old settings, which may be freed then; others use these. */
 void agent_settings_changed(struct agent *agent, const struct settings *settings);

@@ -2,49 +2,63 @@
 #include "acme/renewal/deploy.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 
-#include "acme/renewal/consequence.h"
-#include "acme/util/failure.h"
-#include "acme/renewal/hooks.h"
-#include "acme/store/store_history.h"
-#include "acme/net/loop.h"
+#include "acme/config/config.h"
 #include "acme/config/identifiers.h"
+#include "acme/config/settings.h"
+#include "acme/net/loop.h"
+#include "acme/renewal/certificate_facts.h"
+#include "acme/renewal/deploy_outcome.h"
+#include "acme/renewal/hooks.h"
 #include "acme/store/state.h"
+#include "acme/store/state_deploy.h"
 #include "acme/store/store.h"
+#include "acme/store/store_history.h"
+#include "acme/util/failure.h"
+#include "acme/util/output.h"
 #include "common/clock.h"
 
 #define MS_PER_S  1000
 #define NS_PER_MS UINT64_C(1000000)
+#define NS_PER_S  UINT64_C(1000000000)
 
-/* After going back: an operator has the time to act, and the CA's weekly limit is not reached. */
-#define RETRY_S (2 * 86400)
+#define FRESH_MAX 1000 /* at once; the rest follow */
+#define STEP_MAX  8 /* outcomes in one turn of the loop */
+
+/* After the state could not be written: what it says is due may be done. */
+#define STUCK_PAUSE_S 60
 
 /* A certificate that servers do not use yet. */
 struct fresh {
 	TAILQ_ENTRY(fresh) link;
 	struct deploy *deploy;
-	int64_t lineage;
+	int64_t lineage, generation;
 	char *name;
 	struct string_list domains;
+	struct failure failure; /* of its own hooks, the first */
 };
 
 TAILQ_HEAD(fresh_list, fresh);
 
 struct deploy {
 	const struct deploy_options *options;
+	struct store_retention retention;
 	struct hooks *hooks;
 	struct fresh_list hooked; /* whose own hooks are not yet done with */
 	struct fresh_list waiting; /* for reload/ */
 	struct fresh_list loading; /* reload/ is being run for these */
+	struct fresh_list ended; /* reload/ has been run; the state has yet to hear of it */
+	size_t count; /* in all four */
+	enum hooks_result result; /* of reload/, for those that have ended */
+	struct failure reload; /* why it failed */
 	struct string_list renewed, failed; /* domains, for post/ */
 	bool is_finishing;
 	uint64_t reloaded_ns; /* when it was begun last; 0: never */
-	struct timer timer;
+	uint64_t stuck_ns; /* when the state could not be written; 0: it could */
+	struct timer timer, step;
 };
 
 static void deploy_next(struct deploy *deploy);
@@ -53,7 +67,9 @@ static void deploy_next(struct deploy *deploy);
 
 static void fresh_free(struct fresh *fresh)
 {
+	fresh->deploy->count--;
 	string_list_done(&fresh->domains);
+	failure_done(&fresh->failure);
 	free(fresh->name);
 	free(fresh);
 }
@@ -84,22 +100,29 @@ static void report_no_memory(struct deploy *deploy, const char *name)
 }
 
 /* Its own hooks are done with, however: it waits for reload/. */
-static void on_deploy_hooks_done(void *context, struct failure *failure)
+static void fresh_wait(struct fresh *fresh)
 {
-	struct fresh *fresh = context;
-	struct deploy *deploy = fresh->deploy;
-
-	TAILQ_REMOVE(&deploy->hooked, fresh, link);
-	TAILQ_INSERT_TAIL(&deploy->waiting, fresh, link);
-	report_failure(deploy, fresh->name, failure);
-	deploy_next(deploy);
+	TAILQ_REMOVE(&fresh->deploy->hooked, fresh, link);
+	TAILQ_INSERT_TAIL(&fresh->deploy->waiting, fresh, link);
 }
 
-static void on_hook_command_done(void *context, struct failure *failure)
+static void on_hook_command_done(void *context, enum hooks_result result, struct failure *failure)
 {
 	struct fresh *fresh = context;
 
+	if (result == HOOKS_DONE)
+		return;
+	failure_set(&fresh->failure, failure->next_step, "%s", failure->cause);
 	report_failure(fresh->deploy, fresh->name, failure);
+}
+
+static void on_deploy_hooks_done(void *context, enum hooks_result result, struct failure *failure)
+{
+	struct fresh *fresh = context;
+
+	on_hook_command_done(context, result, failure);
+	fresh_wait(fresh);
+	deploy_next(fresh->deploy);
 }
 
 static struct fresh *make_fresh(struct deploy *deploy, const struct state_lineage *lineage,
@@ -109,8 +132,10 @@ static struct fresh *make_fresh(struct deploy *deploy, const struct state_lineag
 
 	if (!fresh)
 		return NULL;
+	deploy->count++;
 	fresh->deploy = deploy;
 	fresh->lineage = lineage->id;
+	fresh->generation = stored->generation;
 	fresh->name = strdup(lineage->spec.name);
 	if (fresh->name && !identifiers_to_list(&fresh->domains, stored->certificate.names,
 						stored->certificate.name_count))
@@ -119,8 +144,9 @@ static struct fresh *make_fresh(struct deploy *deploy, const struct state_lineag
 	return NULL;
 }
 
-void deploy_certificate(struct deploy *deploy, const struct state_lineage *lineage,
-			const struct stored *stored)
+/* 0 or -ENOMEM. */
+static int fresh_run(struct deploy *deploy, const struct state_lineage *lineage,
+		     const struct stored *stored)
 {
 	struct fresh *fresh = make_fresh(deploy, lineage, stored);
 	struct hooks_call call = {.command = lineage->spec.settings.deploy_hook,
@@ -129,88 +155,250 @@ void deploy_certificate(struct deploy *deploy, const struct state_lineage *linea
 				  .done = on_hook_command_done,
 				  .context = fresh};
 
-	if (!fresh) {
-		report_no_memory(deploy, lineage->spec.name);
-		return;
+	if (!fresh)
+		return -ENOMEM;
+	if (string_list_append(&deploy->renewed, &fresh->domains)) {
+		fresh_free(fresh);
+		return -ENOMEM;
 	}
-	if (string_list_append(&deploy->renewed, &fresh->domains))
-		report_no_memory(deploy, fresh->name);
 	TAILQ_INSERT_TAIL(&deploy->hooked, fresh, link);
 	if (call.command && hooks_run(deploy->hooks, &call))
-		report_no_memory(deploy, fresh->name);
+		failure_set_errno(&fresh->failure, ENOMEM, "running the hooks");
 	call.command = NULL;
 	call.directory = "deploy";
 	call.done = on_deploy_hooks_done;
-	if (hooks_run(deploy->hooks, &call)) {
-		TAILQ_REMOVE(&deploy->hooked, fresh, link);
-		TAILQ_INSERT_TAIL(&deploy->waiting, fresh, link);
-		report_no_memory(deploy, fresh->name);
-	}
+	if (!hooks_run(deploy->hooks, &call))
+		return 0;
+	failure_set_errno(&fresh->failure, ENOMEM, "running the hooks");
+	fresh_wait(fresh);
+	return 0;
 }
 
-void deploy_note_failure(struct deploy *deploy, const struct string_list *identifiers)
+/* --- from the state --------------------------------------------------------------------------- */
+
+static bool list_has(const struct fresh_list *list, int64_t lineage)
 {
-	if (string_list_append(&deploy->failed, identifiers))
-		report_no_memory(deploy, NULL);
+	const struct fresh *fresh;
+
+	for (fresh = TAILQ_FIRST(list); fresh; fresh = TAILQ_NEXT(fresh, link))
+		if (fresh->lineage == lineage)
+			return true;
+	return false;
 }
 
-/* --- reloading, and going back ---------------------------------------------------------------- */
-
-/* The state knows of the certificate that is in use now, and when the next is tried for. */
-static int note_roll_back(struct deploy *deploy, const struct fresh *fresh)
+static bool is_taken(const struct deploy *deploy, int64_t lineage)
 {
-	struct state *state = deploy->options->state;
+	return deploy->count &&
+	       (list_has(&deploy->hooked, lineage) || list_has(&deploy->waiting, lineage) ||
+		list_has(&deploy->loading, lineage) || list_has(&deploy->ended, lineage));
+}
+
+static void deploy_stick(struct deploy *deploy, const char *name, struct failure *failure)
+{
+	deploy->stuck_ns = clock_monotonic_ns();
+	report_failure(deploy, name, failure);
+}
+
+/* The hooks cannot be run for a certificate that cannot be read. */
+static void note_unreadable(struct deploy *deploy, const struct state_lineage *lineage, int err)
+{
+	const struct deploy_outcome_of of = {.state = deploy->options->state,
+					     .paths = deploy->options->paths,
+					     .lineage = lineage->id,
+					     .name = lineage->spec.name,
+					     .generation = lineage->generation};
+	struct failure failure = {0}, unwritten = {0};
+
+	failure_set_errno(&failure, -err, "the hooks of %s are not run, as it cannot be read",
+			  lineage->spec.name);
+	if (deploy_outcome_failed(&of, failure.cause, &unwritten))
+		deploy_stick(deploy, lineage->spec.name, &unwritten);
+	deploy->options->undeployed(deploy->options->context, lineage->spec.name, &failure);
+	report_failure(deploy, lineage->spec.name, &failure);
+}
+
+static void take_lineage(struct deploy *deploy, const struct state_lineage *lineage)
+{
+	struct state_certificate present;
+	struct failure failure = {0};
 	struct stored stored;
+	int err = store_read(&stored, deploy->options->paths, lineage->spec.name);
+
+	if (err) {
+		note_unreadable(deploy, lineage, err);
+		return;
+	}
+	/* A process that died had gone back, or had stored one and not said so. */
+	if (stored.generation != lineage->generation) {
+		certificate_facts_fill(&present, &stored);
+		err = state_deploy_found(deploy->options->state, lineage->id, &present);
+	}
+	if (err) {
+		state_explain(deploy->options->state, err, &failure);
+		deploy_stick(deploy, lineage->spec.name, &failure);
+	} else if (fresh_run(deploy, lineage, &stored)) {
+		report_no_memory(deploy, lineage->spec.name);
+	}
+	stored_done(&stored);
+}
+
+static void take_one(struct deploy *deploy, int64_t id)
+{
+	struct failure failure = {0};
+	struct state_lineage lineage;
 	int err;
 
-	err = store_read(&stored, deploy->options->paths, fresh->name);
-	if (err)
-		return err;
-	err = consequence_of_found(state, fresh->lineage, &stored);
-	stored_done(&stored);
-	if (!err)
-		err = state_postpone(state, fresh->lineage, clock_now_s() + RETRY_S, NULL,
-				     "a server refused the new certificate");
-	return err == -ENOENT ? 0 : err;
-}
-
-static void roll_back(struct deploy *deploy, const struct fresh *fresh, const char *why)
-{
-	const char *next_step = "correct the server's configuration, then run `sidestep renew "
-				"--force-renewal --cert-name` with its name";
-	struct failure failure = {0};
-	int64_t refused = store_generation(deploy->options->paths, fresh->name), present;
-	int err = store_go_back(deploy->options->paths, fresh->name, &present, &failure);
-
-	if (err == -ENOENT) {
-		failure_set(&failure, "correct the server's configuration, then reload it",
-			    "there is no certificate before this one to go back to: %s", why);
-	} else if (!err) {
-		err = note_roll_back(deploy, fresh);
-		if (err)
-			state_explain(deploy->options->state, err, &failure);
-		failure_set(&failure, next_step,
-			    "the previous certificate is in use again (the new one is in "
-			    "archive/%s/%" PRId64 "): %s",
-			    fresh->name, refused, why);
+	if (is_taken(deploy, id))
+		return;
+	err = state_lineage_read(deploy->options->state, id, &lineage);
+	if (!err) {
+		if (lineage.generation != lineage.deployed_generation &&
+		    lineage.deploy_next_s <= clock_now_s())
+			take_lineage(deploy, &lineage);
+		state_lineage_done(&lineage);
+	} else if (err != -ENOENT) {
+		state_explain(deploy->options->state, err, &failure);
+		deploy_stick(deploy, NULL, &failure);
 	}
-	report_failure(deploy, fresh->name, &failure);
 }
 
-/* Reload with the previous certificates the servers that have loaded the new ones. */
-static void on_second_reload_done(void *context, struct failure *failure)
+struct due {
+	int64_t ids[FRESH_MAX];
+	size_t count;
+};
+
+static int note_due(void *context, const struct state_undeployed *undeployed)
+{
+	struct due *due = context;
+
+	due->ids[due->count++] = undeployed->id;
+	return due->count == FRESH_MAX;
+}
+
+static bool is_stuck(struct deploy *deploy)
+{
+	if (deploy->stuck_ns && clock_monotonic_ns() - deploy->stuck_ns >= STUCK_PAUSE_S * NS_PER_S)
+		deploy->stuck_ns = 0;
+	return deploy->stuck_ns;
+}
+
+/* Take what the state says is due. */
+static void collect(struct deploy *deploy)
+{
+	struct failure failure = {0};
+	struct due *due;
+	size_t i;
+	int err;
+
+	if (deploy->options->is_single || deploy->count >= FRESH_MAX || is_stuck(deploy))
+		return;
+	due = calloc(1, sizeof(*due));
+	if (!due) {
+		report_no_memory(deploy, NULL);
+		return;
+	}
+	err = state_undeployed(deploy->options->state, clock_now_s(), FRESH_MAX, note_due, due);
+	if (err < 0) {
+		state_explain(deploy->options->state, err, &failure);
+		deploy_stick(deploy, NULL, &failure);
+	}
+	for (i = 0; i < due->count && deploy->count < FRESH_MAX; i++)
+		take_one(deploy, due->ids[i]);
+	free(due);
+}
+
+/* --- reloading -------------------------------------------------------------------------------- */
+
+/* The certificate's hooks have not all succeeded, and the state could be told. */
+static void note_undeployed(struct deploy *deploy, const struct fresh *fresh,
+			    const struct failure *why)
+{
+	deploy->options->undeployed(deploy->options->context, fresh->name, why);
+}
+
+static int end_refused(struct deploy *deploy, const struct deploy_outcome_of *of,
+		       const struct fresh *fresh, struct failure *unwritten)
+{
+	struct failure told = {0};
+	int err = deploy_outcome_refused(of, deploy->reload.cause, &told, unwritten);
+
+	note_undeployed(deploy, fresh, failure_is_set(&told) ? &told : &deploy->reload);
+	report_failure(deploy, fresh->name, &told);
+	return err;
+}
+
+/* What follows for one of those that reload/ has been run for. */
+static void end_fresh(struct deploy *deploy, struct fresh *fresh)
+{
+	const struct deploy_outcome_of of = {.state = deploy->options->state,
+					     .paths = deploy->options->paths,
+					     .lineage = fresh->lineage,
+					     .name = fresh->name,
+					     .generation = fresh->generation};
+	const struct failure *why =
+		failure_is_set(&fresh->failure) ? &fresh->failure : &deploy->reload;
+	struct failure unwritten = {0};
+	int err;
+
+	if (deploy->result == HOOKS_REFUSED) {
+		err = end_refused(deploy, &of, fresh, &unwritten);
+	} else if (failure_is_set(why)) {
+		err = deploy_outcome_failed(&of, why->cause, &unwritten);
+		note_undeployed(deploy, fresh, why);
+	} else {
+		err = deploy_outcome_done(&of, &deploy->retention, &unwritten);
+	}
+	if (err)
+		deploy_stick(deploy, fresh->name, &unwritten);
+}
+
+/* Some at a time: the loop has other things to do. */
+static void on_step(void *context)
 {
 	struct deploy *deploy = context;
+	struct fresh *fresh;
+	int64_t lineage;
+	size_t i;
 
-	report_failure(deploy, NULL, failure);
+	for (i = 0; i < STEP_MAX && (fresh = TAILQ_FIRST(&deploy->ended)); i++) {
+		lineage = fresh->lineage;
+		end_fresh(deploy, fresh);
+		TAILQ_REMOVE(&deploy->ended, fresh, link);
+		fresh_free(fresh);
+		if (deploy->result == HOOKS_REFUSED && !deploy->stuck_ns)
+			take_one(deploy, lineage);
+	}
+	if (!TAILQ_EMPTY(&deploy->ended)) {
+		loop_timer_start(deploy->options->loop, &deploy->step, 0, on_step, deploy);
+		return;
+	}
+	failure_done(&deploy->reload);
 	deploy_next(deploy);
 }
 
-static int run_reload(struct deploy *deploy, void (*done)(void *context, struct failure *failure))
+static void begin_ending(struct deploy *deploy, enum hooks_result result, struct failure *failure)
+{
+	deploy->result = result;
+	/* A refusal is reported for each certificate, with what was done about it. */
+	if (failure_is_set(failure) && result != HOOKS_REFUSED)
+		deploy->options->failed(deploy->options->context, NULL, failure);
+	failure_move(&deploy->reload, failure);
+	TAILQ_CONCAT(&deploy->ended, &deploy->loading, link);
+	loop_timer_start(deploy->options->loop, &deploy->step, 0, on_step, deploy);
+}
+
+static void on_reload_done(void *context, enum hooks_result result, struct failure *failure)
+{
+	begin_ending(context, result, failure);
+}
+
+static int run_reload(struct deploy *deploy)
 {
 	struct string_list domains = {0};
-	const struct hooks_call call = {
-		.directory = "reload", .renewed = &domains, .done = done, .context = deploy};
+	const struct hooks_call call = {.directory = "reload",
+					.renewed = &domains,
+					.done = on_reload_done,
+					.context = deploy};
 	struct fresh *fresh;
 	int err = 0;
 
@@ -219,37 +407,23 @@ static int run_reload(struct deploy *deploy, void (*done)(void *context, struct 
 	deploy->reloaded_ns = clock_monotonic_ns();
 	if (!err)
 		err = hooks_run(deploy->hooks, &call);
-	if (err)
-		report_no_memory(deploy, NULL);
 	string_list_done(&domains);
 	return err;
-}
-
-static void on_reload_done(void *context, struct failure *failure)
-{
-	struct deploy *deploy = context;
-	bool failed = failure_is_set(failure);
-	struct fresh *fresh;
-
-	for (fresh = TAILQ_FIRST(&deploy->loading); failed && fresh;
-	     fresh = TAILQ_NEXT(fresh, link))
-		roll_back(deploy, fresh, failure->cause);
-	failure_done(failure);
-	if (failed)
-		run_reload(deploy, on_second_reload_done);
-	fresh_list_free(&deploy->loading);
-	deploy_next(deploy);
 }
 
 static void deploy_reload(void *context)
 {
 	struct deploy *deploy = context;
+	struct failure failure = {0};
 
-	if (TAILQ_EMPTY(&deploy->waiting) || !TAILQ_EMPTY(&deploy->loading))
+	if (TAILQ_EMPTY(&deploy->waiting) || !TAILQ_EMPTY(&deploy->loading) ||
+	    !TAILQ_EMPTY(&deploy->ended))
 		return;
 	TAILQ_CONCAT(&deploy->loading, &deploy->waiting, link);
-	if (run_reload(deploy, on_reload_done))
-		fresh_list_free(&deploy->loading);
+	if (!run_reload(deploy))
+		return;
+	failure_set_errno(&failure, ENOMEM, "running the hooks");
+	begin_ending(deploy, HOOKS_FAILED, &failure);
 }
 
 /* How long until the servers may, or must, be told of those that wait. */
@@ -266,10 +440,11 @@ static uint64_t delay_ms(const struct deploy *deploy)
 
 /* --- the end ---------------------------------------------------------------------------------- */
 
-static void on_post_hooks_done(void *context, struct failure *failure)
+static void on_post_hooks_done(void *context, enum hooks_result result, struct failure *failure)
 {
 	struct deploy *deploy = context;
 
+	(void)result;
 	report_failure(deploy, NULL, failure);
 	deploy_next(deploy);
 }
@@ -288,6 +463,11 @@ static void run_post(struct deploy *deploy)
 	string_list_done(&deploy->failed);
 }
 
+static bool is_at_rest(const struct deploy *deploy)
+{
+	return !deploy->count && hooks_are_idle(deploy->hooks);
+}
+
 /* Whatever is next: it is asked for whenever something has ended. */
 static void deploy_next(struct deploy *deploy)
 {
@@ -295,15 +475,15 @@ static void deploy_next(struct deploy *deploy)
 
 	if (!TAILQ_EMPTY(&deploy->waiting)) {
 		/* All that have come go together. */
-		if (deploy->is_finishing && !TAILQ_EMPTY(&deploy->hooked))
+		if (!TAILQ_EMPTY(&deploy->loading) || !TAILQ_EMPTY(&deploy->ended) ||
+		    (deploy->is_finishing && !TAILQ_EMPTY(&deploy->hooked)))
 			return;
 		if (!deploy->timer.running || deploy->is_finishing)
 			loop_timer_start(loop, &deploy->timer, delay_ms(deploy), deploy_reload,
 					 deploy);
 		return;
 	}
-	if (!deploy->is_finishing || !TAILQ_EMPTY(&deploy->hooked) ||
-	    !TAILQ_EMPTY(&deploy->loading) || !hooks_are_idle(deploy->hooks))
+	if (!deploy->is_finishing || !is_at_rest(deploy))
 		return;
 	if (deploy->renewed.count || deploy->failed.count) {
 		run_post(deploy);
@@ -313,18 +493,67 @@ static void deploy_next(struct deploy *deploy)
 	deploy->options->idle(deploy->options->context);
 }
 
+/* --- as a whole ------------------------------------------------------------------------------- */
+
+void deploy_certificate(struct deploy *deploy, int64_t lineage)
+{
+	take_one(deploy, lineage);
+}
+
+void deploy_note_failure(struct deploy *deploy, const struct string_list *identifiers)
+{
+	if (string_list_append(&deploy->failed, identifiers))
+		report_no_memory(deploy, NULL);
+}
+
 bool deploy_finish(struct deploy *deploy)
 {
-	if (!deploy->renewed.count && !deploy->failed.count && TAILQ_EMPTY(&deploy->waiting) &&
-	    TAILQ_EMPTY(&deploy->hooked) && TAILQ_EMPTY(&deploy->loading) &&
-	    hooks_are_idle(deploy->hooks))
+	collect(deploy);
+	if (!deploy->renewed.count && !deploy->failed.count && is_at_rest(deploy))
 		return false;
 	deploy->is_finishing = true;
 	deploy_next(deploy);
 	return true;
 }
 
-/* --- as a whole ------------------------------------------------------------------------------- */
+void deploy_look(struct deploy *deploy, bool is_finishing)
+{
+	if (is_finishing)
+		(void)deploy_finish(deploy);
+	else
+		collect(deploy);
+}
+
+/* Report a hook that cannot be run now, and not when it is needed. */
+static void judge_hook(const struct config_section *section)
+{
+	const char *hook = section->certificate.deploy_hook;
+	struct failure failure = {0};
+
+	if (hook && hooks_judge(hook, &failure))
+		output_failure(config_place(section, "deploy-hook"), &failure);
+	failure_done(&failure);
+}
+
+static void judge_hooks(const struct settings *settings)
+{
+	const struct config_section *section;
+	size_t i;
+
+	if (!settings->config || settings->dry_run)
+		return;
+	judge_hook(config_defaults(settings->config));
+	for (i = 0; (section = config_section(settings->config, i)); i++)
+		judge_hook(section);
+}
+
+void deploy_settings_changed(struct deploy *deploy, const struct settings *settings)
+{
+	judge_hooks(settings);
+	deploy->retention = (struct store_retention){.count = settings->keep_generations,
+						     .days = settings->keep_days};
+	hooks_set_timeout(deploy->hooks, settings->hook_timeout_s);
+}
 
 int deploy_new(struct deploy **ret_deploy, const struct deploy_options *options)
 {
@@ -332,14 +561,17 @@ int deploy_new(struct deploy **ret_deploy, const struct deploy_options *options)
 
 	if (!deploy)
 		return -ENOMEM;
-	if (hooks_new(&deploy->hooks, options->loop, options->paths)) {
+	if (hooks_new(&deploy->hooks, options->loop, options->paths,
+		      options->settings->hook_timeout_s)) {
 		free(deploy);
 		return -ENOMEM;
 	}
 	deploy->options = options;
+	deploy_settings_changed(deploy, options->settings);
 	TAILQ_INIT(&deploy->hooked);
 	TAILQ_INIT(&deploy->waiting);
 	TAILQ_INIT(&deploy->loading);
+	TAILQ_INIT(&deploy->ended);
 	*ret_deploy = deploy;
 	return 0;
 }
@@ -349,10 +581,13 @@ void deploy_free(struct deploy *deploy)
 	if (!deploy)
 		return;
 	loop_timer_stop(deploy->options->loop, &deploy->timer);
+	loop_timer_stop(deploy->options->loop, &deploy->step);
 	hooks_free(deploy->hooks);
 	fresh_list_free(&deploy->hooked);
 	fresh_list_free(&deploy->waiting);
 	fresh_list_free(&deploy->loading);
+	fresh_list_free(&deploy->ended);
+	failure_done(&deploy->reload);
 	string_list_done(&deploy->renewed);
 	string_list_done(&deploy->failed);
 	free(deploy);

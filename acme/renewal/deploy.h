@@ -5,9 +5,13 @@
  *	--deploy-hook and deploy/   for each certificate, as soon as it is in use
  *	reload/                     once for all that came since the last time: when no order is under
  *	                            way any more, and every DEPLOY_DELAY_MAX_S at the latest.  They test
- *	                            a server's configuration and have it reload.  When one fails, the
- *	                            previous certificates are put to use again, and reload/ is run for them
+ *	                            a server's configuration and have it reload
  *	post/                       at the end, also with the names of orders that have failed
+ *
+ * Whose hooks must run is in the state (store/state_deploy.h), so that a process that dies leaves the
+ * rest to the next.  Hooks that fail are run again, later and later.  Only when a reload/ hook refuses the
+ * configuration are the previous certificates put to use again, and all hooks run for them; when those
+ * are refused as well, it is not the certificates' fault, and the new ones come back.
  *
  * There is no pre/: what such hooks do, stopping a server, Sidestep never needs.
  */
@@ -21,9 +25,8 @@ struct deploy;
 struct failure;
 struct loop;
 struct paths;
+struct settings;
 struct state;
-struct state_lineage;
-struct stored;
 struct string_list;
 
 #define DEPLOY_DELAY_MAX_S 60
@@ -32,10 +35,15 @@ struct deploy_options {
 	struct loop *loop;
 	const struct paths *paths;
 	struct state *state;
+	const struct settings *settings;
 	uint32_t pause_ms; /* at least, between two reloads */
+	/* Only what deploy_certificate() names, and not all that the state has. */
+	bool is_single;
 	/* Something went wrong; `name` is the certificate's, NULL: of none alone. */
 	void (*failed)(void *context, const char *name, const struct failure *failure);
-	/* Nothing is left to be done. */
+	/* A certificate's hooks have not all succeeded: once each time, after `failed` has said why. */
+	void (*undeployed)(void *context, const char *name, const struct failure *failure);
+	/* Nothing is left to be done now. */
 	void (*idle)(void *context);
 	void *context;
 };
@@ -44,9 +52,13 @@ struct deploy_options {
 int deploy_new(struct deploy **ret_deploy, const struct deploy_options *options);
 void deploy_free(struct deploy *deploy);
 
-/* `stored` is the lineage's new certificate, which is in use. */
-void deploy_certificate(struct deploy *deploy, const struct state_lineage *lineage,
-			const struct stored *stored);
+void deploy_settings_changed(struct deploy *deploy, const struct settings *settings);
+
+/* The lineage has a new certificate: the state has it already. */
+void deploy_certificate(struct deploy *deploy, int64_t lineage);
+
+/* Run what the state says is due.  `is_finishing`: no order is under way, so there is nothing to wait for. */
+void deploy_look(struct deploy *deploy, bool is_finishing);
 
 /* An order for these names has failed. */
 void deploy_note_failure(struct deploy *deploy, const struct string_list *identifiers);

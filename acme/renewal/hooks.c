@@ -1,30 +1,35 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/renewal/hooks.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/queue.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "acme/renewal/hook_process.h"
+#include "acme/renewal/hook_variables.h"
 #include "acme/util/failure.h"
 #include "acme/net/loop.h"
 #include "acme/util/output.h"
 #include "acme/util/string_list.h"
 #include "common/paths.h"
 
-#define VARIABLES   3
 #define PROGRAM_MAX (PATHS_MAX + 64 + 256)
 
 struct job {
 	TAILQ_ENTRY(job) link;
-	char *command, *directory; /* as in hooks_call */
-	char *variables[VARIABLES + 1]; /* as in hook_process_options */
-	void (*done)(void *context, struct failure *failure);
+	char *command, *directory, *lineage; /* as in hooks_call */
+	struct string_list renewed, failed;
+	bool has_renewed, has_failed;
+	struct hook_variables variables; /* once the job has begun */
+	bool has_begun, is_refused;
+	void (*done)(void *context, enum hooks_result result, struct failure *failure);
 	void *context;
 	struct dirent **programs; /* of a directory */
 	int program_count, next; /* -1: the directory has not been read */
@@ -34,6 +39,7 @@ struct job {
 struct hooks {
 	struct loop *loop;
 	const struct paths *paths;
+	uint32_t timeout_s;
 	TAILQ_HEAD(job_list, job) jobs; /* the first is under way */
 	struct timer timer; /* begins the first job */
 	struct hook_process *process; /* NULL: no program runs */
@@ -51,32 +57,18 @@ static void call_free(struct job *job)
 	free(job->programs);
 	free(job->command);
 	free(job->directory);
-	for (size_t i = 0; i < VARIABLES; i++)
-		free(job->variables[i]);
+	free(job->lineage);
+	string_list_done(&job->renewed);
+	string_list_done(&job->failed);
+	hook_variables_done(&job->variables);
 	failure_done(&job->failure);
 	free(job);
 }
 
-/* Make "NAME=VALUE", or "NAME", which is taken out of the environment.  0 or -ENOMEM. */
-static int set_variable(char **variable, const char *name, const char *value)
+static int copy_text(char **copy, const char *text)
 {
-	if (asprintf(variable, "%s%s%s", name, value ? "=" : "", value ? value : "") >= 0)
-		return 0;
-	*variable = NULL;
-	return -ENOMEM;
-}
-
-static int set_domains(char **variable, const char *name, const struct string_list *domains)
-{
-	char *text;
-	int err;
-
-	if (!domains)
-		return set_variable(variable, name, NULL);
-	text = string_list_join(domains, ' ');
-	err = text ? set_variable(variable, name, text) : -ENOMEM;
-	free(text);
-	return err;
+	*copy = text ? strdup(text) : NULL;
+	return text && !*copy ? -ENOMEM : 0;
 }
 
 /* Copy what the call says. */
@@ -84,12 +76,13 @@ static int job_fill(struct job *job, const struct hooks_call *call)
 {
 	job->done = call->done;
 	job->context = call->context;
-	job->command = call->command ? strdup(call->command) : NULL;
-	job->directory = call->directory ? strdup(call->directory) : NULL;
-	if ((call->command && !job->command) || (call->directory && !job->directory) ||
-	    set_variable(&job->variables[0], "RENEWED_LINEAGE", call->lineage) ||
-	    set_domains(&job->variables[1], "RENEWED_DOMAINS", call->renewed) ||
-	    set_domains(&job->variables[2], "FAILED_DOMAINS", call->failed))
+	job->has_renewed = call->renewed;
+	job->has_failed = call->failed;
+	if (copy_text(&job->command, call->command) ||
+	    copy_text(&job->directory, call->directory) ||
+	    copy_text(&job->lineage, call->lineage) ||
+	    (call->renewed && string_list_append(&job->renewed, call->renewed)) ||
+	    (call->failed && string_list_append(&job->failed, call->failed)))
 		return -ENOMEM;
 	return 0;
 }
@@ -114,30 +107,55 @@ int hooks_run(struct hooks *hooks, const struct hooks_call *call)
 
 static void end_job(struct hooks *hooks, struct job *job)
 {
+	enum hooks_result result = job->is_refused                 ? HOOKS_REFUSED
+				   : failure_is_set(&job->failure) ? HOOKS_FAILED
+								   : HOOKS_DONE;
+
 	TAILQ_REMOVE(&hooks->jobs, job, link);
 	if (!TAILQ_EMPTY(&hooks->jobs))
 		loop_timer_start(hooks->loop, &hooks->timer, 0, hooks_step, hooks);
-	job->done(job->context, &job->failure);
+	job->done(job->context, result, &job->failure);
 	call_free(job);
 }
 
 /* --- one program ------------------------------------------------------------------------------ */
 
-static void explain_end(const struct hooks *hooks, const struct hook_process_end *end,
-			struct failure *failure)
+/* What a hook may do is what this process may: under the shipped unit that is little. */
+static const char *next_step_of_failure(void)
 {
-	const char *next_step =
-		"correct the hook, then run it by hand: the certificate is in place";
+	if (getenv("INVOCATION_ID") && prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
+		return "read what it says above. The service may not become root, write outside of "
+		       "/var/lib/sidestep, or see /home, /root and /tmp, and neither may its hooks: "
+		       "`systemctl edit sidestep`, [Service], with ReadWritePaths=, ProtectHome=no, "
+		       "SupplementaryGroups= or User=root lifts that. The hooks run again later";
+	return "correct the hook: the certificate is in place, and the hooks run again later "
+	       "(`sidestep plan`)";
+}
 
-	if (end->is_late)
-		failure_set(failure, next_step, "the hook was ended, as it took more than %d s: %s",
-			    HOOKS_TIME_MAX_S, hooks->program);
-	else if (end->signal)
+static void explain_end(const struct hooks *hooks, struct job *job,
+			const struct hook_process_end *end)
+{
+	struct failure *failure = &job->failure;
+	const char *next_step = next_step_of_failure();
+
+	if (end->is_late) {
+		failure_set(failure, "make it faster, or give it more time with hook-timeout",
+			    "the hook was ended, as it took more than %u s: %s", hooks->timeout_s,
+			    hooks->program);
+	} else if (end->signal) {
 		failure_set(failure, next_step, "the hook was ended by signal %d: %s", end->signal,
 			    hooks->program);
-	else if (end->status)
+	} else if (end->status == HOOKS_STATUS_REFUSED && job->directory) {
+		/* This counts for more than the failure of another hook. */
+		if (!job->is_refused)
+			failure_done(failure);
+		job->is_refused = true;
+		failure_set(failure, "correct what it reports above",
+			    "the configuration test failed, says the hook %s", hooks->program);
+	} else if (end->status) {
 		failure_set(failure, next_step, "the hook failed with status %d: %s", end->status,
 			    hooks->program);
+	}
 }
 
 static void on_program_end(void *context, const struct hook_process_end *end)
@@ -145,30 +163,64 @@ static void on_program_end(void *context, const struct hook_process_end *end)
 	struct hooks *hooks = context;
 
 	hooks->process = NULL;
-	explain_end(hooks, end, &TAILQ_FIRST(&hooks->jobs)->failure);
+	explain_end(hooks, TAILQ_FIRST(&hooks->jobs), end);
 	hooks_step(hooks);
 }
 
+/* Files are made for calls that are about many names.  0 or -errno. */
+static int job_begin(struct hooks *hooks, struct job *job)
+{
+	if (job->has_begun)
+		return 0;
+	job->has_begun = true;
+	return hook_variables_fill(&job->variables, hooks->paths, job->lineage,
+				   job->has_renewed ? &job->renewed : NULL,
+				   job->has_failed ? &job->failed : NULL, !job->lineage);
+}
+
 /* 0 or -errno. */
-static int program_start(struct hooks *hooks, const struct job *job, const char *program,
+static int program_start(struct hooks *hooks, struct job *job, const char *program,
 			 char *const arguments[])
 {
 	const struct hook_process_options options = {.loop = hooks->loop,
 						     .program = program,
 						     .arguments = arguments,
-						     .variables = job->variables,
-						     .time_max_s = HOOKS_TIME_MAX_S,
+						     .variables = job->variables.items,
+						     .time_max_s = hooks->timeout_s,
 						     .ended = on_program_end,
 						     .context = hooks};
+	int err = job_begin(hooks, job);
 
-	return hook_process_start(&hooks->process, &options);
+	if (!err)
+		err = hook_process_start(&hooks->process, &options);
+	if (err != -E2BIG)
+		return err;
+	/* The environment is long for another reason: the lists are in their files. */
+	err = hook_variables_shorten(&job->variables);
+	return err ? err : hook_process_start(&hooks->process, &options);
 }
 
 /* --- one call --------------------------------------------------------------------------------- */
 
+/* Copies of editors and package managers are no hooks: run-parts(8) leaves them out, too. */
 static int is_program(const struct dirent *entry)
 {
-	return entry->d_name[0] != '.';
+	static const char *const ends[] = {".dpkg-old", ".dpkg-new", ".dpkg-dist", ".dpkg-tmp",
+					   ".dpkg-bak", ".ucf-old",  ".ucf-new",   ".ucf-dist",
+					   ".rpmsave",  ".rpmnew",   ".rpmorig",   ".bak",
+					   ".orig",     ".swp",      ".tmp",       ".disabled"};
+	const char *name = entry->d_name, *c;
+	size_t length = strlen(name), i, end;
+
+	for (c = name; *c; c++)
+		if (!isalnum((unsigned char)*c) && !strchr("_-.", *c))
+			return 0;
+	for (i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+		end = strlen(ends[i]);
+		if (length > end && strcmp(name + length - end, ends[i]) == 0)
+			return 0;
+	}
+	return name[0] != '.';
 }
 
 static int by_bytes(const struct dirent **a, const struct dirent **b)
@@ -248,9 +300,45 @@ static void hooks_step(void *context)
 		end_job(hooks, job);
 }
 
+/* --- before it is needed ------------------------------------------------------------------------ */
+
+int hooks_judge(const char *command, struct failure *failure)
+{
+	size_t length = strcspn(command, " \t\n;&|<>()$`\\\"'*?[#~=%");
+	char *program;
+	int err = 0;
+
+	/* A word that the shell changes before it is a path, or no path at all. */
+	if (strchr(" \t\n;&|<>", command[length]) == NULL || !memchr(command, '/', length))
+		return 0;
+	program = strndup(command, length);
+	if (!program) {
+		failure_set_errno(failure, ENOMEM, "looking for the hook");
+		return -1;
+	}
+	if (program[0] != '/')
+		failure_set(failure, "write the hook's path from / on",
+			    "the hook %s is a relative path", program);
+	else if (access(program, X_OK))
+		err = errno;
+	if (err == ENOENT || err == ENOTDIR)
+		failure_set(failure, "correct the path, or install the program",
+			    "the hook %s does not exist", program);
+	else if (err == EACCES)
+		failure_set(failure,
+			    "make it executable (chmod +x), and its directories accessible for the "
+			    "user that runs this",
+			    "the hook %s cannot be run", program);
+	else if (err)
+		failure_set_errno(failure, err, "cannot look at the hook %s", program);
+	free(program);
+	return failure_is_set(failure) ? -1 : 0;
+}
+
 /* --- as a whole ------------------------------------------------------------------------------- */
 
-int hooks_new(struct hooks **ret_hooks, struct loop *loop, const struct paths *paths)
+int hooks_new(struct hooks **ret_hooks, struct loop *loop, const struct paths *paths,
+	      uint32_t timeout_s)
 {
 	struct hooks *hooks = calloc(1, sizeof(*hooks));
 
@@ -258,6 +346,7 @@ int hooks_new(struct hooks **ret_hooks, struct loop *loop, const struct paths *p
 		return -ENOMEM;
 	hooks->loop = loop;
 	hooks->paths = paths;
+	hooks->timeout_s = timeout_s;
 	TAILQ_INIT(&hooks->jobs);
 	*ret_hooks = hooks;
 	return 0;
@@ -276,6 +365,11 @@ void hooks_free(struct hooks *hooks)
 		call_free(job);
 	}
 	free(hooks);
+}
+
+void hooks_set_timeout(struct hooks *hooks, uint32_t timeout_s)
+{
+	hooks->timeout_s = timeout_s;
 }
 
 bool hooks_are_idle(const struct hooks *hooks)

@@ -65,6 +65,7 @@ int state_deployed(struct state *state, int64_t id, int64_t generation)
 		return err;
 	err = state_run(state, &changes,
 			"UPDATE lineage SET revision = revision + 1, deployed_generation = ?2, "
+			"refused_generation = iif(refused_generation = ?2, 0, refused_generation), "
 			"deploy_failures = 0, deploy_next = 0, deploy_failure = NULL "
 			"WHERE id = ?1 AND generation = ?2",
 			"ii", id, generation);
@@ -97,12 +98,41 @@ int state_deploy_refused(struct state *state, int64_t id, int64_t generation, co
 		return err;
 	err = state_run(state, &changes,
 			"UPDATE lineage SET revision = revision + 1, refused_generation = ?2, "
-			"deployed_generation = ?3, deploy_failures = deploy_failures + 1, "
-			"deploy_next = 0, deploy_failure = ?4 WHERE id = ?1 AND generation = ?2",
-			"iiit", id, generation, present->generation, text);
+			"deployed_generation = 0, deploy_failures = deploy_failures + 1, "
+			"deploy_next = 0, deploy_failure = ?3 WHERE id = ?1 AND generation = ?2",
+			"iit", id, generation, text);
 	if (!err && changes)
 		err = state_certificate_write(state, id, present);
 	return leave_generation(state, err, id, changes);
+}
+
+int state_deploy_returned(struct state *state, int64_t id, int64_t generation, const char *text,
+			  const struct state_certificate *present, int64_t next_s)
+{
+	int64_t changes = 0;
+	int err = state_enter(state);
+
+	if (err)
+		return err;
+	err = state_run(state, &changes,
+			"UPDATE lineage SET revision = revision + 1, refused_generation = ?5, "
+			"deployed_generation = 0, deploy_failures = deploy_failures + 1, "
+			"deploy_next = ?4, deploy_failure = ?3, "
+			"status = iif(status = 2, 0, status), "
+			"status_reason = iif(status = 2, NULL, status_reason), "
+			"next_attempt = iif(status = 2, 0, next_attempt) "
+			"WHERE id = ?1 AND generation = ?2",
+			"iitii", id, generation, text, next_s, present->generation);
+	if (!err && changes)
+		err = state_certificate_write(state, id, present);
+	return leave_generation(state, err, id, changes);
+}
+
+int state_deploy_found(struct state *state, int64_t id, const struct state_certificate *present)
+{
+	int err = state_enter(state);
+
+	return err ? err : state_leave(state, state_certificate_write(state, id, present));
 }
 
 int state_set_generation(struct state *state, int64_t id, int64_t generation, bool is_deployed)

@@ -4,8 +4,9 @@
  * batches and lists).
  *
  * A lineage has the generation in use on the disk, the generation whose hooks have run, and the last
- * one that a server refused.  While the first is neither of the others, its hooks are due: so a
- * process that dies between the issuance and the hooks leaves them to the next.
+ * one that a server refused.  While the first two differ the hooks are due: so a process that dies
+ * between the issuance and the hooks leaves them to the next.  A refused generation that is later than
+ * the one in use was left for it; the one in use may itself be refused, when going back did not help.
  *
  * state_order_succeeded() sets the generation of a new certificate, and makes its hooks due at once.
  */
@@ -51,11 +52,24 @@ int state_deploy_failed(struct state *state, int64_t id, int64_t generation, con
 			int64_t next_s);
 
 /*
- * A server does not accept `generation`, for the reason `text`: `present` is in use again, which
- * counts as deployed.  Its moments decide when the next order comes; state_postpone() may put it off.
+ * A server does not accept `generation`, for the reason `text`: `present`, an earlier one, is in use
+ * again, and its hooks are due.  Its moments decide when the next order comes; state_postpone() may put
+ * it off.
  */
 int state_deploy_refused(struct state *state, int64_t id, int64_t generation, const char *text,
 			 const struct state_certificate *present);
+
+/*
+ * A server does not accept `generation` either, to which state_deploy_refused() went back: `present`,
+ * the refused one, is in use again.  Its hooks run at next_s, and the next order is put off no longer.
+ */
+int state_deploy_returned(struct state *state, int64_t id, int64_t generation, const char *text,
+			  const struct state_certificate *present, int64_t next_s);
+
+/*
+ * The disk has another generation than the state.  Its hooks are due, unless they have run already.
+ */
+int state_deploy_found(struct state *state, int64_t id, const struct state_certificate *present);
 
 /* Something else changed the generation in use.  Its hooks run unless is_deployed. */
 int state_set_generation(struct state *state, int64_t id, int64_t generation, bool is_deployed);

@@ -50,7 +50,7 @@ static void mark_path(char ret_path[STORE_NUMBER_MAX + 16], int64_t number)
 /* --- back and forward --------------------------------------------------------------------------- */
 
 /* The mark comes first: a process that opens the certificate after a kill completes the switch. */
-static int go_back(const struct store_place *place, int64_t *ret_generation)
+static int go_back(const struct store_place *place, int64_t generation)
 {
 	int64_t current = store_place_current(place), before;
 	char mark[STORE_NUMBER_MAX + 16];
@@ -58,6 +58,8 @@ static int go_back(const struct store_place *place, int64_t *ret_generation)
 	size_t count;
 	int err;
 
+	if (current != generation)
+		return -EAGAIN;
 	err = store_place_list(place, &list, &count);
 	if (err)
 		return err;
@@ -67,24 +69,22 @@ static int go_back(const struct store_place *place, int64_t *ret_generation)
 		return -ENOENT;
 	mark_path(mark, current);
 	err = store_place_mark(place, mark);
-	if (!err)
-		err = store_place_switch(place, before);
-	if (!err)
-		*ret_generation = before;
-	return err;
+	return err ? err : store_place_switch(place, before);
 }
 
 /* Fill in the failure of a step that was to change `place`, and close it. */
 static int end_step(struct store_place *place, const struct paths *paths, int err,
 		    struct failure *failure)
 {
-	if (err && err != -ENOENT)
+	bool is_answer = !err || err == -ENOENT || err == -EAGAIN;
+
+	if (!is_answer)
 		store_place_explain(place, paths, err, failure);
 	store_place_close(place);
-	return err && err != -ENOENT ? -1 : err;
+	return is_answer ? err : -1;
 }
 
-int store_go_back(const struct paths *paths, const char *name, int64_t *ret_generation,
+int store_go_back(const struct paths *paths, const char *name, int64_t generation,
 		  struct failure *failure)
 {
 	struct store_place place;
@@ -92,7 +92,7 @@ int store_go_back(const struct paths *paths, const char *name, int64_t *ret_gene
 
 	if (err)
 		return err;
-	return end_step(&place, paths, go_back(&place, ret_generation), failure);
+	return end_step(&place, paths, go_back(&place, generation), failure);
 }
 
 int store_go_forward(const struct paths *paths, const char *name, int64_t generation,

@@ -13,11 +13,11 @@ struct failure;
 struct paths;
 
 /*
- * Use the previous generation again, because a server refuses this one, which stays as it is and is
- * never used again.  0 with the number that is in use now; -ENOENT: there is no previous one; or
- * STORE_BUSY or -1 with `failure` filled in: nothing has changed, or the next process completes it.
+ * Use the previous generation again, because a server refuses `generation`, which stays on the disk.
+ * -EAGAIN: another one is in use by now; -ENOENT: there is no previous one; or STORE_BUSY or -1 with
+ * `failure` filled in: nothing has changed, or the next process completes it.
  */
-int store_go_back(const struct paths *paths, const char *name, int64_t *ret_generation,
+int store_go_back(const struct paths *paths, const char *name, int64_t generation,
 		  struct failure *failure);
 
 /* Use a generation again that store_go_back() has left.  As store_go_back(). */

@@ -17,7 +17,7 @@
 
 #define DIRECTORY_FLAGS  (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
 #define TEMPORARY_DIGITS 16
-#define REMNANT_AGE_S    3600 /* no writer takes that long */
+#define REMNANT_AGE_S    7200 /* no writer, and no hook, takes that long */
 
 struct file_access file_access_own(mode_t mode)
 {
@@ -79,7 +79,7 @@ int file_create(int directory, const char *name, const struct file_access *acces
 /* --- in one step ------------------------------------------------------------------------------- */
 
 /* A name that no other writer uses: process ids repeat, above all in containers. */
-static int temporary_name(char ret_name[NAME_MAX + 1], const char *name)
+static int temporary_name(char ret_name[FILE_TEMPORARY_MAX], const char *name)
 {
 	uint8_t bytes[TEMPORARY_DIGITS / 2];
 	int length, err;
@@ -88,8 +88,8 @@ static int temporary_name(char ret_name[NAME_MAX + 1], const char *name)
 	err = random_bytes(bytes, sizeof(bytes));
 	if (err)
 		return err;
-	length = snprintf(ret_name, NAME_MAX + 1, ".%s.", name);
-	if (length + TEMPORARY_DIGITS > NAME_MAX)
+	length = snprintf(ret_name, FILE_TEMPORARY_MAX, ".%s.", name);
+	if (length + TEMPORARY_DIGITS >= FILE_TEMPORARY_MAX)
 		return -ENAMETOOLONG;
 	for (i = 0; i < sizeof(bytes); i++)
 		length += sprintf(ret_name + length, "%02x", bytes[i]);
@@ -133,9 +133,8 @@ static void remove_remnants(int directory, const char *name, const char *tempora
 	closedir(stream);
 }
 
-/* Write the file under a temporary name. */
-static int create_temporary(int directory, const char *name, const struct file_access *access,
-			    const void *data, size_t size, char ret_temporary[NAME_MAX + 1])
+int file_create_temporary(int directory, const char *name, const struct file_access *access,
+			  const void *data, size_t size, char ret_temporary[FILE_TEMPORARY_MAX])
 {
 	int err = temporary_name(ret_temporary, name);
 
@@ -168,10 +167,10 @@ static int rename_to_new(int directory, const char *temporary, const char *name)
 int file_create_atomically(int directory, const char *name, const struct file_access *access,
 			   const void *data, size_t size)
 {
-	char temporary[NAME_MAX + 1];
+	char temporary[FILE_TEMPORARY_MAX];
 	int err;
 
-	err = create_temporary(directory, name, access, data, size, temporary);
+	err = file_create_temporary(directory, name, access, data, size, temporary);
 	if (err)
 		return err;
 	err = rename_to_new(directory, temporary, name);
@@ -185,10 +184,10 @@ int file_create_atomically(int directory, const char *name, const struct file_ac
 int file_replace(int directory, const char *name, const struct file_access *access,
 		 const void *data, size_t size)
 {
-	char temporary[NAME_MAX + 1];
+	char temporary[FILE_TEMPORARY_MAX];
 	int err;
 
-	err = create_temporary(directory, name, access, data, size, temporary);
+	err = file_create_temporary(directory, name, access, data, size, temporary);
 	if (err)
 		return err;
 	if (renameat(directory, temporary, directory, name)) {

@@ -29,8 +29,16 @@ int file_create(int directory, const char *name, const struct file_access *acces
 		size_t size);
 
 /*
+ * The same under a name of its own that begins with a dot and `name`.  Whoever calls it removes the
+ * file; within hours, for old ones that killed processes have left are removed here.
+ */
+#define FILE_TEMPORARY_MAX 256
+int file_create_temporary(int directory, const char *name, const struct file_access *access,
+			  const void *data, size_t size, char ret_temporary[FILE_TEMPORARY_MAX]);
+
+/*
  * The same in one step: write under a temporary name, then rename.  Syncs the directory.  Removes old
- * temporary files of this name that killed processes have left.
+ * temporary files as file_create_temporary() does.
  */
 int file_create_atomically(int directory, const char *name, const struct file_access *access,
 			   const void *data, size_t size);

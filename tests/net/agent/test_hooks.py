@@ -115,18 +115,60 @@ def leaf(instance, name):
     return certificates.load(instance.live(name) / "cert.pem")[0].public_bytes(encoding)
 
 
+def use_in_nginx(nginx, cert, key):
+    """nginx's configuration with these files."""
+    text = nginx.config.read_text()
+    text = text.replace(str(nginx.identity.cert_file), str(cert))
+    return text.replace(str(nginx.identity.key_file), str(key))
+
+
+@pytest.mark.row("A3")
 def test_going_back(lab, nginx, ready, notes):
-    """nginx's configuration is broken when certificates are renewed: all are as before."""
+    """nginx cannot load the new certificate: the previous one is in use again, everywhere."""
     environment = {**os.environ, "NGINX_CONF": str(nginx.config)}
-    sound = nginx.config.read_text()
-    ready.succeed("certonly", "-d", NAMES[0])
-    ready.succeed("certonly", "-d", NAMES[1])
-    live = ready.live(NAMES[0])
-    sound = sound.replace(str(nginx.identity.cert_file), str(live / "fullchain.pem"))
-    sound = sound.replace(str(nginx.identity.key_file), str(live / "privkey.pem"))
+    name = NAMES[0]
+    ready.succeed("certonly", "-d", name, "--bundle")
+    bundle = ready.live(name) / "bundle.pem"
+    nginx.config.write_text(use_in_nginx(nginx, bundle, bundle))
+    notes.link("nginx")
+    notes.add("deploy", "copy")
+    run = ready.agent("renew", "--force-renewal", env=environment, timeout=120)
+    assert run.returncode == 0, run.stderr
+    old = leaf(ready, name)
+    hosts.wait_for(lambda: served(lab) == old, "nginx to serve the certificate")
+    notes.log.unlink()
+    # The next has no bundle.
+    again = ("certonly", "-d", name, "--force-renewal")
+    run = ready.agent(*again, env=environment, timeout=120)
+    assert run.returncode == 1
+    assert "the configuration test failed: nginx was not reloaded" in run.stderr
+    assert f"archive/{name}/3" in run.stderr
+    assert leaf(ready, name) == old and bundle.exists()
+    ready.check_certificate(name, [name])
+    assert (ready.state / "archive" / name / "3/refused").exists()
+    assert len(notes.notes()) == 2  # for the new one, and for the previous one
+    assert served(lab) == old
+    assert all(entry["at"] > time.time() + 1.9 * DAY_S for entry in ready.succeed("plan")["plan"])
+    # Once it is corrected the next renewal succeeds.
+    run = ready.agent(*again, "--bundle", env=environment, timeout=120)
+    assert run.returncode == 0, run.stderr
+    assert leaf(ready, name) != old
+    hosts.wait_for(lambda: served(lab) == leaf(ready, name), "nginx to serve the new one")
+    assert nginx.process.is_running()
+    ready.succeed("delete", name)
+    assert not (ready.state / "archive" / name).exists()
+
+
+@pytest.mark.row("A3")
+def test_broken_configuration(lab, nginx, ready, notes):
+    """That is not the certificates' fault: they stay, none is ordered again, the hooks run later."""
+    environment = {**os.environ, "NGINX_CONF": str(nginx.config)}
+    live = {name: ready.live(name) for name in NAMES}
+    for name in NAMES:
+        ready.succeed("certonly", "-d", name)
+    sound = use_in_nginx(nginx, live[NAMES[0]] / "fullchain.pem", live[NAMES[0]] / "privkey.pem")
     nginx.config.write_text(sound)
     notes.link("nginx")
-    notes.add("post", "mail")
     run = ready.agent("renew", "--force-renewal", env=environment, timeout=120)
     assert run.returncode == 0, run.stderr
     old = {name: leaf(ready, name) for name in NAMES}
@@ -134,28 +176,37 @@ def test_going_back(lab, nginx, ready, notes):
     nginx.config.write_text(sound + "nonsense;\n")
     run = ready.agent("renew", "--force-renewal", env=environment, timeout=120)
     assert run.returncode == 1
-    assert "the configuration test failed: nginx was not reloaded" in run.stderr
+    assert "2 renewed, 0 failed" in run.stdout
+    assert "not the certificate's fault" in run.stderr
     for name in NAMES:
-        assert f"archive/{name}/3" in run.stderr
-        assert leaf(ready, name) == old[name]
+        assert leaf(ready, name) != old[name]
         ready.check_certificate(name, [name])
-        assert (ready.state / "archive" / name / "3/refused").exists()
     assert served(lab) == old[NAMES[0]]
-    assert all(entry["at"] > time.time() + 1.9 * DAY_S for entry in ready.succeed("plan")["plan"])
-    # Once it is corrected the next renewal succeeds.
     nginx.config.write_text(sound)
-    again = ("renew", "--force-renewal", "--cert-name", NAMES[0])
-    run = ready.agent(*again, env=environment, timeout=120)
+    run = ready.agent("renew", "--force-renewal", "--cert-name", NAMES[0], env=environment,
+                      timeout=120)
     assert run.returncode == 0, run.stderr
-    assert leaf(ready, NAMES[0]) != old[NAMES[0]]
     hosts.wait_for(lambda: served(lab) == leaf(ready, NAMES[0]), "nginx to serve the new one")
-    assert nginx.process.is_running()
-    ready.succeed("delete", NAMES[0])
-    assert not (ready.state / "archive" / NAMES[0]).exists()
+
+
+@pytest.mark.row("A3", "B10")
+def test_stopped_nginx(lab, nginx, ready):
+    """Its configuration is sound, and it loads the certificate at its next start: that is no failure."""
+    environment = {**os.environ, "NGINX_CONF": str(nginx.config), "NGINX": "7;8;"}
+    hook = hosts.SOURCE / "deploy/hooks/nginx"
+    run = lab.server.run(hook, check=False, env=environment)
+    assert run.returncode == 0 and "does not run" not in run.stderr, run.stderr
+    nginx.process.stop()
+    run = lab.server.run(hook, check=False, env=environment)
+    assert run.returncode == 0, run.stderr
+    assert "nginx does not run: it loads the new certificates at its next start" in run.stderr
+    nginx.config.write_text("nonsense;\n")
+    run = lab.server.run(hook, check=False, env=environment)
+    assert run.returncode == 78
 
 
 def test_nothing_to_go_back_to(ready, notes):
-    notes.add("reload", "no", "#!/bin/sh\nexit 1\n")
+    notes.add("reload", "no", "#!/bin/sh\nexit 78\n")
     run = ready.agent("certonly", "-d", NAMES[0])
     assert run.returncode == 1
     assert "there is no certificate before this one to go back to" in run.stderr
@@ -214,7 +265,7 @@ def test_apache(lab, ready):
     directory = lab.make_directory("apache")
     config = directory / "apache.conf"
     config.write_text("nonsense\n")
-    environment = {**os.environ, "APACHE": "apache2", "APACHE_CONF": str(config)}
+    environment = {**os.environ, "APACHE_PROGRAM": "apache2", "APACHE_CONF": str(config)}
     run = lab.server.run(hosts.SOURCE / "deploy/hooks/apache", check=False, env=environment)
-    assert run.returncode == 1
+    assert run.returncode == 78
     assert "the configuration test failed: Apache was not reloaded" in run.stderr

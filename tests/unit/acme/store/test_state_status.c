@@ -506,14 +506,21 @@ static void test_deploying(void **context)
 	assert_int_equal(state_deployed(state, 999, 1), -ENOENT);
 	second.generation = 1;
 	assert_int_equal(state_deploy_refused(state, id, 2, "bad key", &second), 0);
-	assert_string_equal(undeployed(state, NOW), "");
+	/* Its hooks run again for the previous one. */
+	assert_string_equal(undeployed(state, NOW), "a.example:1:1 ");
 	lineage = state_test_read(state, id);
 	assert_int_equal(lineage.generation, 1);
 	assert_int_equal(lineage.refused_generation, 2);
 	assert_string_equal(lineage.deploy_failure, "bad key");
 	state_lineage_done(&lineage);
+	/* That one is refused, too. */
+	second.generation = 2;
+	assert_int_equal(state_deploy_returned(state, id, 1, "bad configuration", &second, NOW + 9),
+			 0);
+	assert_string_equal(undeployed(state, NOW), "");
+	assert_string_equal(undeployed(state, NOW + 9), "a.example:2:2 ");
 	assert_int_equal(state_redeploy(state, id), 0);
-	assert_string_equal(undeployed(state, NOW), "a.example:1:0 ");
+	assert_string_equal(undeployed(state, NOW), "a.example:2:0 ");
 	assert_int_equal(state_set_generation(state, id, 3, true), 0);
 	assert_string_equal(undeployed(state, NOW), "");
 	assert_int_equal(state_set_generation(state, id, 4, false), 0);

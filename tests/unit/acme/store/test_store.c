@@ -480,10 +480,9 @@ static int64_t complete(void)
 static int do_go_back(const void *context)
 {
 	struct failure failure = {0};
-	int64_t generation;
 
 	(void)context;
-	return store_go_back(&paths, NAME, &generation, &failure);
+	return store_go_back(&paths, NAME, store_generation(&paths, NAME), &failure);
 }
 
 static int do_go_forward(const void *context)

@@ -94,7 +94,7 @@ static void test_remnants(void **context)
 	assert_true(has_content("third"));
 	/* They are new: perhaps another process is writing them just now. */
 	assert_int_equal(count_files(), 3);
-	free(fixture_run(NULL, "touch -d '2 hours ago' %s/.%s.*; touch -d '2 hours ago' %s/.%s.x1",
+	free(fixture_run(NULL, "touch -d '3 hours ago' %s/.%s.*; touch -d '3 hours ago' %s/.%s.x1",
 			 root, NAME, root, NAME));
 	assert_int_equal(replace_file("fourth"), 0);
 	assert_true(has_content("fourth"));
