@@ -20,6 +20,9 @@
 
 #define QUERIES_MAX 50
 
+/* An answer that cannot be written down is worth nothing: nobody is asked for this long. */
+#define REST_NS (UINT64_C(60) * CLOCK_NS_PER_S)
+
 /* A CA that has not answered is not asked for this long. */
 #define SILENCE_NS (UINT64_C(600) * CLOCK_NS_PER_S)
 
@@ -52,6 +55,7 @@ struct ari_poll {
 	void *context;
 	TAILQ_HEAD(ca_entries, ca_entry) ca_entries;
 	size_t count; /* queries under way */
+	uint64_t rests_until_ns; /* of clock_monotonic_ns() */
 	bool is_late; /* `idle` was called while some are still under way */
 	struct timer timer;
 	struct timer patience;
@@ -136,6 +140,16 @@ static int note_answer(struct state *state, const struct state_lineage *lineage,
 	return state_set_window(state, lineage->id, lineage->ari_id, &window);
 }
 
+/* The state cannot be read or written: say so once a rest. */
+static void ari_poll_rest(struct ari_poll *poll, int err)
+{
+	const uint64_t now_ns = clock_monotonic_ns();
+
+	if (now_ns >= poll->rests_until_ns)
+		output_warning("renewal windows cannot be written down: %s", strerror(-err));
+	poll->rests_until_ns = now_ns + REST_NS;
+}
+
 static void take_answer(const struct query *query, const struct ari_answer *answer)
 {
 	struct state *state = query->ca_entry->poll->state;
@@ -150,7 +164,7 @@ static void take_answer(const struct query *query, const struct ari_answer *answ
 	}
 	/* It was deleted meanwhile. */
 	if (err && err != -ENOENT)
-		output_warning("a renewal window could not be written down: %s", strerror(-err));
+		ari_poll_rest(query->ca_entry->poll, err);
 }
 
 static void on_query_answer(void *context, const struct ari_answer *answer)
@@ -173,7 +187,7 @@ static void query_give_up(struct query *query)
 	int err = state_set_check(poll->state, query->lineage, query->certificate_id, 0);
 
 	if (err && err != -ENOENT)
-		output_warning("a renewal window could not be written down: %s", strerror(-err));
+		ari_poll_rest(poll, err);
 	query_end(query);
 }
 
@@ -299,10 +313,11 @@ bool ari_poll_start(struct ari_poll *poll)
 
 	if (poll->count)
 		return true;
+	if (poll->rests_until_ns > clock_monotonic_ns())
+		return false;
 	err = state_due_checks(poll->state, clock_now_s(), QUERIES_MAX, query_add, poll);
 	if (err)
-		output_warning("cannot look for renewal windows to ask about: %s",
-			       strerror(err < 0 ? -err : EIO));
+		ari_poll_rest(poll, err < 0 ? err : -EIO);
 	ca_entry = TAILQ_FIRST(&poll->ca_entries);
 	for (; ca_entry; ca_entry = TAILQ_NEXT(ca_entry, link))
 		start_queries(ca_entry);
