@@ -492,6 +492,8 @@ static void on_found(void *context, struct ca_reply *reply)
 					 (uint64_t)pause_ms, order_look_up, order);
 	} else if (failure_is_set(reply->failure) || !status || strcmp(status, "invalid") == 0) {
 		/* The CA does not know the order any more, or has ended it: create a new one. */
+		free(order->url);
+		order->url = NULL;
 		order_create(order);
 	} else if (order_has_url(order, order->options->resume_url)) {
 		order_begin(order, reply);
@@ -502,6 +504,9 @@ static void order_look_up(void *context)
 {
 	struct order *order = context;
 
+	/* Known, also when the CA gives no answer. */
+	if (!order->url && !keep_url(order, &order->url, order->options->resume_url, "URL"))
+		return;
 	order_post(order, &(struct ca_call){.url = order->options->resume_url}, on_found);
 }
 

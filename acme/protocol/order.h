@@ -57,7 +57,7 @@ void order_free(struct order *order);
 
 enum order_state order_state(const struct order *order);
 
-/* NULL until the CA has given it. */
+/* NULL until the CA has given it; of an order that is resumed, that which was given. */
 const char *order_url(const struct order *order);
 
 /*

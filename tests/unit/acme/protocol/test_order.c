@@ -287,6 +287,12 @@ static void test_away_for_long(void **state)
 	assert_true(stays(trial));
 	assert_non_null(strstr(order_failure(trial->order)->cause, "503"));
 
+	/* Still away when it is resumed. */
+	trial = begin(world, &world->env, order_url(trial->order));
+	run(world);
+	assert_int_equal(order_state(trial->order), ORDER_FAILED);
+	assert_true(stays(trial));
+
 	world->first = UINT32_MAX;
 	world->loses_finalize = false;
 	trial = begin(world, &world->env, order_url(trial->order));
