@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-/* `sidestep revoke`: RFC 8555 section 7.6, signed by the account that got the certificate. */
+/*
+ * `sidestep revoke`: RFC 8555 section 7.6, signed by the account that got the certificate, or, where
+ * that is not here or not known to the CA, by the certificate's own key.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -13,13 +16,16 @@
 #include "acme/util/base64url.h"
 #include "acme/protocol/client.h"
 #include "acme/crypto/certificate.h"
+#include "acme/crypto/key.h"
 #include "acme/protocol/directory.h"
+#include "acme/protocol/problem.h"
 #include "acme/util/failure.h"
 #include "acme/util/file.h"
 #include "acme/net/loop.h"
 #include "acme/net/net.h"
 #include "acme/util/output.h"
 #include "acme/renewal/session.h"
+#include "acme/store/account_files.h"
 #include "acme/store/state.h"
 #include "acme/store/store.h"
 #include "acme/cmd/verbs.h"
@@ -34,6 +40,7 @@ struct revoking {
 	int reason; /* NO_REASON: none */
 	struct net net;
 	struct session session;
+	struct key *key; /* the certificate's, once it signs; NULL: the account signs */
 	struct ca_request *request;
 	struct failure failure;
 };
@@ -103,12 +110,65 @@ static void find_certificate(struct revoking *revoking)
 
 /* --- at the CA -------------------------------------------------------------------------------- */
 
+static void ask_ca(struct revoking *revoking);
+
+/* Whether the certificate's own key signs from now on. */
+static bool take_certificate_key(struct revoking *revoking)
+{
+	const char *name = revoking->stored.name;
+	int err;
+
+	err = store_read_key(&revoking->key, revoking->settings->paths, name);
+	if (!err)
+		err = ca_set_account(revoking->session.ca, revoking->key, NULL);
+	if (err)
+		output_warning("the key of %s cannot be used to revoke it: %s", name,
+			       strerror(-err));
+	return !err;
+}
+
+/* Whether the account that asked is not the one that may revoke. */
+static bool is_refused_account(const struct failure *failure)
+{
+	return problem_is(failure->problem, "unauthorized") ||
+	       problem_is(failure->problem, "accountDoesNotExist");
+}
+
 static void on_revoked(void *context, struct ca_reply *reply)
 {
 	struct revoking *revoking = context;
 
 	revoking->request = NULL;
+	if (!revoking->key && is_refused_account(reply->failure) &&
+	    take_certificate_key(revoking)) {
+		ask_ca(revoking);
+		return;
+	}
 	failure_move(&revoking->failure, reply->failure);
+	loop_stop(revoking->net.loop);
+}
+
+static void ask_ca(struct revoking *revoking)
+{
+	struct ca *ca = revoking->session.ca;
+	json_t *payload;
+
+	payload = json_pack("{s:s}", "certificate", revoking->certificate);
+	if (payload && revoking->reason != NO_REASON)
+		json_object_set_new(payload, "reason", json_integer(revoking->reason));
+	output_step(revoking->key ? "asking for the revocation, signed by the certificate's key"
+				  : "asking for the revocation");
+	revoking->request =
+		ca_post(ca, &(struct ca_call){.url = ca_directory(ca)->revoke_cert,
+					      .payload = payload,
+					      .signer = revoking->key ? CA_SIGNED_BY_KEY
+								      : CA_SIGNED_BY_ACCOUNT,
+					      .answer = CA_ANSWER_NOTHING,
+					      .done = on_revoked,
+					      .context = revoking});
+	if (revoking->request)
+		return;
+	failure_set_errno(&revoking->failure, ENOMEM, "asking for the revocation");
 	loop_stop(revoking->net.loop);
 }
 
@@ -116,41 +176,48 @@ static void on_revoking_ready(void *context, struct failure *failure)
 {
 	struct revoking *revoking = context;
 	struct ca *ca = revoking->session.ca;
-	json_t *payload;
 
+	if (is_refused_account(failure) && take_certificate_key(revoking))
+		failure_done(failure);
 	failure_move(&revoking->failure, failure);
 	if (!failure_is_set(&revoking->failure) && !ca_directory(ca)->revoke_cert)
 		failure_set(&revoking->failure, "ask the CA's operator to revoke the certificate",
 			    "the CA %s does not revoke certificates by ACME", ca_server(ca));
-	if (failure_is_set(&revoking->failure)) {
+	if (failure_is_set(&revoking->failure))
 		loop_stop(revoking->net.loop);
-		return;
-	}
-	payload = json_pack("{s:s}", "certificate", revoking->certificate);
-	if (payload && revoking->reason != NO_REASON)
-		json_object_set_new(payload, "reason", json_integer(revoking->reason));
-	output_step("asking for the revocation");
-	revoking->request = ca_post(ca, &(struct ca_call){.url = ca_directory(ca)->revoke_cert,
-							  .payload = payload,
-							  .answer = CA_ANSWER_NOTHING,
-							  .done = on_revoked,
-							  .context = revoking});
-	if (revoking->request)
-		return;
-	failure_set_errno(&revoking->failure, ENOMEM, "asking for the revocation");
-	loop_stop(revoking->net.loop);
+	else
+		ask_ca(revoking);
+}
+
+/* The account, if it is here; else the certificate's key.  0, or -1 with the failure set. */
+static int choose_signer(struct revoking *revoking)
+{
+	const char *account = revoking->arguments->ca.account;
+	struct account_files *files;
+	bool is_here;
+
+	if (account_files_open(
+		    &files, revoking->settings->paths, revoking->stored.server,
+		    settings_account(revoking->settings, revoking->stored.server, account),
+		    &revoking->failure))
+		return -1;
+	is_here = account_files_key(files);
+	account_files_free(files);
+	if (!is_here && take_certificate_key(revoking))
+		return 0;
+	if (session_open_account(&revoking->session, account, &revoking->failure))
+		return -1;
+	revoking->session.options.must_exist = true;
+	return 0;
 }
 
 static void ask_revocation(struct revoking *revoking)
 {
-	const struct arguments *arguments = revoking->arguments;
-
 	if (net_open(&revoking->net, revoking->settings->timeout_s, &revoking->failure))
 		return;
 	if (!session_open(&revoking->session, &revoking->net, revoking->settings,
 			  revoking->stored.server, &revoking->failure)) {
-		if (!session_open_account(&revoking->session, arguments->ca.account,
-					  &revoking->failure)) {
+		if (!choose_signer(revoking)) {
 			session_start(&revoking->session, on_revoking_ready, revoking);
 			net_run(&revoking->net, &revoking->failure);
 			ca_cancel(revoking->request);
@@ -158,6 +225,7 @@ static void ask_revocation(struct revoking *revoking)
 		session_close(&revoking->session);
 	}
 	net_close(&revoking->net);
+	key_free(revoking->key);
 }
 
 /* --- after the revocation --------------------------------------------------------------------- */

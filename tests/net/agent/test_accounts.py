@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Accounts: binding, changing, new keys, several; revoking and deleting certificates."""
 
+import shutil
+
 import pytest
 
 from lab import authority, certificates, hosts
@@ -197,6 +199,10 @@ def revoke(instance, pebble, name, *options):
     return instance.agent("revoke", name, "--cacert", pebble.cacert, *options)
 
 
+def states(instance):
+    return {entry["name"]: entry["state"] for entry in instance.succeed("plan")["plan"]}
+
+
 def test_revoke(ready, pebble):
     number = issued(ready, pebble, NAME)
     other = issued(ready, pebble, OTHER)
@@ -206,15 +212,29 @@ def test_revoke(ready, pebble):
     assert '"Status": "Valid"' in revocation(pebble, other)
     # It is kept, but not renewed until somebody asks for it.
     assert ready.live(NAME).exists()
-    plan = [entry["name"] for entry in ready.succeed("plan")["plan"]]
-    assert plan == [OTHER]
+    assert states(ready) == {NAME: "paused", OTHER: "waiting"}
     run = revoke(ready, pebble, NAME)
     assert run.returncode == 1
     assert "revoked already" in run.stderr
     run = ready.issue(pebble, NAME, options=("--force-renewal",))
     assert run.returncode == 0, run.stderr
-    plan = [entry["name"] for entry in ready.succeed("plan")["plan"]]
-    assert sorted(plan) == [OTHER, NAME]
+    assert states(ready) == {NAME: "waiting", OTHER: "waiting"}
+
+
+@pytest.mark.row("A36")
+@pytest.mark.parametrize("options", ((), ("--key-type", "rsa2048")))
+def test_revoke_by_its_own_key(ready, pebble, options):
+    """Without the account that got it, as after an import, or with another one."""
+    run = ready.issue(pebble, NAME, options=options)
+    assert run.returncode == 0, run.stderr
+    number = ready.check_certificate(NAME, [NAME])[0].serial_number
+    shutil.rmtree(ready.state / "accounts")
+    if options:
+        ready.succeed("register", *at(pebble, "--agree-tos"))
+    run = revoke(ready, pebble, NAME, "--reason", "superseded")
+    assert run.returncode == 0, run.stderr
+    assert '"Status": "Revoked"' in revocation(pebble, number)
+    assert (ready.state / "accounts").exists() == bool(options)
 
 
 def test_revoke_what_is_not_there(ready, pebble):
