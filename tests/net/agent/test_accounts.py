@@ -2,6 +2,7 @@
 """Accounts: binding, changing, new keys, several; revoking and deleting certificates."""
 
 import shutil
+import signal
 
 import pytest
 
@@ -184,6 +185,30 @@ def test_new_account_key_after_a_crash(pebble, instance, ca_has_heard):
     # What was left behind is used, where the CA had not heard of it.
     assert (key.read_bytes() == before) != ca_has_heard
     assert instance.succeed("show_account", *at(pebble))["account"]["url"] == made["url"]
+
+
+@pytest.mark.row("A8")
+@pytest.mark.parametrize("change", ("rollover", "deactivation"))
+def test_changed_beside_the_daemon(ready, pebble, change):
+    """`sidestep run` uses the account while another process changes its key, or ends it."""
+    for name in (NAME, OTHER):
+        issued(ready, pebble, name)
+    ready.set_due(NAME)
+    daemon = ready.host.start(
+        "run",
+        *(ready.programs / "sidestep", "run", "--root", ready.root, "--agree-tos"),
+        *("--cacert", pebble.cacert),
+    )
+    daemon.wait_until(lambda: f"{NAME}: renewed" in daemon.output(), "a renewal")
+    if change == "rollover":
+        ready.succeed("rollover", *at(pebble))
+    else:
+        ready.succeed("update_account", *at(pebble, "--deactivate"))
+    ready.set_due(OTHER)
+    daemon.popen.send_signal(signal.SIGHUP)
+    daemon.wait_until(lambda: f"{OTHER}: renewed" in daemon.output(), "another renewal")
+    assert daemon.stop() == 0
+    assert "0 failed" in daemon.output()
 
 
 # --- revoking and deleting -----------------------------------------------------------------------
