@@ -78,7 +78,8 @@ PROGRAMS = $(O)/sidestep-responder $(O)/sidestep $(O)/sidestep-bench
 UNIT_TESTS = $(patsubst %.c,$(O)/%,$(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c))
 unit_helpers = $(filter-out $(O)/tests/unit/$(1)/test_%,$(call objects,tests/unit/$(1)))
 BPF_TESTS = $(patsubst tests/bpf/%.c,$(O)/tests/bpf/%,$(wildcard tests/bpf/test_*.c))
-NET_PROGRAMS = $(O)/tests/lab/other_bpf.bpf.o $(O)/tests/lab/fault_shim.so $(O)/tests/lab/forwarder
+NET_PROGRAMS = $(O)/tests/lab/other_bpf.bpf.o $(O)/tests/lab/fault_shim.so $(O)/tests/lab/monitor_shim.so \
+	$(O)/tests/lab/forwarder
 TEST_PROGRAMS = $(O)/tests/lab/forwarder $(addprefix $(O)/tests/kernels/,verify visit)
 BENCH_PROGRAMS = $(addprefix $(O)/bench/,answerable arm classifier floor strangers tcp_floor)
 SKELETON = $(O)/bpf/steer.skel.h $(O)/bpf/steer_repair.skel.h
@@ -211,7 +212,7 @@ check-networks: all $(NET_PROGRAMS)
 		--count $(or $(N),10) tests/net/networks
 
 $(O)/tests/lab/forwarder: %: %.o
-$(O)/tests/lab/fault_shim.so: tests/lab/fault_shim.c
+$(O)/tests/lab/%_shim.so: tests/lab/%_shim.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra $(if $(WERROR),-Werror) -O2 -fPIC -shared -o $@ $<

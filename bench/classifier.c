@@ -354,7 +354,7 @@ static int measure_connections(struct bench *bench, const struct connection_rule
 
 static const char *subject_takeover_name(const struct bench *bench)
 {
-	return bench->subject.takeover == SUBJECT_REPAIR ? "repair" : "sk_lookup";
+	return bench->subject.takeover == SUBJECT_REPAIR ? "repair" : "assign";
 }
 
 static int run_round(struct bench *bench)

@@ -196,7 +196,7 @@ class Bench:
         self.instances = {state: sidestep.Sidestep(lab, elsewhere, state) for state in ATTACHED}
         self.attachments = {}
         for state, instance in self.instances.items():
-            instance.start("--takeover", "sk_lookup")
+            instance.start("--takeover", "assign")
             self.attachments[state] = Attachment(lab.server, instance)
         arm = hosts.BUILD / "bench/arm"
         hosts.run(arm, self.instances["armed"].root, NAMES, timeout=ARM_PATIENCE_S)

@@ -60,8 +60,8 @@ def measure():
     """The whole of steering.json."""
     started, load_before = time.time(), os.getloadavg()
     series, programs = run_classifier()
-    # The sk_lookup takeover's rules are the classifier's; the repair takeover's, where they are its own, below.
-    classifier = describe_takeover(series["sk_lookup"], programs["sk_lookup"])
+    # The assign takeover's rules are the classifier's; the repair takeover's, where they are its own, below.
+    classifier = describe_takeover(series["assign"], programs["assign"])
     classifier["repair"] = describe_takeover(series["repair"], programs["repair"])
     return {
         "classifier": classifier,
@@ -94,7 +94,7 @@ def print_rules(classifier):
         over = classifier.get(f"{rule}_over_empty_ns", {}).get("median", "")
         second = classifier["repair"][key]["median"]
         print(f"  {rule:<24} {range_text(series, 0)} {over:>10} {second:>12}")
-    for takeover, programs in (("sk_lookup", classifier), ("repair", classifier["repair"])):
+    for takeover, programs in (("assign", classifier), ("repair", classifier["repair"])):
         for name, insns in programs["insns"].items():
             size = programs["jited_bytes"][name]
             print(f"  {takeover} takeover, {name}: {insns} instructions verified, {size} bytes of code")

@@ -3,8 +3,8 @@
  * Has this segment arrived as it was sent?  The stack finds out only after the classifier, and
  * drops what has not.  Nothing that a segment says may count before that is known.
  */
-#ifndef CHECKSUM_H
-#define CHECKSUM_H
+#ifndef BPF_CHECKSUM_H
+#define BPF_CHECKSUM_H
 
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>

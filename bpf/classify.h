@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What the first data of a connection is: the ClientHello, and whether its name is pending. */
-#ifndef CLASSIFY_H
-#define CLASSIFY_H
+#ifndef BPF_CLASSIFY_H
+#define BPF_CLASSIFY_H
 
 #include "bpf/checksum.h"
 #include "bpf/client_hello.h"

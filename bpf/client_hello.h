@@ -7,8 +7,8 @@
  * and, under test, on the host.  Every read is bounded twice: by the lengths
  * that the message states, and by a mask that the BPF verifier understands.
  */
-#ifndef CLIENT_HELLO_H
-#define CLIENT_HELLO_H
+#ifndef BPF_CLIENT_HELLO_H
+#define BPF_CLIENT_HELLO_H
 
 #include <linux/types.h>
 

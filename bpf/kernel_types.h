@@ -4,8 +4,8 @@
  * finds their real places in the running kernel's BTF when it loads (CO-RE), so
  * that one build fits all kernels and none is needed to build.
  */
-#ifndef KERNEL_TYPES_H
-#define KERNEL_TYPES_H
+#ifndef BPF_KERNEL_TYPES_H
+#define BPF_KERNEL_TYPES_H
 
 #include <linux/types.h>
 
@@ -26,6 +26,7 @@ struct request_sock {
 	__u16 mss;
 	__u8 syncookie : 1;
 	__u8 num_timeout : 7;
+	__u32 ts_recent; /* the timestamp of the client's SYN; 0: none */
 };
 
 /* include/net/inet_sock.h */
@@ -50,6 +51,7 @@ struct tcp_request_sock {
 };
 
 struct tcp_options_received {
+	__u32 ts_recent; /* the client's last; 0: none */
 	__u16 tstamp_ok : 1;
 	__u16 wscale_ok : 1;
 	__u16 sack_ok : 3;

@@ -3,8 +3,8 @@
  * What is known of the beginning of a client's stream, whatever order its segments come in.
  * The classifier copies what it lets pass, as long as that may become a challenge.
  */
-#ifndef KNOWN_H
-#define KNOWN_H
+#ifndef BPF_KNOWN_H
+#define BPF_KNOWN_H
 
 #include "bpf/segment.h"
 

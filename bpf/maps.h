@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The maps of steering, and what is in them.  steer_abi.h has what user space shares. */
-#ifndef MAPS_H
-#define MAPS_H
+#ifndef BPF_MAPS_H
+#define BPF_MAPS_H
 
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

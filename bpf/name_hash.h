@@ -8,8 +8,8 @@
  * nobody can make two names meet; should two meet all the same, publishing the
  * second is refused.
  */
-#ifndef NAME_HASH_H
-#define NAME_HASH_H
+#ifndef BPF_NAME_HASH_H
+#define BPF_NAME_HASH_H
 
 #include <linux/types.h>
 

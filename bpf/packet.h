@@ -5,8 +5,8 @@
  * read with certainty is not a packet for us: packet_parse() says no, and the
  * caller passes it on.
  */
-#ifndef PACKET_H
-#define PACKET_H
+#ifndef BPF_PACKET_H
+#define BPF_PACKET_H
 
 #include <linux/bpf.h>
 #include <linux/if_ether.h>

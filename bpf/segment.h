@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* One segment on its way through the rules: what is read of it, counted, marked and written. */
-#ifndef SEGMENT_H
-#define SEGMENT_H
+#ifndef BPF_SEGMENT_H
+#define BPF_SEGMENT_H
 
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

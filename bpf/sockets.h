@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The sockets that the stack has for a segment, and what production's SYN-ACK negotiated. */
-#ifndef SOCKETS_H
-#define SOCKETS_H
+#ifndef BPF_SOCKETS_H
+#define BPF_SOCKETS_H
 
 #include <bpf/bpf_core_read.h>
 
@@ -59,6 +59,16 @@ INLINE bool is_mptcp(struct segment *segment, const struct bpf_sock *sk,
 	    bpf_probe_read_kernel(copy, size, sk))
 		return true;
 	return BPF_CORE_READ_BITFIELD(copy, mp_capable) || BPF_CORE_READ_BITFIELD(copy, mp_join);
+}
+
+/*
+ * Will the stack refuse the segment because its timestamp is older than the client's last one (PAWS, RFC
+ * 7323 section 5)?  It refuses a RST with that timestamp, too.
+ */
+INLINE bool is_outdated(const struct segment *segment, __u32 last)
+{
+	return last && segment_timestamps(segment) &&
+	       (__s32)(segment->scratch->timestamp - last) < 0;
 }
 
 /* What production's SYN-ACK negotiated, from its request socket. */

@@ -104,6 +104,8 @@ INLINE int on_first_data(struct segment *segment, const struct bpf_sock *sk,
 		count(STEER_PASSED_OTHER_SYNACK); /* the stack refuses it */
 		return PASS;
 	}
+	if (is_outdated(segment, request->req.req.ts_recent))
+		return PASS; /* likewise */
 	bpf_map_delete_elem(&held, &segment->packet.flow);
 	reason = consider(segment, flow.client_isn);
 	if (reason != STEER_STEERED || !takeover_is_open())
@@ -207,6 +209,8 @@ INLINE int on_established(struct segment *segment, struct bpf_sock *sk,
 	}
 	if (tcp->snd_nxt != packet->acknowledgment)
 		return PASS; /* corrupt, or from somebody else: it decides nothing */
+	if (is_outdated(segment, tcp->rx_opt.ts_recent))
+		return PASS; /* the stack refuses it */
 	next = tcp->rcv_nxt;
 	received = (__u32)tcp->bytes_received;
 	flow.client_isn = next - received - 1;

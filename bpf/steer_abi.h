@@ -3,8 +3,8 @@
  * What the BPF programs and user space share: map names, keys, values, limits
  * and counters.  Included by bpf/, common/ and responder/.
  */
-#ifndef STEER_ABI_H
-#define STEER_ABI_H
+#ifndef BPF_STEER_ABI_H
+#define BPF_STEER_ABI_H
 
 #include <linux/types.h>
 

@@ -5,8 +5,8 @@
  * listener (takeover_assign.h, Linux 6.9 and newer), or user space makes a socket of it by
  * TCP_REPAIR (takeover_repair.h).  The second one serves whatever the first one cannot.
  */
-#ifndef TAKEOVER_H
-#define TAKEOVER_H
+#ifndef BPF_TAKEOVER_H
+#define BPF_TAKEOVER_H
 
 #include "bpf/known.h"
 #include "bpf/segment.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The first takeover, for Linux 6.9 and newer: the kernel makes the connection on the responder's listener. */
-#ifndef TAKEOVER_ASSIGN_H
-#define TAKEOVER_ASSIGN_H
+#ifndef BPF_TAKEOVER_ASSIGN_H
+#define BPF_TAKEOVER_ASSIGN_H
 
 #include "bpf/segment.h"
 #include "bpf/sockets.h"

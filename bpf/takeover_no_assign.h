@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* For kernels without bpf_sk_assign_tcp_reqsk(): every connection goes by TCP_REPAIR. */
-#ifndef TAKEOVER_NO_ASSIGN_H
-#define TAKEOVER_NO_ASSIGN_H
+#ifndef BPF_TAKEOVER_NO_ASSIGN_H
+#define BPF_TAKEOVER_NO_ASSIGN_H
 
 #include "bpf/segment.h"
 

@@ -8,8 +8,8 @@
  * stack would answer them with a RST, and a socket that is still being made would
  * take them for later than they are.  User space ends that: it marks the flow STEER_STANDS.
  */
-#ifndef TAKEOVER_REPAIR_H
-#define TAKEOVER_REPAIR_H
+#ifndef BPF_TAKEOVER_REPAIR_H
+#define BPF_TAKEOVER_REPAIR_H
 
 #include <stddef.h>
 #include <bpf/bpf_endian.h>

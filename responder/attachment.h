@@ -4,8 +4,8 @@
  * interfaces. Programs and links are pinned, and filters stay attached without a process, so all of
  * them outlive the process that attached them. The next responder replaces the programs in place.
  */
-#ifndef ATTACHMENT_H
-#define ATTACHMENT_H
+#ifndef RESPONDER_ATTACHMENT_H
+#define RESPONDER_ATTACHMENT_H
 
 #include <stdbool.h>
 

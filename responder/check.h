@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Checks whether a responder can work on this machine (--check). */
-#ifndef CHECK_H
-#define CHECK_H
+#ifndef RESPONDER_CHECK_H
+#define RESPONDER_CHECK_H
 
 #include <stdio.h>
 

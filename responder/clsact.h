@@ -3,8 +3,8 @@
  * A classifier as a filter of an interface's clsact qdisc (tc-bpf(8)), for kernels before 6.6,
  * which have no TCX. Filters outlive the process that attached them.
  */
-#ifndef CLSACT_H
-#define CLSACT_H
+#ifndef RESPONDER_CLSACT_H
+#define RESPONDER_CLSACT_H
 
 #include <stdbool.h>
 

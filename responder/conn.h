@@ -3,8 +3,8 @@
  * The state machine of one connection: the caller passes events in and gets actions back. It makes
  * no system call, so that tests need no ring. worker.c performs the actions.
  */
-#ifndef CONN_H
-#define CONN_H
+#ifndef RESPONDER_CONN_H
+#define RESPONDER_CONN_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,6 +16,11 @@
 
 /* The longest life of a connection, from accept to the last byte. */
 #define CONN_DEADLINE_MS 10000
+/*
+ * For so long the kernel waits for a client that acknowledges nothing, also after the close: until then
+ * the connection has a place at production's port.
+ */
+#define CONN_USER_TIMEOUT_MS 30000
 /*
  * The most bytes that a client may send, also after the handshake; then the connection is closed.
  * Validators send much less: a ClientHello of 2 KB, and 200 bytes.

@@ -3,8 +3,8 @@
  * Going into the background. The process that starts the responder learns whether the start
  * succeeded, and why not.
  */
-#ifndef DAEMON_H
-#define DAEMON_H
+#ifndef RESPONDER_DAEMON_H
+#define RESPONDER_DAEMON_H
 
 /*
  * Fork the daemon, in a new session. Returns only in the daemon, with 0. The daemon's standard

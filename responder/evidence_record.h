@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Records the outcome of a connection in the evidence (common/evidence.h). */
-#ifndef EVIDENCE_RECORD_H
-#define EVIDENCE_RECORD_H
+#ifndef RESPONDER_EVIDENCE_RECORD_H
+#define RESPONDER_EVIDENCE_RECORD_H
 
 #include <stdint.h>
 

@@ -14,8 +14,8 @@
  *
  * If either side dies during the handover, the other continues as before.
  */
-#ifndef HANDOVER_H
-#define HANDOVER_H
+#ifndef RESPONDER_HANDOVER_H
+#define RESPONDER_HANDOVER_H
 
 #include <stdbool.h>
 #include <stdint.h>

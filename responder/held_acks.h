@@ -4,8 +4,8 @@
  * production then gets the silent connection, and an estimate of its round trip that is not
  * far off.  Part of the monitor.
  */
-#ifndef HELD_ACKS_H
-#define HELD_ACKS_H
+#ifndef RESPONDER_HELD_ACKS_H
+#define RESPONDER_HELD_ACKS_H
 
 struct held_acks;
 

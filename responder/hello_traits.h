@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Properties of a ClientHello, for the evidence. Pure functions. */
-#ifndef HELLO_TRAITS_H
-#define HELLO_TRAITS_H
+#ifndef RESPONDER_HELLO_TRAITS_H
+#define RESPONDER_HELLO_TRAITS_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -3,8 +3,8 @@
  * Settings of this host that prevent steering although the programs are attached: connections do
  * not pass the classifier in a form that it can take. sidestep-responder(8) lists them under LIMITS.
  */
-#ifndef HINDRANCES_H
-#define HINDRANCES_H
+#ifndef RESPONDER_HINDRANCES_H
+#define RESPONDER_HINDRANCES_H
 
 #include <linux/netlink.h>
 #include <stdbool.h>

@@ -3,8 +3,8 @@
  * The interfaces to which the programs are attached: all existing ones, or those that the user
  * names, also as they come and go. steer.c creates the list; then the monitor keeps it.
  */
-#ifndef INTERFACES_H
-#define INTERFACES_H
+#ifndef RESPONDER_INTERFACES_H
+#define RESPONDER_INTERFACES_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A JSON file that everyone may read, always replaced as a whole. */
-#ifndef JSON_FILE_H
-#define JSON_FILE_H
+#ifndef RESPONDER_JSON_FILE_H
+#define RESPONDER_JSON_FILE_H
 
 #include <stdio.h>
 

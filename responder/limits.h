@@ -4,8 +4,8 @@
  * threads counts the connections of each source. The other functions depend on how full a thread
  * is. server.c owns the object.
  */
-#ifndef LIMITS_H
-#define LIMITS_H
+#ifndef RESPONDER_LIMITS_H
+#define RESPONDER_LIMITS_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "responder/conn.h"
 
 #define BACKLOG 4096 /* capped by net.core.somaxconn */
 
@@ -90,6 +92,8 @@ static int open_one(const union address *address, socklen_t length, bool first)
 	if (fd < 0)
 		return -errno;
 	err = bind_shared(fd, address, length, first);
+	if (!err) /* of the accepted sockets */
+		err = set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, CONN_USER_TIMEOUT_MS);
 	if (!err && listen(fd, BACKLOG))
 		err = -errno;
 	if (err) {

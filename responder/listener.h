@@ -3,8 +3,8 @@
  * The listening sockets: one of each address family for each thread; all sockets of a family share
  * one port. responder.c owns them. The server accepts on them, and the BPF programs steer to them.
  */
-#ifndef LISTENER_H
-#define LISTENER_H
+#ifndef RESPONDER_LISTENER_H
+#define RESPONDER_LISTENER_H
 
 #include <stdint.h>
 

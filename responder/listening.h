@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Whether a server listens in this network namespace: asked by sock_diag(7). */
-#ifndef LISTENING_H
-#define LISTENING_H
+#ifndef RESPONDER_LISTENING_H
+#define RESPONDER_LISTENING_H
 
 #include <stddef.h>
 #include <stdint.h>

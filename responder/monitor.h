@@ -11,8 +11,8 @@
  *
  * Both talk over a socket pair, in messages of one fixed size.
  */
-#ifndef MONITOR_H
-#define MONITOR_H
+#ifndef RESPONDER_MONITOR_H
+#define RESPONDER_MONITOR_H
 
 #include <stdbool.h>
 #include <stdint.h>

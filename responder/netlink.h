@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Netlink (netlink(7)) requests that the kernel answers with a list. */
-#ifndef NETLINK_H
-#define NETLINK_H
+#ifndef RESPONDER_NETLINK_H
+#define RESPONDER_NETLINK_H
 
 #include <linux/netlink.h>
 #include <stddef.h>

@@ -4,8 +4,8 @@
  * with its interfaces and addresses. This includes the responder, which must therefore leave in
  * time.
  */
-#ifndef NETNS_H
-#define NETNS_H
+#ifndef RESPONDER_NETNS_H
+#define RESPONDER_NETNS_H
 
 #include <limits.h>
 #include <stdbool.h>

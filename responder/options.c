@@ -79,7 +79,7 @@ static void take_address(void *target, const char *value, struct option_error *e
 
 static const char *const takeovers[] = {
 	[TAKEOVER_AUTO] = "auto",
-	[TAKEOVER_SK_LOOKUP] = "sk_lookup",
+	[TAKEOVER_ASSIGN] = "assign",
 	[TAKEOVER_REPAIR] = "repair",
 	NULL,
 };
@@ -130,7 +130,7 @@ static const struct option_row rows[] = {
 	 FIELD(options.takeover),
 	 .choices = takeovers,
 	 .value = "HOW",
-	 .help = "How to take a connection over: auto, sk_lookup (needs Linux 6.9) or repair (for "
+	 .help = "How to take a connection over: auto, assign (needs Linux 6.9) or repair (for "
 		 "older kernels). Default: auto."},
 	{.name = "attach",
 	 .kind = OPTION_CHOICE,

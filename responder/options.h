@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The command line of `sidestep-responder`. */
-#ifndef OPTIONS_H
-#define OPTIONS_H
+#ifndef RESPONDER_OPTIONS_H
+#define RESPONDER_OPTIONS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -3,8 +3,8 @@
  * The address at the other end of a connection. The ring provides it: the kernel reports it with
  * each accepted socket, and getpeername(2) for an adopted one.
  */
-#ifndef PEER_H
-#define PEER_H
+#ifndef RESPONDER_PEER_H
+#define RESPONDER_PEER_H
 
 #include <stdint.h>
 

@@ -51,7 +51,7 @@ static const struct pinned_map {
 	{".bss", "syn_marks", CONNECTIONS, false, 0600},
 	{"adoptions", "adoptions", QUEUE, false, 0600},
 	{"addresses", "addresses", CONFIGURATION, true, 0600},
-	{"listeners", "listeners", CONFIGURATION, true, 0600}, /* the sk_lookup takeover's */
+	{"listeners", "listeners", CONFIGURATION, true, 0600}, /* the assign takeover's */
 	/* The last, for it speaks for all of them. */
 	{"control_map", STEER_PIN_CONTROL, CONFIGURATION, true, 0600},
 };

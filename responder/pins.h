@@ -4,8 +4,8 @@
  * programs, and armed names outlive the responder. Pinned programs and links outlive it, too, and
  * the next responder takes them over.
  */
-#ifndef PINS_H
-#define PINS_H
+#ifndef RESPONDER_PINS_H
+#define RESPONDER_PINS_H
 
 #include <stdbool.h>
 #include <stdint.h>

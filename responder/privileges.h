@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The identity of the responder after its start, and the drop of all other rights. */
-#ifndef PRIVILEGES_H
-#define PRIVILEGES_H
+#ifndef RESPONDER_PRIVILEGES_H
+#define RESPONDER_PRIVILEGES_H
 
 #include <stdint.h>
 #include <sys/types.h>

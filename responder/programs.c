@@ -23,7 +23,7 @@
 
 const char *takeover_name(enum takeover takeover)
 {
-	return takeover == TAKEOVER_REPAIR ? "repair" : "sk_lookup";
+	return takeover == TAKEOVER_REPAIR ? "repair" : "assign";
 }
 
 /* --- what the kernel has ------------------------------------------------------- */
@@ -59,7 +59,7 @@ enum takeover programs_choose_takeover(enum takeover wanted)
 {
 	if (wanted != TAKEOVER_AUTO)
 		return wanted;
-	return find_assign_kfunc() ? TAKEOVER_REPAIR : TAKEOVER_SK_LOOKUP;
+	return find_assign_kfunc() ? TAKEOVER_REPAIR : TAKEOVER_ASSIGN;
 }
 
 struct bpf_object *programs_open(enum takeover takeover)
@@ -134,7 +134,7 @@ static void log_load_failure(enum takeover takeover, int err)
 			"kernel %s has no BTF (/sys/kernel/btf/vmlinux): steering needs one built "
 			"with CONFIG_DEBUG_INFO_BTF",
 			kernel_release(&name));
-	else if (kfunc && takeover == TAKEOVER_SK_LOOKUP)
+	else if (kfunc && takeover == TAKEOVER_ASSIGN)
 		log_error("kernel %s has no %s(), which needs Linux 6.9 or newer with "
 			  "CONFIG_SYN_COOKIES: use --takeover repair, or leave --takeover out",
 			  kernel_release(&name), ASSIGN_KFUNC);

@@ -3,8 +3,8 @@
  * The built-in BPF programs: which of them this kernel can run, and loading them. Only this file
  * uses the BPF skeletons.
  */
-#ifndef PROGRAMS_H
-#define PROGRAMS_H
+#ifndef RESPONDER_PROGRAMS_H
+#define RESPONDER_PROGRAMS_H
 
 #include <stdio.h>
 

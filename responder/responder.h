@@ -3,8 +3,8 @@
  * The responder: startup.h opens everything as root and drops root. Then the responder answers
  * until a signal ends it or a successor takes over.
  */
-#ifndef RESPONDER_H
-#define RESPONDER_H
+#ifndef RESPONDER_RESPONDER_H
+#define RESPONDER_RESPONDER_H
 
 #include <stdbool.h>
 #include <stdint.h>

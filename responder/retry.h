@@ -3,8 +3,8 @@
  * When to repeat an action that fails, or whose effect does not last: at once, then after pauses
  * that double up to a minute.
  */
-#ifndef RETRY_H
-#define RETRY_H
+#ifndef RESPONDER_RETRY_H
+#define RESPONDER_RETRY_H
 
 #include <stdbool.h>
 #include <stdint.h>

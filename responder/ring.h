@@ -6,8 +6,8 @@
  * A ring belongs to one thread from ring_enable() on.  Sockets are named by slots,
  * which the ring chooses; no operation calls the handler, only ring_run() does.
  */
-#ifndef RING_H
-#define RING_H
+#ifndef RESPONDER_RING_H
+#define RESPONDER_RING_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -3,8 +3,8 @@
  * What ring.c and the two engines share: a ring's common part, and an engine as a
  * table of functions with the contracts of ring.h.  Only these three files include it.
  */
-#ifndef RING_ENGINE_H
-#define RING_ENGINE_H
+#ifndef RESPONDER_RING_ENGINE_H
+#define RESPONDER_RING_ENGINE_H
 
 #include "responder/ring.h"
 

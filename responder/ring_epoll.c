@@ -67,7 +67,7 @@ struct epoll_ring {
 	struct ring base;
 	int epoll_fd;
 	int spare_fd; /* given up for a moment when descriptors run out */
-	int error; /* epoll could not watch what it must */
+	int err; /* epoll could not watch what it must */
 	struct slot *slots;
 	uint32_t slot_count, first_free;
 	unsigned int accepts, installs; /* under way */
@@ -261,7 +261,7 @@ static struct listener *find_listener(struct epoll_ring *ring, int fd, uint32_t 
 	assert(unused);
 	*unused = (struct listener){.fd = fd, .number = number};
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &shortest, sizeof(shortest)))
-		ring->error = -errno;
+		ring->err = -errno;
 	return unused;
 }
 
@@ -360,7 +360,7 @@ static void epoll_watch(struct ring *base, int fd, uint32_t number)
 	if (!epoll_ctl(ring->epoll_fd, EPOLL_CTL_ADD, fd, &event) ||
 	    (errno == EEXIST && !epoll_ctl(ring->epoll_fd, EPOLL_CTL_MOD, fd, &event)))
 		return;
-	ring->error = -errno;
+	ring->err = -errno;
 }
 
 static void epoll_install(struct ring *base, int fd)
@@ -554,7 +554,7 @@ static int epoll_run(struct ring *base, uint64_t until_ns, ring_handler *handler
 		on_report(ring, reports[i].data.u64, handler, owner);
 	for (int i = 0; ring->queued && i < COMPLETIONS_A_ROUND; i++)
 		hand_on(ring, handler, owner);
-	return ring->error;
+	return ring->err;
 }
 
 const struct ring_methods ring_epoll_methods = {

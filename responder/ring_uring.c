@@ -51,7 +51,7 @@ struct uring {
 	struct io_uring_buf_ring *buffer_ring;
 	uint8_t *buffers;
 	uint64_t wake_count;
-	int error; /* the kernel refused submissions */
+	int err; /* the kernel refused submissions */
 	struct io_uring_sqe nowhere; /* takes those */
 	struct accepting accepts[RING_ACCEPTS_MAX];
 	struct installing installs[RING_INSTALLS_MAX];
@@ -230,7 +230,7 @@ static struct io_uring_sqe *next_sqe(struct uring *ring)
 	if (sqe)
 		return sqe;
 	/* The kernel took none.  This operation is lost, and ring_run() reports it. */
-	ring->error = err < 0 ? err : -EBUSY;
+	ring->err = err < 0 ? err : -EBUSY;
 	return &ring->nowhere;
 }
 
@@ -440,7 +440,7 @@ static int uring_run(struct ring *base, uint64_t until_ns, ring_handler *handler
 			handle(ring, cqes[i], handler, owner);
 		io_uring_cq_advance(&ring->io, count);
 	}
-	return ring->error;
+	return ring->err;
 }
 
 const struct ring_methods ring_uring_methods = {

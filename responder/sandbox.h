@@ -3,8 +3,8 @@
  * Restricts the system calls of a process (seccomp(2)). An attacker who takes over the process
  * cannot start a program, open a file, write another map or open a socket.
  */
-#ifndef SANDBOX_H
-#define SANDBOX_H
+#ifndef RESPONDER_SANDBOX_H
+#define RESPONDER_SANDBOX_H
 
 enum sandbox_role {
 	SANDBOX_RESPONDER = 1 << 0, /* answers; both engines; makes threads, and nothing else */

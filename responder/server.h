@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The answering threads (worker.h) as one object. */
-#ifndef SERVER_H
-#define SERVER_H
+#ifndef RESPONDER_SERVER_H
+#define RESPONDER_SERVER_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -3,8 +3,8 @@
  * The start of a responder: it checks the machine, opens everything that needs root, then drops
  * privileges. Every error is logged with its next step.
  */
-#ifndef STARTUP_H
-#define STARTUP_H
+#ifndef RESPONDER_STARTUP_H
+#define RESPONDER_STARTUP_H
 
 #include <stdbool.h>
 

@@ -4,8 +4,8 @@
  * paths->status that everyone may read.  It outlives the responder: whether
  * one runs is the lock's to say (common/instance.h).
  */
-#ifndef STATUS_FILE_H
-#define STATUS_FILE_H
+#ifndef RESPONDER_STATUS_FILE_H
+#define RESPONDER_STATUS_FILE_H
 
 #include "responder/ring.h"
 

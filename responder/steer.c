@@ -210,7 +210,7 @@ static int configure(struct steer *steer, const struct steer_options *options,
 		err = set_control(steer, &control);
 	if (!err)
 		err = add_addresses(map_fd(steer, "addresses"), options);
-	if (!err && steer->takeover == TAKEOVER_SK_LOOKUP)
+	if (!err && steer->takeover == TAKEOVER_ASSIGN)
 		err = set_listeners(steer, listener_fds);
 	return err ? err : pins_freeze_configuration(steer->object);
 }

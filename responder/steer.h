@@ -5,8 +5,8 @@
  * next responder takes it over. At a regular end the monitor (monitor.h), which is started here,
  * detaches everything.
  */
-#ifndef STEER_H
-#define STEER_H
+#ifndef RESPONDER_STEER_H
+#define RESPONDER_STEER_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,7 +27,7 @@ enum attach_mode { ATTACH_AUTO, ATTACH_TCX, ATTACH_CLSACT };
 /* How a connection is taken from production (ARCHITECTURE.md). */
 enum takeover {
 	TAKEOVER_AUTO,
-	TAKEOVER_SK_LOOKUP, /* the first: sk_lookup and bpf_sk_assign_tcp_reqsk(), Linux 6.9 */
+	TAKEOVER_ASSIGN, /* both, side by side: bpf_sk_assign_tcp_reqsk() where it can, Linux 6.9 */
 	TAKEOVER_REPAIR, /* TCP_REPAIR alone, for older kernels */
 };
 
@@ -73,7 +73,7 @@ int steer_not(struct steer *steer, const struct steer_options *options);
 
 /*
  * Load the programs, with `listener_fds` (an fd or -1 for STEER_V4 and
- * STEER_V6) as the sockets to steer to in the sk_lookup takeover, and attach them: from here on armed
+ * STEER_V6) as the sockets to steer to in the assign takeover, and attach them: from here on armed
  * names are steered.  What an earlier responder left attached is replaced in place.  Starts
  * the monitor.  All or nothing; errors are logged.  Afterwards this process has no descriptor of
  * a map or a program, and the heartbeat as its only memory that programs read.

@@ -18,9 +18,13 @@
 #include "bpf/steer_abi.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "responder/conn.h"
 
-/* The RST that frees the addresses may still be on its way: seldom, and then for a moment. */
-#define RETRY_MS        1
+/*
+ * The RST that frees the addresses may still be on its way: seldom, and then for a moment. So the first
+ * retry comes soon, and each pause is twice as long as the one before.
+ */
+#define RETRY_FIRST_NS  UINT64_C(1000000)
 #define RETRY_FOR_NS    UINT64_C(1000000000)
 #define RETRIES_AT_ONCE 256 /* each holds a record of 4 KiB and a descriptor */
 /* Records read in one round, so that a flood of them leaves the monitor time for the rest. */
@@ -38,7 +42,7 @@
 /* A connection whose addresses are not free yet. */
 struct retry {
 	struct retry *next;
-	uint64_t until_ns;
+	uint64_t due_ns, pause_ns, until_ns;
 	int fd; /* bound, and not connected */
 	struct steer_adoption adoption;
 };
@@ -197,6 +201,8 @@ static int open_socket(const struct steer_adoption *adoption)
 	if (!err)
 		err = set_segment_size(fd, adoption);
 	if (!err)
+		err = set_number(fd, TCP_USER_TIMEOUT, CONN_USER_TIMEOUT_MS);
+	if (!err)
 		err = bind_silently(fd, adoption);
 	if (err) {
 		close(fd);
@@ -205,11 +211,26 @@ static int open_socket(const struct steer_adoption *adoption)
 	return fd;
 }
 
+/*
+ * Production may restart at any time and binds its port, for which each socket there must have SO_REUSEADDR.
+ * Leaving repair mode clears that option. So nothing stands between the two calls, not even the window
+ * probe that the kernel would send. If the monitor dies there, the hello is unread: the kernel then ends
+ * the socket by a RST, and leaves no TIME_WAIT at the port.
+ */
+static int leave_repair(int fd)
+{
+	const int one = 1;
+	int err = set_number(fd, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP);
+
+	if (!err && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)))
+		err = -errno;
+	return err;
+}
+
 /* Make it the connection.  0, -EAGAIN when it is too early for that, or -errno. */
 static int finish_socket(int fd, const struct steer_adoption *adoption)
 {
 	int err = connect_silently(fd, adoption);
-	const int one = 1;
 
 	if (!err)
 		err = set_negotiated(fd, adoption);
@@ -217,13 +238,7 @@ static int finish_socket(int fd, const struct steer_adoption *adoption)
 		err = set_received(fd, adoption);
 	if (!err)
 		err = set_number(fd, TCP_REPAIR_QUEUE, TCP_NO_QUEUE);
-	/* Leaving repair mode sends a window probe, which acknowledges the client's bytes. */
-	if (!err)
-		err = set_number(fd, TCP_REPAIR, TCP_REPAIR_OFF);
-	/* Production may restart meanwhile, and binds its port. */
-	if (!err && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)))
-		err = -errno;
-	return err;
+	return err ? err : leave_repair(fd);
 }
 
 /* --- handing it over ---------------------------------------------------------------- */
@@ -311,6 +326,7 @@ static void end_adoption(struct tcp_repair *repair, const struct steer_adoption 
 static int add_retry(struct tcp_repair *repair, const struct steer_adoption *adoption, int fd)
 {
 	struct retry *retry;
+	uint64_t now = clock_monotonic_ns();
 
 	if (repair->retry_count >= RETRIES_AT_ONCE)
 		return -EBUSY;
@@ -318,7 +334,9 @@ static int add_retry(struct tcp_repair *repair, const struct steer_adoption *ado
 	if (!retry)
 		return -ENOMEM;
 	*retry = (struct retry){.next = repair->retries,
-				.until_ns = clock_monotonic_ns() + RETRY_FOR_NS,
+				.due_ns = now + RETRY_FIRST_NS,
+				.pause_ns = RETRY_FIRST_NS,
+				.until_ns = now + RETRY_FOR_NS,
 				.fd = fd,
 				.adoption = *adoption};
 	repair->retries = retry;
@@ -350,11 +368,18 @@ static int on_record(void *context, void *data, size_t size)
 static void work_retries(struct tcp_repair *repair, bool last)
 {
 	struct retry **link = &repair->retries, *retry;
+	uint64_t now = clock_monotonic_ns();
 	int err;
 
 	while ((retry = *link)) {
+		if (!last && now < retry->due_ns) {
+			link = &retry->next;
+			continue;
+		}
 		err = finish_socket(retry->fd, &retry->adoption);
-		if (err == -EAGAIN && !last && clock_monotonic_ns() < retry->until_ns) {
+		if (err == -EAGAIN && !last && now < retry->until_ns) {
+			retry->pause_ns *= 2;
+			retry->due_ns = now + retry->pause_ns;
 			link = &retry->next;
 			continue;
 		}
@@ -404,7 +429,14 @@ int tcp_repair_fd(const struct tcp_repair *repair)
 
 int tcp_repair_pause_ms(const struct tcp_repair *repair)
 {
-	return repair->retries ? RETRY_MS : INT_MAX;
+	uint64_t now = clock_monotonic_ns(), first_ns = UINT64_MAX;
+
+	for (const struct retry *retry = repair->retries; retry; retry = retry->next)
+		if (retry->due_ns < first_ns)
+			first_ns = retry->due_ns;
+	if (first_ns == UINT64_MAX)
+		return INT_MAX;
+	return first_ns <= now ? 0 : (int)((first_ns - now) / 1000000 + 1);
 }
 
 void tcp_repair_work(struct tcp_repair *repair)

@@ -6,8 +6,8 @@
  * client's bytes and never looks at them.  Runs in the monitor, which has the
  * privileges that TCP_REPAIR needs.
  */
-#ifndef TCP_REPAIR_H
-#define TCP_REPAIR_H
+#ifndef RESPONDER_TCP_REPAIR_H
+#define RESPONDER_TCP_REPAIR_H
 
 #include <stddef.h>
 

@@ -251,7 +251,7 @@ static bool agreed_on_acme(const struct tls *tls)
 
 enum tls_status tls_step(struct tls *tls, const uint8_t *input, size_t size)
 {
-	int error;
+	int err;
 
 	tls->input = input;
 	tls->input_size = size;
@@ -261,8 +261,8 @@ enum tls_status tls_step(struct tls *tls, const uint8_t *input, size_t size)
 		tls->failure = TLS_NO_ALPN;
 		return TLS_FAILED;
 	}
-	error = wolfSSL_get_error(tls->ssl, WOLFSSL_FATAL_ERROR);
-	if (error == WOLFSSL_ERROR_WANT_READ || error == WOLFSSL_ERROR_WANT_WRITE) {
+	err = wolfSSL_get_error(tls->ssl, WOLFSSL_FATAL_ERROR);
+	if (err == WOLFSSL_ERROR_WANT_READ || err == WOLFSSL_ERROR_WANT_WRITE) {
 		if (tls->has_certificate || !tls->output->end)
 			return TLS_WANT_IO;
 		/* wolfSSL does not ask on_server_name() when the client sends no extension at all. */

@@ -3,8 +3,8 @@
  * One TLS-ALPN-01 handshake (RFC 8737) with wolfSSL, from bytes to bytes. It owns no descriptor and
  * never blocks.
  */
-#ifndef TLS_H
-#define TLS_H
+#ifndef RESPONDER_TLS_H
+#define RESPONDER_TLS_H
 
 #include <stdbool.h>
 #include <stddef.h>

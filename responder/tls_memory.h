@@ -4,8 +4,8 @@
  * sizes, so each thread keeps the blocks that it has freed and takes them again: that costs a tenth of
  * malloc()'s time, and the blocks are still in the processor's caches.
  */
-#ifndef TLS_MEMORY_H
-#define TLS_MEMORY_H
+#ifndef RESPONDER_TLS_MEMORY_H
+#define RESPONDER_TLS_MEMORY_H
 
 #include <stddef.h>
 

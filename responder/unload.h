@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* sidestep-responder --unload: removes what ended responders leave for their successors. */
-#ifndef UNLOAD_H
-#define UNLOAD_H
+#ifndef RESPONDER_UNLOAD_H
+#define RESPONDER_UNLOAD_H
 
 struct paths;
 

@@ -27,7 +27,7 @@ static int require_running(const struct paths *paths)
 /* What the running responder loaded, by the map that only its takeover has. */
 static enum takeover running_takeover(const struct paths *paths)
 {
-	return pins_has(paths, "listeners") ? TAKEOVER_SK_LOOKUP : TAKEOVER_REPAIR;
+	return pins_has(paths, "listeners") ? TAKEOVER_ASSIGN : TAKEOVER_REPAIR;
 }
 
 /* This build's programs, loaded, with the running ones' maps.  NULL: logged, *ret_err set. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* `sidestep-responder --upgrade`: replaces the attached programs by those of this build. */
-#ifndef UPGRADE_H
-#define UPGRADE_H
+#ifndef RESPONDER_UPGRADE_H
+#define RESPONDER_UPGRADE_H
 
 struct paths;
 

@@ -3,8 +3,8 @@
  * What the monitor watches on this host and what it does then: ARCHITECTURE.md has
  * the table.
  */
-#ifndef WATCH_H
-#define WATCH_H
+#ifndef RESPONDER_WATCH_H
+#define RESPONDER_WATCH_H
 
 struct interfaces;
 struct steer_options;

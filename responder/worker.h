@@ -4,8 +4,8 @@
  * connections that it has open.  server.c creates one for
  * each processor, and calls all functions here from its own thread.
  */
-#ifndef WORKER_H
-#define WORKER_H
+#ifndef RESPONDER_WORKER_H
+#define RESPONDER_WORKER_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -38,7 +38,7 @@ for program in ip tc nft bpftool ethtool openssl nginx setpriv \
 	add "$program"
 done
 # Named by the takeover that they test.
-add "$build/tests/bpf/test_steer_bpf" test_steer_bpf_sk_lookup
+add "$build/tests/bpf/test_steer_bpf" test_steer_bpf_assign
 add "$build/tests/bpf/test_steer_repair_bpf" test_steer_bpf_repair
 
 cp "$here/init" "$here/trial" "$tree"

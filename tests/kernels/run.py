@@ -31,7 +31,7 @@ VERIFIED_MAX = 50_000  # instructions, of each program
 VERIFIED_MAX_OLD = 60_000  # where the verifier walks ways twice that newer ones know to be alike
 
 PROGRAMS = {
-    "sk_lookup": ("steer_ethernet", "steer_bare_ip", "guard"),
+    "assign": ("steer_ethernet", "steer_bare_ip", "guard"),
     "repair": ("steer_ethernet", "steer_bare_ip", "guard"),
 }
 PATHS = ("veth", "loopback", "split", "cookies")
@@ -67,12 +67,12 @@ class Kernel:
 NO_KFUNC = "bpf_sk_assign_tcp_reqsk"
 KERNELS = (
     Kernel("bullseye", "5.10.", ("repair/epoll",),
-           {"sk_lookup/epoll": NO_KFUNC, "repair/io_uring": "io_uring"},
+           {"assign/epoll": NO_KFUNC, "repair/io_uring": "io_uring"},
            rights="CAP_BPF", verified_max=VERIFIED_MAX_OLD),
     Kernel("bookworm", "6.1.", ("repair/io_uring", "repair/epoll"),
-           {"sk_lookup/io_uring": NO_KFUNC}),
-    Kernel("trixie", "6.12.", ("sk_lookup/io_uring", "repair/io_uring"), {}),
-    Kernel("unstable", "", ("sk_lookup/io_uring", "sk_lookup/epoll", "repair/io_uring"), {}),
+           {"assign/io_uring": NO_KFUNC}),
+    Kernel("trixie", "6.12.", ("assign/io_uring", "repair/io_uring"), {}),
+    Kernel("unstable", "", ("assign/io_uring", "assign/epoll", "repair/io_uring"), {}),
 )
 
 

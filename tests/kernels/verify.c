@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 /*
- * What the steering programs cost this kernel's verifier: verify TAKEOVER (sk_lookup or
+ * What the steering programs cost this kernel's verifier: verify TAKEOVER (assign or
  * repair).  Prints a line for each program, "NAME INSTRUCTIONS"; when the kernel
  * refuses them, the verifier's last words on standard error, and exit status 1.
  *
@@ -118,8 +118,8 @@ int main(int argc, char **argv)
 	struct programs programs;
 	int err;
 
-	if (argc != 2 || (strcmp(argv[1], "sk_lookup") && strcmp(argv[1], "repair"))) {
-		fputs("usage: verify sk_lookup|repair\n", stderr);
+	if (argc != 2 || (strcmp(argv[1], "assign") && strcmp(argv[1], "repair"))) {
+		fputs("usage: verify assign|repair\n", stderr);
 		return 2;
 	}
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);

@@ -104,7 +104,7 @@ def instance(lab, engine):
     return sidestep.Sidestep(lab, engine=engine)
 
 
-@pytest.fixture(params=("sk_lookup", "repair"))
+@pytest.fixture(params=("assign", "repair"))
 def takeover(request):
     """Each takeover."""
     return request.param

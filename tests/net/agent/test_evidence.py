@@ -62,7 +62,7 @@ def test_answered(lab, armed, takeover, family):
     assert record["family"] == family
     assert record["result"] == "answered"
     assert record["count"] == 2
-    assert record["via"] == {"sk_lookup": "steered", "repair": "adopted"}[takeover]
+    assert record["via"] == {"assign": "steered", "repair": "adopted"}[takeover]
     assert record["tls_version"] == 0x0303
     assert {"upper_case_name", "trailing_dot", "group_x25519"} <= set(record["features"])
     assert record["hello_size"] > 100

@@ -112,7 +112,7 @@ def test_changes(make_network, seed, changes, attach, remark):
         takeover: networks.Side(
             make_network(takeover), "--takeover", takeover, "--attach", attach
         )
-        for takeover in ("sk_lookup", "repair")
+        for takeover in ("assign", "repair")
     }
     sides["alone"] = networks.Side(make_network("alone"))
     for side in sides.values():

@@ -17,7 +17,7 @@ from lab import networks
 FACTOR = int(os.environ.get("SIDESTEP_LONGER", "1"))  # so many times as many connections
 VALIDATIONS, VISITS, DURATION_S = 160, 60, 2
 OWN_PORT = 8443
-TAKEOVERS = ("sk_lookup", "repair")
+TAKEOVERS = ("assign", "repair")
 IMPAIRMENTS = {
     "loss": ("--loss", 3),
     "much-loss": ("--loss", 5),

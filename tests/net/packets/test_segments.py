@@ -11,7 +11,7 @@ import random
 import pytest
 
 import compose
-from lab import clients, raw_tcp
+from lab import clients, echo_server, hosts, raw_tcp
 from lab.raw_trials import UNWATCHED, Bench, Trial, pieces
 
 NAME = "www.example.org"
@@ -281,3 +281,45 @@ def test_bit_flips(bench, remark):
         cuts = sorted(generator.sample(range(1, len(data)), number % 2))
         trials.append(Trial(f"flips {number}", data, pieces(data, *cuts), number % 4 > 0))
     remark(f"{bench.run(trials)} of {len(trials)} answered by the responder")
+
+
+def timestamp_of(connection):
+    """The server's, of its SYN-ACK."""
+    at = connection.synack_options.index(b"\x08\x0a")
+    return int.from_bytes(connection.synack_options[at + 2 : at + 6], "big")
+
+
+@pytest.mark.row("S11")
+@pytest.mark.parametrize("accepted", (False, True), ids=("request", "accepted"))
+def test_outdated_timestamp(tls_bench, instance, accepted):
+    """The stack refuses a hello whose timestamp is older than the SYN's (PAWS), and a RST like it:
+    it decides nothing, and the next one is taken at once."""
+    hello = challenge()
+    connections = [
+        client.connect(options=[("MSS", 1400), ("Timestamp", (1_000_000, 0))])
+        for client in tls_bench.clients
+    ]
+
+    def send(connection, timestamp):
+        echo = timestamp_of(connection)
+        options = [("NOP", None), ("NOP", None), ("Timestamp", (timestamp, echo))]
+        connection.send(0, hello, options=options)
+
+    def send_both(connection):
+        send(connection, 500_000)
+        send(connection, 1_000_001)
+
+    def wait(condition):
+        hosts.wait_for(lambda: tls_bench.turn() or condition(), "the connections")
+
+    if accepted:
+        wait(lambda: tls_bench.echo.accepted == len(connections))
+        for connection in connections:
+            send_both(connection)
+    else:
+        for connection in connections:
+            connection.on_open = lambda connection=connection: send_both(connection)
+    wait(lambda: all(one.received for one in connections))
+    assert all(echo_server.is_of_responder(one.received) for one in connections)
+    counters = instance.counters()
+    assert (counters["steered"], counters["dropped"]) == (len(connections), 0)

@@ -224,7 +224,7 @@ def check(splitter, cuts, pause_s, addresses, remark):
 def test_two_segments(lab, hellos, takeover, pause_s, remark):
     """ClientHello, SNI and ALPN across every boundary."""
     vectors, splitter = hellos
-    step = 1 if ALL or takeover == "sk_lookup" else SAMPLED
+    step = 1 if ALL or takeover == "assign" else SAMPLED
     addresses = [lab.server.ipv4, lab.server.ipv6]
     check(splitter, itertools.islice(every_cut(vectors), 0, None, step), pause_s, addresses, remark)
 

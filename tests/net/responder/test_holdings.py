@@ -91,7 +91,7 @@ def check_confined(held):
 
 
 KINDS = {
-    "sk_lookup": ("--takeover", "sk_lookup"),
+    "assign": ("--takeover", "assign"),
     "repair": ("--takeover", "repair"),
     "clsact": ("--attach", "clsact"),
     "standalone": ("--standalone",),
@@ -147,7 +147,7 @@ def test_agent(lab, nginx, instance):
 
 @pytest.mark.row("W1")
 @pytest.mark.parametrize("end", ("killed", "ended"))
-@pytest.mark.parametrize("kind", ("sk_lookup", "repair"))
+@pytest.mark.parametrize("kind", ("assign", "repair"))
 def test_copies_of_the_descriptors(lab, nginx, instance, kind, end):
     """Whoever has them, as the responder's user: production stays production's, and ours ours."""
     instance.start(*KINDS[kind]).publish(NAME)

@@ -89,8 +89,8 @@ def test_unload_after_kill(lab, nginx, instance, takeover, attach):
 @pytest.mark.parametrize(
     ("before", "after"),
     (
-        (("--takeover", "repair"), ("--takeover", "sk_lookup")),
-        (("--takeover", "sk_lookup"), ("--takeover", "repair")),
+        (("--takeover", "repair"), ("--takeover", "assign")),
+        (("--takeover", "assign"), ("--takeover", "repair")),
         (("--attach", "clsact"), ("--attach", "tcx")),
         (("--attach", "tcx"), ("--attach", "clsact")),
         ((), ("--interface", "eth0")),

@@ -130,7 +130,7 @@ def test_filter_removed(lab, nginx, instance, takeover, removal):
 @pytest.mark.row("S6")
 @pytest.mark.parametrize("pin", ("link_lookup", "link_eth0"))
 def test_link_detached(lab, nginx, instance, pin):
-    instance.start("--takeover", "sk_lookup").publish(NAME)
+    instance.start("--takeover", "assign").publish(NAME)
     before = attached.attachments(lab.server)
     with lab.server.entered():
         pin = pin.replace("eth0", str(socket.if_nametoindex("eth0")))

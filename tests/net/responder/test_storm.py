@@ -179,7 +179,7 @@ def disturb(instance, challenges, options, pause_s):
 
 
 @pytest.mark.parametrize(
-    ("takeover", "engine"), (("sk_lookup", "io_uring"), ("repair", "epoll")), indirect=("engine",)
+    ("takeover", "engine"), (("assign", "io_uring"), ("repair", "epoll")), indirect=("engine",)
 )
 @pytest.mark.slow
 def test_storm(lab, instance, takeover, remark):
