@@ -3,15 +3,18 @@
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#include "acme/config/settings.h"
 #include "acme/util/json.h"
 #include "acme/util/output.h"
 #include "acme/store/store.h"
 
 #define TIME_SIZE sizeof("2026-11-23T12:00:00Z")
-#define DAY_S     86400
+#define HOUR_S    3600
+#define DAY_S     SHOW_DAY_S
 
 static void format_time(char ret_text[TIME_SIZE + 8], int64_t unix_s, const char *format)
 {
@@ -22,6 +25,53 @@ static void format_time(char ret_text[TIME_SIZE + 8], int64_t unix_s, const char
 	if (!gmtime_r(&moment, &utc) || !strftime(ret_text, TIME_SIZE + 8, format, &utc))
 		strcpy(ret_text, "?");
 }
+
+/* --- in tables ----------------------------------------------------------------------------------- */
+
+struct show_moment show_date(int64_t moment_s)
+{
+	struct show_moment moment;
+
+	format_time(moment.text, moment_s, "%Y-%m-%d");
+	return moment;
+}
+
+struct show_moment show_when(int64_t moment_s, int64_t now_s)
+{
+	struct show_moment moment = {"now"};
+
+	if (moment_s > now_s + 330 * (int64_t)DAY_S)
+		return show_date(moment_s);
+	if (moment_s > now_s)
+		format_time(moment.text, moment_s, "%m-%d %H:%M");
+	return moment;
+}
+
+struct show_moment show_left(int64_t left_s)
+{
+	struct show_moment moment = {"EXPIRED"};
+
+	if (left_s >= 2 * DAY_S)
+		snprintf(moment.text, sizeof(moment.text), "%" PRId64 " d", left_s / DAY_S);
+	else if (left_s >= 0)
+		snprintf(moment.text, sizeof(moment.text), "%" PRId64 " h", left_s / HOUR_S);
+	return moment;
+}
+
+void show_ca(char ret_text[SHOW_CA_SIZE], const struct settings *settings, const char *server)
+{
+	const char *name = server ? settings_ca_name(settings, server) : "-";
+	const char *host = server ? strstr(server, "://") : NULL;
+
+	if (name)
+		snprintf(ret_text, SHOW_CA_SIZE, "%s", name);
+	else
+		snprintf(ret_text, SHOW_CA_SIZE, "%.*s",
+			 host ? (int)strcspn(host + 3, "/") : (int)strlen(server),
+			 host ? host + 3 : server);
+}
+
+/* --- one certificate ----------------------------------------------------------------------------- */
 
 json_t *show_json(const struct stored *stored)
 {

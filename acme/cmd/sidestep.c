@@ -22,6 +22,9 @@ static int (*const verbs[VERBS])(const struct arguments *arguments,
 	[VERB_RUN] = verb_run,
 	[VERB_PLAN] = verb_plan,
 	[VERB_CERTIFICATES] = verb_certificates,
+	[VERB_PAUSE] = verb_pause,
+	[VERB_UNPAUSE] = verb_unpause,
+	[VERB_RETRY] = verb_retry,
 	[VERB_REVOKE] = verb_revoke,
 	[VERB_DELETE] = verb_delete,
 	[VERB_IMPORT] = verb_import,
@@ -46,6 +49,9 @@ static bool writes_state(enum verb verb)
 	case VERB_ROLLOVER:
 	case VERB_CERTONLY:
 	case VERB_RECONFIGURE:
+	case VERB_PAUSE:
+	case VERB_UNPAUSE:
+	case VERB_RETRY:
 	case VERB_RENEW:
 	case VERB_RUN:
 	case VERB_REVOKE:

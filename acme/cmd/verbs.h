@@ -18,6 +18,9 @@ int verb_renew(const struct arguments *arguments, const struct settings *setting
 int verb_run(const struct arguments *arguments, const struct settings *settings);
 int verb_plan(const struct arguments *arguments, const struct settings *settings);
 int verb_certificates(const struct arguments *arguments, const struct settings *settings);
+int verb_pause(const struct arguments *arguments, const struct settings *settings);
+int verb_unpause(const struct arguments *arguments, const struct settings *settings);
+int verb_retry(const struct arguments *arguments, const struct settings *settings);
 int verb_revoke(const struct arguments *arguments, const struct settings *settings);
 int verb_delete(const struct arguments *arguments, const struct settings *settings);
 int verb_import(const struct arguments *arguments, const struct settings *settings);

@@ -87,14 +87,45 @@ static const struct {
 		      "SIGTERM ends it; the next run continues orders that are under way.\n"
 		      "\n"
 		      "  sidestep run\n"},
-	[VERB_PLAN] = {"plan", "[NAME]", "show when each certificate is renewed",
-		       "Also shows what is left of the CAs' rate limits. With the NAME of "
-		       "a certificate, also shows the last attempts to get it.\n"
+	[VERB_PLAN] = {"plan", "[NAME]", "show when each certificate is renewed, and why",
+		       "A line for each certificate: when it is ordered next (UTC), what it is "
+		       "doing (waiting, retrying, held, ordering, paused, retired), why, at which "
+		       "CA, and its last certificate or its failures. Also shows what is left of "
+		       "the CAs' rate limits. With the NAME of a certificate, also shows the last "
+		       "attempts to get it. --ca, --tenant and --failed show some of them.\n"
 		       "\n"
-		       "  sidestep plan --json\n"
+		       "  sidestep plan --failed\n"
 		       "  sidestep plan example.org\n"},
-	[VERB_CERTIFICATES] = {"certificates", NULL, "list the certificates on the disk",
-			       "  sidestep certificates --json\n"},
+	[VERB_CERTIFICATES] =
+		{"certificates", "[NAME]...", "list the certificates on the disk",
+		 "The first to expire comes first. With NAMEs, shows all of these. With --warn, "
+		 "shows those that expire within so many days, have expired, cannot be read, or "
+		 "were never issued for a failure; the exit status is 1 if there are any: for "
+		 "monitoring.\n"
+		 "\n"
+		 "  sidestep certificates --warn 14 --json\n"
+		 "  sidestep certificates --ca letsencrypt\n"},
+	[VERB_PAUSE] = {"pause", "[NAME]...", "stop renewing certificates for a while",
+			"They stay in use. NAMEs, or a filter, or both say which: --ca, --tenant, "
+			"--failed; --all is every one.\n"
+			"\n"
+			"  sidestep pause shop.example.org --reason 'moves to another host'\n"
+			"  sidestep pause --tenant shop\n"},
+	[VERB_UNPAUSE] =
+		{"unpause", "[NAME]...", "renew certificates again that were paused",
+		 "Also those that a CA, or `sidestep revoke`, has paused. NAMEs and filters "
+		 "are those of `sidestep pause`.\n"
+		 "\n"
+		 "  sidestep unpause --all\n"},
+	[VERB_RETRY] =
+		{"retry", "[NAME]...", "try again now what waits after a failure",
+		 "Certificates whose last attempt failed, that are put off, or that are paused, "
+		 "are due now, and hooks that failed run again: in a running `sidestep run`, "
+		 "or at the next `sidestep renew`. Limits and pauses of the CAs still hold. "
+		 "NAMEs and filters are those of `sidestep pause`.\n"
+		 "\n"
+		 "  sidestep retry --failed\n"
+		 "  sidestep retry --ca letsencrypt --all\n"},
 	[VERB_REVOKE] = {"revoke", "NAME", "ask the CA to revoke a certificate that it issued",
 			 "NAME is what `sidestep certificates` calls it. The certificate "
 			 "stays on the disk. It is not renewed until `sidestep certonly` "
@@ -162,9 +193,11 @@ static const struct {
 #define CHOICE_VERBS  (BIT(VERB_REGISTER) | BIT(VERB_CERTONLY)) /* say which CA */
 #define CA_VERBS      (CHOICE_VERBS | BIT(VERB_RENEW) | BIT(VERB_RUN) | BIT(VERB_REVOKE))
 #define ACCOUNT_VERBS (BIT(VERB_SHOW_ACCOUNT) | BIT(VERB_UPDATE_ACCOUNT) | BIT(VERB_ROLLOVER))
+#define MANY_VERBS    (BIT(VERB_PAUSE) | BIT(VERB_UNPAUSE) | BIT(VERB_RETRY))
+#define FILTER_VERBS  (MANY_VERBS | BIT(VERB_PLAN) | BIT(VERB_CERTIFICATES))
 #define CONFIGURED_VERBS                                                                  \
 	(CA_VERBS | ACCOUNT_VERBS | BIT(VERB_CHECK) | BIT(VERB_PLAN) | BIT(VERB_IMPORT) | \
-	 BIT(VERB_RECONFIGURE))
+	 BIT(VERB_RECONFIGURE) | MANY_VERBS | BIT(VERB_CERTIFICATES))
 #define RENEWAL_VERBS (BIT(VERB_CERTONLY) | BIT(VERB_RENEW))
 
 /* --- the options ----------------------------------------------------------------------------- */
@@ -282,6 +315,37 @@ static const struct option_row rows[] = {
 	 FIELD(arguments.no_preflight),
 	 .verbs = RENEWAL_VERBS | BIT(VERB_RUN),
 	 .help = "Do not look at the DNS before ordering."},
+	{.name = "ca",
+	 .kind = OPTION_TEXT,
+	 FIELD(arguments.ca_filter),
+	 .value = "CA",
+	 .verbs = FILTER_VERBS,
+	 .help = "Only certificates that this CA would be asked for next, by its name or URL."},
+	{.name = "tenant",
+	 .kind = OPTION_TEXT,
+	 FIELD(arguments.tenant),
+	 .value = "NAME",
+	 .may_be_empty = true,
+	 .verbs = FILTER_VERBS,
+	 .help = "Only certificates of this tenant; '' is none."},
+	{.name = "failed",
+	 .kind = OPTION_FLAG,
+	 FIELD(arguments.failed),
+	 .verbs = FILTER_VERBS,
+	 .help = "Only certificates whose last attempt or hook failed, or that are paused."},
+	{.name = "all",
+	 .kind = OPTION_FLAG,
+	 FIELD(arguments.all),
+	 .verbs = MANY_VERBS,
+	 .help = "All certificates that no other filter leaves out."},
+	{.name = "warn",
+	 .kind = OPTION_NUMBER,
+	 FIELD(arguments.warn_days),
+	 .max = 3650,
+	 .value = "DAYS",
+	 .verbs = BIT(VERB_CERTIFICATES),
+	 .help = "Show only what expires within so many days; the exit status is 1 if anything "
+		 "does."},
 	{.name = "retire-many",
 	 .kind = OPTION_FLAG,
 	 FIELD(arguments.retire_many),
@@ -356,9 +420,9 @@ static const struct option_row rows[] = {
 	 .kind = OPTION_TEXT,
 	 FIELD(arguments.reason),
 	 .value = "REASON",
-	 .verbs = BIT(VERB_REVOKE),
-	 .help = "Why: keyCompromise, superseded, cessationOfOperation, ... Default: "
-		 "none given."},
+	 .verbs = BIT(VERB_REVOKE) | BIT(VERB_PAUSE),
+	 .help = "Why. For revoke: keyCompromise, superseded, cessationOfOperation, ...; for "
+		 "pause: a text for `sidestep plan`. Default: none given."},
 	{.name = "timeout",
 	 .kind = OPTION_NUMBER,
 	 FIELD(arguments.timeout_s),
@@ -516,6 +580,7 @@ static void take_verb(struct parsing *parsing, int argc, char **argv,
 		      const bool given[OPTION_COUNT], struct failure *failure)
 {
 	int verb = argc ? find_verb(argv[0]) : -1;
+	bool takes_many;
 	size_t i;
 
 	if (!argc)
@@ -525,13 +590,18 @@ static void take_verb(struct parsing *parsing, int argc, char **argv,
 	if (verb < 0)
 		return;
 	parsing->arguments.verb = verb;
-	if (argc > (verbs[verb].operand ? 2 : 1))
+	takes_many = verbs[verb].operand && strstr(verbs[verb].operand, "...");
+	if (!takes_many && argc > (verbs[verb].operand ? 2 : 1))
 		failure_set(failure, "give the names of a certificate with -d",
 			    "%s does not take the argument '%s'", argv[0], argv[argc - 1]);
 	if (verbs[verb].operand && verbs[verb].operand[0] != '[' && argc < 2 && !parsing->help)
 		failure_set(failure, NULL, "%s needs a %s", argv[0], verbs[verb].operand);
 	else if (verbs[verb].operand && argc > 1)
 		parsing->arguments.name = argv[1];
+	if (takes_many && argc > 1) {
+		parsing->arguments.names = (const char *const *)argv + 1;
+		parsing->arguments.name_count = (size_t)argc - 1;
+	}
 	for (i = 0; i < OPTION_COUNT; i++)
 		if (given[i] && !(rows[i].verbs & BIT(verb)))
 			failure_set(failure, NULL, "--%s does not go with %s", rows[i].name,

@@ -31,6 +31,9 @@ enum verb {
 	VERB_RUN,
 	VERB_PLAN,
 	VERB_CERTIFICATES,
+	VERB_PAUSE,
+	VERB_UNPAUSE,
+	VERB_RETRY,
 	VERB_REVOKE,
 	VERB_DELETE,
 	VERB_IMPORT,
@@ -45,12 +48,15 @@ enum verb {
 struct arguments {
 	enum verb verb;
 	const char *name; /* the operand: a certificate's or domain's name, or import's directory */
+	const char *const *names; /* the operands, of verbs that take several */
+	size_t name_count;
+	const char *ca_filter, *tenant; /* of verbs for many certificates */
 	struct paths paths;
 	const char *server; /* a URL or a name, as given */
 	struct ca_settings_given ca;
 	struct certificate_settings_given certificate;
 	char *deploy_hook; /* the text of certificate.deploy_hook; arguments_done() frees it */
-	const char *reason; /* of revoke */
+	const char *reason; /* of revoke and pause */
 	const char *issued_after, *issued_before; /* of renew, with force_renewal */
 	const char *cert_name;
 	const char *resolver; /* ADDRESS or ADDRESS:PORT */
@@ -58,9 +64,11 @@ struct arguments {
 	const char *key_authorization;
 	struct option_texts domains; /* each a name, or several with commas between */
 	uint32_t ttl_s;
+	uint32_t warn_days; /* 0: not given */
 	uint32_t timeout_s;
 	bool server_given; /* by --server or --staging */
 	bool deactivate;
+	bool all, failed; /* of verbs for many certificates */
 	bool run_deploy_hooks;
 	bool dry_run;
 	bool force_renewal;

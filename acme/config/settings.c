@@ -121,9 +121,19 @@ const struct config_section *settings_ca_section(const struct settings *settings
 	return settings->config ? config_ca(settings->config, server) : NULL;
 }
 
-/* The directory URL of a name or a URL.  NULL: `failure` says why. */
-static const char *find_server(const struct settings *settings, const char *name, const char *place,
-			       struct failure *failure)
+const char *settings_ca_name(const struct settings *settings, const char *server)
+{
+	const struct config_section *ca = settings_ca_section(settings, server);
+	size_t i;
+
+	for (i = 0; !ca && i < KNOWN_CAS; i++)
+		if (strcmp(known_cas[i].server, server) == 0)
+			return known_cas[i].name;
+	return ca ? ca->label : NULL;
+}
+
+const char *settings_find_server(const struct settings *settings, const char *name,
+				 const char *place, struct failure *failure)
 {
 	const struct config_section *ca = settings_ca_section(settings, name);
 	const char *server = ca ? ca->server : NULL;
@@ -168,7 +178,7 @@ static int find_servers(struct string_list *ret_servers, const struct settings *
 		cas = &fallback;
 	*ret_servers = (struct string_list){0};
 	for (i = 0; i < cas->count && !failure_is_set(failure); i++) {
-		server = find_server(settings, cas->items[i], place, failure);
+		server = settings_find_server(settings, cas->items[i], place, failure);
 		if (server && string_list_add(ret_servers, server))
 			failure_set_errno(failure, ENOMEM, "reading the CAs");
 	}

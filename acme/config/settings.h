@@ -66,6 +66,13 @@ void settings_of_ca(struct ca_settings *ret_ca, const struct settings *settings,
 const char *settings_account(const struct settings *settings, const char *server,
 			     const char *named);
 
+/* The directory URL of a CA's name or URL; `place` begins the message.  NULL with `failure` filled in. */
+const char *settings_find_server(const struct settings *settings, const char *name,
+				 const char *place, struct failure *failure);
+
+/* What the CA is called: by its section, or as one that needs none.  NULL: it has no name. */
+const char *settings_ca_name(const struct settings *settings, const char *server);
+
 /* The [ca] section of this CA; NULL: there is none. */
 const struct config_section *settings_ca_section(const struct settings *settings,
 						 const char *server);
