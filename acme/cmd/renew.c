@@ -23,6 +23,7 @@ struct renewing {
 	const struct arguments *arguments;
 	struct agent agent;
 	struct timer begin;
+	bool has_begun;
 	bool is_limited;
 	struct failure failure;
 };
@@ -107,18 +108,22 @@ static void renew_take(struct renewing *renewing)
 	if (renewing->arguments->cert_name) {
 		take_named(agent, renewing->arguments->cert_name, &renewing->failure);
 	} else {
-		if (agent->settings->force_renewal)
+		if (agent->settings->force_renewal && !renewing->has_begun)
 			mark_forced(agent, renewing->arguments, &renewing->failure);
 		if (!failure_is_set(&renewing->failure))
 			engine_take_due(agent->engine, &renewing->failure);
 	}
+	renewing->has_begun = true;
 	if (failure_is_set(&renewing->failure))
 		loop_stop(agent->net.loop);
-	else if (!engine_count(agent->engine))
+	else if (engine_is_idle(agent->engine))
 		agent_finish(agent);
 }
 
-/* The CAs have answered the ARI polling: now the state knows what is due. */
+/*
+ * The CAs have answered the ARI polling, or take too long: now the state knows what is due.  Answers
+ * that come later may add to it.
+ */
 static void on_renew_polled(void *context)
 {
 	renew_take(context);
@@ -128,7 +133,8 @@ static void renew_start(void *context)
 {
 	struct renewing *renewing = context;
 
-	if (!ari_poll_start(renewing->agent.ari_poll))
+	/* What somebody asks for does not wait for windows. */
+	if (renewing->arguments->cert_name || !ari_poll_start(renewing->agent.ari_poll))
 		renew_take(renewing);
 }
 
@@ -169,6 +175,7 @@ int verb_renew(const struct arguments *arguments, const struct settings *setting
 {
 	struct renewing renewing = {.arguments = arguments,
 				    .agent = {.settings = settings,
+					      .is_once = true,
 					      .results = json_array(),
 					      .idle = on_renew_idle,
 					      .polled = on_renew_polled}};

@@ -195,6 +195,7 @@ static int open_engine(struct agent *agent, struct failure *failure)
 			.state = agent->state,
 			.table = agent->table,
 			.shows_progress = agent->is_single,
+			.is_once = agent->is_once || agent->is_single,
 			.finished = on_agent_finished,
 			.idle = on_agent_idle,
 			.context = agent,

@@ -46,6 +46,7 @@ struct agent {
 	 * step is shown, and these two report what the agent otherwise reports itself.
 	 */
 	bool is_single;
+	bool is_once; /* this run takes each certificate once: what is due at its beginning */
 	bool reconciles_later; /* the caller brings the configuration into the state, in steps */
 	void (*finished)(void *context, const struct engine_result *result);
 	void (*hook_failed)(void *context, const struct failure *failure);

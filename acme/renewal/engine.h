@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Gets many certificates at once: those that the state (state.h) says are due, and those that a
- * caller asks for.  It owns the orders under way.  Each step of an order is in the state before the
- * next step begins, so that the next process resumes after a kill at any point.
+ * caller asks for.  It owns the orders under way (job.h).  Each step of an order is in the state
+ * before the next step begins, so that the next process resumes after a kill at any point.  While the
+ * state cannot be written nothing new begins.
  */
 #ifndef ACME_RENEWAL_ENGINE_H
 #define ACME_RENEWAL_ENGINE_H
@@ -42,9 +43,11 @@ struct engine_options {
 	struct state *state;
 	struct challenge_table *table;
 	bool shows_progress; /* of the steps of a single order */
+	bool is_once; /* this run takes each lineage once: what is due at its beginning */
 	/* A certificate is there, or an attempt has failed; it may call the engine. */
 	void (*finished)(void *context, const struct engine_result *result);
-	/* Nothing is under way any more; it may free what it likes, but not the engine. */
+	/* Nothing is under way any more, and nothing more can be taken now; it may free what it likes,
+	   but not the engine. */
 	void (*idle)(void *context);
 	void *context;
 };
@@ -55,8 +58,8 @@ int engine_new(struct engine **ret_engine, const struct engine_options *options)
 /* Leaves what is under way for the next process; nothing stays armed. */
 void engine_free(struct engine *engine);
 
-/* Take one certificate, due or not, whatever the known limits; an order in flight is resumed.  0, or
- * -1 with `failure`. */
+/* Take one certificate, due or not, whatever the known limits; an order in flight is resumed.  It may
+ * end before this returns.  0, or -1 with `failure`: the state cannot be read, or there is none. */
 int engine_take(struct engine *engine, int64_t lineage, struct failure *failure);
 
 /*
@@ -74,6 +77,9 @@ void engine_settings_changed(struct engine *engine, const struct settings *setti
 
 /* Whether limits or pauses of the CAs allow fewer orders than are due. */
 bool engine_is_limited(const struct engine *engine);
+
+/* Nothing is under way, and `idle` is not about to be called either. */
+bool engine_is_idle(const struct engine *engine);
 
 /* How many are under way. */
 size_t engine_count(const struct engine *engine);

@@ -11,6 +11,7 @@
 #include "acme/renewal/rate_limit.h"
 #include "acme/store/state.h"
 #include "acme/util/failure.h"
+#include "acme/util/moment.h"
 #include "acme/util/output.h"
 #include "common/clock.h"
 
@@ -22,6 +23,7 @@ struct scheduler {
 	struct rate_limit *rate_limit;
 	const struct scheduler_under_way *under_way;
 	struct holds *holds;
+	int64_t moment_s; /* what was due at it is due; 0: what is due now */
 };
 
 /* What scheduler_next() gathers. */
@@ -149,13 +151,24 @@ static bool is_exempt(const struct state_lineage *lineage, int64_t now_s)
 	       lineage->window_start_s <= now_s && now_s < lineage->window_end_s;
 }
 
+void scheduler_set_moment(struct scheduler *scheduler, int64_t moment_s)
+{
+	scheduler->moment_s = moment_s;
+}
+
+/* What must be due by it is due. */
+static int64_t due_s(const struct scheduler *scheduler, int64_t now_s)
+{
+	return scheduler->moment_s && scheduler->moment_s < now_s ? scheduler->moment_s : now_s;
+}
+
 /* More is due than was given. */
 static int note_limit(struct gathering *gathering, const char *server, size_t given, int64_t now_s)
 {
 	int64_t at_s = 0;
 	int err = given ? 0 : state_next_order(gathering->scheduler->state, server, &at_s);
 
-	gathering->is_limited |= given || (at_s && at_s <= now_s);
+	gathering->is_limited |= given || (at_s && at_s <= due_s(gathering->scheduler, now_s));
 	return err;
 }
 
@@ -218,7 +231,7 @@ static int leave_ca(struct scheduler *scheduler, const struct state_lineage *lin
 	/* An order of this CA's may be there, too. */
 	err = state_order_drop(scheduler->state, lineage->id);
 	if (!err || err == -ENOENT)
-		err = state_postpone(scheduler->state, lineage->id, now_s, ca,
+		err = state_postpone(scheduler->state, lineage->id, due_s(scheduler, now_s), ca,
 				     obstacle->waits ? "the previous CA keeps asking to wait"
 						     : "the previous CA's limits allow no order");
 	free(ca);
@@ -247,7 +260,8 @@ static int move_all(struct scheduler *scheduler, const char *server,
 	int err;
 	size_t i;
 
-	err = state_due_orders(scheduler->state, server, now_s, SCHEDULER_MAX, add_due, &gathering);
+	err = state_due_orders(scheduler->state, server, due_s(scheduler, now_s), SCHEDULER_MAX,
+			       add_due, &gathering);
 	for (i = 0; !err && i < stuck.count; i++)
 		err = move_lineage(scheduler, stuck.ids[i], obstacle, now_s);
 	return err;
@@ -270,7 +284,8 @@ static int gather_at_ca(struct gathering *gathering, const char *server)
 	struct scheduler *scheduler = gathering->scheduler;
 	struct state *state = scheduler->state;
 	size_t places = gathering->max - gathering->list->count, allowed = 0;
-	int64_t now_s = clock_now_s(), next_s = 0;
+	const int64_t now_s = clock_now_s(), until_s = due_s(scheduler, now_s);
+	int64_t next_s = 0;
 	bool is_held;
 	int err;
 
@@ -282,12 +297,12 @@ static int gather_at_ca(struct gathering *gathering, const char *server)
 	if (refusals_at(scheduler, server))
 		places = 1;
 	if (allowed >= places)
-		return state_due_orders(state, server, now_s, places, add_due, gathering);
-	err = state_due_replacements(state, server, now_s, places, add_due, gathering);
+		return state_due_orders(state, server, until_s, places, add_due, gathering);
+	err = state_due_replacements(state, server, until_s, places, add_due, gathering);
 	places = gathering->max - gathering->list->count;
 	gathering->told = 0;
 	if (!err && allowed && places)
-		err = state_due_orders(state, server, now_s, allowed < places ? allowed : places,
+		err = state_due_orders(state, server, until_s, allowed < places ? allowed : places,
 				       add_due, gathering);
 	if (!err && gathering->told == allowed)
 		err = note_limit(gathering, server, allowed, now_s);
@@ -350,8 +365,11 @@ static int add_in_flight(void *context, const struct state_order *order)
 	struct in_flight *in_flight = context;
 	const struct scheduler_under_way *under_way = in_flight->scheduler->under_way;
 
-	if (order->made_at_s >= in_flight->made_before_s ||
-	    order->next_attempt_s > in_flight->now_s ||
+	const int64_t made_s = moment_bound(MOMENT_ISSUED, order->made_at_s, in_flight->now_s);
+
+	/* One that was put off is taken when its time has come, however young it is. */
+	if ((order->next_attempt_s ? order->next_attempt_s > in_flight->now_s
+				   : made_s >= in_flight->made_before_s) ||
 	    under_way->has_lineage(under_way->context, order->lineage) ||
 	    must_wait(in_flight, order))
 		return 0;

@@ -49,6 +49,9 @@ void scheduler_free(struct scheduler *scheduler);
 /* The limits of the new settings hold from now on. */
 void scheduler_settings_changed(struct scheduler *scheduler, const struct settings *settings);
 
+/* From here on only what was due at this moment (Unix seconds) is due. */
+void scheduler_set_moment(struct scheduler *scheduler, int64_t moment_s);
+
 /*
  * The lineages to order for now, at most `max` (which SCHEDULER_MAX bounds).  *ret_is_limited: more
  * are due than the CAs allow.  0 or -errno of the state.

@@ -282,19 +282,6 @@ int state_leave(struct state *state, int err)
 
 /* --- changes --------------------------------------------------------------------------------- */
 
-int state_has_changed(struct state *state, bool *ret_has)
-{
-	int64_t version = 0, own = sqlite3_total_changes64(state->db);
-	int err = state_number(state, &version, "PRAGMA data_version", "");
-
-	if (err)
-		return err;
-	*ret_has = version != state->data_version || own != state->own_changes;
-	state->data_version = version;
-	state->own_changes = own;
-	return 0;
-}
-
 /* data_version counts the commits of others, total_changes the rows of our own. */
 int state_version(struct state *state, int64_t *ret_version)
 {

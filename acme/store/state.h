@@ -242,12 +242,6 @@ int state_mark_due(struct state *state, const struct state_filter *filter,
  */
 int state_correct(struct state *state, int64_t now_s);
 
-/*
- * Whether anything was written, by this process or another, since the last call.  No more than a
- * look at shared memory.
- */
-int state_has_changed(struct state *state, bool *ret_has);
-
 /* --- what is due ------------------------------------------------------------------------------ */
 
 /*
@@ -362,6 +356,12 @@ int state_order_drop(struct state *state, int64_t lineage);
  * processes are among them: their lineages are locked (store_writer.h). */
 int state_orders(struct state *state, int (*each)(void *context, const struct state_order *order),
 		 void *context);
+
+/*
+ * When the next of these orders is to be looked at that may have lost its process: when its time has
+ * come that it was put off to, else when it is so many seconds old.  0: there is none.
+ */
+int state_next_in_flight(struct state *state, int64_t age_s, int64_t *ret_at_s);
 
 /* An attempt that was ended, of state_order_succeeded() and state_order_failed(). */
 struct state_attempt {

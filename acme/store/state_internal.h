@@ -21,8 +21,6 @@ struct state {
 	bool in_batch;
 	int batch_error; /* of the first write in the batch that failed: it cannot be committed */
 	char *last_tenant; /* of those that had to share: the next share begins behind it */
-	int64_t data_version; /* of other connections, and what this one wrote: state_has_changed() */
-	int64_t own_changes;
 	size_t statement_count;
 	struct {
 		const char *sql; /* by its address: each text stands in one place of the source */

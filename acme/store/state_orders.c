@@ -20,7 +20,7 @@ int state_order_begin(struct state *state, const struct state_order *order)
 		/* Also of a paused one, which somebody asks for; a retired one does not come back. */
 		err = state_run(
 			state, &changes,
-			"UPDATE lineage SET revision = revision + 1, "
+			"UPDATE lineage SET revision = revision + 1, next_attempt = 0, "
 			"status_since = iif(status = " STATE_SQL_RETIRED ", status_since, ?2), "
 			"status_reason = iif(status = " STATE_SQL_RETIRED ", status_reason, NULL), "
 			"status = iif(status = " STATE_SQL_RETIRED ", status, " STATE_SQL_ORDERING
@@ -214,6 +214,15 @@ int state_orders(struct state *state, int (*each)(void *context, const struct st
 		}
 	}
 	return result;
+}
+
+int state_next_in_flight(struct state *state, int64_t age_s, int64_t *ret_at_s)
+{
+	return state_number(state, ret_at_s,
+			    "SELECT min(iif(next_attempt > 0, next_attempt, made_at + ?1)) "
+			    "FROM order_in_flight JOIN lineage ON id = lineage "
+			    "WHERE status = " STATE_SQL_ORDERING,
+			    "i", age_s);
 }
 
 int state_attempts(struct state *state, int64_t lineage,

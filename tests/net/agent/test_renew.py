@@ -346,6 +346,19 @@ def test_stopped_while_the_authority_validates(lab, dns, nginx, instance):
     instance.check_certificate(NAMES[0], [NAMES[0]])
 
 
+@pytest.mark.row("A33")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_interrupted_wish(lab, dns, nginx, instance, number):
+    """Ctrl-C, or the terminal closes: nothing stays armed, and `delete` ends the wish."""
+    _, agent = start_slow_issue(lab, dns, instance)
+    agent.popen.send_signal(number)
+    assert agent.popen.wait(60) == 1
+    assert not instance.pending()
+    assert [entry["state"] for entry in instance.succeed("plan")["plan"]] == ["ordering"]
+    instance.succeed("delete", NAMES[0])
+    assert instance.succeed("plan")["plan"] == []
+
+
 # --- renewal information -----------------------------------------------------------------------------
 
 

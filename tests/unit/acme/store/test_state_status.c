@@ -410,24 +410,43 @@ static void test_window_of_another(void **context)
 	assert_int_equal(state_set_check(state, id, "aYhb.AIdl", 0), 0);
 }
 
-static void test_has_changed(void **context)
+static void test_version(void **context)
 {
 	struct state_test *test = *context;
 	struct state_test other = {.paths = test->paths};
-	bool has;
+	int64_t first, second;
 
-	assert_int_equal(state_has_changed(test->state, &has), 0);
-	assert_int_equal(state_has_changed(test->state, &has), 0);
-	assert_false(has);
+	assert_int_equal(state_version(test->state, &first), 0);
+	assert_int_equal(state_version(test->state, &second), 0);
+	assert_int_equal(second, first);
 	state_test_want(state_test_open(&other), "a.example", "cli");
-	assert_int_equal(state_has_changed(test->state, &has), 0);
-	assert_true(has);
-	assert_int_equal(state_has_changed(test->state, &has), 0);
-	assert_false(has);
+	assert_int_equal(state_version(test->state, &second), 0);
+	assert_int_not_equal(second, first);
+	assert_int_equal(state_version(test->state, &first), 0);
+	assert_int_equal(second, first);
 	state_test_want(test->state, "b.example", "cli");
-	assert_int_equal(state_has_changed(test->state, &has), 0);
-	assert_true(has);
+	assert_int_equal(state_version(test->state, &second), 0);
+	assert_int_not_equal(second, first);
 	state_free(other.state);
+}
+
+/* When an order in flight that may have lost its process is looked at. */
+static void test_next_in_flight(void **context)
+{
+	struct state *state = state_of(context);
+	int64_t id = state_test_want(state, "a.example", "cli"), at_s;
+
+	assert_int_equal(state_next_in_flight(state, 300, &at_s), 0);
+	assert_int_equal(at_s, 0);
+	state_test_order(state, id);
+	assert_int_equal(state_next_in_flight(state, 300, &at_s), 0);
+	assert_int_equal(at_s, NOW + 300);
+	assert_int_equal(state_postpone(state, id, NOW + 60, NULL, "busy"), 0);
+	assert_int_equal(state_next_in_flight(state, 300, &at_s), 0);
+	assert_int_equal(at_s, NOW + 60);
+	assert_int_equal(state_pause(state, id, "visit"), 0);
+	assert_int_equal(state_next_in_flight(state, 300, &at_s), 0);
+	assert_int_equal(at_s, 0);
 }
 
 static int add_planned(void *context, const struct state_lineage *lineage)
@@ -555,7 +574,8 @@ int main(void)
 		T(test_danger),
 		T(test_share_of_life),
 		T(test_window_of_another),
-		T(test_has_changed),
+		T(test_version),
+		T(test_next_in_flight),
 		T(test_plan_has_all),
 		T(test_deploying),
 		T(test_found_counts_as_deployed),
