@@ -4,16 +4,21 @@
 Orders: the same names from the same Pebble, in rounds: Sidestep takes a block of them in one run
 beside nginx, which keeps port 443; lego, which wants the port for itself, and uacme with ualpn, which
 holds it, one after the other, as their documents say.  Store: a memory of a million certificates, none of which is due.
-Writes agent.json to build/bench; bench/README.md explains the keys.
+Names: a list of a million, read for the first time, and by SIGHUP with one line changed.  Words behind the program's name
+choose parts of it.  Writes agent.json to build/bench; bench/README.md explains the keys.
 """
 
 import contextlib
 import json
 import os
 import pathlib
+import re
 import resource
+import signal
+import socket
 import sqlite3
 import sys
+import threading
 import time
 
 import entry
@@ -30,6 +35,7 @@ STORED = 1_000_000
 LIFE_S = 90 * 86400
 TICK_S = 60  # how often `sidestep run` looks at least
 PATIENCE_S = 300
+PULSE_MS = 5
 MIB = 1 << 20
 LEGO = hosts.PEERS / "lego"
 UACME_HOOK = pathlib.Path("/usr/share/uacme/ualpn.sh")
@@ -252,8 +258,83 @@ def measure_store():
     }
 
 
+# --- a list of a million names -------------------------------------------------------------------
+
+
+class Pulse:
+    """The daemon's watchdog messages, PULSE_MS apart: a longer pause is a loop that is held up."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(path))
+        self.environment = {"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": str(PULSE_MS * 2000)}
+        self.longest_s = 0
+        threading.Thread(target=self.listen, daemon=True).start()
+
+    def listen(self):
+        before_s = None
+        while True:
+            if self.socket.recv(256) == b"WATCHDOG=1":
+                now_s = time.monotonic()
+                self.longest_s = max(self.longest_s, now_s - (before_s or now_s))
+                before_s = now_s
+
+    def take_ms(self):
+        """The longest pause since the last call, beyond that between two messages."""
+        longest_s, self.longest_s = self.longest_s, 0
+        return longest_s * 1000 - PULSE_MS
+
+
+def read_list(daemon, count):
+    """Seconds in which the list was read for the `count`th time, from what the daemon says."""
+    pattern = re.compile(r"the configuration has (\d+) certificates: .* \((\d+) ms, at most")
+    daemon.wait_until(lambda: len(pattern.findall(daemon.output())) == count, "reading the list")
+    names, took_ms = pattern.findall(daemon.output())[-1]
+    assert int(names) == STORED
+    return int(took_ms) / 1000
+
+
+def measure_names():
+    """The members of agent.json's "names": a list for the first time, and with one line changed."""
+    lab = hosts.Lab()
+    try:
+        instance = sidestep.Sidestep(lab).start()
+        directory = instance.root / "etc/sidestep"
+        directory.mkdir(parents=True)
+        # Nobody is there: nothing is ordered meanwhile.
+        (directory / "sidestep.conf").write_text("[sidestep]\nca = https://127.0.0.1:9/dir\n")
+        lines = [f"n{n:07}.example.org\n" for n in range(STORED)]
+        (directory / "domains.txt").write_text("".join(lines))
+        pulse = Pulse(lab.directory / "notify")
+        daemon = instance.host.start(
+            "run", instance.programs / "sidestep", "run", "--root", instance.root,
+            env={**os.environ, **pulse.environment},
+        )
+        figures = {"n": STORED, "first_s": read_list(daemon, 1)}
+        held_ms = [pulse.take_ms()]
+        lines[STORED // 2] = "another.example.org\n"
+        (directory / "domains.txt").write_text("".join(lines))
+        # This program has held its own listener up meanwhile.
+        time.sleep(1)
+        pulse.take_ms()
+        os.kill(daemon.pid, signal.SIGHUP)
+        figures["changed_s"] = read_list(daemon, 2)
+        held_ms.append(pulse.take_ms())
+    finally:
+        problems = lab.close()
+    if problems:
+        raise RuntimeError("; ".join(problems))
+    return figures | {
+        "first_loop_hold_ms": round(held_ms[0], 1),
+        "changed_loop_hold_ms": round(held_ms[1], 1),
+        "loop_hold_ms": round(max(held_ms), 1),
+    }
+
+
 def main():
-    result = {"orders": measure_orders(), "store": measure_store()}
+    parts = {"orders": measure_orders, "store": measure_store, "names": measure_names}
+    chosen = sys.argv[1:] or list(parts)
+    result = {part: parts[part]() for part in chosen}
     path = hosts.BUILD / "bench/agent.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

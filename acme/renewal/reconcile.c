@@ -26,6 +26,7 @@
 #define LINES_TOLD     20 /* of those that are wrong in one file */
 #define NAMES_TOLD     3 /* of those that would be retired */
 #define AT_ONCE        128 /* lines or rows between two looks at the clock */
+#define LOG_ROWS       4096 /* written between two checkpoints */
 #define TENTH          10
 #define LONG_STEP_MS   200 /* when nothing else waits */
 #define NS_PER_MS      UINT64_C(1000000)
@@ -45,6 +46,7 @@ struct reconcile {
 	const struct settings *settings;
 	enum phase phase;
 	struct wanted *wanted;
+	size_t in_log; /* rows since the last checkpoint */
 	int64_t last_id; /* of the rows that were read */
 
 	/* The section under way. */
@@ -417,6 +419,7 @@ static int write_changes(struct reconcile *reconcile)
 				break;
 			err = write_change(reconcile, change);
 		}
+		reconcile->in_log += i;
 	} while (!err && change && has_time(reconcile));
 	if (!change)
 		reconcile->phase = PHASE_RETIRE;
@@ -458,7 +461,13 @@ static int retire_gone(struct reconcile *reconcile)
 /* On the disk with the last of retire_batch(). */
 static int write_batch(struct reconcile *reconcile)
 {
-	int err = state_source_begin(reconcile->state);
+	int err;
+
+	if (reconcile->in_log >= LOG_ROWS) {
+		reconcile->in_log = 0;
+		return state_source_checkpoint(reconcile->state);
+	}
+	err = state_source_begin(reconcile->state);
 
 	return err ? err : state_source_end(reconcile->state, write_changes(reconcile));
 }

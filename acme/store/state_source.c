@@ -38,14 +38,17 @@ int state_source_rows(struct state *state, const char *source, int64_t *last_id,
 	return result;
 }
 
+#define AS_USUAL "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 1000"
+
 int state_source_begin(struct state *state)
 {
-	int err = state_execute(state, "PRAGMA synchronous = NORMAL");
+	int err = state_execute(state, "PRAGMA synchronous = NORMAL;"
+				       "PRAGMA wal_autocheckpoint = 0");
 
 	if (!err)
 		err = state_begin(state);
 	if (err)
-		state_execute(state, "PRAGMA synchronous = FULL");
+		state_execute(state, AS_USUAL);
 	return err;
 }
 
@@ -57,8 +60,13 @@ int state_source_end(struct state *state, int err)
 		state_rollback(state);
 	else
 		err = state_commit(state);
-	result = state_execute(state, "PRAGMA synchronous = FULL");
+	result = state_execute(state, AS_USUAL);
 	return err ? err : result;
+}
+
+int state_source_checkpoint(struct state *state)
+{
+	return state_execute(state, "PRAGMA wal_checkpoint(PASSIVE)");
 }
 
 int state_source_retire(struct state *state, const char *source, int64_t id)

@@ -28,10 +28,13 @@ int state_source_rows(struct state *state, const char *source, int64_t *last_id,
 
 /*
  * Around a batch of many that need not be on the disk when it ends, but when a later batch is: a power
- * cut leaves what a killed process would.  `err` is what the batch's writes returned: 0 commits.
+ * cut leaves what a killed process would.  `err` is what the batch's writes returned: 0 commits.  The
+ * log of such batches grows until state_source_checkpoint() moves it into the database, which takes as
+ * long as the disk does: after some thousand rows, in a turn of its own.
  */
 int state_source_begin(struct state *state);
 int state_source_end(struct state *state, int err);
+int state_source_checkpoint(struct state *state);
 
 /* The source names this lineage no longer; one that is of another source by now stays as it is. */
 int state_source_retire(struct state *state, const char *source, int64_t id);
