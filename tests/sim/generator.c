@@ -11,6 +11,9 @@
 /* After all trouble: pauses of a day, one more attempt, hooks, and two days after a refusal. */
 #define QUIET_DAYS 6
 
+/* Many short lives are not simulated for long: a seed takes a second of CPU at most. */
+#define RENEWALS_MAX 300.0
+
 #define LETS_ENCRYPT "https://acme-v02.api.letsencrypt.org"
 
 double generator_part(struct world *world)
@@ -114,7 +117,8 @@ static void want_one(struct world *world, size_t domains)
 	certificate->reuses_key = dice_chance(dice, 10);
 }
 
-static void make_world(struct world *world)
+/* Returns how long a certificate lives. */
+static int64_t make_world(struct world *world)
 {
 	struct dice *dice = &world->dice;
 	size_t cas = 1 + dice_below(dice, 3), count = 1 + dice_below(dice, 8), i;
@@ -128,6 +132,7 @@ static void make_world(struct world *world)
 	for (i = 0; i < count; i++)
 		want_one(world, 1 + count / 10);
 	world->hook_ms = (uint64_t)dice_between(dice, 10, 20000);
+	return life_s;
 }
 
 /* --- a seed ----------------------------------------------------------------------------------- */
@@ -135,10 +140,13 @@ static void make_world(struct world *world)
 void scenario_seed(uint64_t seed)
 {
 	struct world *world = world_begin(seed);
-	double days;
+	double days, most;
+	int64_t life_s;
 
-	make_world(world);
+	life_s = make_world(world);
 	days = (double)dice_between(&world->dice, 30, dice_chance(&world->dice, 20) ? 400 : 120);
+	most = RENEWALS_MAX * (double)life_s / WORLD_DAY_S / (double)world->certificate_count;
+	days = days < most ? days : most < 30 ? 30 : most;
 	generator_plan_trouble(world, days);
 	if (dice_chance(&world->dice, 60))
 		generator_plan_operator(world, days);
