@@ -11,7 +11,7 @@ struct selfcheck;
 
 struct issue_env {
 	const struct paths *paths; /* certificates, and the responder's evidence */
-	struct challenge_table *table;
+	struct challenge_table **table; /* replaced when the responder has created a new one */
 	struct name_claims *claims;
 	struct key_maker *key_maker;
 	struct selfcheck *selfcheck; /* NULL: tell the CA without a self-check */

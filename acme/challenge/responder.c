@@ -80,6 +80,22 @@ int responder_open(struct challenge_table **ret_table, const struct paths *paths
 	return -1;
 }
 
+int responder_publish(struct challenge_table **table, const struct paths *paths,
+		      const struct identifier *identifier, const uint8_t *digest, uint32_t ttl_s)
+{
+	struct challenge_table *replacement;
+	int err = challenge_table_publish(*table, identifier, digest, ttl_s);
+
+	if (err != -ESTALE)
+		return err;
+	err = challenge_table_open(&replacement, paths, CHALLENGE_TABLE_WRITE);
+	if (err)
+		return err;
+	challenge_table_free(*table);
+	*table = replacement;
+	return challenge_table_publish(*table, identifier, digest, ttl_s);
+}
+
 void responder_explain_publish(struct failure *failure, int err, const char *name)
 {
 	switch (err) {

@@ -3,8 +3,11 @@
 #ifndef ACME_CHALLENGE_RESPONDER_H
 #define ACME_CHALLENGE_RESPONDER_H
 
+#include <stdint.h>
+
 struct challenge_table;
 struct failure;
+struct identifier;
 struct paths;
 
 /*
@@ -17,10 +20,17 @@ int responder_open(struct challenge_table **ret_table, const struct paths *paths
 /* 0: a responder runs; -1: it does not, or that is not known, with `failure` filled in. */
 int responder_check(const struct paths *paths, struct failure *failure);
 
+/*
+ * Publish as challenge_table_publish() does.  When the responder has created a new table since
+ * *table was opened, this opens the new one in its place.  0 or -errno of either.
+ */
+int responder_publish(struct challenge_table **table, const struct paths *paths,
+		      const struct identifier *identifier, const uint8_t *digest, uint32_t ttl_s);
+
 /* Explain an error of challenge_table_open(). */
 void responder_explain_open(struct failure *failure, int err, const struct paths *paths);
 
-/* Explain an error of challenge_table_publish() or challenge_table_withdraw() for `name`. */
+/* Explain an error of responder_publish() or challenge_table_withdraw() for `name`. */
 void responder_explain_publish(struct failure *failure, int err, const char *name);
 
 #endif

@@ -81,8 +81,8 @@ static bool authorization_arm(struct authorization *authorization, const char *t
 	_Static_assert(CHALLENGE_DIGEST_SIZE == DIGEST_SIZE, "both are SHA-256");
 	err = jws_key_authorization_digest(digest, ca_account_key(order->ca), token);
 	if (!err)
-		err = challenge_table_publish(order->env->table, authorization->identifier, digest,
-					      TTL_S);
+		err = responder_publish(order->env->table, order->env->paths,
+					authorization->identifier, digest, TTL_S);
 	if (err)
 		responder_explain_publish(&authorization->failure, err,
 					  authorization->identifier->value);
@@ -103,7 +103,7 @@ static void authorization_disarm(struct authorization *authorization)
 	if (!authorization->armed)
 		return;
 	authorization->armed = false;
-	err = challenge_table_withdraw(authorization->order->env->table, authorization->identifier,
+	err = challenge_table_withdraw(*authorization->order->env->table, authorization->identifier,
 				       authorization->digest, grace_s);
 	/* ENOENT and ESTALE: somebody withdrew or replaced it, or there is a new table. */
 	if (err && err != -ENOENT && err != -ESTALE)

@@ -193,7 +193,7 @@ static int open_engine(struct agent *agent, struct failure *failure)
 			.loop = agent->net.loop,
 			.ca_pool = agent->ca_pool,
 			.state = agent->state,
-			.table = agent->table,
+			.table = &agent->table,
 			.shows_progress = agent->is_single,
 			.is_once = agent->is_once || agent->is_single,
 			.finished = on_agent_finished,

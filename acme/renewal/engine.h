@@ -41,7 +41,7 @@ struct engine_options {
 	struct loop *loop;
 	struct ca_pool *ca_pool;
 	struct state *state;
-	struct challenge_table *table;
+	struct challenge_table **table; /* as in struct issue_env */
 	bool shows_progress; /* of the steps of a single order */
 	bool is_once; /* this run takes each lineage once: what is due at its beginning */
 	/* A certificate is there, or an attempt has failed; it may call the engine. */

@@ -291,6 +291,11 @@ bool model_ca_is_at(const struct model_ca *ca, const char *url)
 	return strncmp(url, ca->options.base, length) == 0 && url[length] == '/';
 }
 
+bool model_ca_has_ari(const struct model_ca *ca)
+{
+	return !ca->options.quirks.no_ari;
+}
+
 const char *model_ca_name(const struct model_ca *ca)
 {
 	return ca->options.name;

@@ -147,6 +147,8 @@ void model_ca_answer(struct model_ca *ca, const struct model_request *request,
 		     struct model_answer *ret_answer);
 void model_answer_done(struct model_answer *answer);
 
+/* Whether it has renewal information. */
+bool model_ca_has_ari(const struct model_ca *ca);
 const char *model_ca_name(const struct model_ca *ca);
 const char *model_ca_directory_url(const struct model_ca *ca);
 const struct model_counts *model_ca_counts(const struct model_ca *ca);

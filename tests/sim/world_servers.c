@@ -20,7 +20,7 @@
 #define RELOAD_HOOK    "etc/sidestep/renewal-hooks/reload/servers"
 #define PATH_SIZE      512
 #define STATUS_FAILED  1
-#define STATUS_REFUSED 3 /* what a program in reload/ says of a configuration that is wrong */
+#define STATUS_REFUSED 78 /* what a program in reload/ says of a configuration that is wrong */
 
 /* --- the disk --------------------------------------------------------------------------------- */
 

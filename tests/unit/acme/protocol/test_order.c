@@ -136,7 +136,7 @@ static int set_up(void **state)
 	assert_int_equal(ca_new(&world->ca, world->http, MODEL_CA_URL "directory", NULL), 0);
 	assert_int_equal(key_generate(&world->account_key, KEY_P256), 0);
 	world->env.paths = world->other_env.paths = &world->fixture.paths;
-	world->env.table = world->other_env.table = world->fixture.writer;
+	world->env.table = world->other_env.table = &world->fixture.writer;
 	assert_int_equal(name_claims_new(&world->env.claims, world->loop, &world->fixture.paths),
 			 0);
 	assert_int_equal(
