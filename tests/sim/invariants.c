@@ -140,7 +140,7 @@ static int64_t due_s(const struct world *world, const struct world_certificate *
 	if (!leaf->serial[0] || leaf->name_count != certificate->name_count ||
 	    (!certificate->is_key_type_new && strcmp(leaf->key_type, certificate->key_type) != 0))
 		return certificate->wanted_s;
-	/* Of a CA without renewal information nobody is told of a revocation. */
+	/* A CA without renewal information lets nobody know of a revocation. */
 	for (i = 0; i < world->ca_count && !issued; i++)
 		if (model_ca_has_ari(world->cas[i]))
 			issued = model_ca_find(world->cas[i], leaf->serial);

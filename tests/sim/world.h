@@ -30,7 +30,8 @@
 /* How the programs that reload servers end. */
 enum world_hooks {
 	HOOKS_RIGHT, /* the servers use what lies on the disk */
-	HOOKS_REFUSE, /* the configuration test failed */
+	HOOKS_REFUSE, /* the configuration test fails, whatever the certificates */
+	HOOKS_REFUSE_NEW, /* it fails with a certificate that is not used already */
 	HOOKS_FAIL, /* some other status: the server does not run, say */
 	HOOKS_ABSENT, /* the program cannot be started */
 	HOOKS_KILLED, /* a signal ends it */

@@ -172,10 +172,32 @@ struct run {
 	char name[WORLD_NAME_MAX]; /* of its own hook's certificate; "": the common one */
 };
 
+/* Whether the server that this hook reloads would get a certificate that it does not use. */
+static bool brings_new(struct run *run)
+{
+	struct world *world = run->world;
+	size_t i;
+
+	for (i = 0; i < world->certificate_count; i++) {
+		struct world_certificate *certificate = &world->certificates[i];
+
+		if (run->name[0] ? strcmp(run->name, certificate->name) != 0
+				 : certificate->has_own_hook)
+			continue;
+		look_at(world, certificate);
+		if (certificate->disk.serial[0] && certificate->served.serial[0] &&
+		    !world_serves_disk(certificate))
+			return true;
+	}
+	return false;
+}
+
 static void end_hook(void *context)
 {
 	struct run *run = context;
 
+	if (run->kind == HOOKS_REFUSE_NEW)
+		run->kind = brings_new(run) ? HOOKS_REFUSE : HOOKS_RIGHT;
 	if (run->kind == HOOKS_RIGHT)
 		reload(run->world, run->name[0] ? run->name : NULL);
 	if (run->kind == HOOKS_KILLED)
