@@ -3,11 +3,13 @@
 
 import contextlib
 import json
+import os
+import shutil
 import sqlite3
 
 import pytest
 
-from lab import certificates, client_trees, sidestep
+from lab import certificates, client_trees, hosts, sidestep
 
 NAME = "www.example.org"
 OTHER = "shop.example.org"
@@ -447,3 +449,84 @@ def test_dehydrated_with_two_accounts(lab, instance, config, server):
         assert output.returncode == 1 and "which CA" in entry["error"]["cause"]
     if config and "HOOK" in config:
         assert (entry["hook"], entry["hook_taken"]) == ("/etc/dehydrated/hook.sh", False)
+
+
+# --- the clients themselves --------------------------------------------------------------------------
+
+CLIENTS = hosts.PEERS.parents[1] / "clients"
+PYTHON_PACKAGES = CLIENTS / "usr/lib/python3/dist-packages"
+
+
+def client(name):
+    """The program, be it installed or only unpacked."""
+    unpacked = CLIENTS / "usr/bin" / name
+    return unpacked if unpacked.exists() else shutil.which(name)
+
+
+REAL = pytest.mark.skipif(not CLIENTS.exists(), reason="`make setup` fetches the clients")
+
+
+def with_certbot(lab, pebble, directory):
+    (directory / "letsencrypt").mkdir()
+    places = (f"--{kind}-dir={directory / place}" for kind, place in (
+        ("config", "letsencrypt"), ("work", "work"), ("logs", "logs"),
+    ))
+    lab.server.run(
+        *("/usr/bin/python3", client("certbot"), "certonly", "--standalone", "-n"),
+        *("--agree-tos", "-m", "a@example.org", "--server", pebble.url, "-d", NAME, *places),
+        *("--pre-hook", "true", "--reuse-key"),
+        env={**os.environ, "PYTHONPATH": str(PYTHON_PACKAGES), "REQUESTS_CA_BUNDLE": str(pebble.cacert)},
+    )
+    return directory / "letsencrypt"
+
+
+def with_lego(lab, pebble, directory):
+    lab.server.run(
+        *(client("lego"), "--accept-tos", "--email", "a@example.org", "--http"),
+        *("--server", pebble.url, "--path", directory / "lego", "--domains", NAME, "run"),
+        env={**os.environ, "LEGO_CA_CERTIFICATES": str(pebble.cacert)},
+    )
+    return directory / "lego"
+
+
+def with_dehydrated(lab, pebble, directory):
+    well_known = directory / "www/.well-known/acme-challenge"
+    well_known.mkdir(parents=True)
+    client_trees.write(
+        directory / "dehydrated/config",
+        f'CA="{pebble.url}"\nBASEDIR="{directory}/dehydrated"\nWELLKNOWN="{well_known}"\n'
+        f'CURL_OPTS="--cacert {pebble.cacert}"\nPRIVATE_KEY_RENEW="no"\n',
+    )
+    server = lab.server.start(
+        "www", "/usr/bin/python3", "-m", "http.server", "80", "--directory", directory / "www"
+    )
+    server.wait_until(lambda: lab.server.listens(80), "its port")
+    for verb in (("--register", "--accept-terms"), ("-c", "-d", NAME)):
+        lab.server.run(
+            client("dehydrated"), *verb, "-f", directory / "dehydrated/config", timeout=120
+        )
+    server.stop()
+    return directory / "dehydrated"
+
+
+@REAL
+@pytest.mark.parametrize("issue", (with_certbot, with_lego, with_dehydrated))
+def test_real(lab, dns, pebble, nginx, instance, issue):
+    """A tree as the client of this distribution leaves it; and what it had is renewed."""
+    dns.set(NAME, lab.server.ipv4)
+    path = issue(lab, pebble, lab.directory)
+    output = instance.agent("import", path, "--json", "--server", pebble.url)
+    said = json.loads(output.stdout)
+    assert output.returncode == 0, output.stderr
+    assert results(said) == {NAME: "imported"}
+    (listed,) = instance.succeed("certificates")["certificates"]
+    assert listed["names"] == [NAME] and listed["server"] == pebble.url
+    if issue is with_certbot:
+        assert [text for text in said["left_out"] if "its pre_hook is not imported: true" in text]
+    assert bool(specs(instance)[NAME]["reuse_key"]) == (issue is not with_lego)
+    instance.start()
+    renewed = instance.succeed(
+        "renew", "--force-renewal", "--agree-tos", "--cacert", pebble.cacert
+    )
+    assert renewed["renewed"] == 1
+    instance.check_certificate(NAME, [NAME])
