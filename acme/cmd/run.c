@@ -20,6 +20,7 @@
 #include "acme/util/output.h"
 #include "acme/renewal/agent.h"
 #include "acme/store/state.h"
+#include "acme/store/state_deploy.h"
 #include "acme/cmd/verbs.h"
 #include "acme/renewal/reconcile.h"
 #include "acme/renewal/ari_poll.h"
@@ -72,11 +73,12 @@ static int64_t sooner_of(int64_t a_s, int64_t b_s)
 /* When something is due, perhaps in the past; 0: that is not known. */
 static int64_t next_moment_s(struct agent *agent)
 {
-	int64_t order_s = engine_next_order_s(agent->engine), check_s = 0;
+	int64_t order_s = engine_next_order_s(agent->engine), check_s = 0, deploy_s = 0;
 
-	if (!order_s || state_next_check(agent->state, &check_s))
+	if (!order_s || state_next_check(agent->state, &check_s) ||
+	    state_next_deploy(agent->state, &deploy_s))
 		return 0;
-	return sooner_of(order_s, check_s);
+	return sooner_of(sooner_of(order_s, check_s), deploy_s);
 }
 
 /* Rest when nothing is under way and the next moment is known. */

@@ -94,18 +94,6 @@ static void query_end(struct query *query)
 		loop_timer_start(poll->loop, &poll->timer, 0, on_poll_timer, poll);
 }
 
-/*
- * A window in the past means early.  One that the CA has moved there, for a certificate that it first
- * wanted to live, means that it is about to revoke it.
- */
-static enum state_priority priority_of(const struct state_lineage *lineage,
-				       const struct renewal_facts *facts)
-{
-	if (!renewal_time_is_early(facts))
-		return STATE_NORMAL;
-	return lineage->window_end_s > facts->window_end_s ? STATE_URGENT : STATE_EARLY;
-}
-
 /* What the CA says becomes the moment of renewal. */
 static int note_answer(struct state *state, const struct state_lineage *lineage,
 		       const struct ari_answer *answer)
@@ -125,7 +113,7 @@ static int note_answer(struct state *state, const struct state_lineage *lineage,
 		.explanation_url = answer->explanation_url,
 		.check_at_s = check_at_s,
 		.renew_at_s = lineage->renew_at_s,
-		.priority = priority_of(lineage, &facts),
+		.priority = renewal_time_is_early(&facts) ? STATE_EARLY : STATE_NORMAL,
 	};
 
 	if (!answer->has_window)

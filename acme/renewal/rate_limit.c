@@ -17,6 +17,7 @@
 #include "acme/config/settings.h"
 #include "acme/util/failure.h"
 #include "acme/store/state.h"
+#include "common/clock.h"
 
 #define US_PER_S INT64_C(1000000)
 
@@ -213,6 +214,22 @@ static int find_scopes(struct scopes *scopes, const struct rate_limit *rate_limi
 
 /* --- asking and taking -------------------------------------------------------------------------- */
 
+/*
+ * Read a bucket.  What would be empty for longer than it takes to fill was written by a clock that was
+ * ahead, and says nothing: it is full.  (Twice as long, as orders that somebody asks for may overdraw.)
+ */
+static int read_bucket(struct rate_limit *rate_limit, const char *server, const char *account,
+		       enum limit limit, const char *scope, int64_t *ret_full_at_us)
+{
+	const struct token_bucket bucket = bucket_of(rate_limit, server, limit);
+	int err = state_bucket_read(rate_limit->state, server, account, limits[limit].name, scope,
+				    ret_full_at_us);
+
+	if (!err && *ret_full_at_us > (clock_now_s() + 2 * bucket.window_s) * US_PER_S)
+		*ret_full_at_us = 0;
+	return err;
+}
+
 int rate_limit_orders(struct rate_limit *rate_limit, const char *server, const char *account,
 		      int64_t now_s, size_t *ret_count, bool *ret_is_held, int64_t *ret_next_s)
 {
@@ -222,8 +239,7 @@ int rate_limit_orders(struct rate_limit *rate_limit, const char *server, const c
 
 	err = state_hold_read(rate_limit->state, server, account, &held_s);
 	if (!err && bucket.count)
-		err = state_bucket_read(rate_limit->state, server, account,
-					limits[LIMIT_ORDERS].name, "", &full_at_us);
+		err = read_bucket(rate_limit, server, account, LIMIT_ORDERS, "", &full_at_us);
 	if (err)
 		return err;
 	*ret_is_held = held_s > now_s;
@@ -267,9 +283,8 @@ int rate_limit_when(struct rate_limit *rate_limit, const struct rate_limit_order
 		bucket = bucket_of(rate_limit, order->server, scopes.list[i].limit);
 		if (!bucket.count)
 			continue;
-		err = state_bucket_read(rate_limit->state, order->server, scopes.list[i].account,
-					limits[scopes.list[i].limit].name, scopes.list[i].scope,
-					&full_at_us);
+		err = read_bucket(rate_limit, order->server, scopes.list[i].account,
+				  scopes.list[i].limit, scopes.list[i].scope, &full_at_us);
 		if (err || token_bucket_left(&bucket, full_at_us, now_s * US_PER_S))
 			continue;
 		explain_limit(failure, scopes.list[i].limit, &bucket, scopes.list[i].scope);
@@ -290,8 +305,7 @@ static int change_bucket(struct rate_limit *rate_limit, const char *server, cons
 
 	if (!bucket.count)
 		return 0;
-	err = state_bucket_read(rate_limit->state, server, account, limits[limit].name, scope,
-				&full_at_us);
+	err = read_bucket(rate_limit, server, account, limit, scope, &full_at_us);
 	if (err)
 		return err;
 	full_at_us = now_s ? token_bucket_take(&bucket, full_at_us, now_s * US_PER_S)

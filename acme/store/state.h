@@ -389,8 +389,8 @@ int state_bucket_write(struct state *state, const char *server, const char *acco
 /* Remove those that are full.  Cheap: once in a while. */
 int state_buckets_prune(struct state *state, int64_t now_us);
 
-/* The CA told this account to wait (Retry-After); `account` "" is all of them.  0: it need not wait.  No
- * pause is read as longer than MOMENT_HOLD_MAX_S (moment.h). */
+/* The CA told this account to wait (Retry-After); `account` "" is all of them.  0: it need not wait.  A
+ * pause that is longer than MOMENT_HOLD_MAX_S was written by a wrong clock, and is none (moment.h). */
 int state_hold_read(struct state *state, const char *server, const char *account,
 		    int64_t *ret_until_s);
 int state_hold_write(struct state *state, const char *server, const char *account, int64_t until_s);

@@ -18,8 +18,8 @@
  *	deploy_due	when the hooks are to be run for the generation in use
  *
  * The numbers in the conditions are those of enum state_status and enum state_priority.  An issuance
- * holds the next one off for a twentieth of the certificate's life and at least an hour (a quarter
- * of a life that is shorter than four); for an urgent one, only for that hour.
+ * holds the next one off for a twentieth of the certificate's life and at least an hour (three quarters
+ * of a life that is shorter); for an urgent one, only for that hour.
  */
 static const char *const versions[] = {
 	"CREATE TABLE lineage ("
@@ -150,7 +150,7 @@ static const char *const versions[] = {
 	"ALTER TABLE lineage DROP COLUMN in_flight;"
 	"ALTER TABLE lineage ADD COLUMN issue_at INTEGER AS (CASE WHEN status <= 2 THEN max(1, "
 	"	next_attempt, iif(not_after > 0, min(renew_at, not_after), renew_at), "
-	"	iif(issued_at = 0, 0, issued_at + max(min(3600, (not_after - not_before) / 4), "
+	"	iif(issued_at = 0, 0, issued_at + max(min(3600, (not_after - not_before) / 4 * 3), "
 	"		iif(priority = 3, 0, (not_after - not_before) / 20)))) END) VIRTUAL;"
 	"ALTER TABLE lineage ADD COLUMN check_due INTEGER AS ("
 	"	CASE WHEN check_at > 0 AND status NOT IN (3, 5) THEN check_at END) VIRTUAL;"

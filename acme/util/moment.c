@@ -8,7 +8,6 @@ int64_t moment_bound(enum moment_kind kind, int64_t moment_s, int64_t now_s)
 		MOMENTS(MOMENT_MOST)
 #undef MOMENT_MOST
 	};
-	const int64_t last_s = now_s + most_ahead_s[kind];
 
-	return moment_s < last_s ? moment_s : last_s;
+	return moment_s - most_ahead_s[kind] > now_s ? now_s : moment_s;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Moments that were kept: in the state, on the disk, at a CA.  The clock that wrote one may have been
- * wrong, and so may a CA be.  So a moment is bounded where it is read: none is believed to lie further
- * ahead than its kind allows.  All times are Unix seconds.
+ * wrong, and so may a CA be.  So each is judged where it is read: one that lies further ahead than its
+ * kind allows says nothing, and counts as now.  All times are Unix seconds.
  */
 #ifndef ACME_UTIL_MOMENT_H
 #define ACME_UTIL_MOMENT_H
@@ -20,7 +20,6 @@
 	X(ATTEMPT, 2 * MOMENT_DAY_S) /* the next order, or the next run of the hooks */ \
 	X(CHECK, MOMENT_DAY_S) /* the next question for a renewal window */             \
 	X(HOLD, MOMENT_DAY_S) /* a CA or an account may not be asked until then */      \
-	X(RETRY_AFTER, MOMENT_DAY_S) /* what a CA asks to wait */                       \
 	X(ISSUED, 0) /* what has happened */
 
 enum moment_kind {
@@ -36,7 +35,7 @@ enum moment_most_ahead {
 #undef MOMENT_MOST
 };
 
-/* The moment, or the last one that its kind allows. */
+/* The moment; now, when it lies further ahead than its kind allows. */
 int64_t moment_bound(enum moment_kind kind, int64_t moment_s, int64_t now_s);
 
 #endif

@@ -442,6 +442,32 @@ static void test_moves_on(void **context)
 	state_lineage_done(&lineage);
 }
 
+/* What a clock wrote that was years ahead holds nothing back.  Row A7. */
+static void test_written_in_the_future(void **context)
+{
+	struct limits_test *test = *context;
+	int64_t next_s;
+	size_t count;
+	bool is_held;
+	int i;
+
+	fake_clock_set(NOW + 3000 * INT64_C(86400));
+	for (i = 0; i < 3; i++)
+		take(test, "a.example.org", clock_now_s());
+	assert_int_equal(state_hold_write(test->state, CA, "default", clock_now_s() + 60), 0);
+	assert_int_equal(rate_limit_orders(test->rate_limit, CA, "default", clock_now_s(), &count,
+					   &is_held, &next_s),
+			 0);
+	assert_int_equal(count, 0);
+	fake_clock_set(NOW);
+	assert_int_equal(
+		rate_limit_orders(test->rate_limit, CA, "default", NOW, &count, &is_held, &next_s),
+		0);
+	assert_false(is_held);
+	assert_int_equal(count, 3);
+	assert_int_equal(when(test, "a.example.org", NOW, NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -456,6 +482,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_only_inside_the_window, open_test, close_test),
 		cmocka_unit_test_setup_teardown(test_orders_and_pauses, open_test, close_test),
 		cmocka_unit_test_setup_teardown(test_due, open_test, close_test),
+		cmocka_unit_test_setup_teardown(test_written_in_the_future, open_test, close_test),
 		cmocka_unit_test_setup_teardown(test_moves_on, open_test, close_test),
 	};
 

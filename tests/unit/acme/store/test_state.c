@@ -488,7 +488,7 @@ static void test_an_order_that_succeeds(void **test)
 	const struct state_certificate certificate = {.server = CA,
 						      .not_before_s = NOW,
 						      .not_after_s = NOW + 1000,
-						      .renew_at_s = NOW + 600};
+						      .renew_at_s = NOW + 800};
 	int64_t id = wish_for(*test, "a.example", NULL);
 	struct state_order order = order_of(id);
 	struct state_lineage lineage;
@@ -503,8 +503,8 @@ static void test_an_order_that_succeeds(void **test)
 			    "a.example " CA " " CA " - a.example https://ca.example/1 1800000000");
 	assert_int_equal(state_order_succeeded(*test, id, &certificate, NOW + 3), 0);
 	assert_string_equal(in_flight(again(test)), "");
-	assert_string_equal(due(*test, NOW + 599, 64), "");
-	assert_string_equal(due(*test, NOW + 600, 64), "a.example");
+	assert_string_equal(due(*test, NOW + 799, 64), "");
+	assert_string_equal(due(*test, NOW + 800, 64), "a.example");
 	assert_string_equal(attempts(*test, id), "3:ok ");
 	lineage = lineage_of(*test, id);
 	assert_string_equal(lineage.server, CA);

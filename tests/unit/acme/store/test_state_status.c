@@ -285,7 +285,7 @@ static void test_pause_after_an_issuance(void **context)
 	/* Who forces it means it. */
 	assert_int_equal(state_mark_due(state, &filter, STATE_NORMAL, &count), 0);
 	assert_string_equal(state_test_due(state, NOW, 9), "a.example");
-	/* An hour at least, a quarter of a life of minutes, and the hour for what is revoked. */
+	/* An hour at least, three quarters of a shorter life, and the hour for what is revoked. */
 	certificate = state_test_certificate(NOW - 5 * HOUR, 5 * HOUR);
 	state_test_order(state, id);
 	assert_int_equal(state_order_succeeded(state, id, &certificate, NOW), 0);
@@ -293,7 +293,7 @@ static void test_pause_after_an_issuance(void **context)
 	certificate = state_test_certificate(NOW - HOUR, HOUR);
 	state_test_order(state, id);
 	assert_int_equal(state_order_succeeded(state, id, &certificate, NOW), 0);
-	assert_string_equal(shown(state, id), "waiting - 900");
+	assert_string_equal(shown(state, id), "waiting - 2700");
 	certificate = state_test_certificate(NOW - LIFE, LIFE);
 	state_test_order(state, id);
 	assert_int_equal(state_order_succeeded(state, id, &certificate, NOW), 0);

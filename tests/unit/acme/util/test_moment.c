@@ -16,9 +16,9 @@ static void test_bounds(void **state)
 	assert_int_equal(moment_bound(MOMENT_HOLD, 0, NOW), 0);
 	assert_int_equal(moment_bound(MOMENT_HOLD, NOW + 5, NOW), NOW + 5);
 	assert_int_equal(moment_bound(MOMENT_HOLD, NOW + 86400, NOW), NOW + 86400);
-	assert_int_equal(moment_bound(MOMENT_HOLD, NOW + 86401, NOW), NOW + 86400);
-	assert_int_equal(moment_bound(MOMENT_HOLD, INT64_MAX, NOW), NOW + 86400);
-	assert_int_equal(moment_bound(MOMENT_ATTEMPT, INT64_MAX, NOW), NOW + 172800);
+	assert_int_equal(moment_bound(MOMENT_HOLD, NOW + 86401, NOW), NOW);
+	assert_int_equal(moment_bound(MOMENT_HOLD, INT64_MAX, NOW), NOW);
+	assert_int_equal(moment_bound(MOMENT_ATTEMPT, INT64_MAX, NOW), NOW);
 	assert_int_equal(moment_bound(MOMENT_ISSUED, NOW + 1, NOW), NOW);
 	assert_int_equal(moment_bound(MOMENT_ISSUED, NOW - 1, NOW), NOW - 1);
 }
