@@ -23,10 +23,11 @@ int responder_check(const struct paths *paths, struct failure *failure)
 	if (running > 0)
 		return 0;
 	if (running == 0 || running == -ENOENT)
-		failure_set(failure, START_IT, "no sidestep-responder is running (looked at %s)",
-			    paths->alive);
+		failure_set_of(failure, FAILURE_OF_HOST, START_IT,
+			       "no sidestep-responder is running (looked at %s)", paths->alive);
 	else if (running == -EACCES)
-		failure_set(failure, BE_ALLOWED, "no permission to read %s", paths->run);
+		failure_set_of(failure, FAILURE_OF_HOST, BE_ALLOWED, "no permission to read %s",
+			       paths->run);
 	else
 		failure_set_errno(failure, -running, "cannot check %s", paths->alive);
 	return -1;
@@ -36,26 +37,28 @@ void responder_explain_open(struct failure *failure, int err, const struct paths
 {
 	switch (err) {
 	case -ENOENT:
-		failure_set(failure, START_IT,
-			    "the responder's challenge table is missing (%s, and the maps in %s)",
-			    paths->table, paths->pins);
+		failure_set_of(
+			failure, FAILURE_OF_HOST, START_IT,
+			"the responder's challenge table is missing (%s, and the maps in %s)",
+			paths->table, paths->pins);
 		break;
 	case -EPERM:
 		/* EPERM comes from bpf(2); files would give EACCES. */
-		failure_set(failure, HAVE_CAP_BPF,
-			    "the kernel does not let this process use BPF maps: before Linux 5.19 "
-			    "it needs CAP_BPF");
+		failure_set_of(
+			failure, FAILURE_OF_HOST, HAVE_CAP_BPF,
+			"the kernel does not let this process use BPF maps: before Linux 5.19 "
+			"it needs CAP_BPF");
 		break;
 	case -EACCES:
-		failure_set(
-			failure, BE_ALLOWED,
+		failure_set_of(
+			failure, FAILURE_OF_HOST, BE_ALLOWED,
 			"no permission to open the responder's challenge table (%s, and the maps "
 			"in %s)",
 			paths->table, paths->pins);
 		break;
 	case -EPROTO:
-		failure_set(
-			failure,
+		failure_set_of(
+			failure, FAILURE_OF_HOST,
 			"install the same version of sidestep and sidestep-responder, and restart "
 			"sidestep-responder",
 			"the challenge table %s is damaged or has another version", paths->table);
@@ -110,12 +113,13 @@ void responder_explain_publish(struct failure *failure, int err, const char *nam
 			    "%s is not armed", name);
 		break;
 	case -ENOSPC:
-		failure_set(failure, "wait until other challenges have ended, or withdraw old ones",
-			    "the challenge table is full: no room for %s", name);
+		failure_set_of(failure, FAILURE_OF_HOST,
+			       "wait until other challenges have ended, or withdraw old ones",
+			       "the challenge table is full: no room for %s", name);
 		break;
 	case -ETIMEDOUT:
-		failure_set(
-			failure,
+		failure_set_of(
+			failure, FAILURE_OF_HOST,
 			"find the process with `lslocks` and stop it: it may publish challenges, "
 			"so it is root's or in the responder's group",
 			"another process holds the lock of the challenge table and does not "
@@ -126,22 +130,24 @@ void responder_explain_publish(struct failure *failure, int err, const char *nam
 			    "%s has the same hash as another armed name", name);
 		break;
 	case -ESTALE:
-		failure_set(failure, "run this again",
-			    "the responder has just created a new challenge table");
+		failure_set_of(failure, FAILURE_OF_HOST, "run this again",
+			       "the responder has just created a new challenge table");
 		break;
 	case -EBADMSG:
-		failure_set(
-			failure,
+		failure_set_of(
+			failure, FAILURE_OF_HOST,
 			"stop sidestep-responder, run `sidestep-responder --unload`, and start it "
 			"again",
 			"the challenge table is damaged");
 		break;
 	case -EOPNOTSUPP:
-		failure_set(failure, HAVE_CAP_BPF,
-			    "before Linux 5.19 only a process with CAP_BPF can publish challenges");
+		failure_set_of(
+			failure, FAILURE_OF_HOST, HAVE_CAP_BPF,
+			"before Linux 5.19 only a process with CAP_BPF can publish challenges");
 		break;
 	case -EIO:
-		failure_set(failure, NULL, "cannot sign the challenge certificate for %s", name);
+		failure_set_of(failure, FAILURE_OF_HOST, NULL,
+			       "cannot sign the challenge certificate for %s", name);
 		break;
 	default:
 		failure_set_errno(failure, -err, "cannot change the challenge of %s", name);

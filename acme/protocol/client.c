@@ -158,10 +158,7 @@ static void on_directory(void *context, const struct http_response *response)
 		if (err == -ENOMEM)
 			failure_set_errno(&failure, ENOMEM, "reading the directory");
 		else if (err)
-			failure_set(&failure,
-				    "give the CA's directory URL, such as "
-				    "https://acme-v02.api.letsencrypt.org/directory",
-				    "%s is not an ACME directory", ca->server);
+			directory_explain(&failure, object, ca->server);
 	}
 	json_decref(object);
 	connect_finish(ca, &failure);
@@ -227,7 +224,8 @@ static void on_request_impossible(void *context)
 static void request_fail(struct ca_request *request, int err, const char *what)
 {
 	if (err == -EIO)
-		failure_set(&request->failure, NULL, "%s: wolfCrypt reports an error", what);
+		failure_set_of(&request->failure, FAILURE_OF_HOST, NULL,
+			       "%s: wolfCrypt reports an error", what);
 	else
 		failure_set_errno(&request->failure, -err, "%s", what);
 	loop_timer_start(ca_loop(request->ca), &request->timer, 0, on_request_impossible, request);
@@ -313,9 +311,9 @@ static void on_nonce(void *context, const struct http_response *response)
 			request_step(request);
 			return;
 		}
-		failure_set(&request->failure, "check --server",
-			    "%s gives no nonce, which RFC 8555 requires: this is not an ACME CA",
-			    ca->directory.new_nonce);
+		failure_set_of(&request->failure, FAILURE_OF_CA, "check --server",
+			       "%s gives no nonce, which RFC 8555 requires: this is not an ACME CA",
+			       ca->directory.new_nonce);
 	}
 	request_finish(request, &reply);
 }
@@ -354,9 +352,9 @@ static void request_explain(struct ca_request *request, const struct http_respon
 	else if (response->status < 200 || response->status > 299)
 		problem_explain_response(failure, response, object, request->url);
 	else if (request->answer == CA_ANSWER_OBJECT && !object)
-		failure_set(failure,
-			    "try again; if that does not help, report this to the CA's operator",
-			    "%s did not answer with a JSON object", request->url);
+		failure_set_of(failure, FAILURE_OF_CA,
+			       "try again; if that does not help, report this to the CA's operator",
+			       "%s did not answer with a JSON object", request->url);
 }
 
 /* Whether it is about the account or its key that the CA refuses the request. */

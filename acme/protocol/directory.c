@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "acme/util/failure.h"
 #include "acme/util/json.h"
 
 static int copy_text(char **ret_text, const char *text)
@@ -93,6 +94,23 @@ int directory_read(struct directory *ret_directory, const json_t *object)
 	directory.external_account_required = json_read_true(meta, "externalAccountRequired");
 	*ret_directory = directory;
 	return 0;
+}
+
+void directory_explain(struct failure *failure, const json_t *object, const char *url)
+{
+	static const char *const members[] = {"newNonce", "newAccount", "newOrder"};
+	size_t i;
+
+	for (i = 0; i < sizeof(members) / sizeof(*members); i++)
+		if (json_read_string(object, members[i]) && !json_read_url(object, members[i]))
+			failure_set_of(failure, FAILURE_OF_CA,
+				       "tell the CA's operator to give complete https URLs",
+				       "%s is not an ACME directory: its %s is no https URL", url,
+				       members[i]);
+	failure_set_of(failure, FAILURE_OF_CA,
+		       "give the CA's directory URL, such as "
+		       "https://acme-v02.api.letsencrypt.org/directory",
+		       "%s is not an ACME directory", url);
 }
 
 bool directory_has_profile(const struct directory *directory, const char *name)

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct failure;
 struct json_t;
 
 struct directory {
@@ -28,6 +29,10 @@ struct directory {
  * `directory` is empty.
  */
 int directory_read(struct directory *ret_directory, const struct json_t *object);
+
+/* Why directory_read() has failed with -EBADMSG; `object` may be NULL. */
+void directory_explain(struct failure *failure, const struct json_t *object, const char *url);
+
 /* Whether the CA offers this certificate profile. */
 bool directory_has_profile(const struct directory *directory, const char *name);
 

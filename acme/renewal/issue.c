@@ -66,7 +66,8 @@ static int choose_key(struct issue *issue)
 static void explain_key(struct failure *failure, int err)
 {
 	if (err == -EIO)
-		failure_set(failure, NULL, "cannot make the certificate's key: wolfCrypt failed");
+		failure_set_of(failure, FAILURE_OF_HOST, NULL,
+			       "cannot make the certificate's key: wolfCrypt failed");
 	else
 		failure_set_errno(failure, -err, "making the certificate's key");
 }
