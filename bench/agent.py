@@ -188,6 +188,7 @@ def measure_orders():
     ours, legos, uacmes = zip(*rounds)
     members = {"n": ROUNDS * SIDESTEP_BLOCK, "sidestep_s": sum(took for took, _ in ours)}
     members["sidestep_cpu_s"] = sum(cpu for _, cpu in ours)
+    members["sidestep_cpu_ms"] = members["sidestep_cpu_s"] * 1000 / members["n"]
     ratios = {}
     for who, theirs, block in (("lego", legos, LEGO_BLOCK), ("uacme", uacmes, UACME_BLOCK)):
         members[f"{who}_n"] = ROUNDS * block
