@@ -79,13 +79,20 @@ static void order_post(struct order *order, struct ca_call *call,
 		order_fail_for_memory(order);
 }
 
+/* The CA's order makes no sense, and will not: it is over. */
+static void order_end(struct order *order)
+{
+	order->failure.ends_order = true;
+	order_enter(order, ORDER_FAILED);
+}
+
 /* Keep a copy of the URL.  False: it is missing, or out of memory, and the order has failed. */
 static bool keep_url(struct order *order, char **ret_url, const char *url, const char *what)
 {
 	if (!url) {
 		failure_set_of(&order->failure, FAILURE_OF_CA, "report this to the CA's operator",
 			       "the CA's order lacks its %s", what);
-		order_enter(order, ORDER_FAILED);
+		order_end(order);
 		return false;
 	}
 	free(*ret_url);
@@ -187,7 +194,7 @@ static void order_download(struct order *order, const char *url)
 	if (!url) {
 		failure_set_of(&order->failure, FAILURE_OF_CA, "report this to the CA's operator",
 			       "the CA says that the order is valid, but gives no certificate URL");
-		order_enter(order, ORDER_FAILED);
+		order_end(order);
 		return;
 	}
 	order_enter(order, ORDER_DOWNLOADING);
@@ -248,8 +255,7 @@ static void order_explain_invalid(struct order *order, const json_t *object, con
 	else
 		failure_set(&order->failure, "run this again for a new order",
 			    "the CA says that the order is %s, and gives no reason", status);
-	order->failure.ends_order = true;
-	order_enter(order, ORDER_FAILED);
+	order_end(order);
 }
 
 /* Act on the order's status after the authorizations: RFC 8555 section 7.1.6. */
@@ -356,7 +362,7 @@ static void order_authorize(struct order *order, const json_t *urls)
 	if (count == 0 || count > CSR_NAMES_MAX) {
 		failure_set_of(&order->failure, FAILURE_OF_CA, "report this to the CA's operator",
 			       "the CA's order has %zu authorizations", count);
-		order_enter(order, ORDER_FAILED);
+		order_end(order);
 		return;
 	}
 	for (i = 0; i < count; i++) {
@@ -365,7 +371,7 @@ static void order_authorize(struct order *order, const json_t *urls)
 			failure_set_of(&order->failure, FAILURE_OF_CA,
 				       "report this to the CA's operator",
 				       "an authorization of the CA's order is no https URL");
-			order_enter(order, ORDER_FAILED);
+			order_end(order);
 			return;
 		}
 		order->authorizations[i] =

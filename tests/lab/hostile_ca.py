@@ -286,7 +286,7 @@ class Ca:
         match self.fault:
             case "finalize-refused":
                 raise problem(400, "badCSR", "CSR is bad")
-            case "finalize-not-ready":
+            case "finalize-not-ready" | "order-invalid":
                 raise problem(403, "orderNotReady", "not yet")
             case "finalize-cut":
                 raise Cut
