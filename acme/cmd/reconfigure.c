@@ -10,11 +10,14 @@
 #include "acme/config/given.h"
 #include "acme/config/settings.h"
 #include "acme/renewal/reconcile.h"
+#include "acme/renewal/renewal_time.h"
 #include "acme/store/state.h"
 #include "acme/store/state_deploy.h"
 #include "acme/util/failure.h"
 #include "acme/util/output.h"
 #include "acme/cmd/verbs.h"
+#include "common/clock.h"
+#include "common/random.h"
 
 struct reconfiguring {
 	const struct arguments *arguments;
@@ -59,6 +62,23 @@ static struct certificate_spec make_spec(struct reconfiguring *reconfiguring,
 	return spec;
 }
 
+/* By the new settings, which are for the present certificate, too. */
+static int64_t next_renewal(const struct state_lineage *lineage,
+			    const struct certificate_spec *spec)
+{
+	const struct renewal_facts facts = {
+		.now_s = clock_now_s(),
+		.not_before_s = lineage->not_before_s,
+		.not_after_s = lineage->not_after_s,
+		.before_s = renewal_time_before(spec->settings.renew_before),
+		.has_window = lineage->window_start_s,
+		.window_start_s = lineage->window_start_s,
+		.window_end_s = lineage->window_end_s,
+	};
+
+	return renewal_time_next(&facts, random_unit());
+}
+
 /* In one batch, and only if the row is still as it was read. */
 static int write_spec(struct reconfiguring *reconfiguring, const struct state_lineage *lineage,
 		      const struct certificate_spec *spec)
@@ -71,6 +91,9 @@ static int write_spec(struct reconfiguring *reconfiguring, const struct state_li
 	err = state_expect(state, lineage);
 	if (!err)
 		err = state_set_spec(state, spec, NULL);
+	if (!err && reconfiguring->arguments->certificate.renew_before && lineage->not_after_s)
+		err = state_set_renewal(state, lineage->id, next_renewal(lineage, spec),
+					lineage->priority);
 	if (!err && reconfiguring->arguments->run_deploy_hooks)
 		err = state_redeploy(state, lineage->id);
 	if (!err)

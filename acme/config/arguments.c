@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "acme/config/relative.h"
+#include "acme/util/duration.h"
 #include "acme/util/name.h"
 #include "acme/util/failure.h"
 #include "acme/util/json.h"
@@ -626,6 +627,7 @@ static void conclude(struct parsing *parsing, struct failure *failure)
 {
 	struct arguments *arguments = &parsing->arguments;
 	enum key_type type;
+	int64_t before_s;
 
 	if (arguments->ca.account && !account_name_is_valid(arguments->ca.account))
 		failure_set(failure, NULL,
@@ -637,6 +639,10 @@ static void conclude(struct parsing *parsing, struct failure *failure)
 	    key_type_parse(&type, arguments->certificate.key_type))
 		failure_set(failure, KEY_TYPE_NAMES, "there is no key type '%s'",
 			    arguments->certificate.key_type);
+	if (arguments->certificate.renew_before && *arguments->certificate.renew_before &&
+	    !duration_parse(&before_s, arguments->certificate.renew_before))
+		failure_set(failure, DURATION_EXAMPLES, "--renew-before takes a time, not '%s'",
+			    arguments->certificate.renew_before);
 	if (paths_init(&arguments->paths, parsing->root))
 		failure_set(failure, NULL, "the path given with --root is too long");
 	if (parsing->eab_hmac_key)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <search.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "acme/config/config_internal.h"
+#include "acme/util/duration.h"
 #include "acme/util/file.h"
 #include "acme/util/name.h"
 #include "acme/util/token_bucket.h"
@@ -243,7 +245,9 @@ static void check_section(const struct config_section *section, struct failure *
 {
 	const char *word = config_kind_word(section->kind), *missing = NULL;
 	const char *key_type = section->certificate.key_type, *account = section->ca.account;
+	const char *before = section->certificate.renew_before;
 	enum key_type type;
+	int64_t before_s;
 
 	if (section->kind == CONFIG_CA && !section->server)
 		missing = "server";
@@ -257,6 +261,9 @@ static void check_section(const struct config_section *section, struct failure *
 	if (key_type && key_type_parse(&type, key_type))
 		failure_set(failure, KEY_TYPE_NAMES, "%s: there is no key type '%s'",
 			    config_place(section, "key-type"), key_type);
+	if (before && !duration_parse(&before_s, before))
+		failure_set(failure, DURATION_EXAMPLES, "%s: '%s' is not a time",
+			    config_place(section, "renew-before"), before);
 	if (account && !account_name_is_valid(account))
 		failure_set(failure, "use letters, digits, hyphens and underscores",
 			    "%s: an account cannot be called '%s'",

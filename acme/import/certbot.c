@@ -71,7 +71,10 @@ static void certbot_leave_out(const char *text, const char *name, struct import_
 		import_leave_out(list, "%s: autorenew = False is not imported: sidestep renews it",
 				 name);
 	if (end)
-		import_leave_out(list, "%s: renew_before_expiry = %s is not imported", name, end);
+		import_leave_out(list,
+				 "%s: renew_before_expiry = %s is not imported; `sidestep "
+				 "reconfigure %s --renew-before` sets it",
+				 name, end, name);
 	free(hook);
 	free(end);
 }

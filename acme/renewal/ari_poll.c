@@ -105,6 +105,7 @@ static int note_answer(struct state *state, const struct state_lineage *lineage,
 		.has_window = answer->has_window,
 		.window_start_s = answer->start_s,
 		.window_end_s = answer->end_s,
+		.before_s = renewal_time_before(lineage->spec.settings.renew_before),
 	};
 	const int64_t check_at_s = renewal_time_check(&facts, answer->retry_after_s, random_unit());
 	struct state_window window = {

@@ -152,12 +152,14 @@ bool consequence_changes_ca(const struct consequence *consequence,
 	       (is_late && (waits > 1 || wait_s >= LONG_WAIT_S));
 }
 
-static struct state_certificate describe_certificate(const struct stored *stored)
+static struct state_certificate describe_certificate(const struct stored *stored,
+						     const char *renew_before)
 {
 	const struct renewal_facts facts = {
 		.now_s = clock_now_s(),
 		.not_before_s = stored->certificate.not_before_s,
 		.not_after_s = stored->certificate.not_after_s,
+		.before_s = renewal_time_before(renew_before),
 	};
 	const char *ari_id = stored->certificate.ari_id;
 
@@ -175,7 +177,8 @@ static struct state_certificate describe_certificate(const struct stored *stored
 void consequence_of_success(struct state *state, const struct state_lineage *lineage,
 			    const struct stored *stored, struct failure *failure)
 {
-	const struct state_certificate certificate = describe_certificate(stored);
+	const struct state_certificate certificate =
+		describe_certificate(stored, lineage->spec.settings.renew_before);
 	int err = state_order_succeeded(state, lineage->id, &certificate, clock_now_s());
 
 	if (err)
@@ -184,7 +187,7 @@ void consequence_of_success(struct state *state, const struct state_lineage *lin
 
 int consequence_of_found(struct state *state, int64_t lineage, const struct stored *stored)
 {
-	const struct state_certificate certificate = describe_certificate(stored);
+	const struct state_certificate certificate = describe_certificate(stored, NULL);
 
 	return state_set_certificate(state, lineage, &certificate);
 }

@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+#include "acme/util/duration.h"
+
 #define MINUTE_S INT64_C(60)
 #define HOUR_S   (60 * MINUTE_S)
 #define DAY_S    (24 * HOUR_S)
@@ -31,9 +33,26 @@ static int64_t sooner_of(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
+int64_t renewal_time_before(const char *text)
+{
+	int64_t before_s = 0;
+
+	return text && duration_parse(&before_s, text) ? before_s : 0;
+}
+
 bool renewal_time_is_early(const struct renewal_facts *facts)
 {
 	return facts->has_window && facts->window_end_s <= facts->now_s;
+}
+
+/* When the operator wants it renewed, who may not know how short its life is. */
+static int64_t asked_for(const struct renewal_facts *facts, double random)
+{
+	int64_t life_s = life_of(facts);
+	int64_t at_s =
+		facts->not_after_s - facts->before_s - (int64_t)(random * SPREAD * (double)life_s);
+
+	return later_of(at_s, facts->not_before_s + life_s / 3);
 }
 
 int64_t renewal_time_next(const struct renewal_facts *facts, double random)
@@ -43,6 +62,10 @@ int64_t renewal_time_next(const struct renewal_facts *facts, double random)
 	if (facts->has_window && facts->window_end_s > facts->window_start_s) {
 		at_s = facts->window_start_s +
 		       (int64_t)(random * (double)(facts->window_end_s - facts->window_start_s));
+		if (facts->before_s)
+			at_s = sooner_of(at_s, asked_for(facts, random));
+	} else if (facts->before_s) {
+		at_s = asked_for(facts, random);
 	} else {
 		at_s = facts->not_before_s + (life_s < SHORT_LIFE_S ? life_s / 2 : life_s / 3 * 2);
 		at_s -= (int64_t)(random * SPREAD * (double)life_s);

@@ -21,6 +21,7 @@ struct renewal_facts {
 	int64_t now_s;
 	int64_t not_before_s;
 	int64_t not_after_s;
+	int64_t before_s; /* the operator wants it renewed so long before its end; 0: does not say */
 	bool has_window; /* ARI: the CA suggested one */
 	int64_t window_start_s;
 	int64_t window_end_s;
@@ -29,10 +30,14 @@ struct renewal_facts {
 /*
  * The moment of renewal, perhaps in the past: then it is due at once.  It does not depend on this
  * host's clock, which may be wrong.  By the CA's window: a random moment inside it.  Without: at two thirds of the certificate's life, at half of one that
- * is under ten days, and up to SPREAD of it earlier by `random`.  Always early enough
+ * is under ten days, and up to SPREAD of it earlier by `random`; or when the operator says, which a
+ * window only moves forward, and not in the first third of its life.  Always early enough
  * that retries are possible before it expires.
  */
 int64_t renewal_time_next(const struct renewal_facts *facts, double random);
+
+/* renewal_facts.before_s from the setting renew-before; NULL, or what is no time, is 0. */
+int64_t renewal_time_before(const char *text);
 
 /* Whether the CA wants it replaced at once: its window is in the past. */
 bool renewal_time_is_early(const struct renewal_facts *facts);

@@ -31,6 +31,9 @@
 	  "Order only if the CA offers this certificate profile, and ask for it.")             \
 	X(TEXT, preferred_chain, "preferred-chain", "ISSUER", "preferred_chain", ORDER,        \
 	  "Prefer the chain whose last certificate was issued by this common name.")           \
+	X(TEXT, renew_before, "renew-before", "TIME", NULL, ORDER,                             \
+	  "Renew so long before the end, such as 30d or 12h, or earlier if the CA asks for "   \
+	  "it. From the next certificate on. Default: a third of its life.")                   \
 	X(TEXT, deploy_hook, "deploy-hook", "COMMAND", NULL, ORDER_OR_IMPORT,                  \
 	  "Run this command for each new certificate, with RENEWED_LINEAGE and RENEWED_DOMAINS set.")
 

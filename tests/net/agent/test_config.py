@@ -200,6 +200,10 @@ def test_reconfigure(configuration, instance):
     instance.succeed("reconfigure", FIRST, "--preferred-chain", "A Root")
     instance.succeed("certonly", "-d", FIRST, "--force-renewal")
     assert row(instance, FIRST)["preferred_chain"] == "A Root"
+    before_s = row(instance, FIRST)["renew_at"]
+    instance.succeed("reconfigure", FIRST, "--renew-before", "80d")
+    known = row(instance, FIRST)
+    assert known["renew_before"] == "80d" and known["renew_at"] < before_s
     assert instance.agent("reconfigure", FIRST).returncode == 1
     assert instance.agent("reconfigure", "nobody.example.org", "--bundle").returncode == 1
 

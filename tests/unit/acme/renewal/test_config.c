@@ -142,6 +142,8 @@ static void test_refusals(void **state)
 		{"[certificate a\nnames = a.example\n", "sidestep.conf:1: the section's name has"},
 		{"[certificate a] names = a.example\n", "sidestep.conf:1: there is text behind"},
 		{"[sidestep]\n = a\n", "sidestep.conf:2: the setting has no name"},
+		{"[sidestep]\nemail = a\nrenew-before = 30 days\n",
+		 "sidestep.conf:3: '30 days' is"},
 		/* A comment behind a value is neither dropped nor taken for a part of it. */
 		{"[sidestep]\nemail = a@b.example ; mine\n", "'; mine' is no part of one"},
 		{"[sidestep]\nca = one\n  two # three\n", "sidestep.conf:3: a value goes to"},

@@ -49,6 +49,33 @@ static void test_at_two_thirds_of_its_life(void **state)
 	assert_int_equal(at(START, 160 * HOUR, 0.5), START + 76 * HOUR);
 }
 
+/* When the operator says: within the certificate's life, and a window may only be sooner. */
+static void test_when_the_operator_says(void **state)
+{
+	struct renewal_facts facts = {
+		.now_s = START, .not_before_s = START, .not_after_s = START + 90 * DAY};
+
+	(void)state;
+	facts.before_s = renewal_time_before("20d");
+	assert_int_equal(renewal_time_next(&facts, 0), START + 70 * DAY);
+	assert_in_range(renewal_time_next(&facts, 0.9), START + 65 * DAY, START + 67 * DAY);
+	facts.before_s = renewal_time_before("12h");
+	assert_int_equal(renewal_time_next(&facts, 0), START + 81 * DAY);
+	facts.before_s = renewal_time_before("52w");
+	assert_int_equal(renewal_time_next(&facts, 0), START + 30 * DAY);
+	facts.has_window = true;
+	facts.window_start_s = START + 10 * DAY;
+	facts.window_end_s = START + 11 * DAY;
+	assert_in_range(renewal_time_next(&facts, 0.5), START + 10 * DAY, START + 11 * DAY);
+	facts.window_end_s = facts.window_start_s + 70 * DAY;
+	assert_int_equal(renewal_time_next(&facts, 0.9), START + 30 * DAY);
+	assert_int_equal(renewal_time_before(NULL), 0);
+	assert_int_equal(renewal_time_before("30"), 0);
+	assert_int_equal(renewal_time_before("0d"), 0);
+	assert_int_equal(renewal_time_before("1 d"), 0);
+	assert_int_equal(renewal_time_before("99999999999999999999w"), 0);
+}
+
 /* A clock that is wrong changes nothing: what is over by it is only due at once.  Row A7. */
 static void test_whatever_the_clock_says(void **state)
 {
@@ -209,6 +236,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_at_two_thirds_of_its_life),
+		cmocka_unit_test(test_when_the_operator_says),
 		cmocka_unit_test(test_whatever_the_clock_says),
 		cmocka_unit_test(test_inside_the_window),
 		cmocka_unit_test(test_the_window_is_in_the_past),
