@@ -14,6 +14,36 @@ _Static_assert(offsetof(struct scratch, behind) ==
 		       offsetof(struct scratch, adoption.known.bytes) + STEER_KNOWN_BYTES,
 	       "the parser may read some bytes behind it");
 
+/* What a segment makes of its connection. */
+enum verdict {
+	VERDICT_NONE, /* the stack will drop the segment, which so decides nothing */
+	VERDICT_STEER, /* an acme-tls/1 ClientHello for a pending name */
+	VERDICT_WATCH, /* it may still become one */
+	/* It is production's, and why. */
+	VERDICT_OTHER,
+	VERDICT_MALFORMED,
+	VERDICT_NOT_PENDING,
+	VERDICT_UNDECIDED,
+	VERDICT_FAILED,
+};
+
+/* The counter of connections that pass for this reason. */
+INLINE enum steer_counter verdict_counter(enum verdict verdict)
+{
+	switch (verdict) {
+	case VERDICT_OTHER:
+		return STEER_PASSED_OTHER;
+	case VERDICT_MALFORMED:
+		return STEER_PASSED_MALFORMED;
+	case VERDICT_NOT_PENDING:
+		return STEER_PASSED_NOT_PENDING;
+	case VERDICT_UNDECIDED:
+		return STEER_PASSED_UNDECIDED;
+	default:
+		return STEER_PASSED_FAILED;
+	}
+}
+
 /* The key of the server name in the map of challenges; false when it is no name. */
 INLINE bool server_name_key(struct scratch *scratch, __u64 *ret_key)
 {
@@ -48,14 +78,13 @@ INLINE bool is_all(const __u8 *bytes, __u32 size)
 }
 
 /*
- * What a stream is whose first `size` bytes are known: STEER_STEERED when it begins with an
- * acme-tls/1 ClientHello for a pending name, STEER_WATCHED when that may still come, else the
- * reason to pass it.  A function of its own to the verifier, which so looks at it once.
+ * The enum verdict of a stream whose first `size` bytes are known.  A function of its own to the
+ * verifier, which so looks at it once.
  */
 __noinline int classify(__u32 size)
 {
 	struct steer_challenge *challenge;
-	enum client_hello_verdict verdict;
+	enum client_hello_verdict hello;
 	struct scratch *scratch;
 	int undecided;
 	__u32 zero = 0;
@@ -63,49 +92,47 @@ __noinline int classify(__u32 size)
 
 	scratch = bpf_map_lookup_elem(&scratches, &zero);
 	if (!scratch)
-		return STEER_PASSED_FAILED;
-	verdict = client_hello_parse(scratch->adoption.known.bytes, size, &scratch->hello);
-	if (verdict == CLIENT_HELLO_OTHER)
-		return STEER_PASSED_OTHER;
-	if (verdict == CLIENT_HELLO_MALFORMED)
-		return STEER_PASSED_MALFORMED;
-	undecided = is_all(scratch->adoption.known.bytes, size) ? STEER_PASSED_UNDECIDED
-								: STEER_WATCHED;
+		return VERDICT_FAILED;
+	hello = client_hello_parse(scratch->adoption.known.bytes, size, &scratch->hello);
+	if (hello == CLIENT_HELLO_OTHER)
+		return VERDICT_OTHER;
+	if (hello == CLIENT_HELLO_MALFORMED)
+		return VERDICT_MALFORMED;
+	undecided = is_all(scratch->adoption.known.bytes, size) ? VERDICT_UNDECIDED : VERDICT_WATCH;
 	if (!scratch->hello.server_name_length)
 		return undecided;
 	if (!server_name_key(scratch, &key))
-		return STEER_PASSED_NOT_PENDING;
+		return VERDICT_NOT_PENDING;
 	challenge = bpf_map_lookup_elem(&challenges, &key);
 	if (!challenge || challenge->expires_ns <= bpf_ktime_get_boot_ns())
-		return STEER_PASSED_NOT_PENDING;
-	return verdict == CLIENT_HELLO_ACME ? STEER_STEERED : undecided;
+		return VERDICT_NOT_PENDING;
+	return hello == CLIENT_HELLO_ACME ? VERDICT_STEER : undecided;
 }
 
 /*
- * The same for the segment's stream, of which `client_isn` is the initial sequence number; -1
- * for a segment that the stack will drop, and that so decides nothing.  What may become a
- * challenge is kept.
+ * The same for the segment's stream, of which `client_isn` is the initial sequence number.  What
+ * may become a challenge is kept.
  */
-INLINE int consider(struct segment *segment, __u32 client_isn)
+INLINE enum verdict consider(struct segment *segment, __u32 client_isn)
 {
-	int reason = STEER_WATCHED;
+	enum verdict verdict = VERDICT_WATCH;
 
 	if (!segment_is_sound(segment))
-		return -1;
+		return VERDICT_NONE;
 	/* No validator sends urgent data, or ends what it begins. */
 	if (segment->packet.urg || segment->packet.fin)
-		return STEER_PASSED_OTHER;
+		return VERDICT_OTHER;
 	if (!known_learn(segment, client_isn))
-		return STEER_PASSED_UNDECIDED;
+		return VERDICT_UNDECIDED;
 	if (known_of(segment)->size)
-		reason = classify(known_of(segment)->size);
+		verdict = classify(known_of(segment)->size);
 	/* On PREEMPT_RT another run may have come in between. */
 	if (*(volatile __u32 *)&segment->scratch->owner != segment->run)
-		return -1;
-	if (reason == STEER_WATCHED)
-		return known_keep(segment) ? STEER_WATCHED : STEER_PASSED_FAILED;
+		return VERDICT_NONE;
+	if (verdict == VERDICT_WATCH)
+		return known_keep(segment) ? VERDICT_WATCH : VERDICT_FAILED;
 	known_forget(segment);
-	return reason;
+	return verdict;
 }
 
 #endif

@@ -41,15 +41,15 @@ INLINE bool known_add(struct steer_known *known, __u32 begin, __u32 end)
 INLINE bool known_learn(struct segment *segment, __u32 client_isn)
 {
 	struct steer_known *known = known_of(segment);
-	const struct steer_known *stash = bpf_map_lookup_elem(&stashes, &segment->packet.flow);
+	const struct steer_known *before = bpf_map_lookup_elem(&streams, &segment->packet.flow);
 	__u32 begin = segment->packet.sequence - client_isn - 1, size, end;
 
 	known->size = known->later = known->later_end = 0;
-	if (stash && stash->client_isn == client_isn &&
-	    bpf_probe_read_kernel(known, sizeof(*known), stash))
+	if (before && before->client_isn == client_isn &&
+	    bpf_probe_read_kernel(known, sizeof(*known), before))
 		return false;
 	known->client_isn = client_isn;
-	segment->has_stash = stash;
+	segment->has_known = before;
 	segment->passed = known->size;
 
 	size = segment->packet.payload_size;
@@ -67,13 +67,13 @@ INLINE bool known_learn(struct segment *segment, __u32 client_isn)
 /* Keep what is known for the segments to come. */
 INLINE bool known_keep(struct segment *segment)
 {
-	return !bpf_map_update_elem(&stashes, &segment->packet.flow, known_of(segment), BPF_ANY);
+	return !bpf_map_update_elem(&streams, &segment->packet.flow, known_of(segment), BPF_ANY);
 }
 
 INLINE void known_forget(struct segment *segment)
 {
-	if (segment->has_stash)
-		bpf_map_delete_elem(&stashes, &segment->packet.flow);
+	if (segment->has_known)
+		bpf_map_delete_elem(&streams, &segment->packet.flow);
 }
 
 #endif

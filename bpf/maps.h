@@ -15,7 +15,7 @@
 /* Connections steered and not yet established, at most; the oldest make room. */
 #define FLOWS_MAX 16384
 /* Undecided connections at once, at most; the oldest make room, 128 at a time. */
-#define STASHES_MAX 1024
+#define STREAMS_MAX 1024
 /* Bare ACKs held at once, at most. */
 #define HELD_MAX 16384
 
@@ -115,10 +115,10 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, STASHES_MAX);
+	__uint(max_entries, STREAMS_MAX);
 	__type(key, struct packet_flow);
 	__type(value, struct steer_known);
-} stashes SEC(".maps");
+} streams SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

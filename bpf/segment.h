@@ -21,7 +21,7 @@ struct segment {
 	struct scratch *scratch;
 	__u64 *bucket;
 	__u8 tag;
-	bool has_stash; /* something is kept of its stream */
+	bool has_known; /* something is kept of its stream */
 	__u32 run; /* in scratch->owner as long as no other run has used the scratch memory */
 	__u32 passed; /* so many bytes of it, from the first on, have passed already */
 };

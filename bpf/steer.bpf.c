@@ -75,15 +75,19 @@ INLINE int on_bare_ack(struct segment *segment, const struct bpf_sock *sk,
 }
 
 /* What is neither a challenge nor may become one, or cannot be taken. */
-INLINE int pass_considered(struct segment *segment, int reason)
+INLINE int pass_considered(struct segment *segment, enum verdict verdict)
 {
-	if (reason < 0)
+	switch (verdict) {
+	case VERDICT_NONE:
 		return PASS;
-	if (reason == STEER_WATCHED) {
+	case VERDICT_WATCH:
 		count(STEER_WATCHED);
 		return PASS;
+	case VERDICT_STEER:
+		return pass_for_good(segment, STEER_PASSED_NO_RESPONDER);
+	default:
+		return pass_for_good(segment, verdict_counter(verdict));
 	}
-	return pass_for_good(segment, reason == STEER_STEERED ? STEER_PASSED_NO_RESPONDER : reason);
 }
 
 /* Rules 7 and 8: data of a connection that production has not accepted yet. */
@@ -96,7 +100,7 @@ INLINE int on_first_data(struct segment *segment, const struct bpf_sock *sk,
 		.clock_offset = request->ts_off,
 		.has_clock_offset = 1,
 	};
-	int reason;
+	enum verdict verdict;
 
 	if (is_mptcp(segment, sk, request))
 		return pass_for_good(segment, STEER_PASSED_MPTCP);
@@ -107,9 +111,9 @@ INLINE int on_first_data(struct segment *segment, const struct bpf_sock *sk,
 	if (is_outdated(segment, request->req.req.ts_recent))
 		return PASS; /* likewise */
 	bpf_map_delete_elem(&held, &segment->packet.flow);
-	reason = consider(segment, flow.client_isn);
-	if (reason != STEER_STEERED || !takeover_is_open())
-		return pass_considered(segment, reason);
+	verdict = consider(segment, flow.client_isn);
+	if (verdict != VERDICT_STEER || !takeover_is_open())
+		return pass_considered(segment, verdict);
 	attrs_from_request(&flow.attrs, request);
 	flow.server_window = request->req.req.__req_common.skc_rcv_wnd;
 	flow.taken_ns = bpf_ktime_get_boot_ns();
@@ -167,7 +171,7 @@ INLINE int on_listener(struct segment *segment, struct bpf_sock *sk)
 		.server_isn = segment->packet.acknowledgment - 1,
 		.server_window = COOKIE_WINDOW,
 	};
-	int reason;
+	enum verdict verdict;
 
 	if (segment->packet.fin || !has_valid_cookie(segment, sk))
 		return PASS;
@@ -176,9 +180,9 @@ INLINE int on_listener(struct segment *segment, struct bpf_sock *sk)
 		count(STEER_BARE_ACK_PASSED);
 		return PASS;
 	}
-	reason = consider(segment, flow.client_isn);
-	if (reason != STEER_STEERED || !takeover_is_open())
-		return pass_considered(segment, reason);
+	verdict = consider(segment, flow.client_isn);
+	if (verdict != VERDICT_STEER || !takeover_is_open())
+		return pass_considered(segment, verdict);
 	attrs_from_cookie(&flow.attrs, segment->packet.flow.family, segment_timestamps(segment));
 	return takeover_take_cookie(segment, &flow);
 }
@@ -194,7 +198,7 @@ INLINE int on_established(struct segment *segment, struct bpf_sock *sk,
 	struct steer_flow flow = {.server_isn = packet->acknowledgment - 1};
 	struct tcp_sock *tcp;
 	__u32 received, next;
-	int reason;
+	enum verdict verdict;
 
 	if (taken && taken->adoption_state == STEER_ADOPTING) { /* it still is being made */
 		count(STEER_DROPPED);
@@ -214,9 +218,9 @@ INLINE int on_established(struct segment *segment, struct bpf_sock *sk,
 	next = tcp->rcv_nxt;
 	received = (__u32)tcp->bytes_received;
 	flow.client_isn = next - received - 1;
-	reason = consider(segment, flow.client_isn);
-	if (reason != STEER_STEERED || !takeover_is_open())
-		return pass_considered(segment, reason);
+	verdict = consider(segment, flow.client_isn);
+	if (verdict != VERDICT_STEER || !takeover_is_open())
+		return pass_considered(segment, verdict);
 	if (!attrs_from_established(segment, tcp, &flow.attrs))
 		return pass_for_good(segment, STEER_PASSED_FAILED);
 	/* What passed before this segment may be of the same burst, and not in the socket yet. */

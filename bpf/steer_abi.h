@@ -12,7 +12,7 @@
  * Maps outlive the programs and the processes that use them: whoever changes a
  * structure here, or a map's value in maps.h, counts this up.
  */
-#define STEER_ABI_VERSION 8
+#define STEER_ABI_VERSION 9
 
 /* Names armed at once, at most.  Memory is taken as names are armed. */
 #define STEER_CHALLENGES_MAX (1u << 20)

@@ -39,7 +39,7 @@ INLINE int takeover_take_request(struct segment *segment, struct steer_flow *flo
 	 * What passed before this segment makes an established socket of the request, for it may
 	 * be of the same burst, which passes here before the stack sees any of it.
 	 */
-	if (segment->has_stash || !assign_is_possible(segment, &flow->attrs))
+	if (segment->has_known || !assign_is_possible(segment, &flow->attrs))
 		return repair_take(segment, flow, flow->client_isn + 1 + segment->passed);
 	if (bpf_map_update_elem(&flows, &segment->packet.flow, flow, BPF_ANY))
 		return pass_for_good(segment, STEER_PASSED_FAILED);

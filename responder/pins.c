@@ -44,7 +44,7 @@ static const struct pinned_map {
 	{"counters", STEER_PIN_COUNTERS, TABLE, true, 0640},
 	{"heartbeat", STEER_PIN_HEARTBEAT, CONNECTIONS, false, 0600},
 	{"flows", "flows", CONNECTIONS, false, 0600},
-	{"stashes", "stashes", CONNECTIONS, true, 0600},
+	{"streams", "streams", CONNECTIONS, true, 0600},
 	{"held", "held", CONNECTIONS, true, 0600},
 	{"scratches", "scratches", CONNECTIONS, true, 0600},
 	/* libbpf from 1.6 on maps it when it loads, and could not if it was frozen. */

@@ -57,6 +57,28 @@ time.sleep(600)
 '''
 
 
+# Runs as the responder's user, outside of its sandbox, and wants copies of its descriptors.
+GREEDY = '''
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+pid = int(sys.argv[1])
+done = []
+def try_to(what, call):
+    try:
+        if call() >= 0: done.append(what)
+    except OSError:
+        pass
+pidfd = os.pidfd_open(pid)
+for fd in range(100):
+    try_to("copy", lambda: libc.syscall(438, pidfd, fd, 0))
+    try_to("open", lambda: os.open(f"/proc/{pid}/fd/{fd}", os.O_RDONLY))
+try_to("list", lambda: len(os.listdir(f"/proc/{pid}/fd")))
+try_to("memory", lambda: os.open(f"/proc/{pid}/mem", os.O_RDONLY))
+try_to("trace", lambda: libc.ptrace(0x4206, pid, 0, 0))  # PTRACE_SEIZE
+print("done", done)
+'''
+
+
 def processes(instance):
     """The responder's holdings, and its monitor's."""
     children = hosts.run("ps", "--ppid", instance.responder.pid, "-o", "pid=").stdout.split()
@@ -143,6 +165,17 @@ def test_agent(lab, nginx, instance):
     check_against_table(held, "agent")
     assert not held.capabilities()
     agent.stop()
+
+
+@pytest.mark.row("W1")
+def test_nobody_copies_the_descriptors(lab, nginx, instance):
+    """Not even the responder's own user: only the sandboxed process itself has them."""
+    instance.start()
+    responder, monitor = processes(instance)
+    user = sidestep.as_user(responder.ids("Uid")[0], responder.ids("Gid")[0])
+    for process in (responder, monitor):
+        run = lab.server.run(*user, "/usr/bin/python3", "-c", GREEDY, process.proc.name)
+        assert run.stdout.strip() == "done []"
 
 
 @pytest.mark.row("W1")
