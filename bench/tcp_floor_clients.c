@@ -16,7 +16,7 @@
 #include <openssl/ssl.h>
 
 #include "bench/tcp_floor.h"
-#include "common/validator/clock.h"
+#include "common/clock.h"
 #include "common/validator/hello.h"
 #include "common/validator/route.h"
 #include "common/validator/validator.h"
@@ -161,10 +161,10 @@ unsigned long clients_load(const struct sockaddr_in *address, unsigned long conc
 	require(identifier_parse(&clients.subject.identifier, NAME) == IDENTIFIER_OK, NAME);
 	clients.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	require(clients.epoll_fd >= 0, "epoll_create1");
-	until_ns = clock_ns() + seconds * CLOCK_NS_PER_S;
+	until_ns = clock_monotonic_ns() + seconds * CLOCK_NS_PER_S;
 	for (unsigned long i = 0; i < concurrency; i++)
 		come(&clients, &clients.validators[i]);
-	while (clock_ns() < until_ns) {
+	while (clock_monotonic_ns() < until_ns) {
 		int count = epoll_wait(clients.epoll_fd, events, EVENTS, 100);
 
 		for (int i = 0; i < count; i++) {
