@@ -129,13 +129,24 @@ static void on_renew_polled(void *context)
 	renew_take(context);
 }
 
+/* State and disk have been compared. */
+static void on_renew_compared(void *context)
+{
+	struct renewing *renewing = context;
+
+	if (agent_is_damaged(&renewing->agent, &renewing->failure))
+		loop_stop(renewing->agent.net.loop);
+	/* What somebody asks for does not wait for windows. */
+	else if (renewing->arguments->cert_name || !ari_poll_start(renewing->agent.ari_poll))
+		renew_take(renewing);
+}
+
 static void renew_start(void *context)
 {
 	struct renewing *renewing = context;
 
-	/* What somebody asks for does not wait for windows. */
-	if (renewing->arguments->cert_name || !ari_poll_start(renewing->agent.ari_poll))
-		renew_take(renewing);
+	if (!agent_compare(&renewing->agent, false))
+		on_renew_compared(renewing);
 }
 
 /* --- the verb --------------------------------------------------------------------------------- */
@@ -178,6 +189,7 @@ int verb_renew(const struct arguments *arguments, const struct settings *setting
 					      .is_once = true,
 					      .results = json_array(),
 					      .idle = on_renew_idle,
+					      .compared = on_renew_compared,
 					      .polled = on_renew_polled}};
 	int status;
 

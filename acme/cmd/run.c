@@ -131,6 +131,7 @@ static void on_look_timer(void *context)
 {
 	struct daemon *daemon = context;
 
+	agent_compare(&daemon->agent, false);
 	if (is_at_rest(daemon))
 		look_at(daemon, daemon->rest.until_s);
 	else
@@ -149,6 +150,15 @@ static void look_for_due(void *context)
 	failure_done(&failure);
 	agent_deploy(&daemon->agent);
 	look_later(daemon);
+	/* Nothing that it says can be relied on: that must be seen, and not only logged. */
+	if (agent_is_damaged(&daemon->agent, &daemon->failure))
+		loop_stop(daemon->agent.net.loop);
+}
+
+/* State and disk have been compared: something may be due. */
+static void on_run_compared(void *context)
+{
+	look_for_due(context);
 }
 
 /* The answers to the ARI polling may have made something due. */
@@ -208,6 +218,7 @@ static void end_reconcile(struct daemon *daemon)
 	if (!daemon->is_ready) {
 		output_line("ready");
 		daemon->is_ready = true;
+		agent_compare(&daemon->agent, true);
 	}
 	tell_manager("READY=1");
 	look_for_due(daemon);
@@ -359,6 +370,7 @@ int verb_run(const struct arguments *arguments, const struct settings *settings)
 					  .reconciles_later = true,
 					  .reload_pause_ms = RELOAD_PAUSE_MS,
 					  .idle = on_run_idle,
+					  .compared = on_run_compared,
 					  .polled = on_run_polled}};
 	int status = EXIT_FAILED, fd;
 
@@ -369,7 +381,8 @@ int verb_run(const struct arguments *arguments, const struct settings *settings)
 	if (fd >= 0 && !agent_open(&daemon.agent, &daemon.failure)) {
 		run_serve(&daemon);
 		agent_close(&daemon.agent);
-		status = EXIT_DONE;
+		if (!failure_is_set(&daemon.failure))
+			status = EXIT_DONE;
 	}
 	if (fd >= 0)
 		close(fd);

@@ -16,6 +16,7 @@
 #include "acme/util/json.h"
 #include "acme/crypto/key.h"
 #include "acme/store/account_files.h"
+#include "acme/store/store_wanted.h"
 #include "acme/store/store_writer.h"
 #include "acme/config/identifiers.h"
 #include "acme/store/state.h"
@@ -250,8 +251,11 @@ static int write_state(const struct taking *taking, const struct stored *stored,
 	err = state_set_spec(state, &spec, &id);
 	if (!err)
 		err = consequence_of_found(state, id, stored);
-	if (!err)
+	if (!err) {
+		/* If it cannot be written now, the daemon does it when it compares. */
+		(void)store_wanted_note(taking->options->paths, &spec);
 		return state_commit(state);
+	}
 	state_rollback(state);
 	return err;
 }

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "acme/protocol/authorization.h"
+#include "acme/renewal/compare.h"
 #include "acme/renewal/deploy.h"
 #include "acme/renewal/engine.h"
 #include "acme/util/failure.h"
@@ -161,6 +162,39 @@ static void on_agent_polled(void *context)
 	agent->polled(agent->context);
 }
 
+static void on_compare_found(void *context, const char *name, const struct failure *failure)
+{
+	(void)context;
+	output_failure(name, failure);
+}
+
+static void on_compared(void *context)
+{
+	struct agent *agent = context;
+
+	if (agent->compared)
+		agent->compared(agent->context);
+}
+
+static int open_compare(struct agent *agent, struct failure *failure)
+{
+	agent->compare_options = calloc(1, sizeof(*agent->compare_options));
+	if (agent->compare_options) {
+		*agent->compare_options = (struct compare_options){
+			.loop = agent->net.loop,
+			.paths = agent->settings->paths,
+			.state = agent->state,
+			.found = on_compare_found,
+			.done = on_compared,
+			.context = agent,
+		};
+		if (!compare_new(&agent->compare, agent->compare_options))
+			return 0;
+	}
+	failure_set_errno(failure, ENOMEM, "preparing the comparison of state and disk");
+	return -1;
+}
+
 static int open_deploy(struct agent *agent, struct failure *failure)
 {
 	agent->deploy_options = calloc(1, sizeof(*agent->deploy_options));
@@ -247,11 +281,30 @@ int agent_open(struct agent *agent, struct failure *failure)
 	agent_reconcile(agent);
 	forget_full_buckets(agent);
 	if (net_open(&agent->net, agent->settings->timeout_s, failure) ||
-	    open_deploy(agent, failure) || open_engine(agent, failure)) {
+	    open_deploy(agent, failure) || open_compare(agent, failure) ||
+	    open_engine(agent, failure)) {
 		agent_close(agent);
 		return -1;
 	}
 	return 0;
+}
+
+bool agent_compare(struct agent *agent, bool always)
+{
+	bool is_due = !agent->settings->dry_run && (always || compare_is_due(agent->compare));
+
+	if (is_due)
+		compare_start(agent->compare);
+	return is_due;
+}
+
+bool agent_is_damaged(const struct agent *agent, struct failure *failure)
+{
+	if (!state_is_damaged(agent->state))
+		return false;
+	failure_done(failure);
+	state_explain(agent->state, -EBADMSG, failure);
+	return true;
 }
 
 void agent_finish(struct agent *agent)
@@ -271,6 +324,7 @@ void agent_settings_changed(struct agent *agent, const struct settings *settings
 	ari_poll_settings_changed(agent->ari_poll);
 	deploy_settings_changed(agent->deploy, settings);
 	ca_pool_settings_changed(agent->ca_pool, settings);
+	compare_start(agent->compare);
 }
 
 void agent_close(struct agent *agent)
@@ -279,6 +333,8 @@ void agent_close(struct agent *agent)
 	engine_free(agent->engine);
 	ca_pool_free(agent->ca_pool);
 	free(agent->options);
+	compare_free(agent->compare);
+	free(agent->compare_options);
 	deploy_free(agent->deploy);
 	free(agent->deploy_options);
 	if (agent->net.loop)

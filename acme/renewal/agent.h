@@ -15,6 +15,8 @@
 struct settings;
 struct ca_pool;
 struct challenge_table;
+struct compare;
+struct compare_options;
 struct deploy;
 struct deploy_options;
 struct engine;
@@ -36,6 +38,8 @@ struct agent {
 	struct ari_poll *ari_poll;
 	struct deploy_options *deploy_options;
 	struct deploy *deploy;
+	struct compare_options *compare_options;
+	struct compare *compare;
 	uint32_t reload_pause_ms; /* at least, between two reloads of the servers */
 	size_t renewed, failed, postponed;
 	size_t undeployed; /* certificates whose hooks have failed */
@@ -51,6 +55,7 @@ struct agent {
 	void (*finished)(void *context, const struct engine_result *result);
 	void (*hook_failed)(void *context, const struct failure *failure);
 	void (*idle)(void *context); /* no order is under way any more, and no hook */
+	void (*compared)(void *context); /* state and disk; NULL: nobody waits for it */
 	void (*polled)(void *context); /* the CAs have answered what was due to be asked */
 	void *context;
 };
@@ -60,6 +65,15 @@ struct agent {
  * idle, polled and context.  0, or -1 with `failure` filled in: closed.
  */
 int agent_open(struct agent *agent, struct failure *failure);
+
+/*
+ * Compare state and disk (compare.h), if that has not been done for a day, or `always`.  False: it has;
+ * else `compared` is called.
+ */
+bool agent_compare(struct agent *agent, bool always);
+
+/* The database is damaged: nothing that it says is to be relied on.  `failure` says what to do. */
+bool agent_is_damaged(const struct agent *agent, struct failure *failure);
 
 /* No order is under way: run the hooks that are due, then call `idle`. */
 void agent_finish(struct agent *agent);

@@ -242,20 +242,54 @@ static void take_lineage(struct deploy *deploy, const struct state_lineage *line
 	stored_done(&stored);
 }
 
+static void take_retried(struct deploy *deploy, int64_t id)
+{
+	struct state_lineage lineage;
+
+	if (state_lineage_read(deploy->options->state, id, &lineage))
+		return;
+	if (lineage.generation != lineage.deployed_generation)
+		take_lineage(deploy, &lineage);
+	state_lineage_done(&lineage);
+}
+
+/* One that was refused is to be tried again.  Whether the state has changed. */
+static bool retry_refused(struct deploy *deploy, const struct state_lineage *lineage)
+{
+	const struct deploy_outcome_of of = {.state = deploy->options->state,
+					     .paths = deploy->options->paths,
+					     .lineage = lineage->id,
+					     .name = lineage->spec.name,
+					     .generation = lineage->generation};
+	struct failure failure = {0};
+
+	if (lineage->refused_generation <= lineage->generation || !lineage->refused_next_s ||
+	    lineage->refused_next_s > clock_now_s())
+		return false;
+	if (!deploy_outcome_retry(&of, lineage->refused_generation, &failure))
+		return true;
+	deploy_stick(deploy, lineage->spec.name, &failure);
+	return false;
+}
+
 static void take_one(struct deploy *deploy, int64_t id)
 {
 	struct failure failure = {0};
 	struct state_lineage lineage;
+	bool again = false;
 	int err;
 
 	if (is_taken(deploy, id))
 		return;
 	err = state_lineage_read(deploy->options->state, id, &lineage);
 	if (!err) {
-		if (lineage.generation != lineage.deployed_generation &&
-		    lineage.deploy_next_s <= clock_now_s())
+		if (lineage.generation == lineage.deployed_generation)
+			again = retry_refused(deploy, &lineage);
+		else if (lineage.deploy_next_s <= clock_now_s())
 			take_lineage(deploy, &lineage);
 		state_lineage_done(&lineage);
+		if (again)
+			take_retried(deploy, id);
 	} else if (err != -ENOENT) {
 		state_explain(deploy->options->state, err, &failure);
 		deploy_stick(deploy, NULL, &failure);

@@ -19,19 +19,31 @@
 #define RETRY_FIRST_S 60
 #define RETRY_LAST_S  (4 * 3600)
 
+/*
+ * A refused certificate may be sound, and its server's configuration be wrong for a while: it is tried again
+ * after an hour, then four times as long each time.
+ */
+#define AGAIN_FIRST_S 3600
+#define AGAIN_LAST_S  86400
+
 /* After going back: an operator has the time to act, and the CA's weekly limit is not reached. */
 #define REORDER_S     (2 * 86400)
 #define REORDER_MIN_S 3600
 
 #define TEXT_MAX 1024
 
+static int64_t later_s(int64_t first_s, int64_t last_s, unsigned int failures)
+{
+	int64_t wait_s = first_s;
+
+	while (failures-- && wait_s < last_s)
+		wait_s *= 4;
+	return clock_now_s() + (wait_s < last_s ? wait_s : last_s);
+}
+
 static int64_t retry_at_s(unsigned int failures)
 {
-	int64_t wait_s = RETRY_FIRST_S;
-
-	while (failures-- && wait_s < RETRY_LAST_S)
-		wait_s *= 4;
-	return clock_now_s() + (wait_s < RETRY_LAST_S ? wait_s : RETRY_LAST_S);
+	return later_s(RETRY_FIRST_S, RETRY_LAST_S, failures);
 }
 
 /* Another generation is in use by now, or the lineage is gone: then this says nothing. */
@@ -82,7 +94,8 @@ static int64_t reorder_at_s(const struct state_certificate *present)
 }
 
 /* The state has what is on the disk now.  0 or -errno. */
-static int note_change(const struct deploy_outcome_of *of, const char *why, bool is_back)
+static int note_change(const struct deploy_outcome_of *of, const char *why, bool is_back,
+		       unsigned int failures)
 {
 	struct state_certificate present;
 	struct stored stored;
@@ -97,10 +110,11 @@ static int note_change(const struct deploy_outcome_of *of, const char *why, bool
 		return err;
 	}
 	if (is_back)
-		err = state_deploy_refused(of->state, of->lineage, of->generation, why, &present);
+		err = state_deploy_refused(of->state, of->lineage, of->generation, why, &present,
+					   later_s(AGAIN_FIRST_S, AGAIN_LAST_S, failures));
 	else
 		err = state_deploy_returned(of->state, of->lineage, of->generation, why, &present,
-					    retry_at_s(1));
+					    retry_at_s(failures));
 	if (!err && is_back)
 		err = state_postpone(of->state, of->lineage, reorder_at_s(&present), NULL,
 				     "a server refused the new certificate");
@@ -120,8 +134,8 @@ static int keep_refused(const struct deploy_outcome_of *of, const struct failure
 }
 
 /* Kept short: `why` comes from a hook's name and has no end of its own. */
-static int go_back(const struct deploy_outcome_of *of, const char *why, struct failure *told,
-		   struct failure *failure)
+static int go_back(const struct deploy_outcome_of *of, unsigned int failures, const char *why,
+		   struct failure *told, struct failure *failure)
 {
 	int err = store_go_back(of->paths, of->name, of->generation, told);
 
@@ -139,7 +153,7 @@ static int go_back(const struct deploy_outcome_of *of, const char *why, struct f
 		"the previous certificate is in use again (the new one is in archive/%s/%" PRId64
 		"): %s",
 		of->name, of->generation, why);
-	return end_outcome(of, note_change(of, told->cause, true), failure);
+	return end_outcome(of, note_change(of, told->cause, true, failures), failure);
 }
 
 static int go_forward(const struct deploy_outcome_of *of, int64_t refused, const char *why,
@@ -155,7 +169,32 @@ static int go_forward(const struct deploy_outcome_of *of, int64_t refused, const
 		"the previous certificate is refused, too, so it is not the certificate's fault: the "
 		"new one is in use again: %s",
 		why);
-	return end_outcome(of, note_change(of, told->cause, false), failure);
+	return end_outcome(of, note_change(of, told->cause, false, 1), failure);
+}
+
+int deploy_outcome_retry(const struct deploy_outcome_of *of, int64_t refused,
+			 struct failure *failure)
+{
+	struct state_certificate present;
+	struct failure ignored = {0};
+	struct stored stored;
+	int err = store_go_forward(of->paths, of->name, refused, &ignored);
+
+	failure_done(&ignored);
+	/* It is no longer there, or cannot be used: the next order replaces it. */
+	if (err && err != STORE_BUSY)
+		return end_outcome(of, state_deploy_retried(of->state, of->lineage, NULL), failure);
+	if (err)
+		return 0;
+	err = store_read(&stored, of->paths, of->name);
+	if (err) {
+		failure_set_errno(failure, -err, "cannot read the certificate %s", of->name);
+		return -1;
+	}
+	certificate_facts_fill(&present, &stored);
+	err = state_deploy_retried(of->state, of->lineage, &present);
+	stored_done(&stored);
+	return end_outcome(of, err, failure);
 }
 
 int deploy_outcome_refused(const struct deploy_outcome_of *of, const char *why,
@@ -163,19 +202,21 @@ int deploy_outcome_refused(const struct deploy_outcome_of *of, const char *why,
 {
 	struct state_lineage lineage;
 	int64_t generation, refused;
+	unsigned int failures;
 	int err = state_lineage_read(of->state, of->lineage, &lineage);
 
 	if (err)
 		return end_outcome(of, err, failure);
 	generation = lineage.generation;
 	refused = lineage.refused_generation;
+	failures = lineage.deploy_failures;
 	state_lineage_done(&lineage);
 	if (generation != of->generation)
 		return 0;
 	if (refused > generation)
 		return go_forward(of, refused, why, ret_told, failure);
 	if (refused < generation)
-		return go_back(of, why, ret_told, failure);
+		return go_back(of, failures, why, ret_told, failure);
 	/* Going back has not helped before. */
 	failure_set(ret_told,
 		    "correct the server's configuration: the hooks run again by themselves", "%s",

@@ -33,6 +33,13 @@ int deploy_outcome_failed(const struct deploy_outcome_of *of, const char *why,
 			  struct failure *failure);
 
 /*
+ * Use the generation `refused` again, to which this one is the previous: its hooks are due then.  As
+ * deploy_outcome_done().
+ */
+int deploy_outcome_retry(const struct deploy_outcome_of *of, int64_t refused,
+			 struct failure *failure);
+
+/*
  * A server refuses its configuration, for the reason `why`.  *ret_told says what was done.  Goes back to
  * the previous generation, once: when that is refused, too, the new one is used again.  As
  * deploy_outcome_done().

@@ -15,12 +15,14 @@
 #include "acme/util/failure.h"
 #include "acme/crypto/key.h"
 #include "acme/net/http.h"
+#include "acme/store/store_wanted.h"
 #include "acme/store/store_writer.h"
 #include "acme/protocol/order.h"
 #include "acme/renewal/key_maker.h"
 #include "acme/renewal/progress.h"
 #include "acme/store/store.h"
 #include "acme/util/certificate_spec.h"
+#include "acme/util/output.h"
 #include "common/clock.h"
 
 _Static_assert(HTTP_BODY_MAX <= STORE_PEM_MAX, "a chain that the CA sends can be stored");
@@ -54,7 +56,12 @@ static int choose_key(struct issue *issue)
 		err = store_read_key(&issue->key, options->env->paths, options->name);
 		if (!err && (!options->settings->key_type || key_type_of(issue->key) == type))
 			return 0;
-		if (err && err != -ENOENT)
+		if (err == -EBADMSG)
+			output_warning(
+				"%s: its key was to be used again, but is damaged: a new key "
+				"is made",
+				options->name);
+		else if (err && err != -ENOENT)
 			return err;
 		key_free(issue->key);
 		issue->key = NULL;
@@ -81,9 +88,6 @@ static enum issue_prepared begin_anew(struct issue *issue, struct failure *failu
 	if (err == -EINVAL)
 		failure_set(failure, KEY_TYPE_NAMES, "there is no key type '%s'",
 			    options->settings->key_type);
-	else if (err == -EBADMSG)
-		failure_set(failure, "leave --reuse-key out for a new key",
-			    "the key of %s is to be used again, but cannot be read", options->name);
 	else if (err)
 		explain_key(failure, err);
 	else
@@ -236,7 +240,9 @@ static void issue_store(struct issue *issue, struct failure *failure)
 	}
 	if (issue->options->settings->bundle)
 		store_writer_want_bundle(issue->writer);
-	origin = json_pack("{s:s, s:s}", "server", server, "order", order_url(issue->order));
+	origin = json_pack(
+		"{s:s, s:s, s:o*}", "server", server, "order", order_url(issue->order), "wanted",
+		issue->options->spec ? store_wanted_to_json(issue->options->spec) : NULL);
 	if (!store_writer_commit(issue->writer, &chain, origin, failure))
 		issue->stored.generation = store_writer_generation(issue->writer);
 	json_decref(origin);

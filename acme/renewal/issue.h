@@ -28,6 +28,8 @@ struct issue_options {
 	const char *replaces; /* RFC 9773's identifier of the CA's certificate before; or NULL */
 	const char *resume_url; /* the order that a killed process made for this; NULL: none */
 	const struct certificate_settings *settings;
+	const struct certificate_spec
+		*spec; /* what is wanted, to be kept beside it; NULL: nothing */
 	bool is_quiet; /* no progress: one of many */
 	/* Called once as soon as the CA has told the order's URL; the order may be another than
 	   that of resume_url. */

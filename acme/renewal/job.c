@@ -339,6 +339,7 @@ static bool job_prepare(struct job *job)
 		.replaces = replaced_certificate(&job->lineage),
 		.resume_url = job->resume_url,
 		.settings = &job->lineage.spec.settings,
+		.spec = &job->lineage.spec,
 		.is_quiet = !env->shows_progress,
 		.ordered = on_job_ordered,
 		.done = on_job_done,

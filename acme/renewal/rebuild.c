@@ -2,6 +2,7 @@
 #include "acme/renewal/rebuild.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -14,12 +15,30 @@
 #include "acme/util/output.h"
 #include "acme/store/state.h"
 #include "acme/store/store.h"
+#include "acme/store/store_wanted.h"
 
-/* 0 or -errno; what cannot be read is left out, and told. */
+/* With what was wanted of it, as its origin.json says.  0 or -errno; *ret_known: it says that. */
+static int restore_wanted(struct state *state, const struct paths *paths,
+			  const struct stored *stored, bool *ret_known)
+{
+	struct store_wanted wanted;
+	int64_t id;
+	int err = store_wanted_read(&wanted, paths, stored->name);
+
+	*ret_known = !err;
+	if (err)
+		return 0;
+	err = state_set_spec(state, &wanted.spec, &id);
+	store_wanted_done(&wanted);
+	return err ? err : consequence_of_found(state, id, stored);
+}
+
+/* 0 or -errno; what cannot be read is left out, with a warning. */
 static int rebuild_one(struct state *state, const struct paths *paths, const char *name)
 {
 	struct certificate_spec spec = {.name = name, .source = "disk"};
 	struct stored stored;
+	bool is_known;
 	int64_t id;
 	int err;
 
@@ -28,6 +47,11 @@ static int rebuild_one(struct state *state, const struct paths *paths, const cha
 		output_warning("the certificate %s is left out, for it cannot be read: %s", name,
 			       strerror(-err));
 		return 0;
+	}
+	err = restore_wanted(state, paths, &stored, &is_known);
+	if (err || is_known) {
+		stored_done(&stored);
+		return err;
 	}
 	if (!stored.server || !stored.certificate.name_count) {
 		output_warning("the certificate %s is left out: nothing tells which CA it is from; "

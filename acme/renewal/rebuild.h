@@ -8,8 +8,8 @@ struct paths;
 struct state;
 
 /*
- * Adds every certificate on the disk to an empty state, to be renewed at the CA that issued it;
- * warns about those whose CA is unknown, and leaves them out.  Does nothing to a state that has any.  0, or -1 with `failure` filled in.
+ * Adds every certificate on the disk to an empty state, as its origin.json says that it is wanted, or to be
+ * renewed at the CA that issued it; warns about those whose CA is unknown, and leaves them out.  Does nothing to a state that has any.  0, or -1 with `failure` filled in.
  */
 int rebuild(struct state *state, const struct paths *paths, struct failure *failure);
 

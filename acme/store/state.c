@@ -42,6 +42,7 @@ int state_error(struct state *state, int code)
 		return -EACCES;
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
+		state->is_damaged = true;
 		return -EBADMSG;
 	case SQLITE_NOMEM:
 		return -ENOMEM;
@@ -53,6 +54,11 @@ int state_error(struct state *state, int code)
 	return err > 0 ? -err : -EIO;
 }
 
+bool state_is_damaged(const struct state *state)
+{
+	return state->is_damaged;
+}
+
 void state_explain(const struct state *state, int err, struct failure *failure)
 {
 	if (!err || failure_is_set(failure))
@@ -62,7 +68,8 @@ void state_explain(const struct state *state, int err, struct failure *failure)
 		failure_set(
 			failure,
 			"move it away, with its -wal and -shm files, and run this again: sidestep "
-			"rebuilds it from the certificates in live/",
+			"rebuilds it from the certificates on the disk, with what is wanted of "
+			"them",
 			"the database %s is damaged", state->path);
 		break;
 	case -EBUSY:

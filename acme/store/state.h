@@ -61,6 +61,9 @@ void state_free(struct state *state);
 /* Say why a call failed (`err` is what it returned) and what to do about it. */
 void state_explain(const struct state *state, int err, struct failure *failure);
 
+/* Whether a call has found that the database is damaged (-EBADMSG). */
+bool state_is_damaged(const struct state *state);
+
 /*
  * Several writes that are kept together or not at all, with one sync.  Batches do not
  * nest.  state_commit() fails, and nothing is kept, when any write within failed.
@@ -137,6 +140,7 @@ struct state_lineage {
 	int64_t deployed_generation; /* whose hooks have run */
 	int64_t refused_generation; /* that a server did not accept; 0: none */
 	unsigned int deploy_failures; /* in a row */
+	int64_t refused_next_s; /* try the refused one again, which is later than that in use; 0: never */
 	int64_t deploy_next_s; /* run the hooks not before; 0: at once */
 	const char *deploy_failure; /* in words; NULL: none */
 
@@ -155,6 +159,9 @@ int state_set_spec(struct state *state, const struct certificate_spec *spec, int
 /* -ENOENT: there is none. */
 int state_lineage_read(struct state *state, int64_t id, struct state_lineage *ret_lineage);
 int state_lineage_find(struct state *state, const char *name, struct state_lineage *ret_lineage);
+
+/* The first whose id is higher than `after`: to go through all of them, in steps. */
+int state_lineage_next(struct state *state, int64_t after, struct state_lineage *ret_lineage);
 void state_lineage_done(struct state_lineage *lineage);
 
 /*

@@ -65,8 +65,10 @@ int state_deployed(struct state *state, int64_t id, int64_t generation)
 		return err;
 	err = state_run(state, &changes,
 			"UPDATE lineage SET revision = revision + 1, deployed_generation = ?2, "
-			"refused_generation = iif(refused_generation = ?2, 0, refused_generation), "
-			"deploy_failures = 0, deploy_next = 0, deploy_failure = NULL "
+			"deploy_next = 0, "
+			"deploy_failures = iif(refused_generation > ?2, deploy_failures, 0), "
+			"deploy_failure = iif(refused_generation > ?2, deploy_failure, NULL), "
+			"refused_generation = iif(refused_generation = ?2, 0, refused_generation) "
 			"WHERE id = ?1 AND generation = ?2",
 			"ii", id, generation);
 	return leave_generation(state, err, id, changes);
@@ -89,7 +91,7 @@ int state_deploy_failed(struct state *state, int64_t id, int64_t generation, con
 }
 
 int state_deploy_refused(struct state *state, int64_t id, int64_t generation, const char *text,
-			 const struct state_certificate *present)
+			 const struct state_certificate *present, int64_t again_s)
 {
 	int64_t changes = 0;
 	int err = state_enter(state);
@@ -98,12 +100,39 @@ int state_deploy_refused(struct state *state, int64_t id, int64_t generation, co
 		return err;
 	err = state_run(state, &changes,
 			"UPDATE lineage SET revision = revision + 1, refused_generation = ?2, "
+			"refused_next = ?4, "
 			"deployed_generation = 0, deploy_failures = deploy_failures + 1, "
 			"deploy_next = 0, deploy_failure = ?3 WHERE id = ?1 AND generation = ?2",
-			"iit", id, generation, text);
+			"iiti", id, generation, text, again_s);
 	if (!err && changes)
 		err = state_certificate_write(state, id, present);
 	return leave_generation(state, err, id, changes);
+}
+
+/* Ends the hold of an order that was put off since the certificate was refused. */
+#define NO_LONGER_PUT_OFF                                                                             \
+	"status = iif(status = 2, 0, status), status_reason = iif(status = 2, NULL, status_reason), " \
+	"next_attempt = iif(status = 2, 0, next_attempt) "
+
+int state_deploy_retried(struct state *state, int64_t id, const struct state_certificate *present)
+{
+	int err = state_enter(state);
+
+	if (err)
+		return err;
+	if (!present)
+		err = state_run(state, NULL, "UPDATE lineage SET refused_next = 0 WHERE id = ?1",
+				"i", id);
+	else
+		err = state_run(
+			state, NULL,
+			"UPDATE lineage SET revision = revision + 1, refused_generation = 0, "
+			"refused_next = 0, deployed_generation = 0, deploy_next = 0, " NO_LONGER_PUT_OFF
+			"WHERE id = ?1",
+			"i", id);
+	if (!err && present)
+		err = state_certificate_write(state, id, present);
+	return state_leave(state, err);
 }
 
 int state_deploy_returned(struct state *state, int64_t id, int64_t generation, const char *text,
@@ -114,15 +143,13 @@ int state_deploy_returned(struct state *state, int64_t id, int64_t generation, c
 
 	if (err)
 		return err;
-	err = state_run(state, &changes,
-			"UPDATE lineage SET revision = revision + 1, refused_generation = ?5, "
-			"deployed_generation = 0, deploy_failures = deploy_failures + 1, "
-			"deploy_next = ?4, deploy_failure = ?3, "
-			"status = iif(status = 2, 0, status), "
-			"status_reason = iif(status = 2, NULL, status_reason), "
-			"next_attempt = iif(status = 2, 0, next_attempt) "
-			"WHERE id = ?1 AND generation = ?2",
-			"iitii", id, generation, text, next_s, present->generation);
+	err = state_run(
+		state, &changes,
+		"UPDATE lineage SET revision = revision + 1, refused_generation = ?5, "
+		"deployed_generation = 0, deploy_failures = deploy_failures + 1, "
+		"deploy_next = ?4, deploy_failure = ?3, refused_next = 0, " NO_LONGER_PUT_OFF
+		"WHERE id = ?1 AND generation = ?2",
+		"iitii", id, generation, text, next_s, present->generation);
 	if (!err && changes)
 		err = state_certificate_write(state, id, present);
 	return leave_generation(state, err, id, changes);

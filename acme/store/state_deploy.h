@@ -54,10 +54,16 @@ int state_deploy_failed(struct state *state, int64_t id, int64_t generation, con
 /*
  * A server does not accept `generation`, for the reason `text`: `present`, an earlier one, is in use
  * again, and its hooks are due.  Its moments decide when the next order comes; state_postpone() may put
- * it off.
+ * it off.  At again_s the refused one is due to be tried once more, for nothing need be wrong with it.
  */
 int state_deploy_refused(struct state *state, int64_t id, int64_t generation, const char *text,
-			 const struct state_certificate *present);
+			 const struct state_certificate *present, int64_t again_s);
+
+/*
+ * The refused generation, `present`, is in use again to be tried once more, or (NULL) is no longer there.
+ * The order that was put off after the refusal is so no longer.
+ */
+int state_deploy_retried(struct state *state, int64_t id, const struct state_certificate *present);
 
 /*
  * A server does not accept `generation` either, to which state_deploy_refused() went back: `present`,

@@ -18,7 +18,7 @@ struct sqlite3_stmt;
 struct state {
 	struct sqlite3 *db;
 	char path[PATHS_MAX + sizeof(STATE_FILE)];
-	bool in_batch;
+	bool in_batch, is_damaged;
 	int batch_error; /* of the first write in the batch that failed: it cannot be committed */
 	char *last_tenant; /* of those that had to share: the next share begins behind it */
 	size_t statement_count;

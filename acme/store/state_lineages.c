@@ -70,6 +70,7 @@ int state_lineage_fill(struct state_lineage *lineage, struct sqlite3_stmt *row)
 	lineage->deployed_generation = sqlite3_column_int64(row, column++);
 	lineage->refused_generation = sqlite3_column_int64(row, column++);
 	lineage->deploy_failures = (unsigned int)sqlite3_column_int(row, column++);
+	lineage->refused_next_s = sqlite3_column_int64(row, column++);
 	lineage->deploy_next_s = sqlite3_column_int64(row, column++);
 	lineage->deploy_failure = state_text(row, column++);
 	if (err)
@@ -164,6 +165,18 @@ int state_lineage_find(struct state *state, const char *name, struct state_linea
 	err = state_query(state, &statement,
 			  "SELECT " STATE_LINEAGE_COLUMNS " FROM lineage WHERE name = ?1", "t",
 			  name);
+	return err ? err : lineage_read_one(state, statement, ret_lineage);
+}
+
+int state_lineage_next(struct state *state, int64_t after, struct state_lineage *ret_lineage)
+{
+	struct sqlite3_stmt *statement;
+	int err;
+
+	err = state_query(state, &statement,
+			  "SELECT " STATE_LINEAGE_COLUMNS
+			  " FROM lineage WHERE id > ?1 ORDER BY id LIMIT 1",
+			  "i", after);
 	return err ? err : lineage_read_one(state, statement, ret_lineage);
 }
 
@@ -564,6 +577,7 @@ static int bring_near(struct state *state, int64_t now_s)
 			 "next_attempt = iif(next_attempt > ?2, ?1, next_attempt), "
 			 "check_at = iif(check_at > ?3, ?1, check_at), "
 			 "deploy_next = iif(deploy_next > ?2, ?1, deploy_next), "
+			 "refused_next = iif(refused_next > ?2, ?1, refused_next), "
 			 "status_since = min(status_since, ?1) WHERE believed_from > ?1",
 			 "iii", now_s, attempt_s, check_s);
 }

@@ -24,7 +24,7 @@ struct state_lineage;
 	"window_end, explanation_url, check_at, ca, renew_at, next_attempt, issue_at, "         \
 	"failures, last_failure, last_problem, priority, status, status_reason, status_since, " \
 	"revision, issued_at, generation, deployed_generation, refused_generation, "            \
-	"deploy_failures, deploy_next, deploy_failure"
+	"deploy_failures, refused_next, deploy_next, deploy_failure"
 
 /* Numbers of enum state_status and enum state_priority in SQL: state_schema.c has them, too. */
 #define STATE_SQL_IDLE       "status <= 2" /* waiting, retrying or held */

@@ -95,6 +95,7 @@ static int note_success(struct state *state, int64_t lineage, int64_t now_s)
 			 "next_attempt = 0, last_failure = NULL, last_problem = NULL, "
 			 "renew_at = iif(" IS_SUPERSEDED ", 0, renew_at), "
 			 "issued_at = iif(" IS_SUPERSEDED ", 0, ?2), priority = 0, "
+			 "deployed_generation = 0, refused_generation = 0, refused_next = 0, "
 			 "deploy_failures = 0, deploy_next = 0, deploy_failure = NULL, "
 			 "status_reason = iif(" IS_STOPPED ", status_reason, NULL), "
 			 "status_since = iif(" IS_STOPPED ", status_since, ?2), "

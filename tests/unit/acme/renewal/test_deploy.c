@@ -1,34 +1,26 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 /* Hooks for new certificates, with real programs: which, when, with what, and what follows. */
-#include <errno.h>
-#include <jansson.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <cmocka.h>
 
 #include "acme/config/settings.h"
-#include "acme/crypto/certificate.h"
-#include "acme/crypto/key.h"
 #include "acme/net/loop.h"
-#include "acme/renewal/certificate_facts.h"
 #include "acme/renewal/deploy.h"
 #include "acme/renewal/hooks.h"
 #include "acme/store/state.h"
 #include "acme/store/state_deploy.h"
 #include "acme/store/store.h"
-#include "acme/store/store_writer.h"
 #include "acme/util/failure.h"
 #include "common/clock.h"
+#include "tests/unit/acme/renewal/issued_fixture.h"
 #include "tests/unit/fixture.h"
 
-#define SERVER "https://ca.example/"
-#define DAY_S  86400
+#define DAY_S 86400
 
 struct deploy_test {
 	char root[32];
@@ -105,14 +97,6 @@ static int close_test(void **context)
 	return 0;
 }
 
-/* Memory instead of a disk, which other programs may keep busy. */
-static int enter_namespace(void **context)
-{
-	(void)context;
-	return unshare(CLONE_NEWNS) || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) ||
-	       mount("none", "/tmp", "tmpfs", 0, NULL);
-}
-
 /* A program that notes its kind and what it is given, and then runs `rest`. */
 static void add_hook(struct deploy_test *test, const char *path, const char *rest)
 {
@@ -132,55 +116,12 @@ static void assert_log(struct deploy_test *test, const char *expected)
 	free(log);
 }
 
-/* Everything that an order leaves, up to the moment when its hooks are due.  The lineage's id. */
 static int64_t issue_for(struct deploy_test *test, const char *name, const char *const *names,
 			 size_t count)
 {
-	struct certificate_spec spec = {.name = name,
-					.identifiers = STRING_LIST(name),
-					.cas = STRING_LIST(SERVER),
-					.source = "cli"};
-	struct state_order order = {
-		.ca = SERVER, .server = SERVER, .identifiers = spec.identifiers};
-	json_t *origin = json_pack("{s:s}", "server", SERVER);
-	struct state_certificate certificate;
-	struct failure failure = {0};
-	struct store_writer *writer;
-	struct stored stored;
-	struct chain chain;
-	struct key *key;
-	char *pem, path[64];
-	FILE *file;
-	size_t i;
+	const struct certificate_spec spec = {.name = name};
 
-	snprintf(path, sizeof(path), "%s/req", test->root);
-	file = fopen(path, "w");
-	assert_non_null(file);
-	fprintf(file, "[req]\ndistinguished_name=d\n[d]\n[e]\nsubjectAltName=@n\n[n]\n");
-	for (i = 0; i < count; i++)
-		fprintf(file, "DNS.%zu=%s\n", i, names[i]);
-	fclose(file);
-	pem = fixture_run(NULL,
-			  "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
-			  "-keyout /dev/null -subj /CN=x -days 90 -extensions e -config %s "
-			  "2>/dev/null",
-			  path);
-	assert_int_equal(chain_read(&chain, pem, strlen(pem)), 0);
-	assert_int_equal(key_generate(&key, KEY_P256), 0);
-	assert_int_equal(store_writer_open(&writer, &test->paths, name, key, &failure), 0);
-	assert_int_equal(store_writer_commit(writer, &chain, origin, &failure), 0);
-	store_writer_free(writer);
-	assert_int_equal(state_set_spec(test->state, &spec, &order.lineage), 0);
-	assert_int_equal(state_order_begin(test->state, &order), 0);
-	assert_int_equal(store_read(&stored, &test->paths, name), 0);
-	certificate_facts_fill(&certificate, &stored);
-	assert_int_equal(
-		state_order_succeeded(test->state, order.lineage, &certificate, clock_now_s()), 0);
-	stored_done(&stored);
-	key_free(key);
-	json_decref(origin);
-	free(pem);
-	return order.lineage;
+	return issued_new(test->state, &test->paths, &spec, names, count);
 }
 
 static int64_t issue(struct deploy_test *test, const char *name)
@@ -291,6 +232,24 @@ static void test_many_names(void **context)
 	free(found);
 }
 
+/* The moment has come to try the refused one again. */
+static void certificate_is_tried_again(struct deploy_test *test, int64_t id)
+{
+	struct state_lineage lineage = read_lineage(test, id);
+	struct state_certificate present = {.not_before_s = lineage.not_before_s,
+					    .not_after_s = lineage.not_after_s,
+					    .renew_at_s = lineage.renew_at_s};
+	int64_t first = lineage.generation, refused = lineage.refused_generation;
+
+	present.generation = refused;
+	assert_int_equal(state_deploy_found(test->state, id, &present), 0);
+	present.generation = first;
+	assert_int_equal(
+		state_deploy_refused(test->state, id, refused, "before", &present, clock_now_s()),
+		0);
+	assert_int_equal(state_deployed(test->state, id, first), 0);
+}
+
 /* --- what fails --------------------------------------------------------------------------------- */
 
 /*
@@ -319,7 +278,7 @@ static void test_failing_is_no_verdict(void **context)
 		assert_int_equal(test->undeployed, 1);
 		lineage = read_lineage(test, id);
 		assert_int_equal(lineage.generation, 2);
-		assert_int_equal(lineage.deployed_generation, 1);
+		assert_int_equal(lineage.deployed_generation, 0);
 		assert_int_equal(lineage.refused_generation, 0);
 		assert_int_equal(lineage.deploy_failures, 2 * i + 1);
 		assert_true(lineage.deploy_next_s > clock_now_s() + 30);
@@ -364,6 +323,20 @@ static void test_refused(void **context)
 	assert_true(lineage.issue_at_s > clock_now_s() + DAY_S);
 	assert_int_equal(store_generation(&test->paths, "a.example"), 1);
 	assert_false(run_hooks(test));
+	assert_true(lineage.refused_next_s > clock_now_s() + 1800);
+	/* It is tried again, later and later. */
+	certificate_is_tried_again(test, id);
+	assert_true(run_hooks(test));
+	assert_log(test, "deploy/copy|a.example|a.example|\nreload/server||a.example|\n"
+			 "deploy/copy|a.example|a.example|\nreload/server||a.example|\n");
+	assert_int_equal(store_generation(&test->paths, "a.example"), 1);
+	certificate_is_tried_again(test, id);
+	add_hook(test, "reload/server", "");
+	assert_true(run_hooks(test));
+	lineage = read_lineage(test, id);
+	assert_int_equal(lineage.generation, 2);
+	assert_int_equal(lineage.deployed_generation, 2);
+	assert_true(lineage.issue_at_s > clock_now_s() + 30 * DAY_S);
 	/* The next one is accepted. */
 	free(fixture_run(NULL, "rm %s/renewal-hooks/reload/server", test->paths.conf));
 	issue(test, "a.example");
@@ -471,5 +444,5 @@ int main(void)
 		cmocka_unit_test(test_judging),
 	};
 
-	return cmocka_run_group_tests(tests, enter_namespace, NULL);
+	return cmocka_run_group_tests(tests, issued_enter_namespace, NULL);
 }

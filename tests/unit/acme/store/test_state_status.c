@@ -524,7 +524,7 @@ static void test_deploying(void **context)
 	assert_int_equal(state_deployed(state, id, 1), -EAGAIN);
 	assert_int_equal(state_deployed(state, 999, 1), -ENOENT);
 	second.generation = 1;
-	assert_int_equal(state_deploy_refused(state, id, 2, "bad key", &second), 0);
+	assert_int_equal(state_deploy_refused(state, id, 2, "bad key", &second, NOW + 99), 0);
 	/* Its hooks run again for the previous one. */
 	assert_string_equal(undeployed(state, NOW), "a.example:1:1 ");
 	lineage = state_test_read(state, id);
