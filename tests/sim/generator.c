@@ -8,8 +8,8 @@
 #include "tests/sim/scenarios.h"
 #include "tests/sim/world.h"
 
-/* After all trouble: pauses of a day, one more attempt, hooks, and two days after a refusal. */
-#define QUIET_DAYS 6
+/* After all trouble: pauses of a day, one more attempt, hooks, and the floor after a refusal. */
+#define QUIET_DAYS 8
 
 /* Many short lives are not simulated for long: a seed takes a second of CPU at most. */
 #define RENEWALS_MAX 300.0

@@ -241,7 +241,7 @@ static const struct kind kinds[] = {
 	{"the machine sleeps", 2, 10, begin_sleep, NULL, 0, false},
 	{"the responder is away", 4, 3, begin_responder, end_responder, 0, false},
 	{"a new table", 3, 0.01, begin_table, NULL, 0, false},
-	{"hooks fail", 8, 5, begin_hooks, end_hooks, 2.2, false},
+	{"hooks fail", 8, 5, begin_hooks, end_hooks, 4.6, false},
 	{"SIGTERM", 6, 0.01, begin_term, NULL, 0, false},
 	{"SIGKILL", 6, 0.01, begin_kill, NULL, 0, false},
 	{"SIGKILL at a seam", 12, 0.01, begin_kill_at_seam, NULL, 1, false},

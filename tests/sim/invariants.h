@@ -26,9 +26,9 @@ struct world;
 /* Hooks are run again after a failure, at the latest after a day. */
 #define BOUND_SERVED_S (28 * INT64_C(3600))
 
-/* After servers refuse a certificate the agent goes back to the one before it, and leaves the operator
- * two days before it orders again. */
-#define BOUND_REFUSED_S (52 * INT64_C(3600))
+/* After servers refuse a certificate the agent goes back to the one before it.  It orders again when the
+ * floor below allows that: 108 hours for a life of 90 days. */
+#define BOUND_REFUSED_S (110 * INT64_C(3600))
 
 /* Never again so soon after an issuance for the same names and key: one hour, or so many thousandths
  * of the certificate's life. */
