@@ -65,12 +65,23 @@ static const struct world_certificate *wanted_by(const struct world *world,
 	return NULL;
 }
 
+static int64_t floor_of(const struct world *world, const struct model_certificate *old, size_t ca)
+{
+	int64_t life_s = old->not_after_s - old->not_before_s;
+	int64_t least_s = life_s / 4 < FLOOR_S ? life_s / 4 : FLOOR_S;
+	int64_t floor_s = life_s * FLOOR_PER_MILLE / 1000;
+
+	if (floor_s < least_s || model_ca_wants_replacements(world->cas[ca]))
+		return least_s;
+	return floor_s;
+}
+
 /* No two issuances within the floor, by whichever CA, unless somebody else asked for it. */
 void invariants_issued(struct world *world, const struct model_certificate *issued)
 {
 	const struct world_certificate *wanted = wanted_by(world, issued);
 	const struct model_certificate *old;
-	int64_t floor_s, apart_s;
+	int64_t apart_s;
 	size_t i;
 
 	world->issued++;
@@ -81,9 +92,7 @@ void invariants_issued(struct world *world, const struct model_certificate *issu
 			if (old == issued || old->revoked_at_s || !same_certificate(old, issued))
 				continue;
 			apart_s = issued->issued_at_s - old->issued_at_s;
-			floor_s = (old->not_after_s - old->not_before_s) * FLOOR_PER_MILLE / 1000;
-			floor_s = floor_s < FLOOR_S ? FLOOR_S : floor_s;
-			if (apart_s < floor_s)
+			if (apart_s < floor_of(world, old, i))
 				invariants_violated(world, "%s: issued again after %lld s",
 						    wanted->name, (long long)apart_s);
 			break;

@@ -30,8 +30,10 @@ struct world;
  * floor below allows that: 108 hours for a life of 90 days. */
 #define BOUND_REFUSED_S (110 * INT64_C(3600))
 
-/* Never again so soon after an issuance for the same names and key: one hour, or so many thousandths
- * of the certificate's life. */
+/*
+ * Never again so soon after an issuance for the same names and key: one hour, or a quarter of a life of
+ * few hours; and so many thousandths of the life, unless the CA wants the certificate replaced at once.
+ */
 #define FLOOR_S         INT64_C(3600)
 #define FLOOR_PER_MILLE 50
 

@@ -157,6 +157,8 @@ const struct model_certificate *model_ca_newest(const struct model_ca *ca);
 const struct model_certificate *model_ca_find(const struct model_ca *ca, const char *serial);
 
 /* What happens at the CA by its own will. */
+/* Whether its renewal windows lie in the past, or did in the last days: TROUBLE_ARI_PAST. */
+bool model_ca_wants_replacements(const struct model_ca *ca);
 void model_ca_add_trouble(struct model_ca *ca, const struct model_trouble *trouble);
 void model_ca_set_life(struct model_ca *ca, int64_t life_s);
 /* Revoke it; its ARI window lies in the past from now on.  False: there is none. */

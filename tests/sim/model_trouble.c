@@ -49,6 +49,18 @@ void model_ca_add_trouble(struct model_ca *ca, const struct model_trouble *troub
 		ca->troubles[ca->trouble_count++] = *trouble;
 }
 
+bool model_ca_wants_replacements(const struct model_ca *ca)
+{
+	int64_t now_s = model_now(ca);
+	size_t i;
+
+	for (i = 0; i < ca->trouble_count; i++)
+		if (ca->troubles[i].kind == TROUBLE_ARI_PAST && now_s >= ca->troubles[i].from_s &&
+		    now_s < ca->troubles[i].until_s + 3 * DAY_S)
+			return true;
+	return false;
+}
+
 const struct model_trouble *model_trouble(struct model_ca *ca, enum model_trouble_kind kind,
 					  enum model_resource resource)
 {
