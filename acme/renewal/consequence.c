@@ -231,15 +231,22 @@ static int fail_lineage(struct state *state, const struct state_lineage *lineage
 	return err;
 }
 
-/* When the lineage is tried again. */
-static int64_t next_attempt_s(const struct consequence *consequence,
+/*
+ * When the lineage is tried again.  Not within an hour when a certificate was issued in vain: by a clock
+ * that is ahead each one has expired already, and CAs issue few for the same names.
+ */
+static int64_t next_attempt_s(const struct consequence *consequence, const struct failure *failure,
 			      const struct state_lineage *lineage, bool changes_ca, int64_t now_s)
 {
+	int64_t at_s;
+
 	/* At another CA the wait is not the one that this CA asks for. */
 	if (consequence->own_wait_s && !changes_ca)
-		return now_s + consequence->own_wait_s;
-	return renewal_time_retry(now_s, lineage->failures + 1, 0, lineage->not_after_s,
-				  random_unit());
+		at_s = now_s + consequence->own_wait_s;
+	else
+		at_s = renewal_time_retry(now_s, lineage->failures + 1, 0, lineage->not_after_s,
+					  random_unit());
+	return failure->has_issued && at_s < now_s + HOUR_S ? now_s + HOUR_S : at_s;
 }
 
 int consequence_of_failure(struct state *state, const struct state_lineage *lineage,
@@ -257,7 +264,7 @@ int consequence_of_failure(struct state *state, const struct state_lineage *line
 	*ret_result = (struct consequence_result){
 		.is_postponed = consequence.is_asked,
 		.keeps_order = consequence.keeps_order && order == CONSEQUENCE_ORDER_OPEN,
-		.next_attempt_s = next_attempt_s(&consequence, lineage, changes_ca, now_s),
+		.next_attempt_s = next_attempt_s(&consequence, failure, lineage, changes_ca, now_s),
 	};
 	if (consequence.counts)
 		return fail_lineage(state, lineage, failure, changes_ca, ret_result->next_attempt_s,

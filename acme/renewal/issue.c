@@ -229,8 +229,10 @@ static void issue_store(struct issue *issue, struct failure *failure)
 	json_t *origin;
 
 	read_chain(issue, &chain, failure);
-	if (failure_is_set(failure))
+	if (failure_is_set(failure)) {
+		failure->has_issued = true;
 		return;
+	}
 	snprintf(issue->stored.name, sizeof(issue->stored.name), "%s", name);
 	store_live_path(issue->stored.path, issue->options->env->paths, name);
 	issue->stored.server = strdup(server);

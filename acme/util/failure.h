@@ -27,6 +27,7 @@ enum failure_owner {
 struct failure {
 	enum failure_owner owner;
 	bool is_unsent; /* the request never reached the CA */
+	bool has_issued; /* the CA has issued a certificate, which cannot be used */
 	bool ends_order; /* the CA has ended the order for it: the order cannot be resumed */
 	char cause[768]; /* one sentence, without a full stop */
 	char seen[384]; /* what this host saw; "" when it saw nothing, or that is not known */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 /* Clocks that are wrong, and moments that cannot be believed. */
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/sim/invariants.h"
@@ -134,6 +135,31 @@ void scenario_long_sleep(void)
 			   WORLD_ALL, WORLD_CAS_MAX);
 	sim_suspend(30 * SIM_DAY);
 	world_run_days(world, 10);
+	invariants_quiet(world);
+	world_end(world);
+}
+
+/* Row A7: orders that a wrong clock has counted. */
+void scenario_limits_of_a_wrong_clock(void)
+{
+	struct world *world = world_begin(1);
+	struct model_options options = world_ca_options(world, "a.test");
+	char name[WORLD_NAME_MAX];
+	size_t i;
+
+	options.base = "https://acme-v02.api.letsencrypt.org";
+	options.quirks.no_limits = false;
+	world_add_ca(world, &options);
+	for (i = 0; i < 5; i++) {
+		snprintf(name, sizeof(name), "c%zu.test", i);
+		world_want(world, name);
+	}
+	world_configure(world);
+	jump(world, DAYS(2 * 365), 3);
+	world_start_daemon(world);
+	world_run_days(world, 3 / 24.0);
+	sim_clock_correct();
+	world_run_days(world, 90);
 	invariants_quiet(world);
 	world_end(world);
 }
