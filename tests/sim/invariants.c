@@ -65,13 +65,16 @@ static const struct world_certificate *wanted_by(const struct world *world,
 	return NULL;
 }
 
-static int64_t floor_of(const struct world *world, const struct model_certificate *old, size_t ca)
+/* What never came into use was issued in vain: the agent refuses it, as by a wrong clock. */
+static int64_t floor_of(const struct world *world, const struct world_certificate *wanted,
+			const struct model_certificate *old, size_t ca)
 {
 	int64_t life_s = old->not_after_s - old->not_before_s;
 	int64_t least_s = life_s / 4 < FLOOR_S ? life_s / 4 : FLOOR_S;
 	int64_t floor_s = life_s * FLOOR_PER_MILLE / 1000;
 
-	if (floor_s < least_s || model_ca_wants_replacements(world->cas[ca]))
+	if (floor_s < least_s || model_ca_wants_replacements(world->cas[ca]) ||
+	    strcmp(old->serial, wanted->disk.serial) != 0)
 		return least_s;
 	return floor_s;
 }
@@ -85,6 +88,7 @@ void invariants_issued(struct world *world, const struct model_certificate *issu
 	size_t i;
 
 	world->issued++;
+	world_look_at_disk(world);
 	if (!wanted || sim_true_s() < wanted->forced_s)
 		return;
 	for (i = 0; i < world->ca_count; i++) {
@@ -92,7 +96,7 @@ void invariants_issued(struct world *world, const struct model_certificate *issu
 			if (old == issued || old->revoked_at_s || !same_certificate(old, issued))
 				continue;
 			apart_s = issued->issued_at_s - old->issued_at_s;
-			if (apart_s < floor_of(world, old, i))
+			if (apart_s < floor_of(world, wanted, old, i))
 				invariants_violated(world, "%s: issued again after %lld s",
 						    wanted->name, (long long)apart_s);
 			break;
