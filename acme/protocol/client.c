@@ -29,6 +29,7 @@ struct ca {
 	char *server;
 	char *cacert; /* NULL: the system's roots */
 	struct directory directory;
+	int64_t clock_ahead_s; /* ours, of the CA's */
 	struct nonces nonces;
 	struct key *key;
 	char *account_url;
@@ -139,6 +140,17 @@ static void connect_finish(struct ca *ca, struct failure *failure)
 	failure_done(failure);
 }
 
+static void note_clock(struct ca *ca, const struct http_response *response)
+{
+	if (response->date_s)
+		ca->clock_ahead_s = clock_now_s() - response->date_s;
+}
+
+int64_t ca_clock_ahead_s(const struct ca *ca)
+{
+	return ca->clock_ahead_s;
+}
+
 static void on_directory(void *context, const struct http_response *response)
 {
 	struct failure failure = {0};
@@ -146,6 +158,7 @@ static void on_directory(void *context, const struct http_response *response)
 	json_t *object;
 	int err;
 
+	note_clock(ca, response);
 	ca->connecting = NULL;
 	object = json_read(response->body, response->body_size);
 	if (response->error) {
@@ -298,6 +311,7 @@ static void on_nonce(void *context, const struct http_response *response)
 	struct ca_reply reply = {.retry_after_s = response->retry_after_s};
 
 	request->exchange = NULL;
+	note_clock(ca, response);
 	if (response->error) {
 		reply.may_pass = true;
 		problem_explain_transport(&request->failure, response, ca->directory.new_nonce);
@@ -431,6 +445,7 @@ static void on_request_answer(void *context, const struct http_response *respons
 	};
 
 	request->exchange = NULL;
+	note_clock(request->ca, response);
 	nonces_add(&request->ca->nonces, response->nonce);
 	if (request_must_repeat(request, response, object)) {
 		json_decref(object);

@@ -72,6 +72,11 @@ void ca_free(struct ca *ca);
 
 struct loop *ca_loop(const struct ca *ca);
 const char *ca_server(const struct ca *ca);
+
+/* How many seconds this host's clock is ahead of the CA's, by the Date of its last answer; negative:
+ * behind; 0: also when that is not known. */
+int64_t ca_clock_ahead_s(const struct ca *ca);
+
 const struct directory *ca_directory(const struct ca *ca);
 
 /* Set the account's key, which the caller keeps, and its URL (copied), each or NULL.  0 or -ENOMEM. */

@@ -46,7 +46,8 @@ struct engine {
 	bool takes_due;
 	bool has_resumed; /* all that was in flight when the last process died */
 	bool is_limited; /* the CAs' limits or pauses leave no order, or fewer than could be made */
-	uint64_t clock_check_ns; /* not before this is the clock compared again */
+	uint64_t clock_check_ns; /* not before this is the clock compared with certificates again */
+	uint64_t clock_told_ns; /* the same of the difference from a CA's */
 	struct timer timer;
 	struct timer writing;
 };
@@ -92,6 +93,22 @@ static void on_job_ended(void *context, struct job *job, const struct engine_res
 	engine->count--;
 	engine->options->finished(engine->options->context, result);
 	look_again(engine);
+}
+
+/* Of CAs with the same wrong clock, or of ours: one warning for all. */
+static void on_clock_differs(void *context, const char *server, int64_t ahead_s)
+{
+	struct engine *engine = context;
+	const uint64_t now_ns = clock_monotonic_ns();
+	const int64_t hours = llabs(ahead_s) / 3600;
+
+	if (engine->clock_told_ns > now_ns)
+		return;
+	engine->clock_told_ns = now_ns + CLOCK_CHECK_NS;
+	output_warning("this host's clock is %lld %s%s %s that of %s: set it (timedatectl), or "
+		       "certificates are renewed too early or too late",
+		       (long long)(hours < 48 ? hours : hours / 24), hours < 48 ? "hour" : "day",
+		       hours == 1 ? "" : "s", ahead_s > 0 ? "ahead of" : "behind", server);
 }
 
 /* --- ends that are not written ------------------------------------------------------------------ */
@@ -313,6 +330,7 @@ static void engine_set_up_jobs(struct engine *engine)
 		.issue_env = &engine->env,
 		.shows_progress = options->shows_progress,
 		.ended = on_job_ended,
+		.clock_differs = on_clock_differs,
 		.stuck = on_job_stuck,
 		.context = engine,
 	};

@@ -10,6 +10,7 @@
 #include "acme/config/settings.h"
 #include "acme/crypto/csr.h"
 #include "acme/protocol/authorization.h"
+#include "acme/protocol/client.h"
 #include "acme/protocol/order.h"
 #include "acme/renewal/ca_pool.h"
 #include "acme/renewal/consequence.h"
@@ -23,7 +24,8 @@
 #include "acme/util/output.h"
 #include "common/clock.h"
 
-#define BUSY_PAUSE_S 60 /* after finding another process at work */
+#define BUSY_PAUSE_S    60 /* after finding another process at work */
+#define CLOCK_DIFFERS_S 3600 /* from the CA's: it is to be told */
 
 /* How a job has ended, as far as the state does not know it yet. */
 enum ending { ENDING_NONE, ENDING_SUCCESS, ENDING_FAILURE, ENDING_WAIT };
@@ -390,6 +392,8 @@ static void on_job_ca_ready(void *context, struct ca *ca, const struct failure *
 {
 	struct job *job = context;
 
+	if (ca && llabs(ca_clock_ahead_s(ca)) > CLOCK_DIFFERS_S)
+		job->env->clock_differs(job->env->context, ca_server(ca), ca_clock_ahead_s(ca));
 	if (!ca)
 		job_fail(job, failure);
 	/* Others may have used up the limits since. */

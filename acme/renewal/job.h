@@ -37,6 +37,8 @@ struct job_env {
 	/* Called once, perhaps within job_begin(): the state has what follows.  Not the place for
 	   job_free(). */
 	void (*ended)(void *context, struct job *job, const struct engine_result *result);
+	/* This host's clock is so far ahead of the CA's; negative: behind. */
+	void (*clock_differs)(void *context, const char *server, int64_t ahead_s);
 	/* What follows cannot be written now. */
 	void (*stuck)(void *context, struct job *job);
 	void *context;

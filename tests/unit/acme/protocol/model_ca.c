@@ -424,6 +424,7 @@ static void on_request_arrives(void *context)
 		.location = answer.location[0] && !answer.error ? answer.location : NULL,
 		.nonce = answer.error ? NULL : nonce,
 		.retry_after_s = answer.retry_after_s,
+		.date_s = answer.date_s,
 	};
 	request->done(request->context, &response);
 	request_free(request);

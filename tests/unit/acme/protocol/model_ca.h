@@ -35,6 +35,7 @@ struct model_answer {
 	char body[4096];
 	char location[256]; /* "": none */
 	int64_t retry_after_s;
+	int64_t date_s; /* 0: none */
 };
 
 struct model_order {

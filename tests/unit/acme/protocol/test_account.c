@@ -16,6 +16,7 @@
 #include "acme/store/account_files.h"
 #include "acme/util/base64url.h"
 #include "acme/util/failure.h"
+#include "common/clock.h"
 #include "tests/unit/fixture.h"
 
 #include "model_ca.h"
@@ -193,6 +194,30 @@ static void test_bare_answer(void **state)
 	assert_true(registers(world, KEY_ID));
 }
 
+static void tell_date(void *context, const struct model_exchange *exchange,
+		      struct model_answer *answer)
+{
+	(void)exchange;
+	answer->date_s = clock_now_s() + *(const int64_t *)context;
+}
+
+/* The CA's Date tells how far this host's clock is off.  Row A6. */
+static void test_clock(void **state)
+{
+	int64_t theirs_s = -70 * INT64_C(86400);
+	struct world *world = *state;
+	struct ca *ca;
+
+	assert_int_equal(ca_new(&ca, world->http, DIRECTORY, NULL), 0);
+	assert_int_equal(ca_clock_ahead_s(ca), 0);
+	world->model.after = tell_date;
+	world->model.context = &theirs_s;
+	ca_connect(ca, on_done, world);
+	assert_int_equal(loop_run(world->loop), 0);
+	assert_in_range(ca_clock_ahead_s(ca), 70 * 86400 - 5, 70 * 86400 + 5);
+	ca_free(ca);
+}
+
 #define account_test(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
@@ -201,6 +226,7 @@ int main(void)
 		account_test(test_mistyped_key_id),
 		account_test(test_binding_wanted_to_look),
 		account_test(test_bare_answer),
+		account_test(test_clock),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
