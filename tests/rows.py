@@ -18,7 +18,7 @@ TESTS = pathlib.Path(__file__).parent
 BUILD = pathlib.Path(os.environ.get("O", TESTS.parent / "build"))
 ROW = re.compile(r"([SPWAB]\d+)\s+(.*)")
 C_ROW = re.compile(r"\bRows?((?:[ ,]+(?:and )?[SPWAB]\d+)+)\.")
-C_TEST = re.compile(r"static void (test_\w+)\(")
+C_TEST = re.compile(r"(?:static )?void (test_\w+|scenario_\w+)\(")
 PROGRAM_LIMIT_S = 300
 
 
@@ -54,7 +54,7 @@ def network_tests(rows):
 
 def c_tests(rows):
     """Add the tests in C: the comment stands right before the function."""
-    for path in sorted(TESTS.glob("*/**/test_*.c")):
+    for path in sorted([*TESTS.glob("*/**/test_*.c"), *TESTS.glob("sim/scenarios/*.c")]):
         pending = []
         for line in path.read_text(encoding="utf-8").splitlines():
             if match := C_ROW.search(line):
@@ -86,11 +86,11 @@ def list_rows(known, rows):
 
 
 def repeat_c(rows, count, beginning):
-    """Run the programs with such tests; how many runs failed."""
+    """Run the programs with such tests; how many runs failed.  A scenario always does the same."""
     programs = {
         test.partition(".c::")[0]
         for row, tests in rows.items() if row.startswith(beginning)
-        for test in tests if ".c::" in test
+        for test in tests if ".c::test_" in test
     }
     failures = 0
     for program in sorted(programs):

@@ -139,7 +139,7 @@ void scenario_long_sleep(void)
 	world_end(world);
 }
 
-/* Row A7: orders that a wrong clock has counted. */
+/* Row A7.  Orders that a wrong clock has counted.*/
 void scenario_limits_of_a_wrong_clock(void)
 {
 	struct world *world = world_begin(1);

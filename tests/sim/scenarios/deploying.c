@@ -12,7 +12,7 @@ static void end_daemon(void *context)
 	world_restart_daemon(context, SIGTERM);
 }
 
-/* Row A9: another order hangs, for which the reload waits when SIGTERM comes. */
+/* Row A9.  Another order hangs, for which the reload waits when SIGTERM comes.*/
 static void ended_after(uint64_t delay_ms)
 {
 	struct world *world = world_with(2, 2);

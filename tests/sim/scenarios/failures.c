@@ -61,7 +61,7 @@ void scenario_first_ca_down(void)
 	fails_over((struct model_trouble){.kind = TROUBLE_DOWN});
 }
 
-/* Row A18: the CA is believed for a day, and not for a month. */
+/* Row A18.  The CA is believed for a day, and not for a month.*/
 void scenario_retry_after_a_month(void)
 {
 	struct world *world = world_ready(1, 3);

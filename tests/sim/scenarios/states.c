@@ -104,7 +104,7 @@ void scenario_revoked_and_renewed(void)
 	world_end(world);
 }
 
-/* Row A12: a name is added while the order is under way. */
+/* Row A12.  A name is added while the order is under way.*/
 static void add_name(struct world *world, const struct model_certificate *issued)
 {
 	struct world_certificate *certificate = world_find(world, "c0.test");
@@ -135,7 +135,7 @@ void scenario_name_added_during_order(void)
 	world_end(world);
 }
 
-/* Row A12: the CA is taken out of the configuration while an order hangs there. */
+/* Row A12.  The CA is taken out of the configuration while an order hangs there.*/
 static void leave_ca(void *context)
 {
 	struct world *world = context;
