@@ -26,6 +26,7 @@ static int (*const verbs[VERBS])(const struct arguments *arguments,
 	[VERB_UNPAUSE] = verb_unpause,
 	[VERB_RETRY] = verb_retry,
 	[VERB_REVOKE] = verb_revoke,
+	[VERB_RESTORE] = verb_restore,
 	[VERB_DELETE] = verb_delete,
 	[VERB_IMPORT] = verb_import,
 	[VERB_PUBLISH] = verb_publish,
@@ -55,6 +56,7 @@ static bool writes_state(enum verb verb)
 	case VERB_RENEW:
 	case VERB_RUN:
 	case VERB_REVOKE:
+	case VERB_RESTORE:
 	case VERB_DELETE:
 		return true;
 	default:

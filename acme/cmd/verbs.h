@@ -22,6 +22,7 @@ int verb_pause(const struct arguments *arguments, const struct settings *setting
 int verb_unpause(const struct arguments *arguments, const struct settings *settings);
 int verb_retry(const struct arguments *arguments, const struct settings *settings);
 int verb_revoke(const struct arguments *arguments, const struct settings *settings);
+int verb_restore(const struct arguments *arguments, const struct settings *settings);
 int verb_delete(const struct arguments *arguments, const struct settings *settings);
 int verb_import(const struct arguments *arguments, const struct settings *settings);
 int verb_publish(const struct arguments *arguments, const struct settings *settings);

@@ -133,6 +133,13 @@ static const struct {
 			 "asks for it again.\n"
 			 "\n"
 			 "  sidestep revoke example.org --reason keyCompromise\n"},
+	[VERB_RESTORE] = {"restore", "NAME", "use an earlier certificate again",
+			  "Copies it, with its key, as the newest one, and runs the hooks for it. "
+			  "Without --generation it is the one before the present one. So many are "
+			  "kept as keep-generations and keep-days say.\n"
+			  "\n"
+			  "  sidestep restore example.org\n"
+			  "  sidestep restore example.org --generation 7\n"},
 	[VERB_DELETE] = {"delete", "NAME", "remove a certificate from the disk",
 			 "Also removes its key and all earlier certificates of this NAME. "
 			 "Nothing is revoked: use `sidestep revoke` first if others may know "
@@ -424,6 +431,13 @@ static const struct option_row rows[] = {
 	 .verbs = BIT(VERB_REVOKE) | BIT(VERB_PAUSE),
 	 .help = "Why. For revoke: keyCompromise, superseded, cessationOfOperation, ...; for "
 		 "pause: a text for `sidestep plan`. Default: none given."},
+	{.name = "generation",
+	 .kind = OPTION_NUMBER,
+	 FIELD(arguments.generation),
+	 .max = 1000000000,
+	 .value = "NUMBER",
+	 .verbs = BIT(VERB_RESTORE),
+	 .help = "The certificate of this number in archive/NAME. Default: the previous one."},
 	{.name = "timeout",
 	 .kind = OPTION_NUMBER,
 	 FIELD(arguments.timeout_s),

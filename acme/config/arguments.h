@@ -35,6 +35,7 @@ enum verb {
 	VERB_UNPAUSE,
 	VERB_RETRY,
 	VERB_REVOKE,
+	VERB_RESTORE,
 	VERB_DELETE,
 	VERB_IMPORT,
 	VERB_PUBLISH,
@@ -65,6 +66,7 @@ struct arguments {
 	struct option_texts domains; /* each a name, or several with commas between */
 	uint32_t ttl_s;
 	uint32_t warn_days; /* 0: not given */
+	uint32_t generation; /* 0: not given */
 	uint32_t timeout_s;
 	bool server_given; /* by --server or --staging */
 	bool deactivate;

@@ -29,7 +29,7 @@ _sidestep()
 		return
 	elif [[ $current = -* ]]; then
 		words=$(sidestep help "$verb" | sed -n 's/^  .\{4\}\(--[a-z-]*\).*/\1/p')
-	elif [[ $verb =~ ^(revoke|delete|plan|certificates|reconfigure|pause|unpause|retry)$ ]]; then
+	elif [[ $verb =~ ^(revoke|restore|delete|plan|certificates|reconfigure|pause|unpause|retry)$ ]]; then
 		words=$(_sidestep_certificates)
 	fi
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")

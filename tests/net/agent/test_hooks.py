@@ -213,6 +213,24 @@ def test_nothing_to_go_back_to(ready, notes):
     ready.check_certificate(NAMES[0], NAMES[:1])
 
 
+@pytest.mark.row("A40")
+def test_restore(ready, notes):
+    """An earlier certificate comes back, with its hooks, and is not renewed at once."""
+    ready.succeed("certonly", "-d", NAMES[0])
+    old = leaf(ready, NAMES[0])
+    ready.succeed("certonly", "-d", NAMES[0], "--force-renewal")
+    assert leaf(ready, NAMES[0]) != old
+    notes.add("deploy", "copy")
+    ready.succeed("restore", NAMES[0])
+    assert leaf(ready, NAMES[0]) == old
+    ready.check_certificate(NAMES[0], NAMES[:1])
+    run = ready.agent("renew")
+    assert run.returncode == 0 and "renewed" not in run.stdout, run.stdout
+    assert notes.notes() == [f"deploy/copy|{ready.live(NAMES[0])}|{NAMES[0]}|"]
+    assert ready.agent("restore", NAMES[0], "--generation", "9").returncode == 1
+    assert ready.agent("restore", "nobody.example.org").returncode == 1
+
+
 HAPROXY = """
 global
 	log stderr local0 notice

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <cmocka.h>
 
 #include "acme/config/settings.h"
@@ -30,6 +31,7 @@ struct deploy_test {
 	struct loop *loop;
 	struct deploy_options options;
 	char failed[2048]; /* "name: cause" of each failure, a line each */
+	char next_step[384]; /* of the last failure */
 	size_t undeployed;
 };
 
@@ -40,6 +42,7 @@ static void on_failed(void *context, const char *name, const struct failure *fai
 
 	snprintf(test->failed + length, sizeof(test->failed) - length, "%s: %s\n",
 		 name ? name : "all", failure->cause);
+	snprintf(test->next_step, sizeof(test->next_step), "%s", failure->next_step);
 }
 
 static void on_undeployed(void *context, const char *name, const struct failure *failure)
@@ -401,6 +404,28 @@ static void test_nothing_to_go_back_to(void **context)
 	assert_false(run_hooks(test));
 }
 
+/* Under the shipped unit a hook may do little: that is no verdict, and the message says so.  Row B11. */
+static void test_forbidden(void **context)
+{
+	struct deploy_test *test = *context;
+	struct state_lineage lineage;
+	int64_t id;
+
+	add_hook(test, "reload/server", "exit 1");
+	id = issue(test, "a.example");
+	assert_true(run_hooks(test));
+	assert_null(strstr(test->next_step, "ReadWritePaths="));
+	assert_int_equal(state_redeploy(test->state, id), 0);
+	assert_int_equal(setenv("INVOCATION_ID", "1", 1), 0);
+	assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	assert_true(run_hooks(test));
+	assert_non_null(strstr(test->next_step, "`systemctl edit sidestep`, [Service]"));
+	assert_non_null(strstr(test->next_step, "The hooks run again later"));
+	lineage = read_lineage(test, id);
+	assert_int_equal(lineage.generation, 1);
+	unsetenv("INVOCATION_ID");
+}
+
 /* A hook that cannot be run is known before the order.  Row A32. */
 static void test_judging(void **context)
 {
@@ -442,6 +467,7 @@ int main(void)
 						close_test),
 		cmocka_unit_test_setup_teardown(test_nothing_to_go_back_to, open_test, close_test),
 		cmocka_unit_test(test_judging),
+		cmocka_unit_test_setup_teardown(test_forbidden, open_test, close_test),
 	};
 
 	return cmocka_run_group_tests(tests, issued_enter_namespace, NULL);
