@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "acme/config/arguments.h"
+#include "acme/config/given.h"
 #include "acme/config/settings.h"
 #include "acme/protocol/authorization.h"
 #include "acme/cmd/show.h"
@@ -137,6 +138,11 @@ static int report_kept(struct certonly *certonly, const struct stored *stored)
 {
 	const char *differences = certonly->request.differences;
 
+	if (failure_is_set(&certonly->request.unread) &&
+	    given_any(&certonly->arguments->certificate)) {
+		failure_move(&certonly->failure, &certonly->request.unread);
+		return report_failure(certonly);
+	}
 	if (*differences) {
 		failure_set(&certonly->failure,
 			    "`sidestep reconfigure` with these options changes the settings; add "

@@ -14,15 +14,15 @@
 #include "acme/renewal/reconcile.h"
 #include "acme/util/failure.h"
 
-/* Read the row, if there is one.  0, or -1 with the failure filled in. */
-static int read_row(struct request *request, const struct settings *settings, const char *name,
-		    struct failure *failure)
+/* Read the row, if there is one.  A state that cannot be read is for whoever writes it to explain. */
+static void read_row(struct request *request, const struct settings *settings, const char *name)
 {
+	struct failure *failure = &request->unread;
 	struct state *state;
 	int err;
 
 	if (state_open(&state, settings->real_paths, failure))
-		return -1;
+		return;
 	if (!rebuild(state, settings->real_paths, failure)) {
 		err = state_lineage_find(state, name, &request->lineage);
 		request->is_known = !err;
@@ -30,7 +30,6 @@ static int read_row(struct request *request, const struct settings *settings, co
 			state_explain(state, err, failure);
 	}
 	state_free(state);
-	return failure_is_set(failure) ? -1 : 0;
 }
 
 static void add_difference(struct request *request, const char *option)
@@ -110,8 +109,7 @@ int request_load(struct request *ret_request, const struct arguments *arguments,
 					     .account = arguments->ca.account,
 					     .settings = settings->certificate,
 					     .source = "cli"}};
-	if (read_row(request, settings, name, failure))
-		return -1;
+	read_row(request, settings, name);
 	if (request->is_known) {
 		request->is_configured =
 			request->lineage.status != STATE_RETIRED &&
@@ -142,5 +140,6 @@ void request_done(struct request *request)
 	string_list_done(&request->spec.identifiers);
 	string_list_done(&request->cas);
 	state_lineage_done(&request->lineage);
+	failure_done(&request->unread);
 	*request = (struct request){0};
 }

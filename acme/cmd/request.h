@@ -11,9 +11,9 @@
 
 #include "acme/store/state.h"
 #include "acme/util/certificate_spec.h"
+#include "acme/util/failure.h"
 
 struct arguments;
-struct failure;
 struct identifier;
 struct settings;
 
@@ -21,6 +21,7 @@ struct request {
 	struct certificate_spec spec;
 	bool is_known; /* the state has the name */
 	bool is_configured; /* the configuration names it: its row stays as it is */
+	struct failure unread; /* why the state could not be read: nothing is known then */
 	char differences[256]; /* options that say something else than what is known; "": none */
 
 	/* For request.c. */
@@ -31,7 +32,7 @@ struct request {
 /*
  * Read what is known of the certificate `name`, and put the request for `names` together.  What it is
  * given must outlive it.  0, or -1 with `failure` filled in: the configuration has other settings for
- * it, or the state cannot be read.
+ * it.
  */
 int request_load(struct request *ret_request, const struct arguments *arguments,
 		 const struct settings *settings, const char *name, const struct identifier *names,

@@ -234,12 +234,14 @@ static const struct {
 	 .help = "Turn --" name_ " off."},
 #define NO_FIELD(kind_, member_, ...) NO_FIELD_##kind_(member_)
 #define NO_FIELD_TEXT(member_)
-#define NO_FIELD_FLAG(member_)       bool member_;
-#define TAKE_NO(kind_, member_, ...) TAKE_NO_##kind_(member_)
-#define TAKE_NO_TEXT(member_)
-#define TAKE_NO_FLAG(member_)    \
-	if (parsing->no.member_) \
-		parsing->arguments.certificate.member_ = SETTING_NO;
+#define NO_FIELD_FLAG(member_)              bool member_;
+#define TAKE_NO(kind_, member_, name_, ...) TAKE_NO_##kind_(member_, name_)
+#define TAKE_NO_TEXT(member_, name_)
+#define TAKE_NO_FLAG(member_, name_)                                                             \
+	if (parsing->no.member_ && arguments->certificate.member_)                               \
+		failure_set(failure, NULL, "--" name_ " and --no-" name_ " exclude each other"); \
+	if (parsing->no.member_)                                                                 \
+		arguments->certificate.member_ = SETTING_NO;
 
 /* What is being filled in. */
 struct parsing {
