@@ -65,6 +65,20 @@ static void refuse_taken_name(struct certonly *certonly, const struct stored *st
 		stored->certificate.name_count > 1 ? ", ..." : "");
 }
 
+/* Mostly it is called as its first name: then no other is read. */
+static int find_by_names(const struct certonly *certonly, struct stored *ret_stored)
+{
+	const struct paths *paths = certonly->settings->paths;
+
+	if (!store_read(ret_stored, paths, certonly->names[0].value)) {
+		if (certificate_has_only_names(&ret_stored->certificate, certonly->names,
+					       certonly->name_count))
+			return 0;
+		stored_done(ret_stored);
+	}
+	return store_find(ret_stored, paths, certonly->names, certonly->name_count);
+}
+
 /*
  * Choose the certificate's name.  0: *ret_stored is the existing certificate of this name; -ENOENT:
  * none exists; -1 with the failure filled in.
@@ -77,9 +91,7 @@ static int find_present(struct certonly *certonly, struct stored *ret_stored)
 	int err;
 
 	if (!name) {
-		err = store_find(ret_stored, settings->paths, certonly->names,
-				 certonly->name_count);
-		if (!err) {
+		if (!find_by_names(certonly, ret_stored)) {
 			strcpy(certonly->name, ret_stored->name);
 			return 0;
 		}
