@@ -317,7 +317,7 @@ def test_hook_refuses_a_broken_configuration(lab, nginx):
     hook = hosts.SOURCE / "deploy/hooks/nginx"
     environment = {**os.environ, "NGINX_CONF": str(broken)}
     run = lab.server.run(hook, check=False, env=environment)
-    assert run.returncode == 1
+    assert run.returncode == 78  # EX_CONFIG: refused
     assert "nonsense" in run.stderr
     assert "the configuration test failed: nginx was not reloaded" in run.stderr
     answer = clients.get(lab.validator, lab.server.ipv4, NAME)
