@@ -25,7 +25,7 @@ from lab import hosts
 
 # Rounds of handshakes, of production, of storms and of publishing, and the seconds of a block;
 # and how many seconds each load beside Sidestep lasts.
-FULL = {"handshakes": (12, 2), "fronts": (10, 2), "beside": 55, "storm": (5, 5), "publishing": 5}
+FULL = {"handshakes": (12, 2), "fronts": (10, 2), "beside": 110, "storm": (5, 5), "publishing": 5}
 QUICK = {"handshakes": (3, 1), "fronts": (3, 1), "beside": 10, "storm": (2, 2), "publishing": 2}
 
 VERSIONS = {
