@@ -308,8 +308,11 @@ def is_armed(instance):
 
 
 def start_slow_issue(lab, dns, instance):
-    """An agent whose order waits for a CA that takes its time to validate."""
-    pebble = authority.Pebble(lab, PEBBLE_VA_NOSLEEP="0", PEBBLE_VA_SLEEPTIME="4")
+    """An agent whose order waits for a CA that takes its time to validate.
+
+    Pebble sleeps for a random time up to this: long, so that it seldom validates while the name is
+    disarmed between two agents, which ends the order."""
+    pebble = authority.Pebble(lab, PEBBLE_VA_NOSLEEP="0", PEBBLE_VA_SLEEPTIME="12")
     dns.set(NAMES[0], lab.server.ipv4)
     instance.start()
     agent = instance.start_issue(pebble, NAMES[0])
