@@ -235,7 +235,10 @@ static void test_spellings(void **state)
 	config_free(config);
 }
 
-/* Row B8.  Paths and programs begin at the file that names them.  Row A35.  A command is all of its line. */
+/*
+ * Row B8.  Paths and programs begin at the file that names them.
+ * Row A35.  A command is all of its line.
+ */
 static void test_relative(void **state)
 {
 	static const struct {
