@@ -122,6 +122,9 @@ static void on_write_timer(void *context)
 	const bool gives_up = engine->options->is_once && ++engine->writes >= WRITES_ONCE_MAX;
 	struct job *job, *next;
 
+	/* What the state does not have is due as before: this run would take it again and again. */
+	if (gives_up)
+		engine->takes_due = false;
 	for (job = jobs_next(&engine->jobs, NULL); job; job = next) {
 		next = jobs_next(&engine->jobs, job);
 		if (!job_is_unwritten(job))
