@@ -4,6 +4,7 @@
 Orders: the same names from the same Pebble, in rounds: Sidestep takes a block of them in one run
 beside nginx, which keeps port 443; lego, which wants the port for itself, and uacme with ualpn, which
 holds it, one after the other, as their documents say.  Store: a memory of a million certificates, none of which is due.
+Down: many due certificates at a CA that nobody can connect to.
 Names: a list of a million, read for the first time, and by SIGHUP with one line changed.  Words behind the program's name
 choose parts of it.  Writes agent.json to build/bench; bench/README.md explains the keys.
 """
@@ -32,6 +33,9 @@ LEGO_BLOCK = UACME_BLOCK = 4
 UACME_TRIES = 20
 REQUEST_S = 5  # after so long without an answer Pebble has locked itself up
 STORED = 1_000_000
+DOWN = 100_000  # due certificates at a CA that is down
+DOWN_CA = "https://127.0.0.1:1/dir"
+DOWN_MINUTES = 5
 LIFE_S = 90 * 86400
 TICK_S = 60  # how often `sidestep run` looks at least
 PATIENCE_S = 300
@@ -208,7 +212,7 @@ def measure_orders():
 # --- a million names ---------------------------------------------------------------------------
 
 
-def fill(instance):
+def fill(instance, count, ca, due_in_s):
     instance.agent("plan")
     now = int(time.time())
     with memory_of(instance) as database:
@@ -217,8 +221,8 @@ def fill(instance):
             " server, not_before, not_after, renew_at)"
             " VALUES (?1, ?1, ?2, ?2, '', 'cli', 0, 0, ?2, ?3, ?4, ?5)",
             (
-                (f"n{n}.example.org", "https://ca.example/dir", now, now + LIFE_S, now + LIFE_S // 2 + n)
-                for n in range(STORED)
+                (f"n{n}.example.org", ca, now, now + LIFE_S, now + due_in_s + n)
+                for n in range(count)
             ),
         )
 
@@ -233,7 +237,7 @@ def measure_store():
     lab = hosts.Lab()
     try:
         instance = sidestep.Sidestep(lab).start()
-        fill(instance)
+        fill(instance, STORED, "https://ca.example/dir", LIFE_S // 2)
         began_s = time.monotonic()
         daemon = instance.host.start(
             "run", instance.programs / "sidestep", "run", "--root", instance.root
@@ -332,8 +336,38 @@ def measure_names():
     }
 
 
+def measure_down():
+    """The members of agent.json's "down": all are due, and the CA refuses connections."""
+    lab = hosts.Lab()
+    try:
+        instance = sidestep.Sidestep(lab).start()
+        fill(instance, DOWN, DOWN_CA, -DOWN)
+        daemon = instance.host.start(
+            "run", instance.programs / "sidestep", "run", "--root", instance.root
+        )
+        daemon.wait_until(lambda: "cannot connect" in daemon.output(), "a failed connection")
+        # From here on: the first minute has had the orders that began before the CA was known to be down.
+        time.sleep(TICK_S)
+        before_us = cpu_us(daemon.pid)
+        time.sleep(DOWN_MINUTES * TICK_S)
+        used_us = cpu_us(daemon.pid) - before_us
+        probes = daemon.output().count("asking https")
+    finally:
+        problems = lab.close()
+    if problems:
+        raise RuntimeError("; ".join(problems))
+    return {
+        "due": DOWN,
+        "cpu_ms_per_minute": round(used_us / 1000 / DOWN_MINUTES, 2),
+        "probes": probes,
+    }
+
+
 def main():
-    parts = {"orders": measure_orders, "store": measure_store, "names": measure_names}
+    parts = {
+        "orders": measure_orders, "store": measure_store, "names": measure_names,
+        "down": measure_down,
+    }
     chosen = sys.argv[1:] or list(parts)
     result = {part: parts[part]() for part in chosen}
     path = hosts.BUILD / "bench/agent.json"

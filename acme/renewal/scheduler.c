@@ -260,8 +260,8 @@ static int move_all(struct scheduler *scheduler, const char *server,
 	int err;
 	size_t i;
 
-	err = state_due_orders(scheduler->state, server, due_s(scheduler, now_s), SCHEDULER_MAX,
-			       add_due, &gathering);
+	err = state_due_with_other_cas(scheduler->state, server, due_s(scheduler, now_s),
+				       SCHEDULER_MAX, add_due, &gathering);
 	for (i = 0; !err && i < stuck.count; i++)
 		err = move_lineage(scheduler, stuck.ids[i], obstacle, now_s);
 	return err;

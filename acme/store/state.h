@@ -280,6 +280,11 @@ int state_due_orders(struct state *state, const char *ca, int64_t now_s, size_t 
 int state_due_replacements(struct state *state, const char *ca, int64_t now_s, size_t max,
 			   int (*each)(void *context, const struct state_due *due), void *context);
 
+/* Of the same those that have another CA, too; what expires first comes first. */
+int state_due_with_other_cas(struct state *state, const char *ca, int64_t now_s, size_t max,
+			     int (*each)(void *context, const struct state_due *due),
+			     void *context);
+
 /* At most `max` lineages whose ARI window is to be asked for, the longest due first. */
 int state_due_checks(struct state *state, int64_t now_s, size_t max,
 		     int (*each)(void *context, const struct state_due *due), void *context);

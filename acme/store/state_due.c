@@ -243,6 +243,20 @@ int state_due_replacements(struct state *state, const char *ca, int64_t now_s, s
 	return result;
 }
 
+int state_due_with_other_cas(struct state *state, const char *ca, int64_t now_s, size_t max,
+			     int (*each)(void *context, const struct state_due *due), void *context)
+{
+	struct list list = {.left = max, .each = each, .context = context};
+	struct sqlite3_stmt *statement;
+	int err;
+
+	err = state_query(state, &statement,
+			  "SELECT " DUE_COLUMNS " FROM lineage WHERE ca = ?1 AND cas <> ca "
+			  "AND issue_at <= ?2 ORDER BY not_after LIMIT ?3",
+			  "tii", ca, now_s, (int64_t)max);
+	return err ? err : give_rows(state, statement, &list);
+}
+
 int state_due_checks(struct state *state, int64_t now_s, size_t max,
 		     int (*each)(void *context, const struct state_due *due), void *context)
 {

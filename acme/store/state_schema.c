@@ -177,6 +177,10 @@ static const char *const versions[] = {
 
 	/* So that lines of the configuration that have not changed need not be understood again. */
 	"ALTER TABLE lineage ADD COLUMN spec_digest INTEGER NOT NULL DEFAULT 0;",
+
+	/* For state_due_with_other_cas(). */
+	"CREATE INDEX lineage_by_other_ca ON lineage (ca, not_after) "
+	"	WHERE issue_at IS NOT NULL AND cas <> ca;",
 };
 
 #define VERSION ((int64_t)(sizeof(versions) / sizeof(*versions)))
@@ -184,8 +188,8 @@ static const char *const versions[] = {
 /* PRAGMA takes no parameters. */
 static int note_version(struct state *state)
 {
-	_Static_assert(sizeof(versions) / sizeof(*versions) == 4, "the number below");
-	return state_execute(state, "PRAGMA user_version = 4");
+	_Static_assert(sizeof(versions) / sizeof(*versions) == 5, "the number below");
+	return state_execute(state, "PRAGMA user_version = 5");
 }
 
 /* --- columns of settings ---------------------------------------------------------------------- */
