@@ -35,6 +35,8 @@ int responder_check(const struct paths *paths, struct failure *failure)
 
 void responder_explain_open(struct failure *failure, int err, const struct paths *paths)
 {
+	if (failure_is_set(failure))
+		return;
 	switch (err) {
 	case -ENOENT:
 		failure_set_of(
@@ -67,6 +69,7 @@ void responder_explain_open(struct failure *failure, int err, const struct paths
 		failure_set_errno(failure, -err, "cannot open the challenge table %s",
 				  paths->table);
 	}
+	failure->owner = FAILURE_OF_HOST;
 }
 
 int responder_open(struct challenge_table **ret_table, const struct paths *paths,
@@ -101,6 +104,8 @@ int responder_publish(struct challenge_table **table, const struct paths *paths,
 
 void responder_explain_publish(struct failure *failure, int err, const char *name)
 {
+	if (failure_is_set(failure))
+		return;
 	switch (err) {
 	case -EPERM:
 		failure_set(
@@ -152,4 +157,7 @@ void responder_explain_publish(struct failure *failure, int err, const char *nam
 	default:
 		failure_set_errno(failure, -err, "cannot change the challenge of %s", name);
 	}
+	/* All but what is about this name. */
+	if (err != -EPERM && err != -ENOENT && err != -EEXIST)
+		failure->owner = FAILURE_OF_HOST;
 }

@@ -288,24 +288,7 @@ static void order_follow(struct order *order, const struct ca_reply *reply)
 
 /* --- the authorizations ---------------------------------------------------------------- */
 
-/* Whose failure the order's is: a name's, where one is at fault; else whatever kept the CA from it. */
-static void own_failure(struct order *order)
-{
-	const struct failure *failure;
-	size_t i;
-
-	for (i = order->authorization_count; i--;) {
-		failure = authorization_failure(order->authorizations[i]);
-		if (!failure_is_set(failure))
-			continue;
-		order->failure.owner = failure->owner;
-		order->failure.ends_order |= failure->ends_order;
-		if (failure->owner == FAILURE_OF_NAME)
-			return;
-	}
-}
-
-/* The CA gave no answer about the names: the first's failure is the order's, which can be resumed. */
+/* No name is at fault: the first failure is the order's, which may be resumed. */
 static void order_lack_answers(struct order *order)
 {
 	size_t i = 0;
@@ -316,19 +299,29 @@ static void order_lack_answers(struct order *order)
 	order_enter(order, ORDER_FAILED);
 }
 
+/* How many of the names are at fault, and not the CA, this host or the way between them. */
+static size_t count_bad_names(const struct order *order)
+{
+	const struct failure *failure;
+	size_t count = 0, i;
+
+	for (i = 0; i < order->authorization_count; i++) {
+		failure = authorization_failure(order->authorizations[i]);
+		count += failure_is_set(failure) && failure->owner == FAILURE_OF_NAME &&
+			 !authorization_lacks_answer(order->authorizations[i]);
+	}
+	return count;
+}
+
 /* All authorizations have ended.  Each failed one has its own reason, so one run shows them all. */
 static void conclude_authorizations(struct order *order, size_t failed)
 {
-	size_t unanswered = 0, i;
-
-	for (i = 0; i < order->authorization_count; i++)
-		unanswered += authorization_lacks_answer(order->authorizations[i]);
-	if (failed && unanswered == failed) {
+	if (failed && !count_bad_names(order)) {
 		order_lack_answers(order);
 	} else if (failed) {
 		failure_set(&order->failure, NULL, "the CA could not validate %zu of %zu names",
 			    failed, order->authorization_count);
-		own_failure(order);
+		order->failure.ends_order = true;
 		order_enter(order, ORDER_FAILED);
 	} else {
 		/* The order is ready now; a CA that is not so far says so (RFC 8555 section 7.4). */
