@@ -126,6 +126,7 @@ static enum http_error classify_error(const struct http_request *request, CURLco
 		return HTTP_NO_RESOURCES;
 	case CURLE_OK:
 		return HTTP_ANSWERED;
+	case CURLE_COULDNT_RESOLVE_PROXY:
 	case CURLE_COULDNT_RESOLVE_HOST:
 		return HTTP_NOT_RESOLVED;
 	case CURLE_COULDNT_CONNECT:

@@ -151,6 +151,16 @@ int64_t ca_clock_ahead_s(const struct ca *ca)
 	return ca->clock_ahead_s;
 }
 
+/* The object in the body; of an error also one that is not quite JSON, for its reason's sake. */
+static json_t *read_object(const struct http_response *response)
+{
+	json_t *object = json_read(response->body, response->body_size);
+
+	return object || response->error || response->status < 400
+		       ? object
+		       : json_read_damaged(response->body, response->body_size);
+}
+
 static void on_directory(void *context, const struct http_response *response)
 {
 	struct failure failure = {0};
@@ -160,7 +170,7 @@ static void on_directory(void *context, const struct http_response *response)
 
 	note_clock(ca, response);
 	ca->connecting = NULL;
-	object = json_read(response->body, response->body_size);
+	object = read_object(response);
 	if (response->error) {
 		problem_explain_transport(&failure, response, ca->server);
 	} else if (response->status != 200) {
@@ -433,7 +443,7 @@ void ca_account_found(struct ca *ca, const struct failure *failure)
 static void on_request_answer(void *context, const struct http_response *response)
 {
 	struct ca_request *request = context;
-	json_t *object = json_read(response->body, response->body_size);
+	json_t *object = read_object(response);
 	struct ca_reply reply = {
 		.status = response->status,
 		.body = response->body,

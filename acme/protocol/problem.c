@@ -3,9 +3,11 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "acme/protocol/link_header.h"
 #include "acme/util/failure.h"
 #include "acme/net/http.h"
 #include "acme/util/json.h"
@@ -56,8 +58,9 @@ static const struct explanation explanations[] = {
 	/* The connection: the CA did not reach the responder. */
 	{NULL, "connection refused",
 	 "nothing listens on port 443 at the address that the CA connected to",
-	 "check that the name's A and AAAA records point to this host and that the server on port "
-	 "443 is up, over IPv6 too if there is an AAAA record"},
+	 "check that the name's A and AAAA records point to this host, and that a server listens on "
+	 "port 443 there, over IPv6 too if there is an AAAA record; where no server runs, start "
+	 "sidestep-responder with --standalone; `sidestep check NAME` shows more"},
 	{NULL, "timeout during connect",
 	 "the CA's packets to port 443 get no answer: most likely a firewall, or a wrong address",
 	 "check that the name's A and AAAA records point to this host and that port 443 is open to "
@@ -154,6 +157,12 @@ static const struct explanation explanations[] = {
 	 "give another --reason, or none"},
 	{"userActionRequired", NULL, "the CA waits for an action of yours",
 	 "visit the address that the CA gives; most likely you must agree to new terms of service"},
+	{"invalidContact", "required", "the CA requires a contact address",
+	 "give one with --email"},
+	{"malformed", "contact", "the CA requires a contact address, or does not accept this one",
+	 "give one with --email"},
+	{"malformed", "email", "the CA requires a contact address, or does not accept this one",
+	 "give one with --email"},
 	{"invalidContact", NULL, "the CA does not accept the contact address", "correct --email"},
 	{"unsupportedContact", NULL, "the CA does not accept this kind of contact",
 	 "correct --email"},
@@ -327,6 +336,36 @@ static void explain_untrusted(struct failure *failure, const struct http_respons
 		       "the TLS certificate of %s is not trusted: %s", url, response->error_text);
 }
 
+/* The proxy that libcurl takes from the environment; NULL: none. */
+static const char *find_proxy(void)
+{
+	static const char *const names[] = {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
+	const char *value;
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		value = getenv(names[i]);
+		if (value && *value)
+			return value;
+	}
+	return NULL;
+}
+
+/* Where a proxy stands between us and the CA, it is the first suspect. */
+static void suspect_proxy(struct failure *failure, const struct http_response *response)
+{
+	const char *proxy = find_proxy();
+
+	if (!proxy ||
+	    (response->error != HTTP_NOT_RESOLVED && response->error != HTTP_NOT_CONNECTED &&
+	     response->error != HTTP_TIMED_OUT && response->error != HTTP_BROKEN))
+		return;
+	snprintf(failure->next_step, sizeof(failure->next_step),
+		 "this host goes through the proxy %s (https_proxy or all_proxy in the "
+		 "environment): check that it is up and lets this host out, or unset it",
+		 proxy);
+}
+
 void problem_explain_transport(struct failure *failure, const struct http_response *response,
 			       const char *url)
 {
@@ -385,6 +424,7 @@ void problem_explain_transport(struct failure *failure, const struct http_respon
 			       "the connection to %s broke off: %s", url, text);
 		break;
 	}
+	suspect_proxy(failure, response);
 }
 
 bool problem_is_pause(const json_t *problem)
@@ -413,6 +453,24 @@ static void set_wait(struct failure *failure, int64_t retry_after_s)
 	failure->retry_after_s = retry_after_s;
 }
 
+/* The CA waits for an action of the operator's: where?  RFC 8555 sections 7.3.3 and 6.7. */
+static void set_visit(struct failure *failure, const struct http_response *response,
+		      const json_t *problem, const char *url)
+{
+	const char *place = json_read_url(problem, "instance");
+	char *terms = NULL;
+	size_t i;
+
+	for (i = 0; !terms && i < HTTP_LINKS_MAX && response->links[i]; i++)
+		link_header_read(&terms, 1, response->links[i], "terms-of-service", url);
+	if (place || terms)
+		snprintf(failure->next_step, sizeof(failure->next_step), "visit %s%s%s",
+			 place ? place : terms,
+			 place && terms ? "; the terms of service are at " : "",
+			 place && terms ? terms : "");
+	free(terms);
+}
+
 void problem_explain_response(struct failure *failure, const struct http_response *response,
 			      json_t *problem, const char *url)
 {
@@ -437,6 +495,8 @@ void problem_explain_response(struct failure *failure, const struct http_respons
 			       "check that --server is the URL of an ACME directory",
 			       "%s answered with status %ld and without an ACME error", url,
 			       response->status);
+	if (problem_is(problem, "userActionRequired"))
+		set_visit(failure, response, problem, url);
 	if ((response->status == 429 || response->status == 503) && !problem_is_pause(problem))
 		set_wait(failure, response->retry_after_s);
 }

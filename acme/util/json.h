@@ -14,6 +14,12 @@ struct json_t;
 /* Parse one object of `size` bytes.  NULL: not JSON, not an object, or out of memory. */
 struct json_t *json_read(const char *text, size_t size);
 
+/*
+ * The same for the reason of an error, which a person reads: bytes that are no UTF-8 count as
+ * Latin-1, and zeros and other control characters as blanks.
+ */
+struct json_t *json_read_damaged(const char *text, size_t size);
+
 /* The member's string, which the object owns; NULL when missing or of another type. */
 const char *json_read_string(const struct json_t *object, const char *member);
 

@@ -38,6 +38,35 @@ static void test_only_objects(void **state)
 	json_decref(object);
 }
 
+#define TEXT(text) text, sizeof(text) - 1
+
+/* The reason of an error is kept, however it is written. */
+static void test_damaged(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t size;
+		const char *detail;
+	} given[] = {
+		{TEXT("{\"detail\":\"Sch\xf6n\"}"), "Sch\xc3\xb6n"},
+		{TEXT("{\"detail\":\"Sch\xc3\xb6n\"}"), "Sch\xc3\xb6n"},
+		{TEXT("{\"detail\":\"a\0b\"}"), "a b"},
+		{TEXT("{\"detail\":\"a\\u0000b\"}"), "a      b"},
+		{TEXT("{\"detail\":\"\xc3\"}"), "\xc3\x83"},
+	};
+	json_t *object;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(given) / sizeof(*given); i++) {
+		object = json_read_damaged(given[i].text, given[i].size);
+		assert_non_null(object);
+		assert_string_equal(json_read_string(object, "detail"), given[i].detail);
+		json_decref(object);
+	}
+	assert_null(json_read_damaged("<html>", 6));
+}
+
 /* Deeper than any stack would bear, if it were read by recursion without a bound. */
 static void test_depth(void **state)
 {
@@ -175,6 +204,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_only_objects), cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_damaged),      
 		cmocka_unit_test(test_members),      cmocka_unit_test(test_urls),
 		cmocka_unit_test(test_directory),    cmocka_unit_test(test_no_directory),
 	};

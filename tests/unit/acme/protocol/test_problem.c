@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -224,6 +225,40 @@ static void test_responses(void **state)
 		       "overloaded", "wait until 2");
 }
 
+/* The CA says where to go: in the problem, in a Link, or in both. */
+static void test_visit(void **state)
+{
+	const struct http_response response = {.status = 403,
+					       .links = {"<../terms/2>;rel=\"terms-of-service\""}};
+	json_t *problem = json_pack("{s:s, s:s}", "type", URN "userActionRequired", "detail",
+				    "the terms have changed");
+	struct failure failure = {0};
+
+	(void)state;
+	problem_explain_response(&failure, &response, problem, "https://ca.example/acme/new-order");
+	assert_non_null(strstr(failure.next_step, "https://ca.example/terms/2"));
+	failure_done(&failure);
+	json_object_set_new(problem, "instance", json_string("https://ca.example/agree"));
+	problem_explain_response(&failure, &response, problem, "https://ca.example/acme/new-order");
+	assert_non_null(strstr(failure.next_step, "visit https://ca.example/agree"));
+	assert_non_null(strstr(failure.next_step, "https://ca.example/terms/2"));
+	failure_done(&failure);
+	json_decref(problem);
+}
+
+/* A proxy in the environment is named where the way to the CA fails. */
+static void test_proxy(void **state)
+{
+	struct http_response response = {.error = HTTP_NOT_CONNECTED, .error_text = "refused"};
+
+	(void)state;
+	assert_int_equal(setenv("https_proxy", "http://proxy.example:3128", 1), 0);
+	check_response(&response, "cannot connect", "http://proxy.example:3128");
+	response.error = HTTP_UNTRUSTED;
+	check_response(&response, "not trusted", "--cacert");
+	assert_int_equal(unsetenv("https_proxy"), 0);
+}
+
 static void test_transport(void **state)
 {
 	static const struct {
@@ -281,6 +316,8 @@ int main(void)
 		cmocka_unit_test(test_subproblems),
 		cmocka_unit_test(test_odd_problems),
 		cmocka_unit_test(test_responses),
+		cmocka_unit_test(test_visit),
+		cmocka_unit_test(test_proxy),
 		cmocka_unit_test(test_transport),
 		cmocka_unit_test(test_the_first_cause_stays),
 	};
