@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "acme/config/config.h"
+#include "acme/config/known_cas.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -279,6 +280,15 @@ static void check_section(const struct config_section *section, struct failure *
 			    word, section->label);
 }
 
+/* `server` may be the name of a known CA, and is left out where the section has such a name. */
+static void find_server(struct config_section *section)
+{
+	const char *url = known_ca_url(section->server ? section->server : section->label);
+
+	if (section->kind == CONFIG_CA && url)
+		section->server = url;
+}
+
 /* --- the whole configuration ------------------------------------------------------------------------ */
 
 static void read_all(struct config *config, const struct paths *paths, struct failure *failure)
@@ -298,6 +308,8 @@ static void read_all(struct config *config, const struct paths *paths, struct fa
 		add_default_list(config, path, failure);
 	finish_stamps(config, failure);
 	check_section(&config->defaults, failure);
+	for (i = 0; i < config->sections.count; i++)
+		find_server(config->sections.items[i]);
 	for (i = 0; !failure_is_set(failure) && (section = config_section(config, i)); i++)
 		check_section(section, failure);
 }

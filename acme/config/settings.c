@@ -8,20 +8,12 @@
 
 #include "acme/config/arguments.h"
 #include "acme/config/config.h"
+#include "acme/config/known_cas.h"
 #include "acme/util/name.h"
 #include "acme/util/failure.h"
 #include "acme/util/json.h"
 
 #define DRY_RUN_DIRECTORY "/dry-run" /* below the state directory */
-
-/* CAs that need no section. */
-enum known_ca { KNOWN_PRODUCTION, KNOWN_STAGING, KNOWN_CAS };
-static const struct {
-	const char *name, *server;
-} known_cas[KNOWN_CAS] = {
-	[KNOWN_PRODUCTION] = {CA_DEFAULT, "https://acme-v02.api.letsencrypt.org/directory"},
-	[KNOWN_STAGING] = {CA_STAGING, "https://acme-staging-v02.api.letsencrypt.org/directory"},
-};
 
 /* --- precedence ---------------------------------------------------------------------------------- */
 
@@ -124,30 +116,22 @@ const struct config_section *settings_ca_section(const struct settings *settings
 const char *settings_ca_name(const struct settings *settings, const char *server)
 {
 	const struct config_section *ca = settings_ca_section(settings, server);
-	size_t i;
 
-	for (i = 0; !ca && i < KNOWN_CAS; i++)
-		if (strcmp(known_cas[i].server, server) == 0)
-			return known_cas[i].name;
-	return ca ? ca->label : NULL;
+	return ca ? ca->label : known_ca_name(server);
 }
 
 const char *settings_find_server(const struct settings *settings, const char *name,
 				 const char *place, struct failure *failure)
 {
 	const struct config_section *ca = settings_ca_section(settings, name);
-	const char *server = ca ? ca->server : NULL;
-	size_t i;
+	const char *server = ca ? ca->server : known_ca_url(name);
 
-	for (i = 0; !server && i < KNOWN_CAS; i++)
-		if (strcmp(known_cas[i].name, name) == 0)
-			server = known_cas[i].server;
 	if (!server && strstr(name, "://"))
 		server = name;
 	if (!server)
 		failure_set(failure,
-			    "name a [ca] section of the configuration, " CA_DEFAULT ", " CA_STAGING
-			    ", or the https:// URL of a directory",
+			    "name a [ca] section of the configuration, give the https:// URL of a "
+			    "directory, or one of: " KNOWN_CA_NAMES,
 			    "%s: no CA is called '%s'", place, name);
 	else if (strncmp(server, "http://", 7) == 0)
 		failure_set(failure, "give the https:// URL",
@@ -190,7 +174,7 @@ static int find_servers(struct string_list *ret_servers, const struct settings *
 
 bool settings_is_staging(const char *server)
 {
-	return strcmp(server, known_cas[KNOWN_STAGING].server) == 0;
+	return known_ca_is_staging(server);
 }
 
 const struct paths *settings_account_paths(const struct settings *settings, const char *server)
@@ -200,9 +184,9 @@ const struct paths *settings_account_paths(const struct settings *settings, cons
 
 const char *settings_staging(const char *server)
 {
-	return strcmp(server, known_cas[KNOWN_PRODUCTION].server) == 0
-		       ? known_cas[KNOWN_STAGING].server
-		       : server;
+	const char *staging = known_ca_staging(server);
+
+	return staging ? staging : server;
 }
 
 int settings_of_section(struct certificate_spec *ret_spec, const struct settings *settings,

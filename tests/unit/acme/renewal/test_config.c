@@ -462,6 +462,31 @@ static void test_servers(void **state)
 	}
 }
 
+/* Known CAs need no section, or one without a URL, for the binding of the account, say. */
+static void test_known_cas(void **state)
+{
+	struct arguments arguments = {
+		.paths = paths, .verb = VERB_CERTONLY, .server = "google ssl.com actalis mine"};
+	struct settings *settings;
+	struct ca_settings ca;
+
+	(void)state;
+	put("key", "c2VjcmV0c2VjcmV0\n");
+	put("sidestep.conf", "[ca google]\neab-kid = kid-1\neab-hmac-key-file = key\n"
+			     "[ca mine]\nserver = zerossl\n");
+	settings = load(&arguments);
+	assert_list(&settings->cas,
+		    "https://dv.acme-v02.api.pki.goog/directory https://acme.ssl.com/sslcom-dv-ecc "
+		    "https://acme-api.actalis.com/acme/directory https://acme.zerossl.com/v2/DV90");
+	settings_of_ca(&ca, settings, "https://dv.acme-v02.api.pki.goog/directory");
+	assert_string_equal(ca.eab_kid, "kid-1");
+	assert_string_equal(settings_staging(settings->server),
+			    "https://dv.acme-v02.test-api.pki.goog/directory");
+	assert_true(settings_is_staging("https://dv.acme-v02.test-api.pki.goog/directory"));
+	assert_false(settings_is_staging(settings->server));
+	settings_free(settings);
+}
+
 /* --- lists ------------------------------------------------------------------------------------ */
 
 static char told[1024]; /* lines and complaints, as they came */
@@ -783,6 +808,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_place_of_a_wrong_ca, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dry_run, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_servers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_known_cas, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_domains, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wanted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_are_gone, setup, teardown),
