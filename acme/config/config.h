@@ -50,6 +50,7 @@ struct config_section {
 
 	/* This host. */
 	const char *resolver;
+	const char *notify; /* a command */
 	enum setting_flag preflight; /* ask the DNS before an order that follows a failure */
 	const char *hook_timeout, *keep_generations, *keep_days; /* numbers */
 };

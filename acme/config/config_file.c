@@ -63,6 +63,7 @@ static const struct {
 	{"file", IN(CONFIG_DOMAINS), FORM_PATH, FIELD(file)},
 	{"tenant", IN(CONFIG_CERTIFICATE) | IN(CONFIG_DOMAINS), FORM_TEXT, FIELD(tenant)},
 	{"resolver", IN(CONFIG_SIDESTEP), FORM_TEXT, FIELD(resolver)},
+	{"notify", IN(CONFIG_SIDESTEP), FORM_COMMAND, FIELD(notify)},
 	{"preflight", IN(CONFIG_SIDESTEP), FORM_FLAG, FIELD(preflight)},
 	{"hook-timeout", IN(CONFIG_SIDESTEP), FORM_TEXT, FIELD(hook_timeout)},
 	{"keep-generations", IN(CONFIG_SIDESTEP), FORM_TEXT, FIELD(keep_generations)},

@@ -293,6 +293,7 @@ static int load_configuration(struct settings *settings, const struct arguments 
 	settings->config = config;
 	settings->resolver =
 		arguments->resolver ? arguments->resolver : config_defaults(config)->resolver;
+	settings->notify = config_defaults(config)->notify;
 	settings->no_preflight |= config_defaults(config)->preflight == SETTING_NO;
 	resolve_certificate(&settings->certificate, &arguments->certificate, NULL, config);
 	if (load_cas(settings, arguments->server, failure))

@@ -39,6 +39,7 @@ struct settings {
 	const struct config *config;
 	struct string_list cas; /* directory URLs in the order to be tried, at least one */
 	const char *server; /* the first of them */
+	const char *notify; /* the command for operators; NULL: none */
 	const char *resolver; /* ADDRESS or ADDRESS:PORT; NULL: the system's */
 	struct certificate_settings certificate; /* what `certonly` wants */
 

@@ -18,6 +18,7 @@
 #include "acme/protocol/order.h"
 #include "acme/util/output.h"
 #include "acme/renewal/dry_run.h"
+#include "acme/renewal/notices.h"
 #include "acme/store/state.h"
 #include "acme/store/store.h"
 #include "acme/renewal/reconcile.h"
@@ -63,13 +64,42 @@ static void on_undeployed(void *context, const char *name, const struct failure 
 	add_hook_error(agent->results, name, failure);
 }
 
+static void tell_of_endings(struct agent *agent)
+{
+	int err;
+
+	if (agent->settings->dry_run || agent->is_single)
+		return;
+	err = notices_look(agent->notices, agent->state, agent->is_once);
+	if (err)
+		output_warning("certificates that end soon cannot be looked for: %s",
+			       strerror(-err));
+}
+
+/* Nothing is under way any more, once operators have been told. */
+static void agent_idle(struct agent *agent)
+{
+	tell_of_endings(agent);
+	agent->waits_for_notices = notices_are_busy(agent->notices);
+	if (!agent->waits_for_notices)
+		agent->idle(agent->context);
+}
+
+static void on_agent_noticed(void *context)
+{
+	struct agent *agent = context;
+
+	if (agent->waits_for_notices)
+		agent_idle(agent);
+}
+
 static void on_agent_deployed(void *context)
 {
 	struct agent *agent = context;
 
 	/* Else there will be more to deploy. */
 	if (!engine_count(agent->engine))
-		agent->idle(agent->context);
+		agent_idle(agent);
 }
 
 /* Each name that failed, with the CA's reason. */
@@ -141,7 +171,10 @@ static void on_agent_finished(void *context, const struct engine_result *result)
 		return;
 	if (issued)
 		deploy_certificate(agent->deploy, result->lineage->id);
-	else if (agent->is_single || !result->is_postponed)
+	else if (!agent->is_single && !result->is_postponed)
+		notices_of_failure(agent->notices, result->lineage, result->failure,
+				   result->next_attempt_s);
+	if (!issued && (agent->is_single || !result->is_postponed))
 		deploy_note_failure(agent->deploy, &result->lineage->spec.identifiers);
 }
 
@@ -150,7 +183,7 @@ static void on_agent_idle(void *context)
 	struct agent *agent = context;
 
 	if (agent->settings->dry_run || !deploy_finish(agent->deploy))
-		agent->idle(agent->context);
+		agent_idle(agent);
 	else if (agent->is_single)
 		output_step("running the hooks");
 }
@@ -220,6 +253,11 @@ static int open_deploy(struct agent *agent, struct failure *failure)
 
 static int open_engine(struct agent *agent, struct failure *failure)
 {
+	if (notices_new(&agent->notices, agent->net.loop, agent->settings->notify, on_agent_noticed,
+			agent)) {
+		failure_set_errno(failure, ENOMEM, "preparing the renewals");
+		return -1;
+	}
 	agent->options = calloc(1, sizeof(*agent->options));
 	if (agent->options && !ca_pool_new(&agent->ca_pool, agent->settings, &agent->net)) {
 		*agent->options = (struct engine_options){
@@ -314,12 +352,15 @@ void agent_finish(struct agent *agent)
 
 void agent_deploy(struct agent *agent)
 {
+	tell_of_endings(agent);
 	deploy_look(agent->deploy, !engine_count(agent->engine));
 }
 
 void agent_settings_changed(struct agent *agent, const struct settings *settings)
 {
 	agent->settings = settings;
+	if (notices_set_command(agent->notices, settings->notify))
+		output_warning("the notify command stays the previous one: out of memory");
 	engine_settings_changed(agent->engine, settings);
 	ari_poll_settings_changed(agent->ari_poll);
 	deploy_settings_changed(agent->deploy, settings);
@@ -329,6 +370,7 @@ void agent_settings_changed(struct agent *agent, const struct settings *settings
 
 void agent_close(struct agent *agent)
 {
+	notices_free(agent->notices);
 	ari_poll_free(agent->ari_poll);
 	engine_free(agent->engine);
 	ca_pool_free(agent->ca_pool);

@@ -40,6 +40,8 @@ struct agent {
 	struct deploy *deploy;
 	struct compare_options *compare_options;
 	struct compare *compare;
+	struct notices *notices;
+	bool waits_for_notices; /* before `idle` */
 	uint32_t reload_pause_ms; /* at least, between two reloads of the servers */
 	size_t renewed, failed, postponed;
 	size_t undeployed; /* certificates whose hooks have failed */

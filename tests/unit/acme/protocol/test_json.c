@@ -204,9 +204,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_only_objects), cmocka_unit_test(test_depth),
-		cmocka_unit_test(test_damaged),      
-		cmocka_unit_test(test_members),      cmocka_unit_test(test_urls),
-		cmocka_unit_test(test_directory),    cmocka_unit_test(test_no_directory),
+		cmocka_unit_test(test_damaged),      cmocka_unit_test(test_members),
+		cmocka_unit_test(test_urls),         cmocka_unit_test(test_directory),
+		cmocka_unit_test(test_no_directory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
