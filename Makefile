@@ -169,16 +169,6 @@ $(BPF_TESTS): %: %.o $(call objects,tests) $(call below,responder)
 $(BPF_TESTS): LIBS = $(call pkg_libs,cmocka) $(RESPONDER_LIBS)
 $(BPF_TESTS:=.o): $(SKELETON) $(O)/tests/bpf/client_hello.skel.h
 
-check: all man $(UNIT_TESTS) $(BPF_TESTS) $(NET_PROGRAMS)
-	$(Q)O=$(O) $(PYTHON) -B tests/run.py unit bpf net
-check-quick: all man $(UNIT_TESTS) $(BPF_TESTS) $(NET_PROGRAMS)
-	$(Q)O=$(O) $(PYTHON) -B tests/run.py --quick unit bpf net
-check-unit: $(UNIT_TESTS)
-	$(Q)O=$(O) $(PYTHON) -B tests/run.py unit
-check-bpf: $(BPF_TESTS)
-	$(Q)O=$(O) $(PYTHON) -B tests/run.py bpf
-check-net: all man $(NET_PROGRAMS)
-	$(Q)O=$(O) $(PYTHON) -B tests/run.py net
 # The agent in years of simulated time: tests/sim/README.md.
 SIM = $(O)/tests/sim/sim
 SIM_WRAPPED = openat open close closedir write posix_fallocate ftruncate fsync fdatasync mkdirat \
@@ -190,6 +180,16 @@ $(SIM): $(call objects,tests/sim) $(call objects,tests/sim/scenarios) $(call bel
 	$(Q)$(CC) $(ALL_LDFLAGS) $(addprefix -Wl$(comma)--wrap=,$(SIM_WRAPPED)) -o $@ \
 		$(filter %.o,$^) $(filter %.a,$^) $(ACME_LIBS)
 
+check: all man $(UNIT_TESTS) $(BPF_TESTS) $(SIM) $(NET_PROGRAMS)
+	$(Q)O=$(O) $(PYTHON) -B tests/run.py unit bpf sim net
+check-quick: all man $(UNIT_TESTS) $(BPF_TESTS) $(NET_PROGRAMS)
+	$(Q)O=$(O) $(PYTHON) -B tests/run.py --quick unit bpf net
+check-unit: $(UNIT_TESTS)
+	$(Q)O=$(O) $(PYTHON) -B tests/run.py unit
+check-bpf: $(BPF_TESTS)
+	$(Q)O=$(O) $(PYTHON) -B tests/run.py bpf
+check-net: all man $(NET_PROGRAMS)
+	$(Q)O=$(O) $(PYTHON) -B tests/run.py net
 sim: $(SIM)
 	$(Q)$(SIM) $(if $(SCENARIO),--scenario $(SCENARIO) $(if $(SEAM),--seam $(SEAM)),$(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000)))
 

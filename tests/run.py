@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run tests and count: run.py [--quick] KIND...   (unit, bpf, net)
+"""Run tests and count: run.py [--quick] KIND...   (unit, bpf, sim, net)
 
 Several run at once: JOBS programs (one a processor), or LABS network tests (three a processor,
 because they mostly wait).  Each program and pytest write JUnit reports to $O/junit.
@@ -29,6 +29,8 @@ LABS = int(os.environ.get("LABS", 3 * PROCESSORS))
 
 AGAIN_MAX = 12  # more failures than that are no accidents
 PROGRAM_LIMIT_S = 300
+SIMULATION_LIMIT_S = 1200
+SEEDS = 200  # `make sim` runs more
 NETWORK_LIMIT_S = 1800
 
 # What the sanitizers find ends the program.
@@ -171,6 +173,45 @@ def run_programs(kinds):
             print(shown, flush=True)
 
 
+# --- the simulation --------------------------------------------------------------------------
+
+
+def run_simulation(*options):
+    """What the simulation prints: "ok - name: ...", "not ok - name: ...", and "failed: how to run it"."""
+    command = [BUILD / "tests" / "sim" / "sim", *options, "--jobs", str(JOBS)]
+    try:
+        ended = subprocess.run(command, cwd=SOURCE, stdin=subprocess.DEVNULL, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               errors="replace", timeout=SIMULATION_LIMIT_S, check=False)
+        return ended.stdout, ended.returncode
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{error}\n", 1
+
+
+def run_simulations():
+    """Each scenario is a test, and so are the seeds together."""
+    suite = tree.Element("testsuite", name="sim")
+
+    def add(name, failure):
+        case = tree.SubElement(suite, "testcase", classname="sim", name=name)
+        if failure:
+            text = "".join(letter for letter in failure if letter.isprintable() or letter in "\n\t")
+            tree.SubElement(case, "failure").text = text
+
+    output, status = run_simulation("--all")
+    for line in output.splitlines():
+        if line.startswith(("ok - ", "not ok - ")):
+            result, name = line.split(" - ", 1)
+            add(name.split(":")[0], None if result == "ok" else output)
+    if not len(suite):
+        add("scenarios", output)
+    seeds, status = run_simulation("--seeds", str(SEEDS))
+    add(f"{SEEDS} seeds", seeds if status else None)
+    tree.ElementTree(suite).write(REPORTS / "sim.xml", encoding="utf-8", xml_declaration=True)
+    failed = any(case.find("failure") is not None for case in suite)
+    print(output + seeds if failed else f"sim: {len(suite)} passed", flush=True)
+
+
 # --- network tests ---------------------------------------------------------------------------
 
 
@@ -230,14 +271,16 @@ def main():
     parser = argparse.ArgumentParser(description="Run tests and count.")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--again", action="store_true", default="AGAIN" in os.environ)
-    parser.add_argument("kinds", nargs="+", choices=("unit", "bpf", "net"))
+    parser.add_argument("kinds", nargs="+", choices=("unit", "bpf", "sim", "net"))
     arguments = parser.parse_args()
     check_machine(arguments.kinds)
     REPORTS.mkdir(parents=True, exist_ok=True)
     for kind in arguments.kinds:
         for report in REPORTS.glob(f"{kind}[.-]*xml"):
             report.unlink()
-    run_programs([kind for kind in arguments.kinds if kind != "net"])
+    run_programs([kind for kind in arguments.kinds if kind in ("unit", "bpf")])
+    if "sim" in arguments.kinds:
+        run_simulations()
     if "net" in arguments.kinds:
         run_network(arguments.quick)
     passed_alone = run_failed_again() if arguments.again else []

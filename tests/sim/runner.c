@@ -212,6 +212,37 @@ static int run_seeds(uint64_t first, uint64_t count, unsigned int jobs)
 	return failures ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* All scenarios, `jobs` at once. */
+static int run_all(unsigned int jobs)
+{
+	const struct scenario *scenario = scenarios, *ended[JOBS_MAX];
+	size_t place, running = 0, count = 0, failures = 0;
+	pid_t pids[JOBS_MAX] = {0};
+	bool is_good;
+
+	while (scenario->name || running) {
+		if (scenario->name && running < jobs) {
+			for (place = 0; pids[place]; place++)
+				;
+			ended[place] = scenario;
+			pids[place] = start(start_scenario, scenario++);
+			running++;
+			continue;
+		}
+		place = reap(pids, jobs, &is_good);
+		if (place == jobs)
+			continue;
+		pids[place] = 0;
+		running--;
+		count++;
+		failures += !is_good;
+		printf("%s - %s: %s\n", is_good ? "ok" : "not ok", ended[place]->name,
+		       ended[place]->text);
+	}
+	printf("sim: %zu scenarios, %zu failed\n", count, failures);
+	return failures ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 static bool scenario_is_good(const struct scenario *scenario)
 {
 	pid_t pid = start(start_scenario, scenario);
@@ -219,21 +250,6 @@ static bool scenario_is_good(const struct scenario *scenario)
 
 	reap(&pid, 1, &is_good);
 	return is_good;
-}
-
-static int run_all(void)
-{
-	const struct scenario *scenario;
-	size_t count = 0, failures = 0;
-	bool is_good;
-
-	for (scenario = scenarios; scenario->name; scenario++, count++) {
-		is_good = scenario_is_good(scenario);
-		failures += !is_good;
-		printf("%s - %s: %s\n", is_good ? "ok" : "not ok", scenario->name, scenario->text);
-	}
-	printf("sim: %zu scenarios, %zu failed\n", count, failures);
-	return failures ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 static int run_named(const char *name)
@@ -287,6 +303,7 @@ int main(int argc, char **argv)
 						{NULL, 0, NULL, 0}};
 	uint64_t first = 1, count = 0, seed;
 	const char *scenario = NULL;
+	bool all = false;
 	unsigned int jobs = JOBS;
 	int option;
 
@@ -320,10 +337,13 @@ int main(int argc, char **argv)
 		case 'l':
 			return list();
 		case 'a':
-			return run_all();
+			all = true;
+			break;
 		default:
 			return EXIT_FAILURE;
 		}
 	}
-	return scenario ? run_named(scenario) : run_seeds(first, count, jobs);
+	if (scenario)
+		return run_named(scenario);
+	return all ? run_all(jobs) : run_seeds(first, count, jobs);
 }
