@@ -30,6 +30,8 @@
 #define LOCK_FILE "run.lock" /* below the state directory */
 /* The longest pause between two looks: other processes may have made something due. */
 #define LOOK_MAX_S 60
+/* The pause after a look that could not take all that is due. */
+#define AGAIN_S 5
 /* The longest rest while the state does not change. */
 #define REST_MAX_S  3600
 #define MS_PER_S    1000
@@ -106,15 +108,15 @@ static bool is_at_rest(const struct daemon *daemon)
 
 static void on_look_timer(void *context);
 
-/* Look again at that moment: in a second at the soonest, in LOOK_MAX_S at the latest. */
+/* Look again at that moment, in LOOK_MAX_S at the latest. */
 static void look_at(struct daemon *daemon, int64_t moment_s)
 {
 	int64_t pause_s = moment_s - clock_now_s();
 
 	if (!moment_s || pause_s > LOOK_MAX_S)
 		pause_s = LOOK_MAX_S;
-	if (pause_s < 1)
-		pause_s = 1;
+	else if (pause_s <= 0)
+		pause_s = AGAIN_S;
 	loop_timer_start(daemon->agent.net.loop, &daemon->look, (uint64_t)pause_s * MS_PER_S,
 			 on_look_timer, daemon);
 }
