@@ -38,7 +38,9 @@
 #define US_PER_MS   1000
 #define LOCK_MODE   0600
 #define WATCHDOG_MS 10000
-#define STEP_MS     20 /* of reading the configuration, before the loop goes on */
+/* After a failure of this host or the state kept a configuration out. */
+#define CONFIG_AGAIN_S 60
+#define STEP_MS        20 /* of reading the configuration, before the loop goes on */
 
 /* The shortest pause between two reloads of a server. */
 #define RELOAD_PAUSE_MS 10000
@@ -226,14 +228,29 @@ static void end_reconcile(struct daemon *daemon)
 	look_for_due(daemon);
 }
 
+static void reload_config(void *context);
+
+/* Say what is wrong.  Where this host or the state is to blame, try again: nobody sends a signal. */
+static void explain_refusal(struct daemon *daemon, const char *subject, struct failure *failure)
+{
+	bool passes = failure->owner == FAILURE_OF_HOST || failure->owner == FAILURE_OF_STATE;
+
+	output_failure(subject, failure);
+	failure_done(failure);
+	if (!passes)
+		return;
+	output_warning("the configuration is read again in %d s", CONFIG_AGAIN_S);
+	loop_timer_start(daemon->agent.net.loop, &daemon->step, CONFIG_AGAIN_S * MS_PER_S,
+			 reload_config, daemon);
+}
+
 /* What is wrong changes nothing: what the state has is renewed all the same. */
 static void refuse_config(struct daemon *daemon, struct failure *failure)
 {
 	const struct settings *next = daemon->next;
 
-	output_failure(daemon->is_ready ? "the previous configuration stays in use" : NULL,
-		       failure);
-	failure_done(failure);
+	explain_refusal(daemon, daemon->is_ready ? "the previous configuration stays in use" : NULL,
+			failure);
 	daemon->agent.failed += !daemon->is_ready;
 	end_reconcile(daemon);
 	if (next && next != daemon->agent.settings)
@@ -306,8 +323,7 @@ static void reload_config(void *context)
 		start_reconcile(daemon, settings);
 		return;
 	}
-	output_failure("the previous configuration stays in use", &failure);
-	failure_done(&failure);
+	explain_refusal(daemon, "the previous configuration stays in use", &failure);
 	tell_manager("READY=1");
 }
 

@@ -110,6 +110,9 @@ void clock_sleep_us(uint32_t us)
 
 uint64_t sim_now_ms(void)
 {
+	/* Before the first world. */
+	if (events.now_ns < START_NS)
+		return 0;
 	return (events.now_ns - START_NS) / NS_PER_MS;
 }
 

@@ -101,6 +101,9 @@ struct world {
 	char ca_settings[WORLD_CAS_MAX][256]; /* and for a CA */
 	bool responder_is_down;
 	bool violations_are_fatal;
+	/* What was written under a temporary name may still be there: the next writer of that name
+	 * removes it when it is hours old. */
+	bool was_killed_anywhere;
 	int64_t ticked_s; /* when invariants were looked at last */
 	uint64_t issued;
 	/* A CA got a request, or has issued a certificate; NULL: nobody wants to know. */
