@@ -49,7 +49,7 @@ static int restore_state(struct state *state, const struct stored *stored)
 
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	certificate_facts_fill(&present, stored);
+	certificate_facts_fill(&present, stored, lineage.spec.settings.renew_before);
 	err = state_begin(state);
 	if (!err) {
 		err = state_deploy_found(state, lineage.id, &present);

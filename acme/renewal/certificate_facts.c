@@ -9,12 +9,14 @@
 #include "common/clock.h"
 #include "common/random.h"
 
-void certificate_facts_fill(struct state_certificate *ret_certificate, const struct stored *stored)
+void certificate_facts_fill(struct state_certificate *ret_certificate, const struct stored *stored,
+			    const char *renew_before)
 {
 	const struct renewal_facts facts = {
 		.now_s = clock_now_s(),
 		.not_before_s = stored->certificate.not_before_s,
 		.not_after_s = stored->certificate.not_after_s,
+		.before_s = renewal_time_before(renew_before),
 	};
 	const char *ari_id = stored->certificate.ari_id;
 

@@ -6,7 +6,11 @@
 struct state_certificate;
 struct stored;
 
-/* Texts are those of `stored`.  The moment of its renewal is chosen at random. */
-void certificate_facts_fill(struct state_certificate *ret_certificate, const struct stored *stored);
+/*
+ * Texts are those of `stored`.  The moment of its renewal is chosen at random, or as the setting
+ * `renew_before` says; NULL: it is not set.
+ */
+void certificate_facts_fill(struct state_certificate *ret_certificate, const struct stored *stored,
+			    const char *renew_before);
 
 #endif

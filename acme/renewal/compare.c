@@ -101,7 +101,7 @@ static void adopt(struct compare *compare, const struct state_lineage *lineage,
 	struct failure failure = {0};
 	int err;
 
-	certificate_facts_fill(&present, stored);
+	certificate_facts_fill(&present, stored, lineage->spec.settings.renew_before);
 	/* A state from before it knew generations: servers use what is there. */
 	if (!lineage->generation && lineage->not_after_s == present.not_after_s)
 		err = state_set_generation(state, lineage->id, stored->generation, true);

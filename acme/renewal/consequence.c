@@ -8,6 +8,7 @@
 #include "acme/protocol/problem.h"
 #include "acme/util/failure.h"
 #include "acme/util/json.h"
+#include "acme/renewal/certificate_facts.h"
 #include "acme/renewal/renewal_time.h"
 #include "acme/store/state.h"
 #include "acme/store/store.h"
@@ -152,43 +153,23 @@ bool consequence_changes_ca(const struct consequence *consequence,
 	       (is_late && (waits > 1 || wait_s >= LONG_WAIT_S));
 }
 
-static struct state_certificate describe_certificate(const struct stored *stored,
-						     const char *renew_before)
-{
-	const struct renewal_facts facts = {
-		.now_s = clock_now_s(),
-		.not_before_s = stored->certificate.not_before_s,
-		.not_after_s = stored->certificate.not_after_s,
-		.before_s = renewal_time_before(renew_before),
-	};
-	const char *ari_id = stored->certificate.ari_id;
-
-	return (struct state_certificate){
-		.server = stored->server,
-		.generation = stored->generation,
-		.ari_id = *ari_id ? ari_id : NULL,
-		.check_at_s = *ari_id ? facts.now_s : 0,
-		.not_before_s = facts.not_before_s,
-		.not_after_s = facts.not_after_s,
-		.renew_at_s = renewal_time_next(&facts, random_unit()),
-	};
-}
-
 void consequence_of_success(struct state *state, const struct state_lineage *lineage,
 			    const struct stored *stored, struct failure *failure)
 {
-	const struct state_certificate certificate =
-		describe_certificate(stored, lineage->spec.settings.renew_before);
-	int err = state_order_succeeded(state, lineage->id, &certificate, clock_now_s());
+	struct state_certificate certificate;
+	int err;
 
+	certificate_facts_fill(&certificate, stored, lineage->spec.settings.renew_before);
+	err = state_order_succeeded(state, lineage->id, &certificate, clock_now_s());
 	if (err)
 		state_explain(state, err, failure);
 }
 
 int consequence_of_found(struct state *state, int64_t lineage, const struct stored *stored)
 {
-	const struct state_certificate certificate = describe_certificate(stored, NULL);
+	struct state_certificate certificate;
 
+	certificate_facts_fill(&certificate, stored, NULL);
 	return state_set_certificate(state, lineage, &certificate);
 }
 

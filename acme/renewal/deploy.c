@@ -230,7 +230,7 @@ static void take_lineage(struct deploy *deploy, const struct state_lineage *line
 	}
 	/* A process that died had gone back, or had stored one and not said so. */
 	if (stored.generation != lineage->generation) {
-		certificate_facts_fill(&present, &stored);
+		certificate_facts_fill(&present, &stored, lineage->spec.settings.renew_before);
 		err = state_deploy_found(deploy->options->state, lineage->id, &present);
 	}
 	if (err) {

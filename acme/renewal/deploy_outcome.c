@@ -93,6 +93,19 @@ static int64_t reorder_at_s(const struct state_certificate *present)
 	return now_s + (wait_s < REORDER_MIN_S ? REORDER_MIN_S : wait_s);
 }
 
+/* Without the lineage's row there is nothing to write either. */
+static void fill_facts(const struct deploy_outcome_of *of, struct state_certificate *ret_present,
+		       const struct stored *stored)
+{
+	struct state_lineage lineage;
+	int err = state_lineage_read(of->state, of->lineage, &lineage);
+
+	certificate_facts_fill(ret_present, stored,
+			       err ? NULL : lineage.spec.settings.renew_before);
+	if (!err)
+		state_lineage_done(&lineage);
+}
+
 /* The state has what is on the disk now.  0 or -errno. */
 static int note_change(const struct deploy_outcome_of *of, const char *why, bool is_back,
 		       unsigned int failures)
@@ -103,7 +116,7 @@ static int note_change(const struct deploy_outcome_of *of, const char *why, bool
 
 	if (err)
 		return err;
-	certificate_facts_fill(&present, &stored);
+	fill_facts(of, &present, &stored);
 	err = state_begin(of->state);
 	if (err) {
 		stored_done(&stored);
@@ -191,7 +204,7 @@ int deploy_outcome_retry(const struct deploy_outcome_of *of, int64_t refused,
 		failure_set_errno(failure, -err, "cannot read the certificate %s", of->name);
 		return -1;
 	}
-	certificate_facts_fill(&present, &stored);
+	fill_facts(of, &present, &stored);
 	err = state_deploy_retried(of->state, of->lineage, &present);
 	stored_done(&stored);
 	return end_outcome(of, err, failure);

@@ -88,7 +88,7 @@ int64_t issued_new(struct state *state, const struct paths *paths,
 	assert_int_equal(state_set_spec(state, &spec, &order.lineage), 0);
 	assert_int_equal(state_order_begin(state, &order), 0);
 	assert_int_equal(store_read(&stored, paths, spec.name), 0);
-	certificate_facts_fill(&certificate, &stored);
+	certificate_facts_fill(&certificate, &stored, NULL);
 	assert_int_equal(state_order_succeeded(state, order.lineage, &certificate, clock_now_s()),
 			 0);
 	stored_done(&stored);
