@@ -82,6 +82,9 @@ static int64_t next_moment_s(struct agent *agent)
 	if (!order_s || state_next_check(agent->state, &check_s) ||
 	    state_next_deploy(agent->state, &deploy_s))
 		return 0;
+	/* Hooks that are due and not run by now wait for something else: a look each second is no use. */
+	if (deploy_s && deploy_s <= clock_now_s())
+		deploy_s = clock_now_s() + LOOK_MAX_S;
 	return sooner_of(sooner_of(order_s, check_s), deploy_s);
 }
 

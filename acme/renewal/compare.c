@@ -18,6 +18,8 @@
 #include "acme/util/failure.h"
 #include "common/clock.h"
 
+#define REST_NS \
+	(UINT64_C(3600) * CLOCK_NS_PER_S) /* between two, when the state cannot be written */
 #define STEP_NS UINT64_C(10000000) /* without a look at the loop */
 
 /* When the last one ended, kept like the fingerprint of a file. */
@@ -27,6 +29,8 @@ struct compare {
 	const struct compare_options *options;
 	struct timer timer;
 	int64_t id; /* compared last; 0: none yet */
+	uint64_t
+		rests_until_ns; /* of clock_monotonic_ns(), whether the last one could be noted or not */
 };
 
 static void report_found(struct compare *compare, const char *name, struct failure *failure)
@@ -217,6 +221,7 @@ static void on_step(void *context)
 void compare_start(struct compare *compare)
 {
 	compare->id = 0;
+	compare->rests_until_ns = clock_monotonic_ns() + REST_NS;
 	loop_timer_start(compare->options->loop, &compare->timer, 0, on_step, compare);
 }
 
@@ -225,7 +230,7 @@ bool compare_is_due(struct compare *compare)
 	int64_t last_s, now_s = clock_now_s();
 	char *text;
 
-	if (compare->timer.running)
+	if (compare->timer.running || compare->rests_until_ns > clock_monotonic_ns())
 		return false;
 	if (state_fingerprint_read(compare->options->state, COMPARED_AT, &text))
 		return true;

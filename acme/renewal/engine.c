@@ -26,6 +26,8 @@
 #define IN_FLIGHT_AGE_S 300
 
 /* How soon an end is written again that could not be written; who runs once tries only so often. */
+#define REST_MIN_S          60
+#define REST_MAX_S          600
 #define WRITE_PAUSE_MS      60000
 #define WRITE_PAUSE_ONCE_MS 2000
 #define WRITES_ONCE_MAX     5
@@ -49,6 +51,8 @@ struct engine {
 	bool is_limited; /* the CAs' limits or pauses leave no order, or fewer than could be made */
 	uint64_t clock_check_ns; /* not before this is the clock compared with certificates again */
 	uint64_t clock_told_ns; /* the same of the difference from a CA's */
+	uint64_t rests_until_ns; /* of clock_monotonic_ns(): the state could not be used before */
+	uint32_t rest_s; /* the last such rest; 0: the last look succeeded */
 	struct timer timer;
 	struct timer writing;
 };
@@ -159,6 +163,22 @@ static void on_job_stuck(void *context, struct job *job)
 		write_later(engine);
 }
 
+/* --- looks that fail ---------------------------------------------------------------------------- */
+
+/* The state cannot be read or written: do not try again each second. */
+static void rest(struct engine *engine)
+{
+	engine->rest_s = !engine->rest_s                   ? REST_MIN_S
+			 : engine->rest_s > REST_MAX_S / 2 ? REST_MAX_S
+							   : 2 * engine->rest_s;
+	engine->rests_until_ns = clock_monotonic_ns() + engine->rest_s * CLOCK_NS_PER_S;
+}
+
+static bool is_resting(const struct engine *engine)
+{
+	return engine->rests_until_ns > clock_monotonic_ns();
+}
+
 /* --- taking ----------------------------------------------------------------------------------- */
 
 /* What is no more is nothing to take.  0, or -1 with `failure`: the state cannot be read. */
@@ -202,7 +222,7 @@ static int take_due_now(struct engine *engine, struct failure *failure)
 	struct scheduler_list list;
 	int err;
 
-	if (!room || engine->unwritten || engine->has_given_up)
+	if (!room || engine->unwritten || engine->has_given_up || is_resting(engine))
 		return 0;
 	err = scheduler_next(engine->scheduler, room, &list, &engine->is_limited);
 	if (!err)
@@ -264,25 +284,28 @@ int engine_take_due(struct engine *engine, struct failure *failure)
 	const int64_t now_s = clock_now_s();
 	int err;
 
+	if (is_resting(engine))
+		return 0;
 	check_clock(engine);
 	err = state_correct(engine->options->state, now_s);
-	if (err) {
+	if (err)
 		state_explain(engine->options->state, err, failure);
-		return -1;
-	}
 	if (engine->options->is_once && !engine->takes_due)
 		scheduler_set_moment(engine->scheduler, now_s);
 	engine->takes_due = true;
-	if (resume_in_flight(engine, failure))
+	if (err || resume_in_flight(engine, failure) || take_due_now(engine, failure)) {
+		rest(engine);
 		return -1;
-	return take_due_now(engine, failure);
+	}
+	engine->rest_s = 0;
+	return 0;
 }
 
 int64_t engine_next_order_s(struct engine *engine)
 {
 	int64_t next_s, resume_s;
 
-	if (engine->unwritten ||
+	if (engine->unwritten || is_resting(engine) ||
 	    state_next_in_flight(engine->options->state, IN_FLIGHT_AGE_S, &resume_s))
 		return 0;
 	next_s = scheduler_next_s(engine->scheduler);
@@ -314,8 +337,10 @@ static void on_engine_timer(void *context)
 	struct engine *engine = context;
 
 	free_ended(engine);
-	if (engine->takes_due && take_due_now(engine, &failure))
+	if (engine->takes_due && take_due_now(engine, &failure)) {
+		rest(engine);
 		output_failure(NULL, &failure);
+	}
 	failure_done(&failure);
 	/* What has ended meanwhile has started the timer again. */
 	if (engine_is_idle(engine))

@@ -219,6 +219,25 @@ static void test_writes_again(void **context)
 	state_lineage_done(&lineage);
 }
 
+/* A look that fails is not repeated each second: the engine rests.  Row A5. */
+static void test_rests(void **context)
+{
+	struct state_certificate certificate = {.not_before_s = 1, .not_after_s = 2};
+	struct engine_test *test = *context;
+	struct failure failure = {0};
+
+	assert_int_equal(
+		state_set_certificate(test->state, want(test, "a", "a.example"), &certificate), 0);
+	execute(test, "CREATE TRIGGER full BEFORE UPDATE ON lineage BEGIN "
+		      "SELECT RAISE(FAIL, 'full'); END");
+	assert_int_equal(engine_take_due(test->engine, &failure), -1);
+	assert_true(failure_is_set(&failure));
+	failure_done(&failure);
+	assert_int_equal(engine_next_order_s(test->engine), 0);
+	assert_int_equal(engine_take_due(test->engine, &failure), 0);
+	assert_false(failure_is_set(&failure));
+}
+
 /* What is deleted while its order is under way ends; the others go on.  Row A17. */
 static void test_deleted_meanwhile(void **context)
 {
@@ -268,6 +287,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_one_bad_lineage, open_test, close_test),
 		cmocka_unit_test_setup_teardown(test_looks_at_all, open_test, close_test),
 		cmocka_unit_test_setup_teardown(test_writes_again, open_test, close_test),
+		cmocka_unit_test_setup_teardown(test_rests, open_test, close_test),
 		cmocka_unit_test_setup_teardown(test_deleted_meanwhile, open_test, close_test),
 		cmocka_unit_test_setup_teardown(test_resumes_from_the_future, open_test,
 						close_test),
