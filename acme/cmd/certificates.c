@@ -162,17 +162,53 @@ static void read_all(struct listing *listing)
 
 /* --- what --warn is about ------------------------------------------------------------------------- */
 
-/* One that was never issued, and is not on its way without trouble. */
+/* What a server reads of it is not there.  A place that this user may not look into says nothing. */
+static bool is_gone(const struct listing *listing, const char *name)
+{
+	static const enum store_file files[] = {STORE_CERT, STORE_PRIVKEY};
+	char live[STORE_PATH_MAX + 1], path[STORE_PATH_MAX + 64];
+	size_t i;
+
+	store_live_path(live, listing->settings->paths, name);
+	for (i = 0; i < sizeof(files) / sizeof(*files); i++) {
+		snprintf(path, sizeof(path), "%s/%s", live, store_file_names[files[i]]);
+		if (access(path, F_OK) && errno == ENOENT)
+			return true;
+	}
+	return false;
+}
+
+static bool is_warned(const struct listing *listing, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < json_array_size(listing->warned); i++)
+		if (strcmp(json_string_value(json_array_get(listing->warned, i)), name) == 0)
+			return true;
+	return false;
+}
+
+/* One that was never issued, and is not on its way without trouble, or that is gone. */
 static int warn_of_missing(void *context, const struct state_lineage *lineage)
 {
 	struct listing *listing = context;
+	const char *name = lineage->spec.name;
 
-	if (lineage->not_after_s || lineage->status == STATE_RETIRED || !lineage->failures ||
-	    !select_has(&listing->selection, lineage))
+	if (lineage->status == STATE_RETIRED || !select_has(&listing->selection, lineage))
 		return 0;
-	output_line("%s: there is no certificate yet: %s", lineage->spec.name,
-		    lineage->last_failure ? lineage->last_failure : "no attempt has succeeded");
-	json_array_append_new(listing->warned, json_string(lineage->spec.name));
+	if (lineage->not_after_s) {
+		if (!is_gone(listing, name) || is_warned(listing, name))
+			return 0;
+		output_line("%s: the certificate or its key is gone from %s/live/%s", name,
+			    listing->settings->paths->state, name);
+	} else {
+		if (!lineage->failures)
+			return 0;
+		output_line("%s: there is no certificate yet: %s", name,
+			    lineage->last_failure ? lineage->last_failure
+						  : "no attempt has succeeded");
+	}
+	json_array_append_new(listing->warned, json_string(name));
 	return 0;
 }
 
@@ -192,7 +228,7 @@ static void find_warned(struct listing *listing)
 			json_array_append_new(listing->warned,
 					      json_string(listing->listed[i].stored.name));
 	if (listing->state && state_lineages(listing->state, warn_of_missing, listing))
-		output_warning("what was never issued cannot be listed");
+		output_warning("what was never issued, or is gone, cannot be listed");
 }
 
 /* --- showing -------------------------------------------------------------------------------------- */

@@ -56,7 +56,7 @@ static struct certificate_spec make_spec(struct reconfiguring *reconfiguring,
 		add_changed(reconfiguring, "--server");
 	}
 	if (arguments->ca.account && !is_account(arguments->ca.account, spec.account)) {
-		spec.account = arguments->ca.account;
+		spec.account = *arguments->ca.account ? arguments->ca.account : NULL;
 		add_changed(reconfiguring, "--account");
 	}
 	return spec;

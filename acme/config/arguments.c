@@ -61,18 +61,19 @@ static const struct {
 			   "  sidestep certonly --agree-tos -d example.org -d www.example.org "
 			   "\\\n"
 			   "      --deploy-hook 'systemctl reload nginx'\n"},
-	[VERB_RECONFIGURE] = {"reconfigure", "NAME",
-			      "change the settings of a certificate without getting a new one",
-			      "What is given is used from now on, at each renewal; what is not "
-			      "given stays. An empty value removes a setting, and --no- before the "
-			      "name of a switch turns it off. A certificate that sidestep.conf "
-			      "names is changed there. The hooks run again, beside a new "
-			      "certificate, with --run-deploy-hooks: by a running `sidestep run`, "
-			      "or by the next `sidestep renew`.\n"
-			      "\n"
-			      "  sidestep reconfigure example.org --deploy-hook 'systemctl reload "
-			      "nginx' --run-deploy-hooks\n"
-			      "  sidestep reconfigure example.org --deploy-hook '' --no-bundle\n"},
+	[VERB_RECONFIGURE] =
+		{"reconfigure", "NAME",
+		 "change the settings of a certificate without getting a new one",
+		 "What is given is used from now on, at each renewal; what is not "
+		 "given stays. An empty value removes a setting, and --no- before the "
+		 "name of a switch turns it off. A certificate that sidestep.conf "
+		 "names is changed there. A new --renew-before is for the present "
+		 "certificate, too. The hooks run again, beside a new certificate, "
+		 "with --run-deploy-hooks: by a running `sidestep run`, or by the next `sidestep renew`.\n"
+		 "\n"
+		 "  sidestep reconfigure example.org --deploy-hook 'systemctl reload "
+		 "nginx' --run-deploy-hooks\n"
+		 "  sidestep reconfigure example.org --deploy-hook '' --no-bundle\n"},
 	[VERB_RENEW] = {"renew", NULL, "renew all certificates that are due",
 			"Runs once, for a timer; `sidestep run` renews by itself. `sidestep "
 			"plan` shows what is due. It is no failure if nothing is. With "
@@ -100,8 +101,8 @@ static const struct {
 	[VERB_CERTIFICATES] =
 		{"certificates", "[NAME]...", "list the certificates on the disk",
 		 "The first to expire comes first. With NAMEs, shows all of these. With --warn, "
-		 "shows those that expire within so many days, have expired, cannot be read, or "
-		 "were never issued for a failure; the exit status is 1 if there are any: for "
+		 "shows those that expire within so many days, have expired, cannot be read, are "
+		 "gone, or were never issued for a failure; the exit status is 1 if there are any: for "
 		 "monitoring.\n"
 		 "\n"
 		 "  sidestep certificates --warn 14 --json\n"
@@ -400,6 +401,7 @@ static const struct option_row rows[] = {
 	 .kind = OPTION_TEXT,
 	 FIELD(arguments.ca.account),
 	 .value = "NAME",
+	 .may_be_empty = true,
 	 .verbs = CHOICE_VERBS | ACCOUNT_VERBS | BIT(VERB_REVOKE) | BIT(VERB_CHECK) |
 		  BIT(VERB_RECONFIGURE),
 	 .help = "Which account at the CA to use. Default: the one without a name."},
@@ -645,11 +647,16 @@ static void conclude(struct parsing *parsing, struct failure *failure)
 	enum key_type type;
 	int64_t before_s;
 
-	if (arguments->ca.account && !account_name_is_valid(arguments->ca.account))
+	if (arguments->ca.account && !*arguments->ca.account) {
+		if (arguments->verb != VERB_RECONFIGURE)
+			failure_set(failure, "leave it out for the account without a name",
+				    "--account has an empty value");
+	} else if (arguments->ca.account && !account_name_is_valid(arguments->ca.account)) {
 		failure_set(failure, NULL,
 			    "--account takes letters, digits, hyphens and underscores, with no "
 			    "hyphen at the beginning, not '%s'",
 			    arguments->ca.account);
+	}
 	CERTIFICATE_SETTINGS(TAKE_NO)
 	if (arguments->certificate.key_type && *arguments->certificate.key_type &&
 	    key_type_parse(&type, arguments->certificate.key_type))

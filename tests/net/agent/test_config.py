@@ -204,6 +204,12 @@ def test_reconfigure(configuration, instance):
     instance.succeed("reconfigure", FIRST, "--renew-before", "80d")
     known = row(instance, FIRST)
     assert known["renew_before"] == "80d" and known["renew_at"] < before_s
+    # Back to the account without a name, too.
+    for account, told in (("other", "other"), ("", None)):
+        assert instance.succeed("reconfigure", FIRST, "--account", account)["changed"] == "--account"
+        assert row(instance, FIRST)["account"] == told
+    empty = instance.agent("certonly", "-d", FIRST, "--account", "")
+    assert empty.returncode == 2 and "--account has an empty value" in empty.stderr
     assert instance.agent("reconfigure", FIRST).returncode == 1
     assert instance.agent("reconfigure", "nobody.example.org", "--bundle").returncode == 1
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What operators look at and steer by: plan, certificates, pause, unpause, retry.  No CA is asked."""
 
+import json
 import os
+import shutil
 
 import pytest
 
@@ -87,3 +89,25 @@ def test_warn(lab, listed):
     assert "serial" in listed.agent("certificates", "late.example.org").stdout
     unknown = listed.agent("certificates", "nobody.example.org")
     assert unknown.returncode == 1 and "no certificate called nobody" in unknown.stderr
+
+
+def test_warn_of_gone(lab, listed):
+    """What was got, and is not on the disk any more: no server can read it when it starts again."""
+    tree = client_trees.Certbot(lab.directory / "letsencrypt")
+    names = "key.example.org", "links.example.org", "all.example.org"
+    for name in (*names, "late.example.org"):
+        tree.add(name, client_trees.Issued(name))
+    listed.succeed("import", tree.path)
+    listed.succeed("plan")
+    assert listed.succeed("certificates", "--warn", "14")["warned"] == []
+    (listed.live(names[0]) / "privkey.pem").unlink()
+    shutil.rmtree(listed.live(names[1]))
+    shutil.rmtree(listed.live(names[2]))
+    shutil.rmtree(listed.state / "archive" / names[2])
+    gone = listed.agent("certificates", "--warn", "14")
+    assert gone.returncode == 1 and "No certificate expires" not in gone.stdout
+    for name in names:
+        assert f"{name}: the certificate or its key is gone" in gone.stdout
+    said = json.loads(listed.agent("certificates", "--warn", "14", "--json").stdout)
+    assert sorted(said["warned"]) == sorted(names)
+    assert listed.agent("certificates", "--warn", "14", "--ca", "letsencrypt-staging").returncode == 0
