@@ -161,6 +161,8 @@ static int show_one(struct planning *planning, const char *name)
 	table_print(planning->table);
 	if (lineage.status == STATE_PAUSED)
 		output_line("  Paused until you act: %s", lineage.status_reason);
+	if (lineage.deploy_failure)
+		output_line("  Its hooks: %s", lineage.deploy_failure);
 	if (!err)
 		err = state_attempts(planning->state, lineage.id, show_attempt, planning->attempts);
 	state_lineage_done(&lineage);

@@ -283,6 +283,18 @@ static int start_command(struct hooks *hooks, struct job *job)
 	return err ? err : 1;
 }
 
+static void explain_start(const struct hooks *hooks, struct job *job, int err)
+{
+	const char *what = job->command ? job->command : hooks->program;
+
+	if (err == ENOENT || err == ENOEXEC)
+		failure_set(&job->failure,
+			    "its first line must name a program that is there, such as #!/bin/sh",
+			    "cannot run the hook %s: %s", what, strerror(err));
+	else
+		failure_set_errno(&job->failure, err, "cannot run the hook %s", what);
+}
+
 /* Run the first job's next program, or end it. */
 static void hooks_step(void *context)
 {
@@ -293,8 +305,7 @@ static void hooks_step(void *context)
 	do {
 		result = job->command ? start_command(hooks, job) : start_next_program(hooks, job);
 		if (result < 0)
-			failure_set_errno(&job->failure, -result, "cannot run the hook %s",
-					  job->command ? job->command : hooks->program);
+			explain_start(hooks, job, -result);
 	} while (result < 0 && job->next < job->program_count);
 	if (result != 1)
 		end_job(hooks, job);

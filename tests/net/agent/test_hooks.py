@@ -86,6 +86,16 @@ def test_failing(ready, notes):
     ready.check_certificate(NAMES[0], NAMES[:1])
 
 
+def test_interpreter(ready, notes):
+    """One that cannot be started: what to look at, and plan says it in full however narrow it is."""
+    hook = notes.add("deploy", "1", "#!/nonexistent/sh\n")
+    run = ready.agent("certonly", "-d", NAMES[0])
+    assert run.returncode == 1
+    assert f"cannot run the hook {hook}" in run.stderr and "its first line must name" in run.stderr
+    plan = ready.agent("plan", NAMES[0], env={**os.environ, "COLUMNS": "80"}).stdout
+    assert f"  Its hooks: cannot run the hook {hook}" in plan
+
+
 def test_slow(ready, notes):
     """A hook that takes its time holds nothing up: this one waits for the other certificate."""
     ends = " ".join(str(ready.live(name) / "cert.pem") for name in NAMES)
