@@ -409,3 +409,25 @@ void scenario_six_day_certificates(void)
 		     generations_of("c0.test"));
 	world_end(world);
 }
+
+/* A state that cannot be written for days costs a few tries a minute, also when state and disk are
+ * to be compared. */
+void scenario_state_full_for_days(void)
+{
+	struct world *world = world_ready(1, 3);
+	uint64_t seams;
+
+	world_run_days(world, 5);
+	fault = sim_fault_add(&(struct sim_fault){.seams = SIM_SQL_WRITE, .error = EIO});
+	world_note_trouble(world, "the state cannot be written", sim_true_s(),
+			   sim_true_s() + 3 * WORLD_DAY_S, WORLD_ALL, WORLD_CAS_MAX);
+	seams = sim_process_seams(world->daemon);
+	world_run_days(world, 3);
+	seams = sim_process_seams(world->daemon) - seams;
+	sim_fault_remove(fault);
+	world_expect(seams < 300000, "the daemon made %llu calls in three days",
+		     (unsigned long long)seams);
+	world_run_days(world, 100);
+	invariants_quiet(world);
+	world_end(world);
+}
