@@ -55,6 +55,16 @@ static int set_access(int fd, const struct file_access *access)
 	return fchmod(fd, access->mode) ? -errno : 0;
 }
 
+/* Give an empty file its owner, mode and data, and wait until they are on the disk. */
+static int fill(int fd, const struct file_access *access, const void *data, size_t size)
+{
+	int err = set_access(fd, access);
+
+	if (!err)
+		err = write_all(fd, data, size);
+	return !err && fsync(fd) ? -errno : err;
+}
+
 int file_create(int directory, const char *name, const struct file_access *access, const void *data,
 		size_t size)
 {
@@ -64,11 +74,7 @@ int file_create(int directory, const char *name, const struct file_access *acces
 	fd = openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	err = set_access(fd, access);
-	if (!err)
-		err = write_all(fd, data, size);
-	if (!err && fsync(fd))
-		err = -errno;
+	err = fill(fd, access, data, size);
 	if (close(fd) && !err)
 		err = -errno;
 	if (err)
@@ -164,12 +170,37 @@ static int rename_to_new(int directory, const char *temporary, const char *name)
 	return renameat(directory, temporary, directory, name) ? -errno : 0;
 }
 
+/*
+ * A file has no name before it is whole, so a killed process leaves nothing of it, above all no key.
+ * -EOPNOTSUPP: not on this file system, or there is no /proc.
+ */
+static int create_without_name(int directory, const char *name, const struct file_access *access,
+			       const void *data, size_t size)
+{
+	char path[sizeof("/proc/self/fd/-2147483648")];
+	int fd, err;
+
+	fd = openat(directory, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return errno == EISDIR || errno == EINVAL || errno == ENOENT ? -EOPNOTSUPP : -errno;
+	err = fill(fd, access, data, size);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (!err && linkat(AT_FDCWD, path, directory, name, AT_SYMLINK_FOLLOW))
+		err = errno == EPERM || errno == ENOENT ? -EOPNOTSUPP : -errno;
+	if (close(fd) && !err)
+		err = -errno;
+	return err;
+}
+
 int file_create_atomically(int directory, const char *name, const struct file_access *access,
 			   const void *data, size_t size)
 {
 	char temporary[FILE_TEMPORARY_MAX];
 	int err;
 
+	err = create_without_name(directory, name, access, data, size);
+	if (err != -EOPNOTSUPP)
+		return err ? err : file_sync_directory(directory);
 	err = file_create_temporary(directory, name, access, data, size, temporary);
 	if (err)
 		return err;
