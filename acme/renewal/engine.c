@@ -45,7 +45,6 @@ struct engine {
 	size_t count; /* of jobs */
 	size_t unwritten; /* of them: the state cannot be written, so nothing new begins */
 	unsigned int writes; /* of a run that is_once: so often it has tried again */
-	bool has_given_up; /* it cannot write what comes of an order, so it makes no other */
 	bool takes_due;
 	bool has_resumed; /* all that was in flight when the last process died */
 	bool is_limited; /* the CAs' limits or pauses leave no order, or fewer than could be made */
@@ -138,7 +137,6 @@ static void on_write_timer(void *context)
 			engine->unwritten--;
 		} else if (gives_up) {
 			engine->unwritten--;
-			engine->has_given_up = true;
 			job_give_up(job);
 		}
 	}
@@ -222,7 +220,7 @@ static int take_due_now(struct engine *engine, struct failure *failure)
 	struct scheduler_list list;
 	int err;
 
-	if (!room || engine->unwritten || engine->has_given_up || is_resting(engine))
+	if (!room || engine->unwritten || is_resting(engine))
 		return 0;
 	err = scheduler_next(engine->scheduler, room, &list, &engine->is_limited);
 	if (!err)
