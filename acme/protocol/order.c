@@ -313,15 +313,36 @@ static size_t count_bad_names(const struct order *order)
 	return count;
 }
 
+/*
+ * Each bad name has a failure of its own, which the caller can show.  The order's own goes further, to
+ * the state and to operators: so it has the first reason, and what to do.
+ */
+static void blame_names(struct order *order, size_t failed)
+{
+	const struct authorization *const *authorization =
+		(const struct authorization *const *)order->authorizations;
+	const struct identifier *identifier;
+	const struct failure *first;
+
+	while (!failure_is_set(authorization_failure(*authorization)))
+		authorization++;
+	first = authorization_failure(*authorization);
+	identifier = authorization_identifier(*authorization);
+	failure_set(&order->failure, first->next_step,
+		    "the CA could not validate %zu of %zu names; %s: %s", failed,
+		    order->authorization_count, identifier ? identifier->value : "the first",
+		    first->cause);
+	snprintf(order->failure.seen, sizeof(order->failure.seen), "%s", first->seen);
+	order->failure.ends_order = true;
+}
+
 /* All authorizations have ended.  Each failed one has its own reason, so one run shows them all. */
 static void conclude_authorizations(struct order *order, size_t failed)
 {
 	if (failed && !count_bad_names(order)) {
 		order_lack_answers(order);
 	} else if (failed) {
-		failure_set(&order->failure, NULL, "the CA could not validate %zu of %zu names",
-			    failed, order->authorization_count);
-		order->failure.ends_order = true;
+		blame_names(order, failed);
 		order_enter(order, ORDER_FAILED);
 	} else {
 		/* The order is ready now; a CA that is not so far says so (RFC 8555 section 7.4). */
