@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <jansson.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "acme/config/arguments.h"
 #include "acme/config/settings.h"
+#include "acme/renewal/reconcile.h"
 #include "acme/util/failure.h"
 #include "acme/store/store_history.h"
 #include "acme/util/output.h"
@@ -16,6 +18,7 @@ struct deleting {
 	const char *name;
 	struct state *state;
 	bool was_known;
+	bool is_configured; /* it will be ordered again */
 };
 
 /*
@@ -30,6 +33,8 @@ static int forget_lineage(void *context, struct failure *failure)
 
 	err = state_lineage_find(deleting->state, deleting->name, &lineage);
 	if (!err) {
+		deleting->is_configured = lineage.status != STATE_RETIRED &&
+					  strcmp(lineage.spec.source, RECONCILE_SOURCE) == 0;
 		err = state_lineage_delete(deleting->state, lineage.id);
 		state_lineage_done(&lineage);
 		deleting->was_known = !err;
@@ -53,6 +58,11 @@ static void delete_certificate(const struct settings *settings, const char *name
 	if (err == -ENOENT && !deleting.was_known)
 		failure_set(failure, "`sidestep certificates` lists them",
 			    "there is no certificate called %s", name);
+	else if (!err && deleting.is_configured)
+		output_warning(
+			"the configuration still names %s: remove it there, or it is ordered "
+			"again when the configuration has changed",
+			name);
 }
 
 int verb_delete(const struct arguments *arguments, const struct settings *settings)

@@ -369,8 +369,8 @@ static const struct option_row rows[] = {
 	 .value = "CA",
 	 .verbs = CHOICE_VERBS | ACCOUNT_VERBS | BIT(VERB_CHECK) | BIT(VERB_IMPORT) |
 		  BIT(VERB_RECONFIGURE),
-	 .help = "The CA: the URL of its directory, or its name in the "
-		 "configuration. Default: letsencrypt."},
+	 .help = "The CA: the URL of its directory, its name in the configuration, "
+		 "or the name of a known CA (sidestep.conf(5)). Default: letsencrypt."},
 	{.name = "staging",
 	 .kind = OPTION_FLAG,
 	 FIELD(staging),
@@ -611,7 +611,10 @@ static void take_verb(struct parsing *parsing, int argc, char **argv,
 	parsing->arguments.verb = verb;
 	takes_many = verbs[verb].operand && strstr(verbs[verb].operand, "...");
 	if (!takes_many && argc > (verbs[verb].operand ? 2 : 1))
-		failure_set(failure, "give the names of a certificate with -d",
+		failure_set(failure,
+			    verb == VERB_CERTONLY ? "give the names of a certificate with -d"
+			    : verb == VERB_RENEW  ? "name one certificate with --cert-name"
+						  : "see `sidestep help`",
 			    "%s does not take the argument '%s'", argv[0], argv[argc - 1]);
 	if (verbs[verb].operand && verbs[verb].operand[0] != '[' && argc < 2 && !parsing->help)
 		failure_set(failure, NULL, "%s needs a %s", argv[0], verbs[verb].operand);

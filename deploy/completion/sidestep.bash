@@ -20,8 +20,9 @@ _sidestep()
 		[ "$COMP_CWORD" = 2 ] || words="$words help"
 	elif [ "$previous" = --key-type ]; then
 		words="p256 p384 rsa2048 rsa3072 rsa4096"
-	elif [ "$previous" = --server ]; then
-		words="letsencrypt letsencrypt-staging"
+	elif [ "$previous" = --server ] || [ "$previous" = --ca ]; then
+		words="letsencrypt letsencrypt-staging zerossl google google-staging buypass buypass-staging
+			ssl.com ssl.com-rsa actalis"
 	elif [ "$previous" = --cert-name ]; then
 		words=$(_sidestep_certificates)
 	elif [[ $previous =~ ^--(cacert|eab-hmac-key-file|root)$ ]]; then

@@ -173,6 +173,8 @@ def test_configured_name(lab, configuration, dns, instance):
     refused = instance.agent("reconfigure", "one", "--bundle")
     assert refused.returncode == 1 and "the configuration has the settings of one" in refused.stderr
     assert row(instance, "one") == known
+    deleted = instance.agent("delete", "one")
+    assert deleted.returncode == 0 and "the configuration still names one" in deleted.stderr
 
 
 @pytest.mark.row("A34")
