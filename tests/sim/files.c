@@ -364,6 +364,8 @@ void files_begin(uint64_t seed)
 	memset(&files, 0, sizeof(files));
 	snprintf(files.root, sizeof(files.root), "/dev/shm/sidestep-sim.%08lx.%016llx",
 		 (unsigned long)__real_getpid(), (unsigned long long)seed);
+	/* What a run left that was killed, and whose process id comes again. */
+	nftw(files.root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	if (__real_mkdir(files.root, 0755))
 		sim_fail("cannot make %s: %s", files.root, strerror(errno));
 }
