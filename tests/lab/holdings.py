@@ -116,7 +116,10 @@ class Holdings:
         sockets, kinds = self._sockets(), set()
         for entry in (self.proc / "fd").iterdir():
             fd = int(entry.name)
-            target = str(entry.readlink())
+            try:
+                target = str(entry.readlink())
+            except FileNotFoundError:  # closed meanwhile
+                continue
             if fd <= 2 and not target.startswith(("anon_inode:", f"{self.instance.root}/")):
                 kinds.add(self._standard(target, sockets))
             elif target == "anon_inode:bpf-map":

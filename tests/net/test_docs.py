@@ -67,12 +67,12 @@ def test_pages(installed):
 
 def test_settings(installed):
     """Each that is read is explained, and no other."""
-    source = (hosts.SOURCE / "acme/config/config.c").read_text()
+    source = (hosts.SOURCE / "acme/config/config_file.c").read_text()
     table = re.search(r"\bsettings\[\] = \{(.*?)\n\};", source, re.DOTALL).group(1)
     listed = []
     for header in ("util/certificate_spec.h", "config/ca_settings.h"):
         text = (hosts.SOURCE / "acme" / header).read_text()
-        listed += re.findall(r'X\((?:TEXT|FLAG), \w+, "([a-z-]+)",', text)
+        listed += re.findall(r'X\(\w+, \w+, "([a-z-]+)",', text)
     known = {*re.findall(r'\{"([a-z-]+)",', table), *listed}
     page = (installed / "share/man/man5/sidestep.conf.5").read_text()
     told = set(re.findall(r"[a-z][a-z-]+", " ".join(re.findall(r"^\.It Ic (.*)$", page, re.M))))

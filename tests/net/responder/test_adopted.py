@@ -47,7 +47,8 @@ def test_monitor_dies_while_it_adopts(lab, instance):
     instance.start("--takeover", "repair", env=preloaded).publish(NAME)
     with pytest.raises(OSError):
         clients.validate(lab.validator, lab.server.ipv4, NAME)
-    instance.responder.wait_until(
+    # The responder may end as well before anybody looks.
+    hosts.wait_for(
         lambda: not hosts.run("ps", "--ppid", instance.responder.pid, "-o", "pid=", check=False).stdout,
         "the monitor's death",
     )
