@@ -184,19 +184,3 @@ void prober_free(struct prober *prober)
 	hello_done(&prober->hello);
 	free(prober);
 }
-
-const char *probe_kind_name(enum probe_kind kind)
-{
-	static const char *const names[PROBE_KINDS] = {
-		[PROBE_RIGHT] = "right",
-		[PROBE_PRODUCTION] = "production",
-		[PROBE_WRONG_CERTIFICATE] = "wrong_certificate",
-		[PROBE_REFUSED] = "refused",
-		[PROBE_UNREACHABLE] = "unreachable",
-		[PROBE_TIMED_OUT] = "timed_out",
-		[PROBE_BROKEN_OFF] = "broken_off",
-		[PROBE_LOCAL] = "local",
-	};
-
-	return names[kind];
-}

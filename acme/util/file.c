@@ -322,11 +322,6 @@ int file_open_path(const char *path, mode_t mode, int *ret_fd)
 	return 0;
 }
 
-bool file_can_sync_directory(int directory)
-{
-	return fsync(directory) == 0 || (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP);
-}
-
 int file_sync_directory(int directory)
 {
 	if (fsync(directory) == 0)

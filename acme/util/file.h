@@ -74,9 +74,6 @@ int file_open_path(const char *path, mode_t mode, int *ret_fd);
  */
 int file_sync_directory(int directory);
 
-/* Whether the file system can: otherwise a power cut may lose what was written last. */
-bool file_can_sync_directory(int directory);
-
 /* Remove a directory and the files in it.  0, also when it does not exist, or -errno. */
 int file_remove_directory(int directory, const char *name);
 

@@ -20,17 +20,6 @@ struct probe {
 	void *context;
 };
 
-static const char *const names[PROBE_KINDS] = {
-	[PROBE_RIGHT] = "right",
-	[PROBE_PRODUCTION] = "production",
-	[PROBE_WRONG_CERTIFICATE] = "wrong_certificate",
-	[PROBE_REFUSED] = "refused",
-	[PROBE_UNREACHABLE] = "unreachable",
-	[PROBE_TIMED_OUT] = "timed_out",
-	[PROBE_BROKEN_OFF] = "broken_off",
-	[PROBE_LOCAL] = "local",
-};
-
 int prober_new(struct prober **ret_prober, struct loop *loop)
 {
 	struct prober *prober = calloc(1, sizeof(*prober));
@@ -50,7 +39,7 @@ void prober_free(struct prober *prober)
 static void on_probed(void *context)
 {
 	struct probe probe = *(struct probe *)context;
-	const struct probe_result result = {probe.kind, names[probe.kind]};
+	const struct probe_result result = {probe.kind, probe_kind_name(probe.kind)};
 
 	free(context);
 	probe.done(probe.context, &result);
@@ -85,9 +74,4 @@ void probe_cancel(struct probe *probe)
 		return;
 	loop_timer_stop(probe->prober->loop, &probe->timer);
 	free(probe);
-}
-
-const char *probe_kind_name(enum probe_kind kind)
-{
-	return names[kind];
 }
